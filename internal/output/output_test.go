@@ -133,7 +133,7 @@ func TestMessageText(t *testing.T) {
 		// A body can't look like another message's line, a login can't either.
 		{proto.Message{From: "bob", Body: "x\n12:00 carol: forged\r12:01\n"}, "bob: x\n    12:00 carol: forged\\r12:01\n    \n"},
 		{proto.Message{From: "bob\n12:00 carol", Body: "x"}, `bob\n12:00 carol: x` + "\n"},
-		{proto.Message{From: "b", Body: "\x1b]52;c;eA==\a\u009b31m\u202e‮ tab\there"}, `b: \x1b]52;c;eA==\x07\x9b31m\u202e\u202e tab` + "\there\n"},
+		{proto.Message{From: "b", Body: "\x1b]52;c;eA==\a\u009b31m\u202e\u202e tab\there"}, `b: \x1b]52;c;eA==\x07\x9b31m\u202e\u202e tab` + "\there\n"},
 	} {
 		if got := printed(t, Options{}, func(p *Printer) error { return p.Message(c.m, "alice") }); got != c.want {
 			t.Errorf("got %q want %q", got, c.want)
@@ -160,7 +160,7 @@ func TestNameColours(t *testing.T) {
 			t.Errorf("colour %d: contrast %.2f with white, %.2f with black", c, white, black)
 		}
 	}
-	if name("bob", true) != name("bob", true) || name("bob", true) == name("alice", true) || name("bob", false) != "bob" {
+	if name("bob", true) == name("alice", true) || name("bob", false) != "bob" {
 		t.Error("names and their colours")
 	}
 }

@@ -224,20 +224,6 @@ func (p *pending) wait(ctx context.Context) (proto.Reply, error) {
 	return proto.Reply{}, fmt.Errorf("waiting for the answer to %s: %w", p.typ, ended(ctx))
 }
 
-// request sends a request and waits for its reply. A status other than 200 is a
-// *RefusedError.
-func (c *conn) request(ctx context.Context, typ string, fields map[string]any) (proto.Reply, error) {
-	p, _, err := c.start(ctx, typ, fields)
-	if err != nil {
-		return proto.Reply{}, err
-	}
-	r, err := p.wait(ctx)
-	if err == nil && !r.OK() {
-		err = refused(r, typ)
-	}
-	return r, err
-}
-
 func refused(r proto.Reply, typ string) *RefusedError {
 	return &RefusedError{Request: typ, Status: r.Status, Info: r.Info}
 }

@@ -187,7 +187,7 @@ func (e Endpoint) dial(ctx context.Context) (*websocket.Conn, *tap, error) {
 	if errors.As(err, &parse) {
 		err = parse.Err
 	}
-	why, advice := explainDial(err)
+	advice, why := explainDial(err)
 	return nil, nil, &UnreachableError{Server: e.URL, Err: why, Advice: advice}
 }
 

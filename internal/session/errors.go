@@ -124,7 +124,7 @@ func ended(ctx context.Context) error {
 
 // explainDial says in plain words why a connection was not made, with advice
 // where there is something the user can do.
-func explainDial(err error) (why error, advice string) {
+func explainDial(err error) (advice string, why error) {
 	var (
 		unknown x509.UnknownAuthorityError
 		host    x509.HostnameError
@@ -136,9 +136,9 @@ func explainDial(err error) (why error, advice string) {
 	switch {
 	case errors.As(err, &unknown):
 		if unknown.Cert != nil && unknown.Cert.CheckSignatureFrom(unknown.Cert) == nil {
-			return errors.New("its TLS certificate is self-signed, and nobody we trust vouches for it"), "if it is yours, give the certificate to --ca-file"
+			return "if it is yours, give the certificate to --ca-file", errors.New("its TLS certificate is self-signed, and nobody we trust vouches for it")
 		}
-		return errors.New("its TLS certificate is signed by an authority that is not trusted here"), "if you know the authority, give its certificate to --ca-file"
+		return "if you know the authority, give its certificate to --ca-file", errors.New("its TLS certificate is signed by an authority that is not trusted here")
 	case errors.As(err, &host):
 		names := "no name at all"
 		if host.Certificate != nil {
@@ -150,20 +150,20 @@ func explainDial(err error) (why error, advice string) {
 				names = strings.Join(list, ", ")
 			}
 		}
-		return fmt.Errorf("its TLS certificate is not for the name %q but for %s", host.Host, names), "use the name that the certificate is for in --server"
+		return "use the name that the certificate is for in --server", fmt.Errorf("its TLS certificate is not for the name %q but for %s", host.Host, names)
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired && invalid.Cert != nil:
 		if time.Now().Before(invalid.Cert.NotBefore) {
-			return fmt.Errorf("its TLS certificate is not valid before %s", invalid.Cert.NotBefore.UTC().Format(time.DateOnly)), "check this machine's clock (date)"
+			return "check this machine's clock (date)", fmt.Errorf("its TLS certificate is not valid before %s", invalid.Cert.NotBefore.UTC().Format(time.DateOnly))
 		}
-		return fmt.Errorf("its TLS certificate expired on %s", invalid.Cert.NotAfter.UTC().Format(time.DateOnly)), "the server's certificate must be renewed; check this machine's clock too (date)"
+		return "the server's certificate must be renewed; check this machine's clock too (date)", fmt.Errorf("its TLS certificate expired on %s", invalid.Cert.NotAfter.UTC().Format(time.DateOnly))
 	case errors.As(err, &invalid):
-		return fmt.Errorf("its TLS certificate can't be used: %w", invalid), ""
+		return "", fmt.Errorf("its TLS certificate can't be used: %w", invalid)
 	case errors.As(err, &record):
-		return errors.New("it does not speak TLS"), "if the server has no TLS, use ws:// in --server"
+		return "if the server has no TLS, use ws:// in --server", errors.New("it does not speak TLS")
 	case errors.As(err, &dns) && dns.IsNotFound:
-		return fmt.Errorf("there is no host named %q", dns.Name), "check the name in --server"
+		return "check the name in --server", fmt.Errorf("there is no host named %q", dns.Name)
 	case errors.As(err, &op) && op.Op == "dial" && op.Addr != nil:
-		return fmt.Errorf("%s: %w", op.Addr, op.Err), ""
+		return "", fmt.Errorf("%s: %w", op.Addr, op.Err)
 	}
-	return err, ""
+	return "", err
 }

@@ -19,10 +19,9 @@ const patience = 20 * time.Second
 
 // peer is one connection as the server sees it, driven by a test's script.
 type peer struct {
-	t    *testing.T
-	ws   *websocket.Conn
-	nth  int // the number of this connection, from 1
-	stop func()
+	t   *testing.T
+	ws  *websocket.Conn
+	nth int // the number of this connection, from 1
 }
 
 // serve runs script for every connection, and returns the URL.

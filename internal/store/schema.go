@@ -1,0 +1,53 @@
+package store
+
+// schema is every version of the database, oldest first: a database of version n
+// (PRAGMA user_version) has had the first n applied.
+var schema = []string{`
+CREATE TABLE users (
+	id      INTEGER PRIMARY KEY AUTOINCREMENT,
+	login   TEXT NOT NULL,
+	token   BLOB NOT NULL,     -- proto.Token: the password itself is nowhere
+	created INTEGER NOT NULL,  -- dates are microseconds since 1970
+	removed INTEGER            -- a removed user stays, so that what they sent can still be delivered
+);
+CREATE UNIQUE INDEX users_login ON users (login) WHERE removed IS NULL;
+
+CREATE TABLE sessions (
+	sid   BLOB PRIMARY KEY,    -- SHA-256 of the SID
+	user  INTEGER NOT NULL REFERENCES users,
+	ended INTEGER              -- when the last connection went away; NULL while there is one
+) WITHOUT ROWID;
+CREATE INDEX sessions_user ON sessions (user);
+
+CREATE TABLE messages (
+	id        INTEGER PRIMARY KEY AUTOINCREMENT,
+	date      INTEGER NOT NULL,
+	sender    INTEGER NOT NULL REFERENCES users,
+	recipient INTEGER NOT NULL REFERENCES users,
+	body      TEXT NOT NULL
+);
+-- Every index ends with the id, so that each of these is a range in order of id:
+-- a dialog, what somebody sent, what somebody got.
+CREATE INDEX messages_dialog    ON messages (sender, recipient);
+CREATE INDEX messages_sender    ON messages (sender);
+CREATE INDEX messages_recipient ON messages (recipient);
+
+CREATE TABLE contacts (
+	user    INTEGER NOT NULL REFERENCES users,
+	contact INTEGER NOT NULL REFERENCES users,
+	PRIMARY KEY (user, contact)
+) WITHOUT ROWID;
+
+CREATE TABLE nonces (
+	user    INTEGER NOT NULL REFERENCES users,
+	nonce   TEXT NOT NULL,
+	message INTEGER NOT NULL REFERENCES messages,
+	PRIMARY KEY (user, nonce)
+) WITHOUT ROWID;
+CREATE INDEX nonces_message ON nonces (message);
+
+CREATE TABLE server (
+	alive INTEGER NOT NULL     -- one row: when the server last said that it runs
+);
+INSERT INTO server VALUES (0);
+`}
