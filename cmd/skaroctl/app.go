@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -87,6 +88,9 @@ func (a *app) settle() error {
 		{"timeout", "SKAROCTL_TIMEOUT", a.flags.timeout.Set},
 		{"ca-file", "SSL_CERT_FILE", func(s string) error { a.flags.caFile = s; return nil }},
 	} {
+		if v.env == "SSL_CERT_FILE" && runtime.GOOS != "windows" && runtime.GOOS != "darwin" {
+			continue // there crypto/x509 reads it by itself: twice would cost a start 20 ms
+		}
 		if s := a.getenv(v.env); s != "" && !a.flags.changed(v.flag) {
 			if err := v.set(s); err != nil {
 				return usagef("%s: %v", v.env, err)
