@@ -274,7 +274,7 @@ func (p *post) uncorked() (cork func()) {
 // write writes letters until there are no more, or the connection is lost.
 func (p *post) write(ctx, connecting context.Context) {
 	p.s.conn.tap.Hold()
-	defer p.uncorked()
+	defer func() { p.uncorked() }()
 	in := false
 	for n := 0; ; n++ {
 		l := p.next(ctx)
