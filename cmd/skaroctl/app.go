@@ -164,15 +164,17 @@ type target struct {
 // target finds out which account and server are meant: flag, then environment,
 // then profile. It reads the config file, and touches neither keyring nor network.
 func (a *app) target() (target, error) {
-	files, err := account.FindFiles(a.getenv)
-	if err != nil {
-		return target{}, err
-	}
-	config, err := account.LoadConfig(files.Config)
-	if err != nil {
-		return target{}, err
-	}
 	env, ok, err := account.FromEnvironment(a.getenv)
+	if err != nil {
+		return target{}, err
+	}
+	var config account.Config
+	files, err := account.FindFiles(a.getenv)
+	if err == nil {
+		config, err = account.LoadConfig(files.Config)
+	} else if ok && a.getenv("SKAROCTL_LOGIN") != "" && a.flags.server != "" {
+		err = nil // a container without a home has all that is needed
+	}
 	if err != nil {
 		return target{}, err
 	}

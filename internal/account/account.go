@@ -39,7 +39,7 @@ func (c Credentials) GoString() string { return "[credentials]" }
 func (c Credentials) Format(s fmt.State, _ rune) { _, _ = s.Write([]byte("[credentials]")) }
 
 // A server restores a session for five minutes after its last use
-// (docs/protocol.md, "Authorization"). A SID near that end would often be
+// (docs/protocol.md, "Sessions"). A SID near that end would often be
 // refused, which costs a round trip, so it is given up a little earlier. The
 // same margin is granted to a clock that was set back.
 const (
