@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"runtime"
 	"strconv"
@@ -12,7 +11,6 @@ import (
 	"time"
 
 	"github.com/skaroctl/skaroctl/internal/output"
-	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/session"
 )
 
@@ -51,7 +49,7 @@ const hookPatience = 2 * time.Second
 func (h *hook) run(e session.Event) error {
 	var line []byte
 	env := h.environ[:len(h.environ):len(h.environ)]
-	what := "a push"
+	var what string
 	if m := e.Message; m != nil {
 		line = output.AppendMessage(nil, *m, e.Own)
 		what = "the message from " + m.From

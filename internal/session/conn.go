@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
@@ -21,6 +22,8 @@ type conn struct {
 	tap      *tap
 	greeting proto.Greeting
 	onPush   func(proto.Frame) // called by the reader; blocking it holds up the connection
+
+	heard atomic.Uint64 // grows with every frame: odd while one is being handled
 
 	done chan struct{} // closed when the reader has ended; then err is set
 	err  error
@@ -79,6 +82,7 @@ func (c *conn) read(greeted chan<- error) {
 			if err != nil {
 				return &ProtocolError{Server: c.endpoint.URL, Saw: fmt.Sprintf("it sent a frame of %d bytes", buf.Len()), Err: err}
 			}
+			c.heard.Add(1)
 			if c.endpoint.Trace != nil {
 				c.endpoint.trace("< %s", frame.Describe())
 			}
@@ -98,6 +102,7 @@ func (c *conn) read(greeted chan<- error) {
 			case c.onPush != nil:
 				c.onPush(frame)
 			}
+			c.heard.Add(1)
 			if buf.Cap() > 1<<20 {
 				buf = bytes.Buffer{} // one large reply must not be paid for as long as the connection lives
 			}
@@ -128,12 +133,14 @@ func (c *conn) lost(err error) error {
 	switch {
 	case dropped != nil:
 		lost.Err = dropped
+	case errors.As(err, &closed) && closed.Code == websocket.StatusMessageTooBig:
+		lost.Final, lost.Err = true, fmt.Errorf("the server closed it: a frame was too large for it (code %d)", closed.Code)
 	case errors.As(err, &closed) && closed.Reason != "":
 		lost.Err = fmt.Errorf("the server closed it: %s (code %d)", closed.Reason, closed.Code)
 	case errors.As(err, &closed):
 		lost.Err = fmt.Errorf("the server closed it (code %d)", closed.Code)
 	case errors.Is(err, websocket.ErrMessageTooBig):
-		lost.Err = fmt.Errorf("the server sent a frame of more than %d bytes", proto.MaxFrame)
+		lost.Final, lost.Err = true, fmt.Errorf("the server sent a frame of more than %d bytes", proto.MaxFrame)
 	}
 	c.endpoint.trace("disconnected: %v", lost.Err)
 	return lost
@@ -242,8 +249,9 @@ const closeGrace = 100 * time.Millisecond
 // close sends the close frame and drops the connection at once: a one-shot
 // command does not wait a round trip to say goodbye.
 func (c *conn) close() {
-	c.tap.last.Store(true)
 	_ = c.tap.SetWriteDeadline(time.Now().Add(closeGrace))
+	_ = c.tap.Release()
+	c.tap.last.Store(true)
 	_ = c.ws.Close(websocket.StatusNormalClosure, "")
 	<-c.done
 }

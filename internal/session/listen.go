@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/skaroctl/skaroctl/internal/proto"
@@ -116,11 +115,12 @@ func Temporary(err error) bool {
 	var timeout *TimeoutError
 	var refused *RefusedError
 	switch {
-	case errors.As(err, &unreachable), errors.As(err, &timeout):
+	case errors.As(err, &unreachable):
+		return !unreachable.Final
+	case errors.As(err, &timeout):
 		return true
 	case errors.As(err, &refused):
-		code := proto.StatusCode(refused.Status)
-		return code == "429" || len(code) == 3 && code[0] == '5' && code != "501"
+		return refused.temporary()
 	}
 	return false
 }
@@ -182,7 +182,6 @@ func (l *Listener) Run(ctx context.Context, deliver func(Event) error) error {
 type inbox struct {
 	events chan proto.Frame
 	quit   chan struct{} // closed when nobody takes any more
-	heard  atomic.Uint64 // grows as pushes come and go; odd while one waits for a place
 
 	mu       sync.Mutex
 	catching bool  // messages with an id are dropped: the catch-up will fetch them
@@ -200,8 +199,6 @@ func (b *inbox) catch() {
 const inboxSize = 1024
 
 func (b *inbox) push(f proto.Frame) {
-	b.heard.Add(1)
-	defer b.heard.Add(1)
 	if f.Type() == proto.TypeShowMessage {
 		b.mu.Lock()
 		if b.catching {
@@ -263,7 +260,7 @@ func (l *Listener) once(ctx context.Context, deliver func(Event) error) (up time
 	var pings sync.WaitGroup
 	defer pings.Wait()
 	defer stopPings()
-	pings.Go(func() { s.keepAlive(pinging, l.PingInterval, box) })
+	pings.Go(func() { s.keepAlive(pinging, l.PingInterval) })
 	k := &link{Listener: l, s: s, account: account, box: box, deliver: deliver, updates: s.Greeting().Has(proto.ExtUpdates)}
 	switch {
 	case k.updates && !l.known && !l.ledger.known:
@@ -487,7 +484,7 @@ func (k *link) catchUp(ctx context.Context) error {
 // keepAlive pings, and drops the connection when it has been silent for too long.
 // A connection that is not read because a slow reader of ours holds it up is not
 // silent.
-func (s *Session) keepAlive(ctx context.Context, interval time.Duration, box *inbox) {
+func (s *Session) keepAlive(ctx context.Context, interval time.Duration) {
 	if interval <= 0 {
 		return
 	}
@@ -501,11 +498,11 @@ func (s *Session) keepAlive(ctx context.Context, interval time.Duration, box *in
 		case <-ctx.Done():
 			return
 		}
-		before := box.heard.Load()
+		before := s.conn.heard.Load()
 		pong, cancel := context.WithTimeout(ctx, interval)
 		err := s.conn.ws.Ping(pong)
 		cancel()
-		after := box.heard.Load()
+		after := s.conn.heard.Load()
 		if err == nil || after != before || after%2 == 1 || ctx.Err() != nil {
 			continue
 		}
