@@ -73,7 +73,7 @@ func openPosition(files account.Files, k account.Key) (*positionFile, *session.P
 type busyError struct{ key account.Key }
 
 func (e *busyError) Error() string {
-	return fmt.Sprintf("another listener with --resume runs for %v", e.key)
+	return fmt.Sprintf("another listener with --resume runs for %s at %s", e.key.Login, e.key.Server)
 }
 
 func (e *busyError) Hint() string {
