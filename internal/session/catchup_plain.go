@@ -315,13 +315,15 @@ func (k *link) catchUpPlain(ctx context.Context, dialogs []string) error {
 			g.fetched = map[fingerprint]int{}
 		}
 		var held []proto.Message
+		size := 0
 		var again []string // dialogs to look at once more
 		hold := func(f proto.Frame) error {
 			if f.Type() != proto.TypeShowMessage {
 				return k.event(ctx, f)
 			}
 			m := proto.ParseMessage(f)
-			if len(held) < heldMost {
+			if len(held) < heldMost && size < inboxBytes {
+				size += len(m.Body)
 				held = append(held, m)
 			} else {
 				again = append(again, m.Dialog(k.account.Login))

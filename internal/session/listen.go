@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/skaroctl/skaroctl/internal/proto"
@@ -180,12 +181,24 @@ func (l *Listener) Run(ctx context.Context, deliver func(Event) error) error {
 // inbox takes pushes from the goroutine that reads, and holds it up when nobody
 // takes them out.
 type inbox struct {
-	events chan proto.Frame
+	events chan queued
 	quit   chan struct{} // closed when nobody takes any more
+	bytes  atomic.Int64  // in events
+	room   chan struct{} // there may be fewer bytes now; has room for one
 
 	mu       sync.Mutex
 	catching bool  // messages with an id are dropped: the catch-up will fetch them
 	dropped  int64 // the largest id dropped
+}
+
+// queued is a push in an inbox, and its size in bytes.
+type queued struct {
+	proto.Frame
+	size int64
+}
+
+func newInbox() *inbox {
+	return &inbox{events: make(chan queued, inboxSize), quit: make(chan struct{}), room: make(chan struct{}, 1)}
 }
 
 func (b *inbox) catch() {
@@ -194,9 +207,13 @@ func (b *inbox) catch() {
 	b.catching = true
 }
 
-// inboxSize is how many pushes wait at most. Beyond it the connection is not
-// read, and the server notices.
-const inboxSize = 1024
+// inboxSize is how many pushes wait at most, and inboxBytes how many bytes they
+// may have before the last one. Beyond it the connection is not read, and the
+// server notices.
+const (
+	inboxSize  = 1024
+	inboxBytes = 4 << 20
+)
 
 func (b *inbox) push(f proto.Frame) {
 	if f.Type() == proto.TypeShowMessage {
@@ -210,10 +227,33 @@ func (b *inbox) push(f proto.Frame) {
 		}
 		b.mu.Unlock()
 	}
+	q := queued{Frame: f}
+	for _, v := range f {
+		q.size += int64(len(v))
+	}
+	for b.bytes.Load() > inboxBytes {
+		select {
+		case <-b.room:
+		case <-b.quit:
+			return
+		}
+	}
+	b.bytes.Add(q.size)
 	select {
-	case b.events <- f:
+	case b.events <- q:
 	case <-b.quit:
 	}
+}
+
+// took is the frame of what was taken out of events.
+func (b *inbox) took(q queued) proto.Frame {
+	if b.bytes.Add(-q.size) <= inboxBytes {
+		select {
+		case b.room <- struct{}{}:
+		default:
+		}
+	}
+	return q.Frame
 }
 
 // live ends the catch-up if all that was dropped meanwhile has been fetched.
@@ -241,7 +281,7 @@ func (l *Listener) once(ctx context.Context, deliver func(Event) error) (up time
 		connecting, cancel = context.WithTimeoutCause(ctx, l.ConnectTimeout, &TimeoutError{After: l.ConnectTimeout})
 	}
 	defer cancel()
-	box := &inbox{events: make(chan proto.Frame, inboxSize), quit: make(chan struct{})}
+	box := newInbox()
 	s, err := Open(connecting, l.Endpoint, l.Credentials, box.push)
 	if err != nil {
 		close(box.quit)
@@ -288,22 +328,22 @@ func (l *Listener) once(ctx context.Context, deliver func(Event) error) (up time
 // live delivers what is pushed, until the connection or ctx ends.
 func (k *link) live(ctx context.Context) error {
 	for {
-		var f proto.Frame
+		var q queued
 		select {
-		case f = <-k.box.events:
+		case q = <-k.box.events:
 		default:
 			// Nothing more is ready, so what was delivered can be seen through.
 			if err := k.settle(); err != nil {
 				return err
 			}
 			select {
-			case f = <-k.box.events:
+			case q = <-k.box.events:
 			case <-ctx.Done():
 				return ended(ctx)
 			case <-k.s.Done():
 				// The reader has ended: what it read before is still to be delivered.
 				select {
-				case f = <-k.box.events:
+				case q = <-k.box.events:
 				default:
 					return k.s.Err()
 				}
@@ -312,7 +352,7 @@ func (k *link) live(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ended(ctx)
 		}
-		if err := k.event(ctx, f); err != nil {
+		if err := k.event(ctx, k.box.took(q)); err != nil {
 			return err
 		}
 	}
@@ -382,8 +422,8 @@ func (k *link) ask(ctx context.Context, typ string, fields map[string]any, push 
 	}()
 	for {
 		select {
-		case f := <-k.box.events:
-			err := push(f)
+		case q := <-k.box.events:
+			err := push(k.box.took(q))
 			if err == nil && len(k.box.events) == 0 {
 				err = k.settle()
 			}
@@ -397,7 +437,7 @@ func (k *link) ask(ctx context.Context, typ string, fields map[string]any, push 
 				return proto.Reply{}, a.err
 			}
 			for n := len(k.box.events); n > 0; n-- { // they came before the answer too
-				if err := push(<-k.box.events); err != nil {
+				if err := push(k.box.took(<-k.box.events)); err != nil {
 					return proto.Reply{}, err
 				}
 			}
