@@ -69,6 +69,13 @@ func (c *conn) read(greeted chan<- error) {
 				buf.Reset()
 				_, err = buf.ReadFrom(r)
 			}
+			if err == nil && buf.Len() == 0 {
+				// The library shows a connection that ends behind a frame's head as an
+				// empty message. A real one has something behind it.
+				if _, _, err = c.ws.Reader(context.Background()); err == nil {
+					return &ProtocolError{Server: c.endpoint.URL, Saw: "it sent an empty message"}
+				}
+			}
 			if err != nil {
 				return c.lost(err)
 			}

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -181,8 +182,7 @@ func (e Endpoint) dial(ctx context.Context) (*websocket.Conn, *tap, error) {
 		return nil, nil, &UnreachableError{Server: e.URL, Err: ended(ctx)}
 	case resp != nil:
 		return nil, nil, e.badHandshake(resp, err)
-	case strings.Contains(err.Error(), "malformed HTTP"), strings.Contains(err.Error(), "readLoopPeekFailLocked: %!w(<nil>)"):
-		// net/http has no type for either; the second is a peer that speaks first.
+	case notHTTP(err.Error()):
 		return nil, nil, &ProtocolError{Server: e.URL, Saw: "it does not answer in HTTP"}
 	}
 	var parse *url.Error
@@ -191,6 +191,19 @@ func (e Endpoint) dial(ctx context.Context) (*websocket.Conn, *tap, error) {
 	}
 	advice, why := explainDial(err)
 	return nil, nil, &UnreachableError{Server: e.URL, Err: why, Advice: advice}
+}
+
+// notHTTP reports whether a failed request met something that is no HTTP:
+// net/http has no type for it. The start of a good answer is one that was cut; the
+// second text is of a peer that speaks first.
+func notHTTP(text string) bool {
+	for what, good := range map[string]string{"malformed HTTP response ": "HTTP/1.1", "malformed HTTP status code ": "101"} {
+		if _, quoted, ok := strings.Cut(text, what); ok {
+			saw, err := strconv.Unquote(quoted)
+			return err != nil || !strings.HasPrefix(good, saw)
+		}
+	}
+	return strings.Contains(text, "malformed HTTP") || strings.Contains(text, "readLoopPeekFailLocked: %!w(<nil>)")
 }
 
 // badHandshake is the error for an HTTP answer that is no WebSocket handshake.
