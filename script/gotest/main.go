@@ -87,7 +87,9 @@ func report(events io.Reader, w io.Writer) (skips []string, err error) {
 			skips = append(skips, strings.TrimPrefix(e.Package, "github.com/skaroctl/skaroctl/")+": "+reason(output[key], e.Test))
 			delete(output, key)
 		case e.Action == "fail" || e.Test == "" && (e.Action == "pass" || e.Action == "skip"):
-			fmt.Fprint(w, output[key])
+			if output[key] != nil {
+				fmt.Fprint(w, output[key])
+			}
 			delete(output, key)
 		case e.Action == "pass":
 			delete(output, key)
