@@ -4,12 +4,15 @@
 package proto
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"reflect"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/fxamacker/cbor/v2"
 )
@@ -70,14 +73,13 @@ func Decode(b []byte) (Frame, error) {
 	if len(b) == 0 {
 		return nil, errors.New("an empty message is not a Skaro frame")
 	}
-	if b[0]>>5 != 5 { // RFC 8949, 3.1: major type 5 is a map
+	if b[0]>>5 != majorMap { // the rest of its head may be missing
 		return nil, fmt.Errorf("a Skaro frame is a CBOR map, this message starts with byte 0x%02x", b[0])
 	}
-	var f Frame
-	if err := frameMode.Unmarshal(b, &f); err != nil {
+	if err := frameMode.Wellformed(b); err != nil {
 		return nil, fmt.Errorf("not a Skaro frame: %w", err)
 	}
-	return f, nil
+	return split(bytes.Clone(b))
 }
 
 // Encode writes a map as one frame, its keys in a fixed order. Values are Go
@@ -115,9 +117,31 @@ func (f Frame) TextOK(name string) (string, bool) {
 	return text(f[name])
 }
 
-func text(raw cbor.RawMessage) (string, bool) {
-	if len(raw) == 0 || raw[0]>>5 != 3 { // major type 3 is text
+// ExactText is a field's text just as it came, and whether the field is there
+// and is text in valid UTF-8. Where TextOK repairs, this refuses: what is stored
+// must be what was sent.
+func (f Frame) ExactText(name string) (string, bool) {
+	raw := f[name]
+	major, n, size := head(raw)
+	if major != majorText {
 		return "", false
+	}
+	var s string
+	if size != indefinite {
+		s = string(raw[n:])
+	} else if valueMode.Unmarshal(raw, &s) != nil {
+		return "", false
+	}
+	return s, utf8.ValidString(s)
+}
+
+func text(raw cbor.RawMessage) (string, bool) {
+	major, n, size := head(raw)
+	if major != majorText {
+		return "", false
+	}
+	if size != indefinite {
+		return strings.ToValidUTF8(string(raw[n:]), "\uFFFD"), true
 	}
 	var s string
 	if valueMode.Unmarshal(raw, &s) != nil {
@@ -128,15 +152,15 @@ func text(raw cbor.RawMessage) (string, bool) {
 
 // Int is a field's integer, and whether the field is there and is one that fits.
 func (f Frame) Int(name string) (int64, bool) {
-	raw := f[name]
-	if len(raw) == 0 || raw[0]>>5 > 1 { // major types 0 and 1 are integers
+	switch major, _, n := head(f[name]); {
+	case n > math.MaxInt64:
 		return 0, false
+	case major == majorUnsigned:
+		return int64(n), true
+	case major == majorNegative:
+		return -1 - int64(n), true
 	}
-	var n int64
-	if valueMode.Unmarshal(raw, &n) != nil {
-		return 0, false
-	}
-	return n, true
+	return 0, false
 }
 
 // Bool is a field's truth value, and whether the field is there and is one.
@@ -152,11 +176,11 @@ func (f Frame) Bool(name string) (value, ok bool) {
 
 // Map is a field's map with text keys, and whether the field is there and is one.
 func (f Frame) Map(name string) (Frame, bool) {
-	raw, ok := f[name]
-	if !ok {
+	raw := f[name]
+	if major, _, _ := head(raw); major != majorMap {
 		return nil, false
 	}
-	m, err := Decode(raw)
+	m, err := split(raw)
 	return m, err == nil
 }
 
@@ -164,12 +188,15 @@ func (f Frame) Map(name string) (Frame, bool) {
 // there and is one.
 func (f Frame) List(name string) ([]cbor.RawMessage, bool) {
 	raw := f[name]
-	if len(raw) == 0 || raw[0]>>5 != 4 { // major type 4 is an array
+	major, at, count := head(raw)
+	if major != majorArray {
 		return nil, false
 	}
 	var list []cbor.RawMessage
-	if frameMode.Unmarshal(raw, &list) != nil {
-		return nil, false
+	for i := uint64(0); i != count && !ends(raw, at, count); i++ {
+		end := skip(raw, at)
+		list = append(list, raw[at:end:end])
+		at = end
 	}
 	return list, true
 }

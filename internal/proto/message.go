@@ -312,7 +312,10 @@ func mapsOf(f Frame, field string) ([]Frame, error) {
 	}
 	frames := make([]Frame, len(list))
 	for i, raw := range list {
-		m, err := Decode(raw)
+		if major, _, _ := head(raw); major != majorMap {
+			return nil, fmt.Errorf("entry %d of %q is no map", i, field)
+		}
+		m, err := split(raw)
 		if err != nil {
 			return nil, fmt.Errorf("entry %d of %q: %w", i, field, err)
 		}

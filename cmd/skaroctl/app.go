@@ -1,0 +1,347 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/skaroctl/skaroctl/internal/account"
+	"github.com/skaroctl/skaroctl/internal/output"
+	"github.com/skaroctl/skaroctl/internal/session"
+)
+
+// app is what the commands share: the streams, the environment, the common
+// flags, and what is made of them when a command needs it.
+type app struct {
+	streams output.Streams
+	getenv  func(string) string
+	flags   commonFlags
+	ran     bool // a command's own code was reached: an error before is one of usage
+
+	errMu sync.Mutex // the trace and the notices come from several goroutines
+}
+
+// commonFlags are the flags of every command.
+type commonFlags struct {
+	server, profile, output, colour, caFile string
+	timeout                                 duration
+	verbose, quiet, allowPlaintext          bool
+
+	changed func(name string) bool // whether a flag was given
+}
+
+// duration is a flag for a length of time.
+type duration time.Duration
+
+func (d *duration) String() string { return time.Duration(*d).String() }
+func (d *duration) Type() string   { return "duration" }
+
+// Set reads a duration. A bare number gets an error that says what is missing.
+func (d *duration) Set(s string) error {
+	v, err := time.ParseDuration(s)
+	switch {
+	case err != nil && s != "" && strings.Trim(s, "0123456789.") == "":
+		return fmt.Errorf("%q has no unit: did you mean %ss ?", s, s)
+	case err != nil:
+		return fmt.Errorf("%q is not a duration like 500ms, 10s or 5m", s)
+	case v <= 0:
+		return fmt.Errorf("%q is not longer than nothing", s)
+	}
+	*d = duration(v)
+	return nil
+}
+
+const defaultTimeout = 10 * time.Second
+
+func (a *app) addCommonFlags(root *cobra.Command) {
+	f := root.PersistentFlags()
+	a.flags.timeout = duration(defaultTimeout)
+	f.StringVarP(&a.flags.server, "server", "s", "", "server `URL`, ws:// or wss://, path included (SKAROCTL_SERVER)")
+	f.StringVarP(&a.flags.profile, "profile", "p", "", "account to use, by its profile `NAME` (SKAROCTL_PROFILE)")
+	f.StringVarP(&a.flags.output, "output", "o", "auto", "`FORMAT` of results: auto, text or json; auto is text on a terminal, JSON Lines elsewhere (SKAROCTL_OUTPUT)")
+	f.Var(&a.flags.timeout, "timeout", "how long a one-shot command may take in all, listen each attempt to connect (SKAROCTL_TIMEOUT)")
+	f.StringVar(&a.flags.colour, "color", "auto", "`WHEN` to colour text: auto, always or never (NO_COLOR, CLICOLOR_FORCE)")
+	f.BoolVarP(&a.flags.verbose, "verbose", "v", false, "show every frame and state change on standard error, secrets replaced")
+	f.BoolVarP(&a.flags.quiet, "quiet", "q", false, "nothing on standard error but errors")
+	f.StringVar(&a.flags.caFile, "ca-file", "", "PEM `FILE` with further root certificates (SSL_CERT_FILE)")
+	f.BoolVar(&a.flags.allowPlaintext, "allow-plaintext", false, "permit ws:// to a host that is not this one")
+	a.flags.changed = f.Changed
+}
+
+// settle fills in from the environment what no flag gave, and checks the values.
+func (a *app) settle() error {
+	for _, v := range []struct {
+		flag, env string
+		set       func(string) error
+	}{
+		{"server", "SKAROCTL_SERVER", func(s string) error { a.flags.server = s; return nil }},
+		{"profile", "SKAROCTL_PROFILE", func(s string) error { a.flags.profile = s; return nil }},
+		{"output", "SKAROCTL_OUTPUT", func(s string) error { a.flags.output = s; return nil }},
+		{"timeout", "SKAROCTL_TIMEOUT", a.flags.timeout.Set},
+		{"ca-file", "SSL_CERT_FILE", func(s string) error { a.flags.caFile = s; return nil }},
+	} {
+		if v.env == "SSL_CERT_FILE" && runtime.GOOS != "windows" && runtime.GOOS != "darwin" {
+			continue // there crypto/x509 reads it by itself: twice would cost a start 20 ms
+		}
+		if s := a.getenv(v.env); s != "" && !a.flags.changed(v.flag) {
+			if err := v.set(s); err != nil {
+				return usagef("%s: %v", v.env, err)
+			}
+		}
+	}
+	for _, v := range []struct {
+		name    string
+		value   *string
+		allowed []string
+	}{
+		{"--output", &a.flags.output, []string{"auto", "text", "json"}},
+		{"--color", &a.flags.colour, []string{"auto", "always", "never"}},
+	} {
+		ok := false
+		for _, w := range v.allowed {
+			ok = ok || *v.value == w
+		}
+		if !ok {
+			return usagef("%s is %q, not one of %s", v.name, *v.value, strings.Join(v.allowed, ", "))
+		}
+	}
+	return nil
+}
+
+// jsonAsked reports whether JSON was asked for by flag or environment, and not
+// only chosen because standard output is no terminal.
+func (a *app) jsonAsked() bool {
+	if a.flags.output == "auto" {
+		return a.getenv("SKAROCTL_OUTPUT") == "json" // settle might not have been reached
+	}
+	return a.flags.output == "json"
+}
+
+func (a *app) json() bool {
+	return a.flags.output == "json" || a.flags.output == "auto" && !a.streams.OutTerminal
+}
+
+func (a *app) colour(terminal bool) bool {
+	return output.UseColour(a.flags.colour, terminal, a.getenv)
+}
+
+func (a *app) printer() *output.Printer {
+	return output.NewPrinter(a.streams.Out, output.Options{JSON: a.json(), Colour: a.colour(a.streams.OutTerminal)})
+}
+
+// notice tells the user something that is no result and no error.
+func (a *app) notice(format string, args ...any) {
+	if !a.flags.quiet {
+		a.errLine("skaroctl: " + fmt.Sprintf(format, args...))
+	}
+}
+
+func (a *app) errLine(line string) {
+	a.errMu.Lock()
+	defer a.errMu.Unlock()
+	_, _ = io.WriteString(a.streams.Err, output.Line(line)+"\n")
+}
+
+// target is the account and the server that a command is for.
+type target struct {
+	profile  string
+	saved    account.Profile // what the config file has; zero where it has nothing
+	endpoint session.Endpoint
+	login    string
+	files    account.Files
+	config   account.Config
+	env      *account.Environment // the token comes from here, not from a store
+}
+
+// target finds out which account and server are meant: flag, then environment,
+// then profile. It reads the config file, and touches neither keyring nor network.
+func (a *app) target() (target, error) {
+	env, ok, err := account.FromEnvironment(a.getenv)
+	if err != nil {
+		return target{}, err
+	}
+	var config account.Config
+	files, err := account.FindFiles(a.getenv)
+	if err == nil {
+		config, err = account.LoadConfig(files.Config)
+	} else if ok && a.getenv("SKAROCTL_LOGIN") != "" && a.flags.server != "" {
+		err = nil // a container without a home has all that is needed
+	}
+	if err != nil {
+		return target{}, err
+	}
+	t := target{files: files, config: config, profile: a.flags.profile, login: a.getenv("SKAROCTL_LOGIN")}
+	if ok {
+		t.env = &env
+	}
+	if t.profile == "" {
+		t.profile = config.DefaultProfile
+	}
+	if t.profile == "" {
+		t.profile = "default"
+	}
+	t.saved = config.Profiles[t.profile]
+	t.endpoint = session.Endpoint{
+		URL: t.saved.Server, CAFile: t.saved.CAFile, AllowPlaintext: t.saved.AllowPlaintext || a.flags.allowPlaintext,
+		UserAgent: "skaroctl/" + version,
+	}
+	if a.flags.server != "" {
+		t.endpoint.URL = a.flags.server
+	}
+	if a.flags.caFile != "" {
+		if t.endpoint.CAFile, err = filepath.Abs(a.flags.caFile); err != nil {
+			return target{}, err
+		}
+	}
+	if t.login == "" {
+		t.login = t.saved.Login
+	}
+	if a.flags.verbose {
+		t.endpoint.Trace = a.errLine
+	}
+	return t, nil
+}
+
+// needServer is an error where no server is known.
+func (t target) needServer() error {
+	if t.endpoint.URL == "" {
+		return &usageError{"no server is known", "give its URL with --server or SKAROCTL_SERVER, or log in first with `skaroctl login`"}
+	}
+	return t.endpoint.Check()
+}
+
+// needLogin is an error where it is not known who to log in as.
+func (t target) needLogin() error {
+	hint := "log in first with `skaroctl login`"
+	if t.profile != "default" {
+		hint = fmt.Sprintf("log in first with `skaroctl login --profile %s`", t.profile)
+	}
+	switch {
+	case t.env != nil && t.login == "":
+		return &loginError{t.env.Source + " gives a token, but nothing says whose it is", "set SKAROCTL_LOGIN"}
+	case t.env != nil && t.endpoint.URL == "":
+		return &loginError{t.env.Source + " gives a token, but nothing says for which server", "set SKAROCTL_SERVER, or give --server"}
+	case t.login == "" || t.endpoint.URL == "" || t.env == nil && t.saved.Login == "":
+		return &loginError{fmt.Sprintf("not logged in: there is no profile %q", t.profile), hint}
+	}
+	return t.endpoint.Check()
+}
+
+func (t target) key() account.Key { return account.Key{Server: t.endpoint.URL, Login: t.login} }
+
+func (t target) store() (account.Store, error) { return account.OpenStore(t.saved.Store, t.files) }
+
+// storeName says where the credentials come from, for people.
+func (t target) storeName() string {
+	if t.env != nil {
+		return "environment"
+	}
+	return t.saved.Store
+}
+
+// credentials reads the token and the SID. stored, where it is not nil, gets
+// what the store had.
+func (t target) credentials(ctx context.Context, stored *account.Credentials) (session.Credentials, error) {
+	if t.env != nil {
+		return session.Credentials{Login: t.login, Token: t.env.Token}, nil
+	}
+	store, err := t.store()
+	if err != nil {
+		return session.Credentials{}, err
+	}
+	c, err := store.Get(ctx, t.key())
+	switch {
+	case errors.Is(err, account.ErrNone):
+		return session.Credentials{}, &loginError{
+			fmt.Sprintf("not logged in: the %s store has no credentials for %s at %s", store.Name(), t.login, t.endpoint.URL),
+			"log in again with `skaroctl login`",
+		}
+	case err != nil:
+		return session.Credentials{}, err
+	}
+	if stored != nil {
+		*stored = c
+	}
+	cred := session.Credentials{Login: t.login, Token: c.Token}
+	// An old SID is not even tried, unless there is nothing else.
+	if c.SIDFresh(time.Now()) || c.Token.IsZero() {
+		cred.SID = c.SID
+	}
+	return cred, nil
+}
+
+// sidRefresh is how old the stored time of a SID's last use may become before it
+// is written again: a store is not to be written at every command.
+const sidRefresh = time.Minute
+
+// keepSID stores the SID that the server gave, where it is news. A command has
+// done its work by then: a SID that can't be kept costs the next one nothing but a
+// fresh login.
+func (a *app) keepSID(ctx context.Context, t target, stored account.Credentials, got session.Account) {
+	now := time.Now()
+	age := now.Sub(stored.SIDUsed)
+	if t.env != nil || got.SID == "" || got.SID == stored.SID && age >= 0 && age < sidRefresh {
+		return
+	}
+	store, err := t.store()
+	if err == nil {
+		err = account.UpdateSID(ctx, store, t.key(), got.SID, now)
+	}
+	if err != nil && a.flags.verbose {
+		a.errLine(fmt.Sprintf("the SID could not be stored: %v", err))
+	}
+}
+
+// withSession runs a one-shot command on an authenticated session, within the
+// time of --timeout.
+func (a *app) withSession(ctx context.Context, do func(context.Context, *session.Session) error) error {
+	t, err := a.target()
+	if err != nil {
+		return err
+	}
+	if err := t.needLogin(); err != nil {
+		return err
+	}
+	return a.onTarget(ctx, t, do)
+}
+
+func (a *app) onTarget(ctx context.Context, t target, do func(context.Context, *session.Session) error) error {
+	ctx, cancel := a.oneShot(ctx)
+	defer cancel()
+	var stored account.Credentials
+	s, err := session.Open(ctx, t.endpoint, func(ctx context.Context) (session.Credentials, error) {
+		return t.credentials(ctx, &stored)
+	}, nil)
+	if err != nil {
+		return err
+	}
+	err = do(ctx, s)
+	got, authErr := s.Account(ctx)
+	s.Close()
+	if authErr == nil {
+		a.keepSID(ctx, t, stored, got)
+	}
+	return err
+}
+
+// oneShot bounds a command by --timeout.
+func (a *app) oneShot(ctx context.Context) (context.Context, context.CancelFunc) {
+	d := time.Duration(a.flags.timeout)
+	return context.WithTimeoutCause(ctx, d, &session.TimeoutError{After: d})
+}
+
+// validText is an error for a login or a text that is not UTF-8.
+func validText(what, s string) error {
+	if strings.ToValidUTF8(s, "") != s {
+		return &usageError{what + " is not UTF-8", "Skaro carries UTF-8 text only; convert it, with iconv for example"}
+	}
+	return nil
+}

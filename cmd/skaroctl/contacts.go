@@ -1,0 +1,36 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/skaroctl/skaroctl/internal/session"
+)
+
+func (a *app) contactsCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "contacts",
+		Short: "List everyone we know",
+		Example: `  skaroctl contacts
+  skaroctl contacts -o json | jq -r 'select(.online) | .login'`,
+		Args: cobra.NoArgs,
+		RunE: a.does(func(ctx context.Context, _ []string) error { return a.contacts(ctx) }),
+	}
+}
+
+func (a *app) contacts(ctx context.Context) error {
+	return a.withSession(ctx, func(ctx context.Context, s *session.Session) error {
+		contacts, err := s.Contacts(ctx)
+		if err != nil {
+			return err
+		}
+		p := a.printer()
+		for _, c := range contacts {
+			if err := p.Contact(c); err != nil {
+				return err
+			}
+		}
+		return p.Flush()
+	})
+}

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+
+	"github.com/skaroctl/skaroctl/internal/account"
+	"github.com/skaroctl/skaroctl/internal/output"
+	"github.com/skaroctl/skaroctl/internal/proto"
+	"github.com/skaroctl/skaroctl/internal/session"
+)
+
+// usageError is a wrong flag or argument: nothing was sent.
+type usageError struct {
+	why  string
+	hint string
+}
+
+func (e *usageError) Error() string { return e.why }
+func (e *usageError) Hint() string  { return e.hint }
+
+func usagef(format string, args ...any) error { return &usageError{why: fmt.Sprintf(format, args...)} }
+
+// loginError is a command that needs a login, without one.
+type loginError struct {
+	why  string
+	hint string
+}
+
+func (e *loginError) Error() string { return e.why }
+func (e *loginError) Hint() string  { return e.hint }
+
+// interrupt is the cause of a context that a signal ended.
+type interrupt struct{ signal os.Signal }
+
+func (e *interrupt) Error() string { return "interrupted (" + e.signal.String() + ")" }
+
+// several are the errors of a command that did more than one thing.
+type several []error
+
+func (e several) Error() string   { return errors.Join(e...).Error() }
+func (e several) Unwrap() []error { return e }
+
+// incomplete is a listener that was to wait for more messages than came.
+var errIncomplete = errors.New("the time ran out")
+
+// kind is a row of the table of exit statuses (docs/scripting.md, "Exit status").
+type kind struct {
+	name string
+	exit int
+}
+
+var (
+	kindInternal    = kind{"internal", 1}
+	kindUsage       = kind{"usage", 2}
+	kindAuth        = kind{"auth", 3}
+	kindUnreachable = kind{"unreachable", 4}
+	kindRefused     = kind{"refused", 5}
+	kindTimeout     = kind{"timeout", 6}
+	kindUnknown     = kind{"unknown", 7}
+	kindProtocol    = kind{"protocol", 8}
+	kindInterrupted = kind{"interrupted", 130}
+	kindTerminated  = kind{"interrupted", 143}
+)
+
+// severity orders kinds, the worst first, for a command that failed in several ways.
+var severity = []kind{kindTerminated, kindInterrupted, kindUnknown, kindInternal, kindProtocol, kindTimeout, kindUnreachable, kindAuth, kindRefused, kindUsage}
+
+// classify is the one place where an error becomes a kind and an exit status.
+// The order matters: an error may wrap another.
+func classify(err error) kind {
+	var (
+		signal      *interrupt
+		unknown     *session.UnknownError
+		timeout     *session.TimeoutError
+		protocol    *session.ProtocolError
+		auth        *session.AuthError
+		login       *loginError
+		refused     *session.RefusedError
+		unreachable *session.UnreachableError
+		usage       *usageError
+		endpoint    *session.EndpointError
+	)
+	switch {
+	case errors.As(err, &signal):
+		if signal.signal == syscall.SIGTERM {
+			return kindTerminated
+		}
+		return kindInterrupted
+	case errors.As(err, &unknown):
+		return kindUnknown
+	case errors.As(err, &timeout), errors.Is(err, errIncomplete):
+		return kindTimeout
+	case errors.As(err, &protocol):
+		return kindProtocol
+	case errors.As(err, &auth), errors.As(err, &login), errors.Is(err, account.ErrNone):
+		return kindAuth
+	case errors.As(err, &refused):
+		return kindRefused
+	case errors.As(err, &unreachable):
+		return kindUnreachable
+	case errors.As(err, &usage), errors.As(err, &endpoint):
+		return kindUsage
+	}
+	return kindInternal
+}
+
+// report writes what went wrong to standard error, and returns the exit status.
+func (a *app) report(err error) int {
+	if err == nil || readerGone(err) {
+		return 0 // whoever read the output has seen enough
+	}
+	var list several
+	if !errors.As(err, &list) {
+		list = several{err}
+	}
+	worst := len(severity)
+	for _, err := range list {
+		k := classify(err)
+		for i, s := range severity {
+			if s == k {
+				worst = min(worst, i)
+			}
+		}
+		f := output.Failure{Kind: k.name, Message: err.Error()}
+		var hinted interface{ Hint() string }
+		if errors.As(err, &hinted) {
+			f.Hint = hinted.Hint()
+		}
+		var refused *session.RefusedError
+		var auth *session.AuthError
+		switch {
+		case errors.As(err, &auth):
+			f.Status = proto.StatusCode(auth.Status)
+			if f.Hint == "" {
+				f.Hint = "log in again with `skaroctl login`"
+			}
+		case errors.As(err, &refused):
+			f.Status = proto.StatusCode(refused.Status)
+		}
+		var signal *interrupt
+		var unknown *session.UnknownError
+		if errors.As(err, &signal) && !errors.As(err, &unknown) {
+			continue // who interrupts knows
+		}
+		_ = output.WriteFailure(a.streams.Err, "skaroctl", f, a.jsonAsked(), a.colour(a.streams.ErrTerminal))
+	}
+	return severity[worst].exit
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/skaroctl/skaroctl/internal/session"
+)
+
+type historyOptions struct {
+	limit        int
+	since, until string
+}
+
+func (a *app) historyCommand() *cobra.Command {
+	var o historyOptions
+	c := &cobra.Command{
+		Use:   "history LOGIN",
+		Short: "Show the messages exchanged with somebody, oldest first",
+		Example: `  skaroctl history bob --limit 20
+  skaroctl history bob --since 24h -o json | jq -r .body`,
+		Args: cobra.ExactArgs(1),
+		RunE: a.does(func(ctx context.Context, args []string) error { return a.history(ctx, o, args[0]) }),
+	}
+	c.Flags().IntVar(&o.limit, "limit", 0, "the newest `N` only")
+	c.Flags().StringVar(&o.since, "since", "", "from `WHEN` on: a time, a duration before now, or a message id")
+	c.Flags().StringVar(&o.until, "until", "", "before `WHEN`")
+	return c
+}
+
+func (a *app) history(ctx context.Context, o historyOptions, login string) error {
+	if err := validText("the login", login); err != nil {
+		return err
+	}
+	if o.limit < 0 {
+		return usagef("--limit is %d, less than nothing", o.limit)
+	}
+	r := session.HistoryRange{Limit: o.limit}
+	var err error
+	if r.Since, err = bound("--since", o.since, time.Now()); err != nil {
+		return err
+	}
+	if r.Until, err = bound("--until", o.until, time.Now()); err != nil {
+		return err
+	}
+	return a.withSession(ctx, func(ctx context.Context, s *session.Session) error {
+		messages, err := s.History(ctx, login, r)
+		if err != nil {
+			return fmt.Errorf("with %s: %w", login, err)
+		}
+		got, err := s.Account(ctx)
+		if err != nil {
+			return err
+		}
+		p := a.printer()
+		for _, m := range messages {
+			if err := p.Message(m, got.Login); err != nil {
+				return err
+			}
+		}
+		return p.Flush()
+	})
+}
+
+// bound reads a TIME, a DURATION before now, or an ID.
+func bound(flag, s string, now time.Time) (session.Bound, error) {
+	if s == "" {
+		return session.Bound{}, nil
+	}
+	if id, err := strconv.ParseInt(s, 10, 64); err == nil {
+		if id < 1 {
+			return session.Bound{}, usagef("%s is %q: message ids start at 1", flag, s)
+		}
+		return session.Bound{ID: id}, nil
+	}
+	if d, err := time.ParseDuration(s); err == nil {
+		return session.Bound{Time: now.Add(-d.Abs())}, nil
+	}
+	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02T15:04", "2006-01-02 15:04", time.DateOnly} {
+		if t, err := time.ParseInLocation(layout, s, time.Local); err == nil {
+			return session.Bound{Time: t}, nil
+		}
+	}
+	return session.Bound{}, &usageError{
+		fmt.Sprintf("%s is %q: neither a time, nor a duration, nor a message id", flag, s),
+		"write a time as 2006-01-02T15:04:05Z, a duration as 90m or 24h, an id as a bare number",
+	}
+}

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/skaroctl/skaroctl/internal/account"
+)
+
+func (a *app) logoutCommand() *cobra.Command {
+	var all bool
+	c := &cobra.Command{
+		Use:   "logout",
+		Short: "Forget the token, the SID and the profile",
+		Long: `Forget what login saved on this machine: the token and the SID in the credential
+store, and the profile in the config file. The server is not told: Skaro has no
+request for it, and an unused session ends there after five minutes.`,
+		Example: `  skaroctl logout
+  skaroctl logout --profile work`,
+		Args: cobra.NoArgs,
+		RunE: a.does(func(ctx context.Context, _ []string) error { return a.logout(ctx, all) }),
+	}
+	c.Flags().BoolVar(&all, "all", false, "every profile")
+	return c
+}
+
+func (a *app) logout(ctx context.Context, all bool) error {
+	t, err := a.target()
+	if err != nil {
+		return err
+	}
+	names := []string{t.profile}
+	if all {
+		names = slices.Sorted(maps.Keys(t.config.Profiles))
+	} else if _, ok := t.config.Profiles[t.profile]; !ok {
+		return &loginError{fmt.Sprintf("not logged in: there is no profile %q", t.profile), "skaroctl logout --all forgets every profile"}
+	}
+	ctx, cancel := a.oneShot(ctx)
+	defer cancel()
+	for _, name := range names {
+		if err := a.forget(ctx, t, name); err != nil {
+			return fmt.Errorf("profile %q: %w", name, err)
+		}
+		a.notice("forgot the profile %q", name)
+	}
+	return nil
+}
+
+// forget removes a profile: its credentials first, so that none is left that
+// nothing points to.
+func (a *app) forget(ctx context.Context, t target, name string) error {
+	profile := t.config.Profiles[name]
+	store, err := account.OpenStore(profile.Store, t.files)
+	if err != nil {
+		return err
+	}
+	shared := false // another profile may use the same account
+	for other, p := range t.config.Profiles {
+		shared = shared || other != name && p.Server == profile.Server && p.Login == profile.Login && p.Store == profile.Store
+	}
+	if !shared {
+		if err := store.Delete(ctx, account.Key{Server: profile.Server, Login: profile.Login}); err != nil {
+			return err
+		}
+	}
+	delete(t.config.Profiles, name)
+	return account.UpdateConfig(t.files.Config, func(c *account.Config) error {
+		delete(c.Profiles, name)
+		if c.DefaultProfile == name {
+			c.DefaultProfile = ""
+		}
+		return nil
+	})
+}

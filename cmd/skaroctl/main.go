@@ -1,0 +1,56 @@
+// Command skaroctl is a scriptable client for the Skaro instant-messaging
+// protocol.
+package main
+
+import (
+	"context"
+	"io"
+	"log"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/skaroctl/skaroctl/internal/output"
+)
+
+// version is set when a release is built.
+var version = "dev"
+
+func main() {
+	os.Exit(run(os.Args[1:], output.SystemStreams(), os.Getenv))
+}
+
+// run is the whole program: it returns the exit status.
+func run(args []string, streams output.Streams, getenv func(string) string) int {
+	log.SetOutput(io.Discard) // net/http writes there what comes back as an error anyway
+	ctx, stop := interruptible(context.Background())
+	defer stop()
+	a := &app{streams: streams, getenv: getenv}
+	err := a.execute(ctx, args)
+	return a.report(err)
+}
+
+// interruptible is a context that SIGINT and SIGTERM end, with an *interrupt as
+// its cause. A second signal ends the program at once. SIGPIPE is caught, so that
+// a reader that goes away is an error of the write and not the end of the
+// process.
+func interruptible(parent context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(parent)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	catchPipe()
+	done := make(chan struct{})
+	go func() {
+		select {
+		case s := <-signals:
+			signal.Reset(os.Interrupt, syscall.SIGTERM)
+			cancel(&interrupt{s})
+		case <-done:
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		close(done)
+		cancel(nil)
+	}
+}

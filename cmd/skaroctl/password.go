@@ -1,0 +1,158 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+// passwordOptions are the ways to give a password. There is no flag for the
+// password itself: arguments are visible to every process.
+type passwordOptions struct {
+	stdin bool
+	file  string
+}
+
+func (o *passwordOptions) addFlags(c *cobra.Command) {
+	c.Flags().BoolVar(&o.stdin, "password-stdin", false, "read the password from standard input")
+	c.Flags().StringVar(&o.file, "password-file", "", "read the password from `FILE`")
+	c.MarkFlagsMutuallyExclusive("password-stdin", "password-file")
+}
+
+// maxPassword bounds what is read as a password, in bytes.
+const maxPassword = 64 << 10
+
+// password gets a password: from standard input, from a file, or by a prompt on
+// the terminal. One line end after it is removed. With confirm the prompt asks
+// twice.
+func (a *app) password(ctx context.Context, o passwordOptions, prompt string, confirm bool) (string, error) {
+	var password string
+	switch {
+	case o.stdin:
+		if a.streams.InTerminal {
+			return "", &usageError{"--password-stdin was given, but standard input is a terminal", "leave the flag out to be asked"}
+		}
+		b, err := io.ReadAll(io.LimitReader(a.streams.In, maxPassword+1))
+		if err != nil {
+			return "", fmt.Errorf("read the password from standard input: %w", err)
+		}
+		password = string(trimLineEnd(b))
+	case o.file != "":
+		f, err := os.Open(o.file)
+		if err != nil {
+			return "", &usageError{why: fmt.Sprintf("read the password: %v", err)}
+		}
+		defer f.Close()
+		b, err := io.ReadAll(io.LimitReader(f, maxPassword+1))
+		if err != nil {
+			return "", fmt.Errorf("read the password: %w", err)
+		}
+		password = string(trimLineEnd(b))
+	default:
+		var err error
+		if password, err = a.ask(ctx, prompt, false); err != nil {
+			return "", noTerminal(err)
+		}
+		if confirm {
+			again, err := a.ask(ctx, "The same again: ", false)
+			if err != nil {
+				return "", noTerminal(err)
+			}
+			if again != password {
+				return "", usagef("the two passwords are not the same")
+			}
+		}
+	}
+	switch {
+	case password == "":
+		return "", usagef("the password is empty")
+	case len(password) > maxPassword:
+		return "", usagef("the password has more than %d bytes", maxPassword)
+	case strings.ContainsAny(password, "\r\n"):
+		return "", usagef("the password has more than one line")
+	}
+	return password, validText("the password", password)
+}
+
+func noTerminal(err error) error {
+	var signal *interrupt
+	if errors.As(err, &signal) {
+		return err
+	}
+	return &usageError{"can't ask for the password: " + err.Error(), "give --password-stdin or --password-file"}
+}
+
+// trimLineEnd removes one line end.
+func trimLineEnd(b []byte) []byte {
+	return bytes.TrimSuffix(bytes.TrimSuffix(b, []byte("\n")), []byte("\r"))
+}
+
+// ask asks a question on the terminal itself, so that standard input and output
+// may be pipes. The answer is shown while it is typed only with echo.
+func (a *app) ask(ctx context.Context, question string, echo bool) (string, error) {
+	in, out, closeTerminal, err := openTerminal()
+	if err != nil {
+		return "", errors.New("there is no terminal")
+	}
+	defer closeTerminal()
+	fd := int(in.Fd())
+	state, err := term.GetState(fd)
+	if err != nil {
+		return "", errors.New("there is no terminal")
+	}
+	fmt.Fprint(out, question)
+	type answer struct {
+		text string
+		err  error
+	}
+	typed := make(chan answer, 1)
+	go func() {
+		if echo {
+			text, err := readLine(in)
+			typed <- answer{text, err}
+			return
+		}
+		b, err := term.ReadPassword(fd)
+		typed <- answer{string(b), err}
+	}()
+	select {
+	case t := <-typed:
+		if !echo {
+			fmt.Fprintln(out)
+		}
+		if t.err != nil {
+			return "", fmt.Errorf("read from the terminal: %w", t.err)
+		}
+		return t.text, nil
+	case <-ctx.Done():
+		// The read goes on until the process ends; the terminal must not stay dumb.
+		_ = term.Restore(fd, state)
+		fmt.Fprintln(out)
+		return "", context.Cause(ctx)
+	}
+}
+
+// readLine reads one line, byte by byte, so that nothing after it is taken away.
+func readLine(r io.Reader) (string, error) {
+	var line []byte
+	b := make([]byte, 1)
+	for {
+		n, err := r.Read(b)
+		if n == 1 {
+			if b[0] == '\n' {
+				return string(bytes.TrimSuffix(line, []byte("\r"))), nil
+			}
+			line = append(line, b[0])
+		}
+		if err != nil {
+			return string(line), err
+		}
+	}
+}

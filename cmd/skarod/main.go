@@ -1,0 +1,108 @@
+// Command skarod is a small, durable Skaro server.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/skaroctl/skaroctl/internal/output"
+	"github.com/skaroctl/skaroctl/internal/store"
+)
+
+// version is set when a release is built.
+var version = "dev"
+
+func main() {
+	os.Exit(run(os.Args[1:], output.SystemStreams(), os.Getenv))
+}
+
+// app is what the commands share.
+type app struct {
+	streams output.Streams
+	getenv  func(string) string
+	data    string // --data
+	ran     bool   // a command's own code was reached: an error before is one of usage
+}
+
+// usageError is a wrong flag, argument or input.
+type usageError struct{ why, hint string }
+
+func (e *usageError) Error() string { return e.why }
+func (e *usageError) Hint() string  { return e.hint }
+
+// run is the whole program: it returns the exit status.
+func run(args []string, streams output.Streams, getenv func(string) string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	a := &app{streams: streams, getenv: getenv}
+	root := &cobra.Command{
+		Use:           "skarod",
+		Short:         "A small, durable server for Skaro instant messages",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return &usageError{err.Error(), fmt.Sprintf("see `%s --help`", c.CommandPath())}
+	})
+	root.PersistentFlags().StringVar(&a.data, "data", "", "`FOLDER` of the database skarod.db (default skarod in XDG_DATA_HOME)")
+	root.AddCommand(a.serveCommand(), a.userCommand(), a.versionCommand())
+	root.SetArgs(args)
+	root.SetIn(streams.In)
+	root.SetOut(streams.Out)
+	root.SetErr(streams.Err)
+	return a.report(root.ExecuteContext(ctx))
+}
+
+// report writes what went wrong, and returns the exit status: 2 for wrong usage,
+// 5 for what the state of the server refuses, 1 for the rest.
+func (a *app) report(err error) int {
+	if err == nil {
+		return 0
+	}
+	f := output.Failure{Message: err.Error()}
+	var hinted interface{ Hint() string }
+	if errors.As(err, &hinted) {
+		f.Hint = hinted.Hint()
+	}
+	exit := 1
+	var usage *usageError
+	switch {
+	case errors.As(err, &usage):
+		exit = 2
+	case !a.ran:
+		exit, f.Hint = 2, "see `skarod --help`"
+	case errors.Is(err, store.ErrNoUser), errors.Is(err, store.ErrTaken):
+		exit = 5
+	}
+	_ = output.WriteFailure(a.streams.Err, "skarod", f, false, output.UseColour("auto", a.streams.ErrTerminal, a.getenv))
+	return exit
+}
+
+// does makes the RunE of a command: its name goes in front of its errors.
+func (a *app) does(run func(ctx context.Context, args []string) error) func(*cobra.Command, []string) error {
+	return func(c *cobra.Command, args []string) error {
+		a.ran = true
+		if err := run(c.Context(), args); err != nil {
+			return fmt.Errorf("%s: %w", c.Name(), err)
+		}
+		return nil
+	}
+}
+
+func (a *app) versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  cobra.NoArgs,
+		RunE: a.does(func(context.Context, []string) error {
+			_, err := fmt.Fprintf(a.streams.Out, "skarod %s\n", version)
+			return err
+		}),
+	}
+}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/rogpeppe/go-internal/lockedfile"
+	"github.com/spf13/cobra"
+
+	"github.com/skaroctl/skaroctl/internal/server"
+	"github.com/skaroctl/skaroctl/internal/store"
+)
+
+type serveOptions struct {
+	listen, cert, key, registration string
+	allowPlaintext, verbose         bool
+}
+
+func (a *app) serveCommand() *cobra.Command {
+	var o serveOptions
+	c := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the server",
+		Long: `Run the server until it is interrupted. Its WebSocket is at /skaro_client/; /healthz
+answers "ok", /metrics has counters for Prometheus. A message is confirmed to its
+sender only when it is on disk.`,
+		Example: `  skarod serve
+  skarod serve --listen :8443 --tls-cert cert.pem --tls-key key.pem`,
+		Args: cobra.NoArgs,
+		RunE: a.does(func(ctx context.Context, _ []string) error { return a.serve(ctx, o) }),
+	}
+	f := c.Flags()
+	f.StringVar(&o.listen, "listen", "127.0.0.1:8765", "`ADDRESS` to listen on; port 0 is any free one")
+	f.StringVar(&o.cert, "tls-cert", "", "PEM `FILE` of the certificate and its chain")
+	f.StringVar(&o.key, "tls-key", "", "PEM `FILE` of the certificate's key")
+	f.StringVar(&o.registration, "registration", "closed", "who may create an account: open, invite or closed; as register_type reports it")
+	f.BoolVar(&o.allowPlaintext, "allow-plaintext", false, "permit other machines to connect without TLS")
+	f.BoolVarP(&o.verbose, "verbose", "v", false, "log every connection")
+	c.MarkFlagsRequiredTogether("tls-cert", "tls-key")
+	return c
+}
+
+// shutdown bounds how long the end of the server may take.
+const shutdown = 5 * time.Second
+
+func (a *app) serve(ctx context.Context, o serveOptions) error {
+	switch o.registration {
+	case "open", "invite", "closed":
+	default:
+		return &usageError{fmt.Sprintf("--registration is %q, not one of open, invite, closed", o.registration), ""}
+	}
+	var config *tls.Config
+	if o.cert != "" {
+		pair, err := tls.LoadX509KeyPair(o.cert, o.key)
+		if err != nil {
+			return &usageError{fmt.Sprintf("the certificate can't be used: %v", err), "check --tls-cert and --tls-key"}
+		}
+		config = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}
+	}
+	path, err := a.databasePath()
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", o.listen)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	defer listener.Close()
+	addr := listener.Addr().(*net.TCPAddr)
+	if config == nil && !addr.IP.IsLoopback() && !o.allowPlaintext {
+		return &usageError{
+			fmt.Sprintf("%s can be reached from other machines, and there is no TLS", addr),
+			"give --tls-cert and --tls-key; or --allow-plaintext, when a proxy in front of it has TLS",
+		}
+	}
+	s, err := store.Open(path)
+	if err != nil {
+		return err
+	}
+	unlock, err := lockServe(path)
+	if err != nil {
+		return errors.Join(err, s.Close())
+	}
+	defer unlock()
+	level := slog.LevelInfo
+	if o.verbose {
+		level = slog.LevelDebug
+	}
+	options := server.DefaultOptions()
+	options.Store, options.Version, options.Registration = s, version, o.registration
+	options.Log = slog.New(slog.NewTextHandler(a.streams.Err, &slog.HandlerOptions{Level: level}))
+	srv, err := server.New(options)
+	if err != nil {
+		return errors.Join(err, s.Close())
+	}
+	h := &http.Server{
+		Handler: srv.Handler(), ConnContext: server.ConnContext,
+		ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 32 << 10,
+		ErrorLog: log.New(io.Discard, "", 0), // what strangers send is no error of the server
+	}
+	scheme := "ws"
+	corked := server.Listener(listener)
+	if config != nil {
+		scheme, corked = "wss", tls.NewListener(corked, config)
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- h.Serve(corked) }()
+	fmt.Fprintf(a.streams.Err, "skarod: listening on %s://%s%s\n", scheme, addr, server.Path)
+	select {
+	case err = <-failed:
+		err = fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+		err = nil
+	}
+	ending, cancel := context.WithTimeout(context.Background(), shutdown)
+	defer cancel()
+	listener.Close()
+	srv.Close(ending)
+	h.Close()
+	return errors.Join(err, s.Close())
+}
+
+// lockPatience is how long another server may take to let go of the database: one
+// that is just ending is waited for.
+const lockPatience = 2 * time.Second
+
+// lockServe keeps a second server from the same database: neither would push what
+// the other one stores.
+func lockServe(path string) (unlock func(), err error) {
+	type locked struct {
+		f   *lockedfile.File
+		err error
+	}
+	got := make(chan locked, 1)
+	go func() {
+		f, err := lockedfile.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
+		got <- locked{f, err}
+	}()
+	select {
+	case l := <-got:
+		if l.err != nil {
+			return nil, fmt.Errorf("lock the database: %w", l.err)
+		}
+		return func() { l.f.Close() }, nil
+	case <-time.After(lockPatience):
+		return nil, &usageError{"another skarod serves " + path, "stop it, or give another --data"}
+	}
+}

@@ -1,0 +1,187 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/skaroctl/skaroctl/internal/output"
+	"github.com/skaroctl/skaroctl/internal/proto"
+	"github.com/skaroctl/skaroctl/internal/store"
+)
+
+func (a *app) userCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "user",
+		Short: "Manage accounts; also while the server runs",
+	}
+	c.AddCommand(a.userAddCommand(), a.userPasswdCommand(), a.userRemoveCommand(), a.userListCommand())
+	return c
+}
+
+func (a *app) userAddCommand() *cobra.Command {
+	var stdin bool
+	c := &cobra.Command{
+		Use:   "add LOGIN",
+		Short: "Make an account",
+		Example: `  skarod user add alice
+  skarod user add alice --password-stdin < password.txt`,
+		Args: cobra.ExactArgs(1),
+		RunE: a.does(func(_ context.Context, args []string) error {
+			return a.withLogin(args[0], func(s *store.Store, login string) error {
+				token, err := a.newToken(login, stdin)
+				if err != nil {
+					return err
+				}
+				return s.AddUser(login, token, time.Now())
+			})
+		}),
+	}
+	c.Flags().BoolVar(&stdin, "password-stdin", false, "read the password from standard input")
+	return c
+}
+
+func (a *app) userPasswdCommand() *cobra.Command {
+	var stdin bool
+	c := &cobra.Command{
+		Use:   "passwd LOGIN",
+		Short: "Change a password, and end the account's sessions",
+		Args:  cobra.ExactArgs(1),
+		RunE: a.does(func(ctx context.Context, args []string) error {
+			return a.withLogin(args[0], func(s *store.Store, login string) error {
+				if _, err := s.User(ctx, login); err != nil { // before anybody types a password
+					return err
+				}
+				token, err := a.newToken(login, stdin)
+				if err != nil {
+					return err
+				}
+				return s.SetToken(login, token)
+			})
+		}),
+	}
+	c.Flags().BoolVar(&stdin, "password-stdin", false, "read the password from standard input")
+	return c
+}
+
+func (a *app) userRemoveCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "remove LOGIN",
+		Short: "Remove an account, and end its sessions",
+		Long: `Remove an account, and end its sessions. What it sent is still delivered to those
+it was for. Somebody who gets the same login later sees nothing of it.`,
+		Args: cobra.ExactArgs(1),
+		RunE: a.does(func(_ context.Context, args []string) error {
+			return a.withLogin(args[0], func(s *store.Store, login string) error {
+				return s.RemoveUser(login, time.Now())
+			})
+		}),
+	}
+}
+
+func (a *app) userListCommand() *cobra.Command {
+	format := "auto"
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "List the accounts",
+		Args:  cobra.NoArgs,
+		RunE: a.does(func(ctx context.Context, _ []string) error {
+			if format != "auto" && format != "text" && format != "json" {
+				return &usageError{fmt.Sprintf("--output is %q, not one of auto, text, json", format), ""}
+			}
+			return a.withStore(func(s *store.Store) error {
+				users, err := s.Users(ctx)
+				if err != nil {
+					return err
+				}
+				return a.printUsers(users, format == "json" || format == "auto" && !a.streams.OutTerminal)
+			})
+		}),
+	}
+	c.Flags().StringVarP(&format, "output", "o", format, "`FORMAT`: auto, text or json; auto is text on a terminal, JSON Lines elsewhere")
+	return c
+}
+
+func (a *app) printUsers(users []store.User, asJSON bool) error {
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	for _, u := range users {
+		if !asJSON {
+			fmt.Fprintf(&out, "%s  %s\n", u.Created.Local().Format(time.DateTime), output.Line(u.Login))
+			continue
+		}
+		if err := e.Encode(struct {
+			Type    string `json:"type"`
+			Login   string `json:"login"`
+			Created string `json:"created"`
+		}{"user", u.Login, u.Created.Format(time.RFC3339)}); err != nil {
+			return err
+		}
+	}
+	_, err := a.streams.Out.Write(out.Bytes())
+	return err
+}
+
+// withLogin opens the store for a command on one account.
+func (a *app) withLogin(given string, do func(s *store.Store, login string) error) error {
+	login, err := store.Login(given)
+	if err != nil {
+		return &usageError{why: err.Error()}
+	}
+	err = a.withStore(func(s *store.Store) error { return do(s, login) })
+	if errors.Is(err, store.ErrNoUser) || errors.Is(err, store.ErrTaken) {
+		return fmt.Errorf("%q: %w", login, err)
+	}
+	return err
+}
+
+// newToken gets a new password, twice by a prompt or once from standard input,
+// and makes its token. One line end after it is removed.
+func (a *app) newToken(login string, stdin bool) (proto.Token, error) {
+	var password []byte
+	var err error
+	if stdin {
+		if password, err = io.ReadAll(io.LimitReader(a.streams.In, 64<<10)); err != nil {
+			return proto.Token{}, fmt.Errorf("read the password from standard input: %w", err)
+		}
+		password = bytes.TrimSuffix(bytes.TrimSuffix(password, []byte("\n")), []byte("\r"))
+	} else {
+		var again []byte
+		in, ok := a.streams.In.(*os.File)
+		if !ok || !a.streams.InTerminal {
+			return proto.Token{}, &usageError{"can't ask for the password: standard input is no terminal", "give --password-stdin"}
+		}
+		for _, ask := range []struct {
+			question string
+			into     *[]byte
+		}{{"Password of " + login + ": ", &password}, {"The same again: ", &again}} {
+			fmt.Fprint(a.streams.Err, output.Line(ask.question))
+			*ask.into, err = term.ReadPassword(int(in.Fd()))
+			fmt.Fprintln(a.streams.Err)
+			if err != nil {
+				return proto.Token{}, fmt.Errorf("read the password: %w", err)
+			}
+		}
+		if !bytes.Equal(password, again) {
+			return proto.Token{}, &usageError{why: "the two passwords are not the same"}
+		}
+	}
+	switch {
+	case len(password) == 0:
+		return proto.Token{}, &usageError{why: "the password is empty"}
+	case bytes.ContainsAny(password, "\r\n"):
+		return proto.Token{}, &usageError{why: "the password has more than one line"}
+	case !utf8.Valid(password):
+		return proto.Token{}, &usageError{why: "the password is not UTF-8"}
+	}
+	return proto.NewToken(string(password)), nil
+}

@@ -1,0 +1,100 @@
+package account
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/skaroctl/skaroctl/internal/proto"
+)
+
+// Environment is a token that the environment gives, in place of a store.
+type Environment struct {
+	Token  proto.Token
+	Source string // where it came from: "SKAROCTL_TOKEN", "SKAROCTL_TOKEN_FILE" or "$CREDENTIALS_DIRECTORY/skaroctl-token"
+}
+
+// systemdToken is the name of our credential (systemd.exec(5), LoadCredential=).
+const systemdToken = "skaroctl-token"
+
+// tokenFileLimit is how much of a token file is read, in bytes: a token has 185.
+const tokenFileLimit = 4096
+
+// tokenAdvice is how to get a token.
+const tokenAdvice = "make a token with `skaroctl login --print-token`"
+
+// FromEnvironment returns the token that the environment gives, and false when it
+// gives none: the text in SKAROCTL_TOKEN, else the file that SKAROCTL_TOKEN_FILE
+// names, else the file skaroctl-token in systemd's CREDENTIALS_DIRECTORY. An empty
+// variable counts as not set. A token file that others can read is an error,
+// outside of systemd's folder, which no one else can enter. No error quotes a token.
+func FromEnvironment(getenv func(string) string) (Environment, bool, error) {
+	if text := getenv("SKAROCTL_TOKEN"); text != "" {
+		return environment("SKAROCTL_TOKEN", text, nil)
+	}
+	credentials := getenv("CREDENTIALS_DIRECTORY")
+	if path := getenv("SKAROCTL_TOKEN_FILE"); path != "" {
+		check := private
+		if credentials != "" && filepath.Dir(filepath.Clean(path)) == filepath.Clean(credentials) {
+			check = anyMode
+		}
+		text, err := readToken(path, check)
+		return environment("SKAROCTL_TOKEN_FILE", text, err)
+	}
+	if credentials != "" {
+		text, err := readToken(filepath.Join(credentials, systemdToken), anyMode)
+		if errors.Is(err, fs.ErrNotExist) {
+			return Environment{}, false, nil // the service has other credentials
+		}
+		return environment("$CREDENTIALS_DIRECTORY/"+systemdToken, text, err)
+	}
+	return Environment{}, false, nil
+}
+
+func environment(source, text string, err error) (Environment, bool, error) {
+	var token proto.Token
+	if err == nil {
+		if token, err = proto.ParseToken(text); err != nil {
+			err = advise(err, tokenAdvice)
+		}
+	}
+	if err != nil {
+		return Environment{}, false, fmt.Errorf("%s: %w", source, err)
+	}
+	return Environment{Token: token, Source: source}, true, nil
+}
+
+// anyMode is for files that the mode of their folder keeps private.
+func anyMode(string, fs.FileInfo) error { return nil }
+
+// readToken reads a token file. What is not a regular file, such as the pipe of
+// a shell's <(command), has no mode that means anything.
+func readToken(path string, check func(string, fs.FileInfo) error) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", fileError(path, err)
+	}
+	defer func() { _ = f.Close() }()
+	info, err := f.Stat()
+	if err != nil {
+		return "", fileError(path, err)
+	}
+	if info.Mode().IsRegular() {
+		if err := check(path, info); err != nil {
+			return "", err
+		}
+	}
+	var text strings.Builder
+	n, err := io.Copy(&text, io.LimitReader(f, tokenFileLimit+1))
+	if err != nil {
+		return "", fileError(path, err)
+	}
+	if n > tokenFileLimit {
+		return "", &FileError{Path: path, Err: errors.New("it is too long for a token"), Advice: tokenAdvice}
+	}
+	return text.String(), nil
+}

@@ -1,0 +1,190 @@
+package account
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+)
+
+// fileStore keeps the credentials of all accounts in one JSON file, mode 0600.
+type fileStore struct{ path string }
+
+// credentialsFile is the file. Its version says what a reader must understand.
+type credentialsFile struct {
+	Version  int     `json:"version"`
+	Accounts []entry `json:"accounts"`
+}
+
+// entry is one account of the file.
+type entry struct {
+	Server string `json:"server"`
+	Login  string `json:"login"`
+	item
+}
+
+const fileVersion = 1
+
+func (s *fileStore) Name() string { return "file" }
+
+func (s *fileStore) Get(_ context.Context, key Key) (Credentials, error) {
+	entries, err := readCredentials(s.path)
+	if err != nil {
+		return Credentials{}, err
+	}
+	i := find(entries, key)
+	if i < 0 || entries[i].item == (item{}) {
+		return Credentials{}, none(key, s.path)
+	}
+	return entries[i].credentials()
+}
+
+func (s *fileStore) Set(ctx context.Context, key Key, c Credentials) error {
+	it, err := newItem(key, c)
+	if err != nil {
+		return err
+	}
+	return s.change(ctx, func(entries []entry) ([]entry, error) {
+		e := entry{key.Server, key.Login, it}
+		if i := find(entries, key); i >= 0 {
+			entries[i] = e
+			return entries, nil
+		}
+		return append(entries, e), nil
+	})
+}
+
+func (s *fileStore) Delete(ctx context.Context, key Key) error {
+	if _, err := s.Get(ctx, key); errors.Is(err, ErrNone) {
+		return nil // and no file is made to say so
+	}
+	return s.change(ctx, func(entries []entry) ([]entry, error) {
+		return slices.DeleteFunc(entries, func(e entry) bool { return e.is(key) }), nil
+	})
+}
+
+func (s *fileStore) update(ctx context.Context, key Key, change func(*Credentials)) error {
+	if _, err := s.Get(ctx, key); err != nil {
+		return err
+	}
+	return s.change(ctx, func(entries []entry) ([]entry, error) {
+		i := find(entries, key)
+		if i < 0 { // deleted since
+			return nil, none(key, s.path)
+		}
+		c, err := entries[i].credentials()
+		if err != nil {
+			return nil, err
+		}
+		change(&c)
+		entries[i].item, err = newItem(key, c)
+		return entries, err
+	})
+}
+
+// change reads, changes and writes the file under its lock.
+func (s *fileStore) change(ctx context.Context, change func([]entry) ([]entry, error)) error {
+	return locked(ctx, s.path, func(path string) error {
+		entries, err := readCredentials(path)
+		if err != nil {
+			return err
+		}
+		if entries, err = change(entries); err != nil {
+			return err
+		}
+		content, err := encodeCredentials(entries)
+		if err != nil {
+			return &FileError{Path: path, Err: err}
+		}
+		return replace(path, content)
+	})
+}
+
+func (e entry) is(key Key) bool { return e.Server == key.Server && e.Login == key.Login }
+
+func find(entries []entry, key Key) int {
+	return slices.IndexFunc(entries, func(e entry) bool { return e.is(key) })
+}
+
+// readCredentials reads the file; no entries when it is missing.
+func readCredentials(path string) ([]entry, error) {
+	content, err := readFile(path, func(path string, info fs.FileInfo) error {
+		if err := ours(path, info); err != nil {
+			return err
+		}
+		return private(path, info)
+	})
+	if err != nil || content == nil {
+		return nil, err
+	}
+	return decodeCredentials(path, content)
+}
+
+func encodeCredentials(entries []entry) ([]byte, error) {
+	if entries == nil {
+		entries = []entry{}
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	err := e.Encode(credentialsFile{fileVersion, entries})
+	return b.Bytes(), err
+}
+
+// decodeCredentials checks the whole file, so that what is written back later
+// has lost nothing. Its errors quote nothing of the content.
+func decodeCredentials(path string, content []byte) ([]entry, error) {
+	bad := func(offset int64, format string, args ...any) error {
+		return &FileError{
+			Path: path, Line: lineAt(content, offset), Err: fmt.Errorf(format, args...),
+			Advice: "mend the file, or move it away and log in again with `skaroctl login --store file`",
+		}
+	}
+	var top struct {
+		Version  int               `json:"version"`
+		Accounts []json.RawMessage `json:"accounts"`
+	}
+	if err := strictJSON(content, &top); err != nil {
+		what, offset := describeJSON(err)
+		return nil, bad(offset, "%s", what)
+	}
+	if top.Version != fileVersion {
+		return nil, bad(0, "the file has version %d, and this skaroctl knows version %d", top.Version, fileVersion)
+	}
+	entries := make([]entry, len(top.Accounts))
+	end := int64(0)
+	for i, raw := range top.Accounts {
+		// A RawMessage is the very bytes of the file, in its order.
+		start := end + int64(bytes.Index(content[end:], raw))
+		end = start + int64(len(raw))
+		e := &entries[i]
+		if err := strictJSON(raw, e); err != nil {
+			what, offset := describeJSON(err)
+			return nil, bad(start+offset, "account %d: %s", i+1, what)
+		}
+		if e.Server == "" || e.Login == "" {
+			return nil, bad(start, "account %d: server or login is missing", i+1)
+		}
+		if find(entries[:i], Key{e.Server, e.Login}) >= 0 {
+			return nil, bad(start, "account %d: the same account is there twice", i+1)
+		}
+		if _, err := e.credentials(); err != nil {
+			return nil, bad(start, "account %d: %w", i+1, err)
+		}
+	}
+	return entries, nil
+}
+
+// strictJSON decodes one JSON value that has no unknown field.
+func strictJSON(content []byte, into any) error {
+	if err := json.Unmarshal(content, into); err != nil {
+		return err
+	}
+	d := json.NewDecoder(bytes.NewReader(content))
+	d.DisallowUnknownFields()
+	return d.Decode(into)
+}

@@ -1,0 +1,11 @@
+//go:build !unix
+
+package account
+
+import "io/fs"
+
+// Here a mode says nothing about who may read a file: the folder of the user's
+// profile is what keeps it private.
+func private(string, fs.FileInfo) error { return nil }
+
+func ours(string, fs.FileInfo) error { return nil }

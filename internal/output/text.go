@@ -1,0 +1,85 @@
+package output
+
+import (
+	"hash/fnv"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/skaroctl/skaroctl/internal/proto"
+)
+
+// nameColours are colours of the 256-colour palette that can be told apart and
+// have a contrast of at least 4:1 with black and with white alike (WCAG 2.1,
+// relative luminance).
+var nameColours = [...]uint8{27, 28, 29, 30, 31, 62, 64, 97, 99, 130, 131, 132, 133, 161, 163}
+
+const (
+	styleDim   = "2"
+	styleBold  = "1"
+	styleError = "1;31"
+)
+
+// styled wraps text in a style (ECMA-48, SGR), where colour is wanted.
+func styled(text, style string, colour bool) string {
+	if !colour || text == "" {
+		return text
+	}
+	return "\x1b[" + style + "m" + text + "\x1b[0m"
+}
+
+// name is a login, made safe, in a colour that is always the same for it.
+func name(login string, colour bool) string {
+	h := fnv.New32a()
+	h.Write([]byte(login))
+	c := nameColours[h.Sum32()%uint32(len(nameColours))]
+	return styled(Line(login), "38;5;"+strconv.Itoa(int(c)), colour)
+}
+
+// dateText is a date for people: the time alone when it is today, else the day too.
+func (p *Printer) dateText(d proto.Date) string {
+	switch {
+	case !d.Time.IsZero():
+		t, now := d.Time.In(p.options.Location), p.options.Now().In(p.options.Location)
+		if t.Format(time.DateOnly) == now.Format(time.DateOnly) {
+			return t.Format("15:04")
+		}
+		return t.Format("2006-01-02 15:04")
+	case d.Raw != nil:
+		return Line(string(appendValue(nil, d.Raw)))
+	}
+	return ""
+}
+
+// messageText is a message for people. Every line of the body after the first is
+// indented, so that no body can look like another message's line.
+func (p *Printer) messageText(m proto.Message, own string) string {
+	var b strings.Builder
+	colour := p.options.Colour
+	if date := p.dateText(m.Date); date != "" {
+		b.WriteString(styled(date, styleDim, colour))
+		b.WriteByte(' ')
+	}
+	if m.Conference != "" {
+		b.WriteString("[" + name(m.Conference, colour) + "] ")
+	}
+	b.WriteString(name(m.From, colour))
+	if m.From == own && m.Conference == "" {
+		b.WriteString(" → " + name(m.To, colour))
+	}
+	b.WriteString(": ")
+	b.WriteString(strings.ReplaceAll(Block(m.Body), "\n", "\n    "))
+	b.WriteByte('\n')
+	return b.String()
+}
+
+func (p *Printer) contactText(c proto.Contact) string {
+	s := name(c.Login, p.options.Colour)
+	if c.Name != "" {
+		s += " (" + Line(c.Name) + ")"
+	}
+	if c.Online != nil && *c.Online {
+		s += styled(" online", styleDim, p.options.Colour)
+	}
+	return s + "\n"
+}

@@ -1,0 +1,228 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/skaroctl/skaroctl/internal/cork"
+	"github.com/skaroctl/skaroctl/internal/proto"
+)
+
+// conn is one connection. Its reader takes one request after the other; its
+// writer takes frames from a bounded queue, which whoever fills it never waits
+// for.
+type conn struct {
+	server    *Server
+	ws        *websocket.Conn
+	cork      *cork.Conn // nil where there is none
+	peer      string
+	challenge string
+	refusals  int
+
+	session  *session       // guarded by Server.mu
+	inFlight chan struct{}  // a place for each message that is not yet on disk
+	sending  sync.WaitGroup // the same messages, to wait for
+
+	mu     sync.Mutex
+	queue  [][]byte
+	bytes  int
+	ending bool // nothing more is queued; what is queued is dropped
+	code   websocket.StatusCode
+	reason string
+	wake   chan struct{} // has room for one
+
+	gone chan struct{} // closed when both goroutines have ended
+}
+
+func newConn(s *Server, ws *websocket.Conn, k *cork.Conn, peer string) *conn {
+	return &conn{
+		server: s, ws: ws, cork: k, peer: peer, challenge: newChallenge(),
+		inFlight: make(chan struct{}, s.o.MaxInFlight), wake: make(chan struct{}, 1), gone: make(chan struct{}),
+	}
+}
+
+// serve runs the connection until it ends.
+func (c *conn) serve() {
+	defer close(c.gone)
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		c.write()
+	}()
+	watched, stopWatch := context.WithCancel(context.Background())
+	var watching sync.WaitGroup
+	watching.Go(func() { c.watch(watched) })
+	c.reply(map[string]any{
+		"type": proto.TypeGreeting, "token": c.challenge, "server": "skarod/" + c.server.o.Version,
+		"extensions": []string{proto.ExtHistoryPage, proto.ExtUpdates, proto.ExtNonce},
+	})
+	err := c.read()
+	c.server.logout(c)
+	c.end(websocket.StatusNormalClosure, "")
+	<-written
+	c.ws.CloseNow()
+	stopWatch()
+	watching.Wait()
+	c.sending.Wait() // their completions look at the connection
+	c.server.o.Log.Debug("connection ended", "peer", c.peer, "error", err)
+}
+
+// read is the reader: it returns when the connection ends.
+func (c *conn) read() error {
+	var buf bytes.Buffer
+	for {
+		typ, r, err := c.ws.Reader(context.Background())
+		if err == nil {
+			buf.Reset()
+			_, err = buf.ReadFrom(r)
+		}
+		if err != nil {
+			if errors.Is(err, websocket.ErrMessageTooBig) {
+				c.end(websocket.StatusMessageTooBig, "the frame is too large")
+			}
+			return err
+		}
+		if typ != websocket.MessageBinary {
+			c.end(websocket.StatusUnsupportedData, "Skaro frames are binary messages")
+			return errors.New("a text message")
+		}
+		frame, err := proto.Decode(buf.Bytes())
+		if err != nil {
+			c.end(websocket.StatusInvalidFramePayloadData, "not a Skaro frame")
+			return err
+		}
+		if buf.Cap() > 64<<10 {
+			buf = bytes.Buffer{}
+		}
+		c.handle(frame)
+		c.mu.Lock()
+		ending := c.ending
+		c.mu.Unlock()
+		if ending {
+			return errors.New("ended by the server")
+		}
+	}
+}
+
+// enqueue gives a frame to the writer, and never waits. A connection whose queue
+// is full is ended: its listener comes back, and catches up.
+func (c *conn) enqueue(frame []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ending {
+		return
+	}
+	if len(c.queue) >= c.server.o.MaxQueue || c.bytes+len(frame) > max(c.server.o.MaxQueueBytes, len(frame)) {
+		c.server.counter.tooSlow.Add(1)
+		c.endLocked(websocket.StatusTryAgainLater, "too slow: connect again and catch up")
+		return
+	}
+	c.queue = append(c.queue, frame)
+	c.bytes += len(frame)
+	c.signal()
+}
+
+func (c *conn) signal() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// end ends the connection with a close frame, without waiting. The first end counts.
+func (c *conn) end(code websocket.StatusCode, reason string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.endLocked(code, reason)
+}
+
+func (c *conn) endLocked(code websocket.StatusCode, reason string) {
+	if c.ending {
+		return
+	}
+	c.ending, c.code, c.reason = true, code, reason
+	if code == websocket.StatusTryAgainLater {
+		c.queue, c.bytes = nil, 0
+	}
+	c.signal()
+}
+
+// write is the writer: it ends with the close frame, and so ends the reader.
+func (c *conn) write() {
+	for {
+		c.mu.Lock()
+		batch, ending := c.queue, c.ending
+		c.queue, c.bytes = nil, 0
+		c.mu.Unlock()
+		if len(batch) > 0 && !c.writeBatch(batch) {
+			c.ws.CloseNow()
+			return
+		}
+		if ending {
+			// Close waits for the peer's close frame; that must not take long.
+			t := time.AfterFunc(time.Second, func() { c.ws.CloseNow() })
+			_ = c.ws.Close(c.code, c.reason)
+			t.Stop()
+			return
+		}
+		if len(batch) == 0 {
+			<-c.wake
+		}
+	}
+}
+
+// writeBatch writes frames in as few packets as they need.
+func (c *conn) writeBatch(batch [][]byte) bool {
+	if c.cork != nil && len(batch) > 1 {
+		c.cork.Hold()
+		defer c.cork.Release() // the next write meets the same error
+	}
+	for _, frame := range batch {
+		ctx, cancel := context.WithTimeout(context.Background(), c.server.o.WriteTime)
+		err := c.ws.Write(ctx, websocket.MessageBinary, frame)
+		cancel()
+		if err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// watch ends connections that stay silent, or that do not log in.
+func (c *conn) watch(ctx context.Context) {
+	o := c.server.o
+	login := time.NewTimer(o.AuthTime)
+	defer login.Stop()
+	ping := time.NewTicker(o.PingInterval)
+	defer ping.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-login.C:
+			if c.user() == nil {
+				c.end(websocket.StatusPolicyViolation, "no login")
+			}
+		case <-ping.C:
+			pong, cancel := context.WithTimeout(ctx, o.PingInterval)
+			err := c.ws.Ping(pong)
+			cancel()
+			if err != nil && ctx.Err() == nil {
+				c.ws.CloseNow()
+				return
+			}
+		}
+	}
+}
+
+// user is the session of the connection, or nil.
+func (c *conn) user() *session {
+	c.server.mu.Lock()
+	defer c.server.mu.Unlock()
+	return c.session
+}

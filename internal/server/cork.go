@@ -1,0 +1,41 @@
+package server
+
+import (
+	"context"
+	"net"
+
+	"github.com/skaroctl/skaroctl/internal/cork"
+)
+
+type corkListener struct{ net.Listener }
+
+// Listener is l with connections that Server can write to in large pieces. It
+// goes below TLS.
+func Listener(l net.Listener) net.Listener { return corkListener{l} }
+
+func (l corkListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &cork.Conn{Conn: c}, nil
+}
+
+type corkKey struct{}
+
+// ConnContext lets Server find the connection below a request: it is for
+// http.Server.ConnContext.
+func ConnContext(ctx context.Context, c net.Conn) context.Context {
+	if t, ok := c.(interface{ NetConn() net.Conn }); ok { // TLS
+		c = t.NetConn()
+	}
+	if k, ok := c.(*cork.Conn); ok {
+		return context.WithValue(ctx, corkKey{}, k)
+	}
+	return ctx
+}
+
+func corkOf(ctx context.Context) *cork.Conn {
+	k, _ := ctx.Value(corkKey{}).(*cork.Conn)
+	return k
+}

@@ -1,0 +1,339 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+	"unicode/utf8"
+
+	"github.com/coder/websocket"
+
+	"github.com/skaroctl/skaroctl/internal/proto"
+	"github.com/skaroctl/skaroctl/internal/store"
+)
+
+// refusal is an answer with a status other than 200.
+type refusal struct{ status, info string }
+
+func (r *refusal) Error() string { return r.status + ": " + r.info }
+
+func refuse(status, format string, args ...any) error {
+	return &refusal{status, fmt.Sprintf(format, args...)}
+}
+
+// requestTime bounds what one request may ask of the store.
+const requestTime = 30 * time.Second
+
+// handler answers one kind of request with the fields of a successful reply, or
+// with an error: a *refusal, or what is the server's own fault.
+type handler struct {
+	answer func(*conn, context.Context, proto.Frame) (map[string]any, error)
+	open   bool // without a login
+}
+
+var handlers = map[string]handler{
+	proto.TypeRegisterType:   {(*conn).registerType, true},
+	proto.TypeAuthorize:      {(*conn).authorize, true},
+	proto.TypeSessionRestore: {(*conn).sessionRestore, true},
+	proto.TypeGetContacts:    {(*conn).getContacts, false},
+	proto.TypeGetHistory:     {(*conn).getHistory, false},
+	proto.TypeGetUpdates:     {(*conn).getUpdates, false},
+}
+
+// handle answers one frame of the client.
+func (c *conn) handle(f proto.Frame) {
+	c.server.counter.requests.Add(1)
+	typ := f.Type()
+	id, ok := f.Int("on_request")
+	if !ok || typ == "" {
+		c.reply(map[string]any{"type": proto.TypeError, "info": "a request has a type, and an integer on_request"})
+		return
+	}
+	if typ == proto.TypeSendMessage {
+		c.sendMessage(f, id)
+		return
+	}
+	// Requests take effect in order: this one sees what was sent before it.
+	c.sending.Wait()
+	h, ok := handlers[typ]
+	switch {
+	case !ok:
+		c.answer(typ, id, nil, refuse(proto.StatusUnknown, "there is no request %q", typ))
+	case !h.open && c.user() == nil:
+		c.answer(typ, id, nil, notLoggedIn)
+	default:
+		ctx, cancel := context.WithTimeout(context.Background(), requestTime)
+		fields, err := h.answer(c, ctx, f)
+		cancel()
+		c.answer(typ, id, fields, err)
+	}
+}
+
+var notLoggedIn = &refusal{proto.StatusUnauthorized, "not logged in on this connection"}
+
+// answer sends the reply to a request.
+func (c *conn) answer(typ string, id int64, fields map[string]any, err error) {
+	reply := map[string]any{"type": proto.TypeReply, "for": typ, "id": id, "status": proto.StatusOK}
+	var refused *refusal
+	switch {
+	case err == nil:
+		maps.Copy(reply, fields)
+	case errors.As(err, &refused):
+		reply["status"], reply["info"] = refused.status, refused.info
+	default:
+		c.server.o.Log.Error("a request failed", "type", typ, "error", err)
+		reply["status"], reply["info"] = proto.StatusInternal, "the server could not do it; nothing was done"
+	}
+	c.reply(reply)
+}
+
+// reply queues a frame.
+func (c *conn) reply(fields map[string]any) {
+	frame, err := proto.Encode(fields)
+	if err != nil {
+		c.server.o.Log.Error("encode a frame", "error", err)
+		c.end(websocket.StatusInternalError, "the server could not encode its answer")
+		return
+	}
+	c.enqueue(frame)
+}
+
+func (c *conn) registerType(context.Context, proto.Frame) (map[string]any, error) {
+	return map[string]any{"register_type": c.server.o.Registration}, nil
+}
+
+func (c *conn) authorize(ctx context.Context, f proto.Frame) (map[string]any, error) {
+	login, loginErr := store.Login(f.Text("login"))
+	u, err := store.User{}, store.ErrNoUser
+	if loginErr == nil {
+		u, err = c.server.o.Store.User(ctx, login)
+	}
+	if err != nil && !errors.Is(err, store.ErrNoUser) {
+		return nil, err
+	}
+	// A wrong login and a wrong password take the same time and look the same.
+	token := c.server.dummy
+	if err == nil {
+		token = u.Token
+	}
+	if !token.Verify(c.challenge, f.Text("password")) || err != nil {
+		return nil, c.refuseLogin(proto.StatusUnauthorized, "wrong login or password")
+	}
+	x, sid, err := c.server.newSession(u)
+	if err != nil {
+		return nil, err
+	}
+	return c.welcome(x, sid), nil
+}
+
+// refuseLogin counts refusals: who guesses has to connect again and again.
+func (c *conn) refuseLogin(status, info string) error {
+	c.server.counter.refusedLogins.Add(1)
+	c.server.o.Log.Info("login refused", "peer", c.peer)
+	if c.refusals++; c.refusals >= c.server.o.MaxRefusals {
+		defer c.end(websocket.StatusPolicyViolation, "too many refused logins")
+	}
+	return refuse(status, "%s", info)
+}
+
+func (c *conn) sessionRestore(_ context.Context, f proto.Frame) (map[string]any, error) {
+	sid := f.Text("sid")
+	x := c.server.findSession(sid)
+	if x == nil {
+		return nil, c.refuseLogin(proto.StatusGone, "the session can't be restored")
+	}
+	return c.welcome(x, sid), nil
+}
+
+// welcome logs the connection in. Pushes may follow at once.
+func (c *conn) welcome(x *session, sid string) map[string]any {
+	c.ws.SetReadLimit(c.server.o.MaxFrame)
+	c.server.login(c, x)
+	c.server.counter.logins.Add(1)
+	c.server.o.Log.Debug("logged in", "peer", c.peer, "login", x.user.Login)
+	return map[string]any{"session_id": sid, "user": map[string]any{"login": x.user.Login}}
+}
+
+func (c *conn) getContacts(ctx context.Context, _ proto.Frame) (map[string]any, error) {
+	contacts, err := c.server.o.Store.Contacts(ctx, c.user().user.ID)
+	if err != nil {
+		return nil, err
+	}
+	data := make([]any, len(contacts))
+	for i, k := range contacts {
+		data[i] = map[string]any{"login": k.Login, "online": c.server.isOnline(k.ID)}
+	}
+	return map[string]any{"data": data}, nil
+}
+
+// Limits of the messages in one reply.
+const (
+	pageMost  = 1000
+	pageBytes = 4 << 20
+)
+
+// page reads limit, before and after of a request.
+func page(f proto.Frame) (store.Page, error) {
+	p := store.Page{Limit: pageMost, Bytes: pageBytes}
+	for name, into := range map[string]*int64{"before": &p.Before, "after": &p.After} {
+		if _, ok := f[name]; !ok {
+			continue
+		}
+		n, ok := f.Int(name)
+		if !ok || n < 0 {
+			return p, refuse(proto.StatusBadRequest, "%s is a message id", name)
+		}
+		*into = n
+	}
+	if _, ok := f["limit"]; ok {
+		n, ok := f.Int("limit")
+		if !ok || n < 1 {
+			return p, refuse(proto.StatusBadRequest, "limit is a number from 1")
+		}
+		p.Limit = int(min(n, pageMost))
+	}
+	return p, nil
+}
+
+// somebody reads a field that is somebody's login.
+func (c *conn) somebody(ctx context.Context, f proto.Frame, field string) (store.User, error) {
+	given, ok := f.TextOK(field)
+	if !ok {
+		return store.User{}, refuse(proto.StatusBadRequest, "%s is a login", field)
+	}
+	login, err := store.Login(given)
+	if err != nil {
+		return store.User{}, refuse(proto.StatusNotFound, "there is no user %q", given)
+	}
+	u, err := c.server.o.Store.User(ctx, login)
+	if errors.Is(err, store.ErrNoUser) {
+		err = refuse(proto.StatusNotFound, "there is no user %q", given)
+	}
+	return u, err
+}
+
+func (c *conn) getHistory(ctx context.Context, f proto.Frame) (map[string]any, error) {
+	p, err := page(f)
+	if err != nil {
+		return nil, err
+	}
+	other, err := c.somebody(ctx, f, "login")
+	if err != nil {
+		return nil, err
+	}
+	list, more, err := c.server.o.Store.History(ctx, c.user().user.ID, other.ID, p)
+	if err != nil {
+		return nil, err
+	}
+	return withMore(map[string]any{"history": encodable(list)}, more), nil
+}
+
+func (c *conn) getUpdates(ctx context.Context, f proto.Frame) (map[string]any, error) {
+	told := c.server.told.Load()
+	if _, ok := f["after"]; !ok {
+		return map[string]any{"messages": []any{}, "last_id": told}, nil
+	}
+	p, err := page(f)
+	if err != nil {
+		return nil, err
+	}
+	p.Before = told + 1
+	list, more, err := c.server.o.Store.Updates(ctx, c.user().user.ID, p)
+	if err != nil {
+		return nil, err
+	}
+	last := max(told, p.After)
+	if more {
+		last = list[len(list)-1].ID
+	}
+	return withMore(map[string]any{"messages": encodable(list), "last_id": last}, more), nil
+}
+
+func withMore(fields map[string]any, more bool) map[string]any {
+	if more {
+		fields["more"] = true
+	}
+	return fields
+}
+
+func encodable(list []proto.Message) []any {
+	out := make([]any, len(list))
+	for i, m := range list {
+		out[i] = m.Fields()
+	}
+	return out
+}
+
+// sendMessage hands a message to the store, and goes on: the reply follows when it
+// is on disk. Above MaxInFlight the reader waits, and so does the sender.
+func (c *conn) sendMessage(f proto.Frame, id int64) {
+	letter, err := c.letter(f)
+	if err != nil {
+		c.answer(proto.TypeSendMessage, id, nil, err)
+		return
+	}
+	from := c.user().user
+	c.inFlight <- struct{}{}
+	c.sending.Add(1)
+	c.server.o.Store.Send(letter, func(m store.Stored, err error) {
+		// In the store's writing goroutine, in the order of the ids.
+		if err == nil && !m.Repeated {
+			c.server.deliver(c, m, from, letter)
+		}
+		switch {
+		case errors.Is(err, store.ErrNoUser):
+			err = refuse(proto.StatusNotFound, "there is no user %q", f.Text("to"))
+		case errors.Is(err, store.ErrNonce):
+			err = refuse(proto.StatusConflict, "%v", err)
+		}
+		c.answer(proto.TypeSendMessage, id, map[string]any{"message_id": m.ID, "date": proto.Seconds(m.Date)}, err)
+		<-c.inFlight
+		c.sending.Done()
+	})
+}
+
+// letter reads a send_message.
+func (c *conn) letter(f proto.Frame) (store.Letter, error) {
+	x := c.user()
+	if x == nil {
+		return store.Letter{}, notLoggedIn
+	}
+	l := store.Letter{Sender: x.user.ID, Date: c.server.o.Clock()}
+	to, ok := f.TextOK("to")
+	if !ok {
+		return l, refuse(proto.StatusBadRequest, "to is a login")
+	}
+	var err error
+	if l.To, err = store.Login(to); err != nil {
+		return l, refuse(proto.StatusNotFound, "there is no user %q", to)
+	}
+	if l.Body, ok = f.TextOK("body"); !ok || l.Body == "" {
+		return l, refuse(proto.StatusBadRequest, "body is text, and not empty")
+	}
+	if len(l.Body) > c.server.o.MaxBody {
+		return l, refuse(proto.StatusTooLarge, "the body has %d bytes, at most %d are allowed", len(l.Body), c.server.o.MaxBody)
+	}
+	if _, ok := f["nonce"]; ok {
+		if l.Nonce, ok = f.TextOK("nonce"); !ok || utf8.RuneCountInString(l.Nonce) < 16 || utf8.RuneCountInString(l.Nonce) > 64 {
+			return l, refuse(proto.StatusBadRequest, "nonce is text of 16 to 64 characters")
+		}
+	}
+	return l, nil
+}
+
+// deliver pushes a stored message to whom it is for: every connection of the
+// recipient, and every other one of the sender.
+func (s *Server) deliver(c *conn, m store.Stored, from store.User, l store.Letter) {
+	s.counter.messages.Add(1)
+	fields := proto.Message{ID: m.ID, Date: proto.Date{Time: m.Date}, From: from.Login, To: l.To, Body: l.Body}.Fields()
+	fields["type"] = proto.TypeShowMessage
+	frame, err := proto.Encode(fields)
+	if err != nil {
+		s.o.Log.Error("encode a message", "error", err)
+		return
+	}
+	s.push(frame, c, m.Recipient, from.ID)
+	s.told.Store(m.ID)
+}

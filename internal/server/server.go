@@ -1,0 +1,301 @@
+// Package server is skarod: connections, sessions, delivery, limits. It holds
+// what is online in memory; what must survive is in internal/store.
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/skaroctl/skaroctl/internal/proto"
+	"github.com/skaroctl/skaroctl/internal/store"
+)
+
+// Path is where the WebSocket is.
+const Path = "/skaro_client/"
+
+// Options are what a server can be told. Every zero value but Store's is
+// replaced by the default that DefaultOptions has.
+type Options struct {
+	Store        *store.Store
+	Version      string
+	Registration string // open, invite or closed
+	Log          *slog.Logger
+	Clock        func() time.Time
+
+	SessionLife   time.Duration // how long a session outlives its last connection
+	AliveInterval time.Duration // how often the store is told that the server runs
+	PingInterval  time.Duration // a connection that is silent for two of them is dropped
+	AuthTime      time.Duration // how long a connection may stay without a login
+	WriteTime     time.Duration // how long a peer may take to accept a frame
+
+	MaxConnections int
+	MaxStranger    int64 // bytes of a frame before the login; a larger one ends the connection
+	MaxFrame       int64 // the same after the login
+	MaxBody        int   // bytes; a larger one is refused
+	MaxQueue       int   // frames that wait for a slow peer
+	MaxQueueBytes  int
+	MaxInFlight    int // messages of one connection that are not yet on disk
+	MaxRefusals    int // refused logins of one connection
+}
+
+// DefaultOptions are what skarod runs with.
+func DefaultOptions() Options {
+	return Options{
+		Version: "dev", Registration: "closed", Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Clock: time.Now,
+		SessionLife: 5 * time.Minute, AliveInterval: 30 * time.Second, PingInterval: 30 * time.Second, AuthTime: time.Minute, WriteTime: 10 * time.Second,
+		MaxConnections: 10000, MaxStranger: 1 << 20, MaxFrame: proto.MaxFrame, MaxBody: 256 << 10, MaxQueue: 8192, MaxQueueBytes: 8 << 20, MaxInFlight: 1024, MaxRefusals: 10,
+	}
+}
+
+// Server is a running server.
+type Server struct {
+	o     Options
+	dummy proto.Token    // verified where there is no such user, so that both take as long
+	house sync.WaitGroup // the housekeeping goroutine
+
+	mu       sync.Mutex
+	closing  bool
+	conns    map[*conn]bool
+	online   map[int64]map[*conn]bool // by user
+	sessions map[[32]byte]*session
+	unkept   map[*session]bool // changed, and not yet given to the store
+	keeping  chan struct{}     // wakes the goroutine that does it; has room for one
+
+	// told is the id of the newest message that every connection it is for has
+	// been sent: get_updates looks no further, so that nothing falls in between.
+	told atomic.Int64
+
+	stop    chan struct{}
+	counter counters
+}
+
+// New starts a server on a store. Close ends it; the store stays open.
+func New(o Options) (*Server, error) {
+	s := &Server{
+		o: o, dummy: proto.NewToken(rand.Text()), stop: make(chan struct{}),
+		conns: map[*conn]bool{}, online: map[int64]map[*conn]bool{}, sessions: map[[32]byte]*session{},
+		unkept: map[*session]bool{}, keeping: make(chan struct{}, 1),
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	last, err := o.Store.LastID(ctx)
+	if err == nil {
+		s.told.Store(last)
+		err = s.loadSessions(ctx)
+	}
+	if err == nil {
+		err = o.Store.Alive(o.Clock())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("start the server: %w", err)
+	}
+	changed := make(chan struct{}, 1)
+	o.Store.OnForeignWrite(func() {
+		select {
+		case changed <- struct{}{}:
+		default:
+		}
+	})
+	s.house.Add(1)
+	go s.housekeeping(changed)
+	return s, nil
+}
+
+// housekeeping is the goroutine that does what no connection asks for.
+func (s *Server) housekeeping(changed <-chan struct{}) {
+	defer s.house.Done()
+	alive := time.NewTicker(s.o.AliveInterval)
+	defer alive.Stop()
+	for {
+		select {
+		case <-alive.C:
+			now := s.o.Clock()
+			if err := s.o.Store.Alive(now); err != nil {
+				s.o.Log.Error("the store does not accept writes", "error", err)
+			}
+			s.pruneSessions(now)
+			if err := s.o.Store.PruneNonces(now); err != nil {
+				s.o.Log.Error("prune nonces", "error", err)
+			}
+		case <-s.keeping:
+			s.keepSessions()
+		case <-changed:
+			s.checkUsers()
+		case <-s.stop:
+			return
+		}
+	}
+}
+
+// checkUsers ends the sessions and connections of users who were removed, or
+// whose password was changed, by another process.
+func (s *Server) checkUsers() {
+	s.mu.Lock()
+	known := map[int64]proto.Token{}
+	for _, x := range s.sessions {
+		known[x.user.ID] = x.user.Token
+	}
+	s.mu.Unlock()
+	for id, token := range known {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		u, err := s.o.Store.UserByID(ctx, id)
+		cancel()
+		if err == nil && u.Token == token {
+			continue
+		}
+		if err != nil && err != store.ErrNoUser {
+			s.o.Log.Error("look up a user", "error", err)
+			continue
+		}
+		s.endSessions(id, token)
+	}
+}
+
+// Handler serves the WebSocket at Path, /healthz and /metrics.
+func (s *Server) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc(Path, s.accept)
+	mux.HandleFunc("/healthz", func(w http.ResponseWriter, r *http.Request) {
+		if err := s.o.Store.Ping(r.Context()); err != nil {
+			http.Error(w, "the database does not answer", http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = io.WriteString(w, "ok\n")
+	})
+	mux.HandleFunc("/metrics", s.metrics)
+	return mux
+}
+
+// accept makes a connection of a WebSocket handshake, and serves it.
+func (s *Server) accept(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	full, closing := len(s.conns) >= s.o.MaxConnections, s.closing
+	s.mu.Unlock()
+	if full || closing {
+		http.Error(w, "too many connections", http.StatusServiceUnavailable)
+		return
+	}
+	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled})
+	if err != nil {
+		s.o.Log.Info("no WebSocket handshake", "peer", r.RemoteAddr, "error", err)
+		return
+	}
+	ws.SetReadLimit(s.o.MaxStranger)
+	c := newConn(s, ws, corkOf(r.Context()), r.RemoteAddr)
+	s.mu.Lock()
+	if s.closing {
+		s.mu.Unlock()
+		ws.CloseNow()
+		return
+	}
+	s.conns[c] = true
+	s.mu.Unlock()
+	s.counter.accepted.Add(1)
+	c.serve()
+	s.mu.Lock()
+	delete(s.conns, c)
+	s.mu.Unlock()
+}
+
+// Close ends every connection, with the code for "going away", and waits for
+// them, for as long as ctx lasts.
+func (s *Server) Close(ctx context.Context) {
+	s.mu.Lock()
+	s.closing = true
+	conns := make([]*conn, 0, len(s.conns))
+	for c := range s.conns {
+		conns = append(conns, c)
+	}
+	s.mu.Unlock()
+	for _, c := range conns {
+		c.end(websocket.StatusGoingAway, "the server is shutting down")
+	}
+	for _, c := range conns {
+		select {
+		case <-c.gone:
+		case <-ctx.Done():
+			c.ws.CloseNow()
+		}
+	}
+	close(s.stop)
+	s.house.Wait()
+	s.keepSessions()
+	_ = s.o.Store.Alive(s.o.Clock())
+}
+
+// login puts a connection online as a user.
+func (s *Server) login(c *conn, x *session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.logoutLocked(c)
+	c.session = x
+	if x.conns++; x.conns == 1 {
+		s.keep(x)
+	}
+	users := s.online[x.user.ID]
+	if users == nil {
+		users = map[*conn]bool{}
+		s.online[x.user.ID] = users
+	}
+	users[c] = true
+}
+
+// logout takes a connection offline.
+func (s *Server) logout(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.logoutLocked(c)
+}
+
+func (s *Server) logoutLocked(c *conn) {
+	x := c.session
+	if x == nil {
+		return
+	}
+	c.session = nil
+	delete(s.online[x.user.ID], c)
+	if len(s.online[x.user.ID]) == 0 {
+		delete(s.online, x.user.ID)
+	}
+	s.leaveSession(x)
+}
+
+// push sends a frame to every connection of the users but one.
+func (s *Server) push(frame []byte, except *conn, users ...int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, id := range users {
+		if i > 0 && id == users[0] {
+			continue // a message to oneself
+		}
+		for c := range s.online[id] {
+			if c != except {
+				c.enqueue(frame)
+				s.counter.delivered.Add(1)
+			}
+		}
+	}
+}
+
+func (s *Server) isOnline(id int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.online[id]) > 0
+}
+
+// newChallenge is 32 random bytes as text.
+func newChallenge() string {
+	b := make([]byte, 32)
+	_, _ = rand.Read(b) // it never fails
+	return hex.EncodeToString(b)
+}

@@ -1,0 +1,252 @@
+package session
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/skaroctl/skaroctl/internal/proto"
+)
+
+// conn is one Skaro connection. One goroutine reads: it gives each reply to the
+// request that waits for it, and each push to onPush.
+type conn struct {
+	endpoint Endpoint
+	ws       *websocket.Conn
+	tap      *tap
+	greeting proto.Greeting
+	onPush   func(proto.Frame) // called by the reader; blocking it holds up the connection
+
+	done chan struct{} // closed when the reader has ended; then err is set
+	err  error
+
+	mu      sync.Mutex
+	dropped error // why we dropped the connection ourselves
+	lastID  int64
+	waiting map[int64]chan proto.Reply
+}
+
+// connect dials, and reads the greeting.
+func connect(ctx context.Context, e Endpoint, onPush func(proto.Frame)) (*conn, error) {
+	ws, tap, err := e.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c := &conn{
+		endpoint: e, ws: ws, tap: tap, onPush: onPush,
+		done: make(chan struct{}), waiting: map[int64]chan proto.Reply{},
+	}
+	greeted := make(chan error, 1)
+	go c.read(greeted)
+	select {
+	case err = <-greeted:
+	case <-ctx.Done():
+		err = &UnreachableError{Server: e.URL, Lost: true, Err: fmt.Errorf("waiting for its greeting: %w", ended(ctx))}
+	}
+	if err != nil {
+		ws.CloseNow()
+		<-c.done
+		return nil, err
+	}
+	return c, nil
+}
+
+// read is the reader goroutine. It reports once on greeted how the greeting went.
+func (c *conn) read(greeted chan<- error) {
+	var buf bytes.Buffer
+	c.err = func() error {
+		first := true
+		for {
+			// Never a context that can end: that would tear the connection down
+			// without a close frame.
+			typ, r, err := c.ws.Reader(context.Background())
+			if err == nil {
+				buf.Reset()
+				_, err = buf.ReadFrom(r)
+			}
+			if err != nil {
+				return c.lost(err)
+			}
+			if typ != websocket.MessageBinary {
+				return &ProtocolError{Server: c.endpoint.URL, Saw: fmt.Sprintf("it sent a text message, %q, where a binary one belongs", head(buf.Bytes()))}
+			}
+			frame, err := proto.Decode(buf.Bytes())
+			if err != nil {
+				return &ProtocolError{Server: c.endpoint.URL, Saw: fmt.Sprintf("it sent a frame of %d bytes", buf.Len()), Err: err}
+			}
+			if c.endpoint.Trace != nil {
+				c.endpoint.trace("< %s", frame.Describe())
+			}
+			switch {
+			case first:
+				if c.greeting, err = proto.ParseGreeting(frame); err != nil {
+					return &ProtocolError{Server: c.endpoint.URL, Saw: "it sent another frame", Err: err}
+				}
+				first = false
+				greeted <- nil
+			case frame.Type() == proto.TypeReply:
+				reply, err := proto.ParseReply(frame)
+				if err != nil {
+					return &ProtocolError{Server: c.endpoint.URL, Saw: "it sent a reply that nobody can use", Err: err}
+				}
+				c.route(reply)
+			case c.onPush != nil:
+				c.onPush(frame)
+			}
+			if buf.Cap() > 1<<20 {
+				buf = bytes.Buffer{} // one large reply must not be paid for as long as the connection lives
+			}
+		}
+	}()
+	select {
+	case greeted <- c.err:
+	default:
+	}
+	close(c.done)
+	c.ws.CloseNow()
+}
+
+// head is the start of something unexpected, for an error.
+func head(b []byte) []byte {
+	if len(b) > 60 {
+		return b[:60]
+	}
+	return b
+}
+
+func (c *conn) lost(err error) error {
+	lost := &UnreachableError{Server: c.endpoint.URL, Lost: true, Err: err}
+	var closed websocket.CloseError
+	c.mu.Lock()
+	dropped := c.dropped
+	c.mu.Unlock()
+	switch {
+	case dropped != nil:
+		lost.Err = dropped
+	case errors.As(err, &closed) && closed.Code == websocket.StatusMessageTooBig:
+		lost.Final, lost.Err = true, fmt.Errorf("the server closed it: a frame was too large for it (code %d)", closed.Code)
+	case errors.As(err, &closed) && closed.Reason != "":
+		lost.Err = fmt.Errorf("the server closed it: %s (code %d)", closed.Reason, closed.Code)
+	case errors.As(err, &closed):
+		lost.Err = fmt.Errorf("the server closed it (code %d)", closed.Code)
+	case errors.Is(err, websocket.ErrMessageTooBig):
+		lost.Final, lost.Err = true, fmt.Errorf("the server sent a frame of more than %d bytes", proto.MaxFrame)
+	}
+	c.endpoint.trace("disconnected: %v", lost.Err)
+	return lost
+}
+
+// route gives a reply to the request that waits for it. A reply nobody waits for
+// is dropped: its request was given up.
+func (c *conn) route(r proto.Reply) {
+	c.mu.Lock()
+	ch := c.waiting[r.ID]
+	delete(c.waiting, r.ID)
+	c.mu.Unlock()
+	if ch != nil {
+		ch <- r
+	}
+}
+
+// pending is a request that was sent.
+type pending struct {
+	c     *conn
+	typ   string
+	id    int64
+	reply chan proto.Reply // has room for the one reply
+}
+
+// start sends a request. When it fails, the request may have been sent in part;
+// sent tells whether anything may have gone out at all.
+func (c *conn) start(ctx context.Context, typ string, fields map[string]any) (p *pending, sent bool, err error) {
+	if ctx.Err() != nil {
+		return nil, false, ended(ctx)
+	}
+	select {
+	case <-c.done:
+		return nil, false, c.err
+	default:
+	}
+	p = &pending{c: c, typ: typ, reply: make(chan proto.Reply, 1)}
+	c.mu.Lock()
+	c.lastID++
+	p.id = c.lastID
+	c.waiting[p.id] = p.reply
+	c.mu.Unlock()
+	frame, err := proto.EncodeRequest(typ, p.id, fields)
+	if err != nil {
+		p.forget()
+		return nil, false, fmt.Errorf("encode %s: %w", typ, err)
+	}
+	if c.endpoint.Trace != nil {
+		if f, err := proto.Decode(frame); err == nil {
+			c.endpoint.trace("> %s", f.Describe())
+		}
+	}
+	if err := c.ws.Write(ctx, websocket.MessageBinary, frame); err != nil {
+		p.forget()
+		if ctx.Err() != nil {
+			err = ended(ctx)
+		}
+		return nil, true, &UnreachableError{Server: c.endpoint.URL, Lost: true, Err: err}
+	}
+	return p, true, nil
+}
+
+func (p *pending) forget() {
+	p.c.mu.Lock()
+	delete(p.c.waiting, p.id)
+	p.c.mu.Unlock()
+}
+
+// wait returns the reply, whatever its status. Its error is the end of the
+// connection, or of ctx.
+func (p *pending) wait(ctx context.Context) (proto.Reply, error) {
+	select {
+	case r := <-p.reply:
+		return r, nil
+	case <-p.c.done:
+		select {
+		case r := <-p.reply: // it came just before the end
+			return r, nil
+		default:
+		}
+		if ctx.Err() == nil {
+			return proto.Reply{}, p.c.err
+		}
+		// A context that ends while something is written ends the connection too.
+	case <-ctx.Done():
+		p.forget()
+	}
+	return proto.Reply{}, fmt.Errorf("waiting for the answer to %s: %w", p.typ, ended(ctx))
+}
+
+func refused(r proto.Reply, typ string) *RefusedError {
+	return &RefusedError{Request: typ, Status: r.Status, Info: r.Info}
+}
+
+// drop ends the connection at once, for a reason that is ours.
+func (c *conn) drop(why error) {
+	c.mu.Lock()
+	c.dropped = why
+	c.mu.Unlock()
+	c.tap.Close()
+}
+
+// closeGrace bounds the sending of the close frame to a peer that reads nothing.
+const closeGrace = 100 * time.Millisecond
+
+// close sends the close frame and drops the connection at once: a one-shot
+// command does not wait a round trip to say goodbye.
+func (c *conn) close() {
+	_ = c.tap.SetWriteDeadline(time.Now().Add(closeGrace))
+	_ = c.tap.Release()
+	c.tap.last.Store(true)
+	_ = c.ws.Close(websocket.StatusNormalClosure, "")
+	<-c.done
+}

@@ -1,0 +1,222 @@
+package session
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/skaroctl/skaroctl/internal/cork"
+	"github.com/skaroctl/skaroctl/internal/proto"
+)
+
+// Endpoint is where a connection goes and how.
+type Endpoint struct {
+	URL            string // ws:// or wss://, path included; never rewritten
+	CAFile         string // PEM file with further root certificates, or ""
+	AllowPlaintext bool   // ws:// may go to a host that is not this one
+	UserAgent      string
+
+	// Trace, where it is not nil, is told of every frame and state change, with
+	// secrets replaced. It may be called from any goroutine.
+	Trace func(line string)
+}
+
+func (e Endpoint) trace(format string, args ...any) {
+	if e.Trace != nil {
+		e.Trace(fmt.Sprintf(format, args...))
+	}
+}
+
+// Check returns a *EndpointError when the endpoint can't be used. It looks nothing up
+// and sends nothing.
+func (e Endpoint) Check() error {
+	const example = "a server URL looks like wss://chat.example.org/skaro_client/"
+	u, err := url.Parse(e.URL)
+	if err != nil {
+		return &EndpointError{Why: fmt.Sprintf("the server URL %q can't be read", e.URL), Advice: example}
+	}
+	switch u.Scheme {
+	case "ws", "wss":
+	case "http", "https":
+		likely := *u
+		likely.Scheme = map[string]string{"http": "ws", "https": "wss"}[u.Scheme]
+		if likely.Path == "" || likely.Path == "/" {
+			likely.Path = "/skaro_client/"
+		}
+		return &EndpointError{Why: fmt.Sprintf("the server URL %q starts with %s://, not ws:// or wss://", u.Redacted(), u.Scheme), Advice: "did you mean " + likely.Redacted() + " ?"}
+	default:
+		likely := "wss://" + strings.TrimPrefix(e.URL, "//")
+		if v, err := url.Parse(likely); err == nil && u.Opaque == "" && u.Scheme == "" && v.Host != "" && v.User == nil {
+			if v.Path == "" || v.Path == "/" {
+				v.Path = "/skaro_client/"
+			}
+			if loopback(v.Hostname()) {
+				v.Scheme = "ws"
+			}
+			return &EndpointError{Why: fmt.Sprintf("the server URL %q has no scheme", e.URL), Advice: "did you mean " + v.String() + " ?"}
+		}
+		return &EndpointError{Why: fmt.Sprintf("the server URL %q does not start with ws:// or wss://", e.URL), Advice: example}
+	}
+	if u.Hostname() == "" {
+		return &EndpointError{Why: fmt.Sprintf("the server URL %q names no host", e.URL), Advice: example}
+	}
+	if u.User != nil {
+		return &EndpointError{Why: "the server URL holds a user name or password, which Skaro does not use", Advice: "give the login to `skaroctl login`, and only the address to --server"}
+	}
+	if u.Scheme == "ws" && !e.AllowPlaintext && !loopback(u.Hostname()) {
+		return &EndpointError{
+			Why:    fmt.Sprintf("%s is not encrypted, and %s is another machine", e.URL, u.Hostname()),
+			Advice: "use wss://, or --allow-plaintext if you trust every network on the way",
+		}
+	}
+	return nil
+}
+
+// loopback reports whether a host is this machine, without looking it up.
+func loopback(host string) bool {
+	if strings.EqualFold(strings.TrimSuffix(host, "."), "localhost") {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// pathHint is advice for a server that answers HTTP at a path without Skaro.
+func (e Endpoint) pathHint() string {
+	u, err := url.Parse(e.URL)
+	if err != nil || (u.Path != "" && u.Path != "/") {
+		return ""
+	}
+	u.Path = "/skaro_client/"
+	return "did you mean " + u.String() + " ?"
+}
+
+// roots is the system's root certificates and those of the CA file; nil is the
+// system's alone.
+func (e Endpoint) roots() (*x509.CertPool, error) {
+	if e.CAFile == "" || !strings.HasPrefix(e.URL, "wss:") {
+		return nil, nil // reading them costs more than a whole message does
+	}
+	pem, err := os.ReadFile(e.CAFile)
+	if err != nil {
+		return nil, &EndpointError{Why: fmt.Sprintf("can't read the root certificates: %v", err), Advice: "check --ca-file, SSL_CERT_FILE and the profile's ca_file"}
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, &EndpointError{Why: fmt.Sprintf("%s holds no certificate in PEM form", e.CAFile), Advice: "check --ca-file, SSL_CERT_FILE and the profile's ca_file"}
+	}
+	return pool, nil
+}
+
+// tap is the network connection below a WebSocket. It can hold back writes, and
+// it can be dropped right after its last one: a close frame, whose answer nobody
+// waits for.
+type tap struct {
+	cork.Conn
+	last atomic.Bool // the next write is the last one
+}
+
+func (t *tap) Write(b []byte) (int, error) {
+	n, err := t.Conn.Write(b)
+	if t.last.Load() {
+		t.Close()
+	}
+	return n, err
+}
+
+// dial makes the WebSocket connection.
+func (e Endpoint) dial(ctx context.Context) (*websocket.Conn, *tap, error) {
+	if err := e.Check(); err != nil {
+		return nil, nil, err
+	}
+	roots, err := e.roots()
+	if err != nil {
+		return nil, nil, err
+	}
+	var conn *tap
+	dialer := net.Dialer{KeepAlive: 15 * time.Second}
+	transport := &http.Transport{
+		Proxy:           http.ProxyFromEnvironment,
+		TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			c, err := dialer.DialContext(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			conn = &tap{Conn: cork.Conn{Conn: c}}
+			return conn, nil
+		},
+	}
+	ws, resp, err := websocket.Dial(ctx, e.URL, &websocket.DialOptions{
+		HTTPClient: &http.Client{
+			Transport: transport,
+			// A redirect would send the credentials somewhere the user did not name.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		HTTPHeader:      http.Header{"User-Agent": {e.UserAgent}},
+		CompressionMode: websocket.CompressionDisabled,
+	})
+	if err == nil {
+		ws.SetReadLimit(proto.MaxFrame)
+		e.trace("connected to %s", e.URL)
+		return ws, conn, nil
+	}
+	switch {
+	case ctx.Err() != nil:
+		return nil, nil, &UnreachableError{Server: e.URL, Err: ended(ctx)}
+	case resp != nil:
+		return nil, nil, e.badHandshake(resp, err)
+	case strings.Contains(err.Error(), "malformed HTTP"), strings.Contains(err.Error(), "readLoopPeekFailLocked: %!w(<nil>)"):
+		// net/http has no type for either; the second is a peer that speaks first.
+		return nil, nil, &ProtocolError{Server: e.URL, Saw: "it does not answer in HTTP"}
+	}
+	var parse *url.Error
+	if errors.As(err, &parse) {
+		err = parse.Err
+	}
+	advice, why := explainDial(err)
+	return nil, nil, &UnreachableError{Server: e.URL, Err: why, Advice: advice}
+}
+
+// badHandshake is the error for an HTTP answer that is no WebSocket handshake.
+func (e Endpoint) badHandshake(resp *http.Response, err error) error {
+	status := fmt.Sprintf("HTTP status %s", strings.TrimSpace(resp.Status))
+	switch code := resp.StatusCode; {
+	case code == http.StatusSwitchingProtocols:
+		return &ProtocolError{Server: e.URL, Saw: "its WebSocket handshake is wrong", Err: err}
+	case code >= 300 && code < 400:
+		return &UnreachableError{
+			Server: e.URL, Err: fmt.Errorf("it redirects to %q, which is not followed", resp.Header.Get("Location")),
+			Advice: "if that is the right server, give its ws:// or wss:// URL to --server",
+		}
+	case code == http.StatusBadGateway, code == http.StatusServiceUnavailable, code == http.StatusGatewayTimeout,
+		code == http.StatusTooManyRequests, code == http.StatusProxyAuthRequired:
+		return &UnreachableError{Server: e.URL, Err: errors.New("it answered with " + status)}
+	}
+	saw := status
+	if resp.Body != nil {
+		if body, _ := io.ReadAll(resp.Body); len(body) > 0 {
+			line, _, _ := strings.Cut(strings.TrimSpace(strings.ToValidUTF8(string(body), "")), "\n")
+			if len(line) > 80 {
+				line = strings.ToValidUTF8(line[:80], "") + "…"
+			}
+			saw += fmt.Sprintf(" and %q", line)
+		}
+	}
+	return &ProtocolError{Server: e.URL, Saw: "it answered the WebSocket handshake with " + saw, Advice: e.pathHint()}
+}

@@ -1,0 +1,104 @@
+package session
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/skaroctl/skaroctl/internal/proto"
+)
+
+// Bound is one end of a range of messages: a time, or a message's id. The zero
+// Bound is none.
+type Bound struct {
+	Time time.Time
+	ID   int64
+}
+
+// IsZero reports whether there is no bound.
+func (b Bound) IsZero() bool { return b == Bound{} }
+
+// after reports whether a message comes after the bound: an id is exclusive, a
+// time inclusive. A message that lacks what the bound is about counts as after
+// it, so that it is shown rather than lost.
+func (b Bound) after(m proto.Message) bool {
+	switch {
+	case b.ID != 0 && m.ID != 0:
+		return m.ID > b.ID
+	case !b.Time.IsZero() && !m.Date.Time.IsZero():
+		return !m.Date.Time.Before(b.Time)
+	}
+	return true
+}
+
+// before is the same for the other end: both an id and a time are exclusive.
+func (b Bound) before(m proto.Message) bool {
+	switch {
+	case b.ID != 0 && m.ID != 0:
+		return m.ID < b.ID
+	case !b.Time.IsZero() && !m.Date.Time.IsZero():
+		return m.Date.Time.Before(b.Time)
+	}
+	return true
+}
+
+// HistoryRange says which messages of a dialog are wanted.
+type HistoryRange struct {
+	Limit        int // the newest so many; 0: all
+	Since, Until Bound
+}
+
+// historyPage is how many messages one request asks for.
+const historyPage = 1000
+
+// History returns the messages of the dialog with login, oldest first. On a
+// server with the extension history-page it asks for no more than the range
+// needs, page by page; elsewhere it leaves out what the range leaves out.
+func (s *Session) History(ctx context.Context, login string, r HistoryRange) ([]proto.Message, error) {
+	var pages [][]proto.Message // newest page first
+	count, before := 0, r.Until.ID
+	paged := s.conn.greeting.Has(proto.ExtHistoryPage)
+	for {
+		fields := map[string]any{"login": login}
+		if paged {
+			limit := historyPage
+			// A limit can be left to the server only where it is the last thing to cut.
+			if r.Limit > 0 && r.Until.Time.IsZero() {
+				limit = min(limit, r.Limit-count)
+			}
+			fields["limit"] = limit
+			if before != 0 {
+				fields["before"] = before
+			}
+			if r.Since.ID != 0 {
+				fields["after"] = r.Since.ID
+			}
+		}
+		reply, err := s.Do(ctx, proto.TypeGetHistory, fields)
+		if err != nil {
+			return nil, err
+		}
+		page, err := proto.ParseMessages(reply.Fields, "history")
+		if err != nil {
+			return nil, s.wrongReply(err)
+		}
+		more, _ := reply.Fields.Bool("more")
+		more = more && paged && len(page) > 0 && page[0].ID > 0 && (before == 0 || page[0].ID < before)
+		if more {
+			before = page[0].ID
+			more = r.Since.after(page[0])
+		}
+		page = slices.DeleteFunc(page, func(m proto.Message) bool { return !r.Since.after(m) || !r.Until.before(m) })
+		pages = append(pages, page)
+		count += len(page)
+		if !more || r.Limit > 0 && count >= r.Limit {
+			break
+		}
+	}
+	slices.Reverse(pages)
+	messages := slices.Concat(pages...)
+	if r.Limit > 0 && len(messages) > r.Limit {
+		messages = messages[len(messages)-r.Limit:]
+	}
+	return messages, nil
+}

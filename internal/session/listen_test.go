@@ -1,0 +1,315 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/skaroctl/skaroctl/internal/proto"
+)
+
+var errDone = errors.New("the test has what it wanted")
+
+// quickPauses make reconnects immediate.
+func quickPauses() *Pauses {
+	return &Pauses{First: time.Nanosecond, Most: time.Nanosecond, Lasting: time.Hour}
+}
+
+// bodies listens until n messages have come, and returns their bodies.
+func bodies(t *testing.T, l *Listener, n int) []string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	var got []string
+	err := l.Run(ctx, func(e Event, _ bool) error {
+		if e.Message == nil {
+			return nil
+		}
+		if e.Own != "alice" {
+			t.Errorf("own login: %q", e.Own)
+		}
+		got = append(got, e.Message.Body)
+		if len(got) == n {
+			return errDone
+		}
+		return nil
+	})
+	if !errors.Is(err, errDone) {
+		t.Errorf("after %q: %v", got, err)
+	}
+	return got
+}
+
+func listener(url string) *Listener {
+	return &Listener{Endpoint: Endpoint{URL: url}, Credentials: withToken, Reconnect: true, Pauses: quickPauses(), ConnectTimeout: patience}
+}
+
+// expectUpdates reads one request for updates, and checks its position; -1 is none.
+func (p *peer) expectUpdates(after int64) proto.Frame {
+	f := p.expect(proto.TypeGetUpdates)
+	got, ok := f.Int("after")
+	if !ok {
+		got = -1
+	}
+	if got != after {
+		p.t.Errorf("updates after %d, expected after %d", got, after)
+	}
+	return f
+}
+
+// pushAfterCatchUp pushes a message to a listener whose position is after. A
+// listener that is not yet live drops it, and asks for it.
+func (p *peer) pushAfterCatchUp(after, id int64) {
+	p.send(incoming(id))
+	if f, ok := p.recv(); ok {
+		if got, _ := f.Int("after"); got != after {
+			p.t.Errorf("updates after %d, expected after %d", got, after)
+		}
+		p.updates(f, id, false, incoming(id))
+		p.recv()
+	}
+}
+
+func (p *peer) updates(f proto.Frame, last int64, more bool, messages ...any) {
+	p.reply(f, proto.StatusOK, map[string]any{"messages": messages, "last_id": last, "more": more})
+}
+
+func incoming(id int64) map[string]any { return message(id, "bob", "alice", fmt.Sprint(id)) }
+
+func TestListenPlain(t *testing.T) {
+	url := serve(t, func(p *peer) {
+		p.login()
+		p.send(map[string]any{"type": "changed_user_data"})
+		p.send(message(0, "bob", "alice", "one"))
+		p.send(message(0, "bob", "alice", "one"))
+		p.recv()
+	})
+	l := listener(url)
+	listening := 0
+	l.Listening = func(a Account) { listening++ }
+	if got := bodies(t, l, 2); !reflect.DeepEqual(got, []string{"one", "one"}) || listening != 1 {
+		t.Errorf("%q, listening %d times", got, listening)
+	}
+}
+
+// TestListenCatchesUp: what was missed is fetched, and pushes that come meanwhile
+// are neither lost nor doubled.
+func TestListenCatchesUp(t *testing.T) {
+	url := serve(t, func(p *peer) {
+		p.login(proto.ExtUpdates)
+		switch p.nth {
+		case 1:
+			f := p.expectUpdates(-1)
+			p.send(incoming(10)) // pushed before the answer that counts it
+			p.updates(f, 10, false)
+			p.send(incoming(11))
+		case 2:
+			f := p.expectUpdates(11)
+			p.send(incoming(14))
+			p.send(incoming(15))
+			p.updates(f, 13, true, incoming(12), incoming(13))
+			p.updates(p.expectUpdates(13), 14, false, incoming(14))
+			p.updates(p.expectUpdates(14), 15, false, incoming(15))
+		case 3:
+			// Other people's messages went by: the position grows by more than ours.
+			p.updates(p.expectUpdates(15), 99, false, incoming(16))
+			p.send(incoming(16))
+			p.pushAfterCatchUp(99, 100)
+		}
+	})
+	l := listener(url)
+	lost := 0
+	l.Lost = func(error, time.Duration) { lost++ }
+	want := []string{"10", "11", "12", "13", "14", "15", "16", "100"}
+	if got := bodies(t, l, len(want)); !reflect.DeepEqual(got, want) || lost != 2 {
+		t.Errorf("%q, lost %d times", got, lost)
+	}
+}
+
+// TestListenFlood: more pushes than wait anywhere come before the answer that the
+// listener waits for.
+func TestListenFlood(t *testing.T) {
+	const flood = 5 * inboxSize
+	url := serve(t, func(p *peer) {
+		p.login(proto.ExtUpdates)
+		switch p.nth {
+		case 1:
+			f := p.expectUpdates(-1)
+			for id := int64(1); id <= flood; id++ {
+				p.send(incoming(id))
+			}
+			p.updates(f, flood, false)
+		case 2:
+			f := p.expectUpdates(flood)
+			for range flood {
+				p.send(map[string]any{"type": "info", "info": "x"})
+			}
+			p.updates(f, flood, false)
+			p.pushAfterCatchUp(flood, flood+1)
+		}
+	})
+	got := bodies(t, listener(url), flood+1)
+	for i, b := range got {
+		if b != fmt.Sprint(i+1) {
+			t.Fatalf("message %d is %s", i+1, b)
+		}
+	}
+}
+
+func TestListenFromAStart(t *testing.T) {
+	url := serve(t, func(p *peer) {
+		p.login(proto.ExtUpdates)
+		f, ok := p.recv()
+		if !ok {
+			return
+		}
+		after, _ := f.Int("after")
+		var list []any
+		for id := after + 1; id <= 5; id++ {
+			list = append(list, incoming(id))
+		}
+		p.updates(f, 5, false, list...)
+		p.pushAfterCatchUp(5, 6)
+	})
+	for name, c := range map[string]struct {
+		start *Bound
+		want  []string
+	}{
+		"all":    {&Bound{}, []string{"1", "2", "3", "4", "5", "6"}},
+		"id":     {&Bound{ID: 3}, []string{"4", "5", "6"}},
+		"time":   {&Bound{Time: time.Unix(1479394800+4, 0)}, []string{"4", "5", "6"}},
+		"future": {&Bound{Time: time.Unix(1479394800+6, 0)}, []string{"6"}},
+	} {
+		l := listener(url)
+		l.Start = c.start
+		if got := bodies(t, l, len(c.want)); !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
+// TestListenEnds: what is final, and what is not tried again.
+func TestListenEnds(t *testing.T) {
+	for name, c := range map[string]struct {
+		script    func(p *peer)
+		reconnect bool
+		check     func(error) bool
+	}{
+		"refused login": {func(p *peer) { p.greet(); p.reply(p.expect(proto.TypeAuthorize), "403 Forbidden", nil) }, true, func(err error) bool {
+			var e *AuthError
+			return errors.As(err, &e)
+		}},
+		"not Skaro": {func(p *peer) { p.send(map[string]any{"type": "x"}) }, true, func(err error) bool {
+			var e *ProtocolError
+			return errors.As(err, &e)
+		}},
+		"no reconnect": {func(p *peer) { p.login() }, false, func(err error) bool {
+			var e *UnreachableError
+			return errors.As(err, &e) && e.Lost
+		}},
+		"refused updates": {func(p *peer) {
+			p.login(proto.ExtUpdates)
+			p.reply(p.expect(proto.TypeGetUpdates), "400 Bad Request", nil)
+		}, true, func(err error) bool {
+			var e *RefusedError
+			return errors.As(err, &e)
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			connections := 0
+			url := serve(t, func(p *peer) { connections = p.nth; c.script(p) })
+			l := listener(url)
+			l.Reconnect = c.reconnect
+			err := l.Run(context.Background(), func(Event, bool) error { return nil })
+			if !c.check(err) || connections != 1 {
+				t.Errorf("after %d connections: %T: %v", connections, err, err)
+			}
+		})
+	}
+}
+
+// TestListenInterrupted: the end of the context ends every wait, with its cause.
+func TestListenInterrupted(t *testing.T) {
+	interrupted := errors.New("interrupted")
+	for name, script := range map[string]func(p *peer, over func()){
+		"while connecting": func(p *peer, over func()) { over(); p.recv() },
+		"while catching up": func(p *peer, over func()) {
+			p.login(proto.ExtUpdates)
+			p.expect(proto.TypeGetUpdates)
+			over()
+			p.recv()
+		},
+		"while live": func(p *peer, over func()) { p.login(); over(); p.recv() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancelCause(context.Background())
+			url := serve(t, func(p *peer) { script(p, func() { cancel(interrupted) }) })
+			if err := listener(url).Run(ctx, func(Event, bool) error { return nil }); !errors.Is(err, interrupted) {
+				t.Error(err)
+			}
+		})
+	}
+	t.Run("while pausing", func(t *testing.T) {
+		ctx, cancel := context.WithCancelCause(context.Background())
+		url := serve(t, func(p *peer) { p.login() })
+		l := listener(url)
+		l.Pauses = &Pauses{First: time.Hour, Most: time.Hour, Lasting: time.Hour}
+		l.Lost = func(error, time.Duration) { cancel(interrupted) }
+		if err := l.Run(ctx, func(Event, bool) error { return nil }); !errors.Is(err, interrupted) {
+			t.Error(err)
+		}
+	})
+}
+
+// TestListenStops: an error of deliver ends the listening, and is not taken for a
+// lost connection.
+func TestListenStops(t *testing.T) {
+	broken := &UnreachableError{Server: "x", Err: errors.New("not from the network")}
+	url := serve(t, func(p *peer) { p.login(); p.send(incoming(1)); p.recv() })
+	if err := listener(url).Run(context.Background(), func(Event, bool) error { return broken }); !errors.Is(err, broken) {
+		t.Error(err)
+	}
+}
+
+// TestListenDeadLink: a peer that answers no ping is given up.
+func TestListenDeadLink(t *testing.T) {
+	url := serve(t, func(p *peer) {
+		p.login()
+		if p.nth == 1 {
+			<-p.t.Context().Done() // it reads nothing, and so answers nothing
+			return
+		}
+		p.send(message(0, "bob", "alice", "back again"))
+		p.recv()
+	})
+	l := listener(url)
+	l.PingInterval = 20 * time.Millisecond
+	lost := ""
+	l.Lost = func(err error, _ time.Duration) { lost = err.Error() }
+	if got := bodies(t, l, 1); got[0] != "back again" || !strings.Contains(lost, "no answer to a ping") {
+		t.Errorf("%q, lost: %s", got, lost)
+	}
+}
+
+func TestPauses(t *testing.T) {
+	p := NewPauses()
+	bound := 500 * time.Millisecond
+	for i := range 12 {
+		if d := p.Next(); d < bound/2 || d > bound {
+			t.Errorf("pause %d is %v, bound %v", i, d, bound)
+		}
+		bound = min(2*bound, time.Minute)
+	}
+	p.Lasted(time.Second)
+	if d := p.Next(); d < 30*time.Second {
+		t.Errorf("a short connection started the pauses over: %v", d)
+	}
+	p.Lasted(10 * time.Second)
+	if d := p.Next(); d > 500*time.Millisecond {
+		t.Errorf("a long connection did not start the pauses over: %v", d)
+	}
+}

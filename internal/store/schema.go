@@ -1,0 +1,50 @@
+package store
+
+// schema is every version of the database, oldest first: a database of version n
+// (PRAGMA user_version) has had the first n applied.
+var schema = []string{`
+CREATE TABLE users (
+	id      INTEGER PRIMARY KEY AUTOINCREMENT,
+	login   TEXT NOT NULL,
+	token   BLOB NOT NULL,     -- proto.Token: the password itself is nowhere
+	created INTEGER NOT NULL,  -- dates are microseconds since 1970
+	removed INTEGER            -- a removed user stays, so that what they sent can still be delivered
+);
+CREATE UNIQUE INDEX users_login ON users (login) WHERE removed IS NULL;
+
+CREATE TABLE sessions (
+	sid   BLOB PRIMARY KEY,    -- SHA-256 of the SID
+	user  INTEGER NOT NULL REFERENCES users,
+	ended INTEGER              -- when the last connection went away; NULL while there is one
+) WITHOUT ROWID;
+CREATE INDEX sessions_user ON sessions (user);
+
+-- Messages are never deleted, so that SQLite never gives an id twice. Users are
+-- not either: a foreign key would only cost every message two look-ups.
+CREATE TABLE messages (
+	id        INTEGER PRIMARY KEY,
+	date      INTEGER NOT NULL,
+	sender    INTEGER NOT NULL,
+	recipient INTEGER NOT NULL,
+	body      TEXT NOT NULL,
+	nonce     TEXT             -- NULL: none, or forgotten
+);
+-- Every index ends with the id, so that each of these is a range in order of id:
+-- a dialog, what somebody sent, what somebody got.
+CREATE INDEX messages_dialog    ON messages (sender, recipient);
+CREATE INDEX messages_sender    ON messages (sender);
+CREATE INDEX messages_recipient ON messages (recipient);
+CREATE UNIQUE INDEX messages_nonce ON messages (sender, nonce) WHERE nonce IS NOT NULL;
+
+CREATE TABLE contacts (
+	user    INTEGER NOT NULL REFERENCES users,
+	contact INTEGER NOT NULL REFERENCES users,
+	PRIMARY KEY (user, contact)
+) WITHOUT ROWID;
+
+CREATE TABLE server (           -- one row
+	alive  INTEGER NOT NULL,   -- when the server last said that it runs
+	pruned INTEGER NOT NULL    -- no message up to this id has a nonce any more
+);
+INSERT INTO server VALUES (0, 0);
+`}

@@ -1,0 +1,67 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// Session is a session as it is stored: its SID only as SHA-256.
+type Session struct {
+	SID   [32]byte
+	User  int64
+	Ended time.Time // zero while a connection uses it
+}
+
+// PutSession stores a session, or the change of one. It does not wait; done,
+// where it is not nil, is called when it is on disk.
+func (s *Store) PutSession(x Session, done func(error)) {
+	if done == nil {
+		done = func(error) {} // the server has it in memory; only a crash would tell
+	}
+	var ended any
+	if !x.Ended.IsZero() {
+		ended = micros(x.Ended)
+	}
+	s.begin(func() error {
+		return s.exec("INSERT INTO sessions (sid, user, ended) VALUES (?, ?, ?) ON CONFLICT (sid) DO UPDATE SET ended = excluded.ended", x.SID[:], x.User, ended)
+	}, done)
+}
+
+// DropSession forgets a session. It does not wait.
+func (s *Store) DropSession(sid [32]byte) {
+	s.begin(func() error { return s.exec("DELETE FROM sessions WHERE sid = ?", sid[:]) }, func(error) {})
+}
+
+// Sessions are all sessions, for a server that starts. Those that a connection
+// used when the last server stopped count as ended when it last said that it runs.
+func (s *Store) Sessions(ctx context.Context) ([]Session, error) {
+	err := s.do(func() error {
+		return s.exec("UPDATE sessions SET ended = (SELECT alive FROM server) WHERE ended IS NULL")
+	})
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.read.QueryContext(ctx, "SELECT sid, user, ended FROM sessions")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var list []Session
+	for rows.Next() {
+		var x Session
+		var sid []byte
+		var ended int64
+		if err := rows.Scan(&sid, &x.User, &ended); err != nil {
+			return nil, err
+		}
+		copy(x.SID[:], sid)
+		x.Ended = fromMicros(ended)
+		list = append(list, x)
+	}
+	return list, rows.Err()
+}
+
+// Alive stores that the server runs.
+func (s *Store) Alive(now time.Time) error {
+	return s.do(func() error { return s.exec("UPDATE server SET alive = ?", micros(now)) })
+}

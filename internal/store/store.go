@@ -1,0 +1,448 @@
+// Package store is what skarod must not forget: users, sessions and messages, in
+// one SQLite file. One goroutine writes, in groups: whoever waits for a write is
+// answered after the commit that made it durable.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	_ "modernc.org/sqlite" // the driver "sqlite"
+
+	"github.com/skaroctl/skaroctl/internal/proto"
+)
+
+var (
+	// ErrNoUser is the error for a login that nobody has.
+	ErrNoUser = errors.New("no such user")
+	// ErrTaken is the error for a login that somebody has.
+	ErrTaken = errors.New("the login is taken")
+	// ErrNonce is the error for a nonce that was used for another message.
+	ErrNonce = errors.New("the nonce was used for another message")
+	// ErrClosed is the error of everything after Close.
+	ErrClosed = errors.New("the store is closed")
+)
+
+// NonceLife is how long a nonce is remembered (docs/protocol.md, "nonce").
+const NonceLife = 24 * time.Hour
+
+// Store is an open database.
+type Store struct {
+	read   *sql.DB
+	write  *sql.DB
+	conn   *sql.Conn // the one connection of write
+	writes chan write
+	quit   chan struct{}
+	done   chan struct{}
+
+	// ours alone: used by the writing goroutine
+	stmts     map[string]*sql.Stmt
+	users     map[string]int64  // ids of logins, as long as no other process writes
+	pairs     map[[2]int64]bool // contacts known to be stored
+	version   int64             // PRAGMA data_version: it changes when another process has written
+	onForeign func()            // see OnForeignWrite
+	foreign   chan func()       // sets onForeign
+	tick      time.Duration     // how often to look for another process's writes
+}
+
+// write is an operation on its way to the writing goroutine.
+type write struct {
+	// run works inside the transaction. An error of it fails every write of the
+	// transaction: a refusal that leaves the database fine is not returned but
+	// kept by run for done.
+	run  func() error
+	done func(error) // called after the commit, in the order of the writes
+}
+
+const (
+	queued = 4096 // writes that wait at most
+	group  = 512  // writes of one transaction at most
+)
+
+// Open opens the database file, and makes it (mode 0600, its folder 0700) where
+// there is none.
+func Open(path string) (*Store, error) {
+	s, err := openStore(path)
+	if err != nil {
+		return nil, fmt.Errorf("open the database %s: %w", path, err)
+	}
+	return s, nil
+}
+
+func openStore(path string) (*Store, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	f.Close()
+	open := func(extra ...string) (*sql.DB, error) {
+		q := url.Values{"_txlock": {"immediate"}, "_pragma": append([]string{"busy_timeout(10000)", "foreign_keys(1)"}, extra...)}
+		return sql.Open("sqlite", (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String())
+	}
+	s := &Store{
+		writes: make(chan write, queued), quit: make(chan struct{}), done: make(chan struct{}), foreign: make(chan func()),
+		stmts: map[string]*sql.Stmt{}, users: map[string]int64{}, pairs: map[[2]int64]bool{}, tick: 250 * time.Millisecond,
+	}
+	if s.write, err = open("journal_mode(WAL)", "synchronous(FULL)"); err != nil {
+		return nil, err
+	}
+	s.write.SetMaxOpenConns(1)
+	if s.conn, err = s.write.Conn(context.Background()); err == nil {
+		err = migrate(s.conn)
+	}
+	if err == nil {
+		s.read, err = open("query_only(1)")
+	}
+	if err == nil {
+		s.read.SetMaxOpenConns(4)
+		s.read.SetMaxIdleConns(4)
+		err = s.conn.QueryRowContext(context.Background(), "PRAGMA data_version").Scan(&s.version)
+	}
+	if err != nil {
+		s.closeFiles()
+		return nil, err
+	}
+	go s.loop()
+	return s, nil
+}
+
+// migrate brings a database to the newest version.
+func migrate(conn *sql.Conn) error {
+	ctx := context.Background()
+	tx, err := conn.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }()
+	var version int
+	if err := tx.QueryRow("PRAGMA user_version").Scan(&version); err != nil {
+		return err
+	}
+	if version > len(schema) {
+		return fmt.Errorf("it was written by a newer skarod (version %d of the data, this one knows %d)", version, len(schema))
+	}
+	for _, step := range schema[version:] {
+		if _, err := tx.Exec(step); err != nil {
+			return err
+		}
+	}
+	if version < len(schema) {
+		if _, err := tx.Exec(fmt.Sprintf("PRAGMA user_version = %d", len(schema))); err != nil {
+			return err
+		}
+	}
+	return tx.Commit()
+}
+
+// Close waits for the writes that were begun, and closes the file.
+func (s *Store) Close() error {
+	close(s.quit)
+	<-s.done
+	return s.closeFiles()
+}
+
+func (s *Store) closeFiles() error {
+	var errs []error
+	if s.read != nil {
+		errs = append(errs, s.read.Close())
+	}
+	if s.conn != nil {
+		errs = append(errs, s.conn.Close())
+	}
+	errs = append(errs, s.write.Close())
+	return errors.Join(errs...)
+}
+
+// OnForeignWrite sets a function that is called after another process has
+// written to the database. It must not wait for the store.
+func (s *Store) OnForeignWrite(f func()) {
+	select {
+	case s.foreign <- f:
+	case <-s.done:
+	}
+}
+
+// begin queues a write. It waits while too many are queued. done is called with
+// the outcome; after Close with ErrClosed.
+func (s *Store) begin(run func() error, done func(error)) {
+	select {
+	case <-s.quit:
+		done(ErrClosed)
+		return
+	default:
+	}
+	select {
+	case s.writes <- write{run, done}:
+	case <-s.quit:
+		done(ErrClosed)
+	}
+}
+
+// do queues a write and waits for it.
+func (s *Store) do(run func() error) error {
+	done := make(chan error, 1)
+	s.begin(run, func(err error) { done <- err })
+	select {
+	case err := <-done:
+		return err
+	case <-s.done:
+		select {
+		case err := <-done:
+			return err
+		default:
+			return ErrClosed
+		}
+	}
+}
+
+// loop is the writing goroutine.
+func (s *Store) loop() {
+	defer close(s.done)
+	ticker := time.NewTicker(s.tick)
+	defer ticker.Stop()
+	for {
+		select {
+		case w := <-s.writes:
+			s.commit(w)
+		case <-ticker.C:
+			s.lookForForeign()
+		case s.onForeign = <-s.foreign:
+		case <-s.quit:
+			for {
+				select {
+				case w := <-s.writes:
+					s.commit(w)
+				default:
+					return
+				}
+			}
+		}
+	}
+}
+
+// commit writes the first of a group and whatever else is queued, in one
+// transaction.
+func (s *Store) commit(w write) {
+	batch := []write{w}
+	err := s.exec("BEGIN IMMEDIATE")
+	if err == nil {
+		s.lookForForeign()
+		err = w.run()
+	gather:
+		for err == nil && len(batch) < group {
+			select {
+			case w := <-s.writes:
+				batch = append(batch, w)
+				err = w.run()
+			default:
+				break gather
+			}
+		}
+		if err == nil {
+			err = s.exec("COMMIT")
+		}
+		if err != nil {
+			// SQLite may have rolled back by itself: then there is nothing to roll back.
+			_, _ = s.conn.ExecContext(context.Background(), "ROLLBACK")
+			clear(s.users)
+			clear(s.pairs)
+		}
+	}
+	for _, w := range batch {
+		w.done(err)
+	}
+}
+
+// lookForForeign forgets what was remembered when another process has written.
+func (s *Store) lookForForeign() {
+	var version int64
+	if s.row("PRAGMA data_version").Scan(&version) != nil || version == s.version {
+		return
+	}
+	s.version = version
+	clear(s.users)
+	clear(s.pairs)
+	if s.onForeign != nil {
+		s.onForeign()
+	}
+}
+
+// stmt is a statement that is prepared once.
+func (s *Store) stmt(query string) (*sql.Stmt, error) {
+	if st := s.stmts[query]; st != nil {
+		return st, nil
+	}
+	st, err := s.conn.PrepareContext(context.Background(), query)
+	if err == nil {
+		s.stmts[query] = st
+	}
+	return st, err
+}
+
+func (s *Store) exec(query string, args ...any) error {
+	st, err := s.stmt(query)
+	if err == nil {
+		_, err = st.Exec(args...)
+	}
+	return err
+}
+
+// row reads one row inside the writing goroutine.
+func (s *Store) row(query string, args ...any) interface{ Scan(...any) error } {
+	st, err := s.stmt(query)
+	if err != nil {
+		return failed{err}
+	}
+	return st.QueryRow(args...)
+}
+
+type failed struct{ err error }
+
+func (f failed) Scan(...any) error { return f.err }
+
+// User is an account.
+type User struct {
+	ID      int64
+	Login   string
+	Token   proto.Token
+	Created time.Time
+}
+
+func micros(t time.Time) int64     { return t.UnixMicro() }
+func fromMicros(n int64) time.Time { return time.UnixMicro(n).UTC() }
+
+// AddUser makes an account; ErrTaken where the login is taken. The login must
+// have been through Login.
+func (s *Store) AddUser(login string, token proto.Token, now time.Time) error {
+	var refusal error
+	err := s.do(func() error {
+		_, err := s.userID(login)
+		switch {
+		case err == nil:
+			refusal = ErrTaken
+			return nil
+		case !errors.Is(err, ErrNoUser):
+			return err
+		}
+		delete(s.users, login)
+		return s.exec("INSERT INTO users (login, token, created) VALUES (?, ?, ?)", login, token.Bytes(), micros(now))
+	})
+	return errors.Join(err, refusal)
+}
+
+// SetToken changes a password, and ends the user's sessions; ErrNoUser.
+func (s *Store) SetToken(login string, token proto.Token) error {
+	return s.change(login, func(id int64) error {
+		return s.exec("UPDATE users SET token = ? WHERE id = ?", token.Bytes(), id)
+	})
+}
+
+// RemoveUser removes an account, and ends its sessions; ErrNoUser. What it sent
+// and got is still delivered and shown to the others.
+func (s *Store) RemoveUser(login string, now time.Time) error {
+	return s.change(login, func(id int64) error {
+		delete(s.users, login)
+		return s.exec("UPDATE users SET removed = ? WHERE id = ?", micros(now), id)
+	})
+}
+
+// change is a change of a user that ends the user's sessions.
+func (s *Store) change(login string, f func(id int64) error) error {
+	var refusal error
+	err := s.do(func() error {
+		id, err := s.userID(login)
+		if errors.Is(err, ErrNoUser) {
+			refusal = err
+			return nil
+		}
+		if err == nil {
+			err = f(id)
+		}
+		if err == nil {
+			err = s.exec("DELETE FROM sessions WHERE user = ?", id)
+		}
+		return err
+	})
+	return errors.Join(err, refusal)
+}
+
+// userID is the id of a login, inside the writing goroutine.
+func (s *Store) userID(login string) (int64, error) {
+	if id, ok := s.users[login]; ok {
+		return id, nil
+	}
+	var id int64
+	err := s.row("SELECT id FROM users WHERE login = ? AND removed IS NULL", login).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, ErrNoUser
+	}
+	if err != nil {
+		return 0, err
+	}
+	if len(s.users) >= 1<<16 {
+		clear(s.users)
+	}
+	s.users[login] = id
+	return id, nil
+}
+
+const userColumns = "SELECT id, login, token, created FROM users WHERE removed IS NULL"
+
+func scanUser(row interface{ Scan(...any) error }) (User, error) {
+	var u User
+	var token []byte
+	var created int64
+	err := row.Scan(&u.ID, &u.Login, &token, &created)
+	if errors.Is(err, sql.ErrNoRows) {
+		return u, ErrNoUser
+	}
+	if err != nil {
+		return u, err
+	}
+	u.Created = fromMicros(created)
+	u.Token, err = proto.TokenFromBytes(token)
+	return u, err
+}
+
+// User is the account with a login; ErrNoUser.
+func (s *Store) User(ctx context.Context, login string) (User, error) {
+	return scanUser(s.read.QueryRowContext(ctx, userColumns+" AND login = ?", login))
+}
+
+// UserByID is the account with an id; ErrNoUser where it was removed.
+func (s *Store) UserByID(ctx context.Context, id int64) (User, error) {
+	return scanUser(s.read.QueryRowContext(ctx, userColumns+" AND id = ?", id))
+}
+
+// Users are all accounts, by login.
+func (s *Store) Users(ctx context.Context) ([]User, error) {
+	rows, err := s.read.QueryContext(ctx, userColumns+" ORDER BY login")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var users []User
+	for rows.Next() {
+		u, err := scanUser(rows)
+		if err != nil {
+			return nil, err
+		}
+		users = append(users, u)
+	}
+	return users, rows.Err()
+}
+
+// Ping is an error when the database does not answer.
+func (s *Store) Ping(ctx context.Context) error {
+	var n int
+	return s.read.QueryRowContext(ctx, "SELECT count(*) FROM server").Scan(&n)
+}
