@@ -44,31 +44,26 @@ func (e Endpoint) trace(format string, args ...any) {
 // and sends nothing.
 func (e Endpoint) Check() error {
 	const example = "a server URL looks like wss://chat.example.org/skaro_client/"
+	if !strings.Contains(e.URL, "://") {
+		advice := example
+		if u, err := url.Parse("wss://" + e.URL); err == nil && u.Hostname() != "" && u.User == nil {
+			advice = didYouMean(u, loopback(u.Hostname()))
+		}
+		return &EndpointError{Why: fmt.Sprintf("the server URL %q does not start with ws:// or wss://", e.URL), Advice: advice}
+	}
 	u, err := url.Parse(e.URL)
 	if err != nil {
-		return &EndpointError{Why: fmt.Sprintf("the server URL %q can't be read", e.URL), Advice: example}
+		return &EndpointError{Why: "the server URL can't be read", Advice: example}
 	}
 	switch u.Scheme {
 	case "ws", "wss":
 	case "http", "https":
-		likely := *u
-		likely.Scheme = map[string]string{"http": "ws", "https": "wss"}[u.Scheme]
-		if likely.Path == "" || likely.Path == "/" {
-			likely.Path = "/skaro_client/"
+		return &EndpointError{
+			Why:    fmt.Sprintf("the server URL %q starts with %s://, not ws:// or wss://", u.Redacted(), u.Scheme),
+			Advice: didYouMean(u, u.Scheme == "http"),
 		}
-		return &EndpointError{Why: fmt.Sprintf("the server URL %q starts with %s://, not ws:// or wss://", u.Redacted(), u.Scheme), Advice: "did you mean " + likely.Redacted() + " ?"}
 	default:
-		likely := "wss://" + strings.TrimPrefix(e.URL, "//")
-		if v, err := url.Parse(likely); err == nil && u.Opaque == "" && u.Scheme == "" && v.Host != "" && v.User == nil {
-			if v.Path == "" || v.Path == "/" {
-				v.Path = "/skaro_client/"
-			}
-			if loopback(v.Hostname()) {
-				v.Scheme = "ws"
-			}
-			return &EndpointError{Why: fmt.Sprintf("the server URL %q has no scheme", e.URL), Advice: "did you mean " + v.String() + " ?"}
-		}
-		return &EndpointError{Why: fmt.Sprintf("the server URL %q does not start with ws:// or wss://", e.URL), Advice: example}
+		return &EndpointError{Why: fmt.Sprintf("the server URL %q does not start with ws:// or wss://", u.Redacted()), Advice: example}
 	}
 	if u.Hostname() == "" {
 		return &EndpointError{Why: fmt.Sprintf("the server URL %q names no host", e.URL), Advice: example}
@@ -83,6 +78,20 @@ func (e Endpoint) Check() error {
 		}
 	}
 	return nil
+}
+
+// didYouMean is advice with the likely right URL.
+func didYouMean(u *url.URL, plaintext bool) string {
+	likely := *u
+	likely.User = nil
+	likely.Scheme = "wss"
+	if plaintext {
+		likely.Scheme = "ws"
+	}
+	if likely.Path == "" || likely.Path == "/" {
+		likely.Path = "/skaro_client/"
+	}
+	return "did you mean " + likely.String() + " ?"
 }
 
 // loopback reports whether a host is this machine, without looking it up.
