@@ -4,18 +4,20 @@ package store
 // (PRAGMA user_version) has had the first n applied.
 var schema = []string{`
 CREATE TABLE users (
-	id      INTEGER PRIMARY KEY AUTOINCREMENT,
-	login   TEXT NOT NULL,
-	token   BLOB NOT NULL,     -- proto.Token: the password itself is nowhere
-	created INTEGER NOT NULL,  -- dates are microseconds since 1970
-	removed INTEGER            -- a removed user stays, so that what they sent can still be delivered
+	id       INTEGER PRIMARY KEY AUTOINCREMENT,
+	login    TEXT NOT NULL,
+	token    BLOB NOT NULL,              -- proto.Token: the password itself is nowhere
+	revision INTEGER NOT NULL DEFAULT 1, -- grows with every password and with the removal
+	created  INTEGER NOT NULL,           -- dates are microseconds since 1970
+	removed  INTEGER                     -- a removed user stays, so that what they sent can still be delivered
 );
 CREATE UNIQUE INDEX users_login ON users (login) WHERE removed IS NULL;
 
 CREATE TABLE sessions (
-	sid   BLOB PRIMARY KEY,    -- SHA-256 of the SID
-	user  INTEGER NOT NULL REFERENCES users,
-	ended INTEGER              -- when the last connection went away; NULL while there is one
+	sid      BLOB PRIMARY KEY, -- SHA-256 of the SID
+	user     INTEGER NOT NULL REFERENCES users,
+	revision INTEGER NOT NULL, -- of the user, when the session was made
+	ended    INTEGER           -- when the last connection went away; NULL while there is one
 ) WITHOUT ROWID;
 CREATE INDEX sessions_user ON sessions (user);
 
@@ -24,13 +26,15 @@ CREATE TABLE messages (
 	date      INTEGER NOT NULL,
 	sender    INTEGER NOT NULL REFERENCES users,
 	recipient INTEGER NOT NULL REFERENCES users,
-	body      TEXT NOT NULL
+	body      TEXT NOT NULL,
+	nonce     TEXT             -- while it is remembered
 );
 -- Every index ends with the id, so that each of these is a range in order of id:
 -- a dialog, what somebody sent, what somebody got.
 CREATE INDEX messages_dialog    ON messages (sender, recipient);
 CREATE INDEX messages_sender    ON messages (sender);
 CREATE INDEX messages_recipient ON messages (recipient);
+CREATE UNIQUE INDEX messages_nonce ON messages (sender, nonce) WHERE nonce IS NOT NULL;
 
 CREATE TABLE contacts (
 	user    INTEGER NOT NULL REFERENCES users,
@@ -38,16 +42,9 @@ CREATE TABLE contacts (
 	PRIMARY KEY (user, contact)
 ) WITHOUT ROWID;
 
-CREATE TABLE nonces (
-	user    INTEGER NOT NULL REFERENCES users,
-	nonce   TEXT NOT NULL,
-	message INTEGER NOT NULL REFERENCES messages,
-	PRIMARY KEY (user, nonce)
-) WITHOUT ROWID;
-CREATE INDEX nonces_message ON nonces (message);
-
 CREATE TABLE server (
-	alive INTEGER NOT NULL     -- one row: when the server last said that it runs
+	alive     INTEGER NOT NULL, -- one row: when the server last said that it runs
+	nonceless INTEGER NOT NULL  -- up to which message id the nonces have been forgotten
 );
-INSERT INTO server VALUES (0);
+INSERT INTO server VALUES (0, 0);
 `}
