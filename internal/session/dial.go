@@ -11,12 +11,14 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
 
+	"github.com/skaroctl/skaroctl/internal/cork"
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
@@ -42,31 +44,26 @@ func (e Endpoint) trace(format string, args ...any) {
 // and sends nothing.
 func (e Endpoint) Check() error {
 	const example = "a server URL looks like wss://chat.example.org/skaro_client/"
+	if !strings.Contains(e.URL, "://") {
+		advice := example
+		if u, err := url.Parse("wss://" + e.URL); err == nil && u.Hostname() != "" && u.User == nil {
+			advice = didYouMean(u, loopback(u.Hostname()))
+		}
+		return &EndpointError{Why: fmt.Sprintf("the server URL %q does not start with ws:// or wss://", e.URL), Advice: advice}
+	}
 	u, err := url.Parse(e.URL)
 	if err != nil {
-		return &EndpointError{Why: fmt.Sprintf("the server URL %q can't be read", e.URL), Advice: example}
+		return &EndpointError{Why: "the server URL can't be read", Advice: example}
 	}
 	switch u.Scheme {
 	case "ws", "wss":
 	case "http", "https":
-		likely := *u
-		likely.Scheme = map[string]string{"http": "ws", "https": "wss"}[u.Scheme]
-		if likely.Path == "" || likely.Path == "/" {
-			likely.Path = "/skaro_client/"
+		return &EndpointError{
+			Why:    fmt.Sprintf("the server URL %q starts with %s://, not ws:// or wss://", u.Redacted(), u.Scheme),
+			Advice: didYouMean(u, u.Scheme == "http"),
 		}
-		return &EndpointError{Why: fmt.Sprintf("the server URL %q starts with %s://, not ws:// or wss://", u.Redacted(), u.Scheme), Advice: "did you mean " + likely.Redacted() + " ?"}
 	default:
-		likely := "wss://" + strings.TrimPrefix(e.URL, "//")
-		if v, err := url.Parse(likely); err == nil && u.Opaque == "" && u.Scheme == "" && v.Host != "" && v.User == nil {
-			if v.Path == "" || v.Path == "/" {
-				v.Path = "/skaro_client/"
-			}
-			if loopback(v.Hostname()) {
-				v.Scheme = "ws"
-			}
-			return &EndpointError{Why: fmt.Sprintf("the server URL %q has no scheme", e.URL), Advice: "did you mean " + v.String() + " ?"}
-		}
-		return &EndpointError{Why: fmt.Sprintf("the server URL %q does not start with ws:// or wss://", e.URL), Advice: example}
+		return &EndpointError{Why: fmt.Sprintf("the server URL %q does not start with ws:// or wss://", u.Redacted()), Advice: example}
 	}
 	if u.Hostname() == "" {
 		return &EndpointError{Why: fmt.Sprintf("the server URL %q names no host", e.URL), Advice: example}
@@ -81,6 +78,20 @@ func (e Endpoint) Check() error {
 		}
 	}
 	return nil
+}
+
+// didYouMean is advice with the likely right URL.
+func didYouMean(u *url.URL, plaintext bool) string {
+	likely := *u
+	likely.User = nil
+	likely.Scheme = "wss"
+	if plaintext {
+		likely.Scheme = "ws"
+	}
+	if likely.Path == "" || likely.Path == "/" {
+		likely.Path = "/skaro_client/"
+	}
+	return "did you mean " + likely.String() + " ?"
 }
 
 // loopback reports whether a host is this machine, without looking it up.
@@ -122,17 +133,18 @@ func (e Endpoint) roots() (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// tap sees the writes to the network, so that a connection can be dropped right
-// after its close frame has gone out, without waiting for an answer.
+// tap is the network connection below a WebSocket. It can hold back writes, and
+// it can be dropped right after its last one: a close frame, whose answer nobody
+// waits for.
 type tap struct {
-	net.Conn
+	cork.Conn
 	last atomic.Bool // the next write is the last one
 }
 
 func (t *tap) Write(b []byte) (int, error) {
 	n, err := t.Conn.Write(b)
 	if t.last.Load() {
-		t.Conn.Close()
+		t.Close()
 	}
 	return n, err
 }
@@ -156,7 +168,7 @@ func (e Endpoint) dial(ctx context.Context) (*websocket.Conn, *tap, error) {
 			if err != nil {
 				return nil, err
 			}
-			conn = &tap{Conn: c}
+			conn = &tap{Conn: cork.Conn{Conn: c}}
 			return conn, nil
 		},
 	}
@@ -179,8 +191,7 @@ func (e Endpoint) dial(ctx context.Context) (*websocket.Conn, *tap, error) {
 		return nil, nil, &UnreachableError{Server: e.URL, Err: ended(ctx)}
 	case resp != nil:
 		return nil, nil, e.badHandshake(resp, err)
-	case strings.Contains(err.Error(), "malformed HTTP"), strings.Contains(err.Error(), "readLoopPeekFailLocked: %!w(<nil>)"):
-		// net/http has no type for either; the second is a peer that speaks first.
+	case notHTTP(err.Error()):
 		return nil, nil, &ProtocolError{Server: e.URL, Saw: "it does not answer in HTTP"}
 	}
 	var parse *url.Error
@@ -189,6 +200,19 @@ func (e Endpoint) dial(ctx context.Context) (*websocket.Conn, *tap, error) {
 	}
 	advice, why := explainDial(err)
 	return nil, nil, &UnreachableError{Server: e.URL, Err: why, Advice: advice}
+}
+
+// notHTTP reports whether a failed request met something that is no HTTP:
+// net/http has no type for it. The start of a good answer is one that was cut; the
+// second text is of a peer that speaks first.
+func notHTTP(text string) bool {
+	for what, good := range map[string]string{"malformed HTTP response ": "HTTP/1.1", "malformed HTTP status code ": "101"} {
+		if _, quoted, ok := strings.Cut(text, what); ok {
+			saw, err := strconv.Unquote(quoted)
+			return err != nil || !strings.HasPrefix(good, saw)
+		}
+	}
+	return strings.Contains(text, "malformed HTTP") || strings.Contains(text, "readLoopPeekFailLocked: %!w(<nil>)")
 }
 
 // badHandshake is the error for an HTTP answer that is no WebSocket handshake.

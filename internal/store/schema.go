@@ -21,11 +21,13 @@ CREATE TABLE sessions (
 ) WITHOUT ROWID;
 CREATE INDEX sessions_user ON sessions (user);
 
+-- Messages are never deleted, so that SQLite never gives an id twice. Users are
+-- not either: a foreign key would only cost every message two look-ups.
 CREATE TABLE messages (
-	id        INTEGER PRIMARY KEY AUTOINCREMENT,
+	id        INTEGER PRIMARY KEY,
 	date      INTEGER NOT NULL,
-	sender    INTEGER NOT NULL REFERENCES users,
-	recipient INTEGER NOT NULL REFERENCES users,
+	sender    INTEGER NOT NULL,
+	recipient INTEGER NOT NULL,
 	body      TEXT NOT NULL,
 	nonce     TEXT             -- while it is remembered
 );
