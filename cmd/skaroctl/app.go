@@ -164,15 +164,17 @@ type target struct {
 // target finds out which account and server are meant: flag, then environment,
 // then profile. It reads the config file, and touches neither keyring nor network.
 func (a *app) target() (target, error) {
-	files, err := account.FindFiles(a.getenv)
-	if err != nil {
-		return target{}, err
-	}
-	config, err := account.LoadConfig(files.Config)
-	if err != nil {
-		return target{}, err
-	}
 	env, ok, err := account.FromEnvironment(a.getenv)
+	if err != nil {
+		return target{}, err
+	}
+	var config account.Config
+	files, err := account.FindFiles(a.getenv)
+	if err == nil {
+		config, err = account.LoadConfig(files.Config)
+	} else if ok && a.getenv("SKAROCTL_LOGIN") != "" && a.flags.server != "" {
+		err = nil // a container without a home has all that is needed
+	}
 	if err != nil {
 		return target{}, err
 	}
@@ -280,19 +282,22 @@ func (t target) credentials(ctx context.Context, stored *account.Credentials) (s
 // is written again: a store is not to be written at every command.
 const sidRefresh = time.Minute
 
-// keepSID stores the SID that the server gave, where it is news.
-func (t target) keepSID(ctx context.Context, stored account.Credentials, sid string, now time.Time) error {
-	if t.env != nil || sid == "" {
-		return nil
-	}
-	if age := now.Sub(stored.SIDUsed); sid == stored.SID && age >= 0 && age < sidRefresh {
-		return nil
+// keepSID stores the SID that the server gave, where it is news. A command has
+// done its work by then: a SID that can't be kept costs the next one nothing but a
+// fresh login.
+func (a *app) keepSID(ctx context.Context, t target, stored account.Credentials, got session.Account) {
+	now := time.Now()
+	age := now.Sub(stored.SIDUsed)
+	if t.env != nil || got.SID == "" || got.SID == stored.SID && age >= 0 && age < sidRefresh {
+		return
 	}
 	store, err := t.store()
-	if err != nil {
-		return err
+	if err == nil {
+		err = account.UpdateSID(ctx, store, t.key(), got.SID, now)
 	}
-	return account.UpdateSID(ctx, store, t.key(), sid, now)
+	if err != nil && a.flags.verbose {
+		a.errLine(fmt.Sprintf("the SID could not be stored: %v", err))
+	}
 }
 
 // withSession runs a one-shot command on an authenticated session, within the
@@ -322,11 +327,7 @@ func (a *app) onTarget(ctx context.Context, t target, do func(context.Context, *
 	got, authErr := s.Account(ctx)
 	s.Close()
 	if authErr == nil {
-		// The command has done its work: a SID that can't be kept costs the next
-		// one nothing but a fresh login.
-		if err := t.keepSID(ctx, stored, got.SID, time.Now()); err != nil && a.flags.verbose {
-			a.errLine(fmt.Sprintf("the SID could not be stored: %v", err))
-		}
+		a.keepSID(ctx, t, stored, got)
 	}
 	return err
 }

@@ -88,9 +88,7 @@ func (a *app) listen(ctx context.Context, o listenOptions) error {
 		PingInterval:   time.Duration(o.pingInterval),
 		Reconnect:      !o.noReconnect,
 		LoggedIn: func(got session.Account) {
-			if err := t.keepSID(ctx, stored, got.SID, time.Now()); err != nil && a.flags.verbose {
-				a.errLine(fmt.Sprintf("the SID could not be stored: %v", err))
-			}
+			a.keepSID(ctx, t, stored, got)
 		},
 		Lost: func(err error, pause time.Duration) {
 			a.notice("%v; trying again in %v", err, pause.Round(100*time.Millisecond))

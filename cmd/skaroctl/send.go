@@ -1,73 +1,268 @@
 package main
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"math"
+	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
+	"github.com/skaroctl/skaroctl/internal/account"
+	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/session"
 )
 
+type sendOptions struct {
+	lines    bool
+	inFlight int
+	retry    duration
+}
+
 func (a *app) sendCommand() *cobra.Command {
-	return &cobra.Command{
+	var o sendOptions
+	c := &cobra.Command{
 		Use:   "send LOGIN[,LOGIN...] [TEXT...]",
 		Short: "Send a message",
 		Long: `Send a message to one or more logins. The text is what the arguments give, joined
 by a space; or standard input, when the text is "-" or when there is none and
 standard input is no terminal. Of standard input one trailing newline is removed,
-and nothing else. The command ends when the server has confirmed the message.`,
+and nothing else. The command ends when the server has confirmed the message.
+
+With --lines every line of standard input is a message of its own, in order, over
+one connection that is made again when it is lost. The first refusal ends it.
+
+Exit status 7 means that a message was sent and never confirmed: it may or may not
+have been delivered. Where the server can tell a message that comes twice, as
+skarod can, such a message is sent again until --timeout or --retry is over.`,
 		Example: `  skaroctl send bob "the build is green"
-  df -h / | skaroctl send alice,bob`,
+  df -h / | skaroctl send alice,bob
+  tail -F /var/log/app.log | skaroctl send ops --lines >/dev/null`,
 		Args: cobra.MinimumNArgs(1),
-		RunE: a.does(a.send),
+		RunE: a.does(func(ctx context.Context, args []string) error { return a.send(ctx, o, args) }),
 	}
+	c.Flags().BoolVar(&o.lines, "lines", false, "send each line of standard input as a message, empty ones left out")
+	c.Flags().IntVar(&o.inFlight, "inflight", 256, "with --lines, how `MANY` messages may wait for their confirmation")
+	c.Flags().Var(&o.retry, "retry", "how long to try again when the server can't be reached")
+	return c
 }
 
-func (a *app) send(ctx context.Context, args []string) error {
+func (a *app) send(ctx context.Context, o sendOptions, args []string) error {
 	to, err := recipients(args[0])
 	if err != nil {
 		return err
+	}
+	t, err := a.target()
+	if err != nil {
+		return err
+	}
+	if err := t.needLogin(); err != nil {
+		return err
+	}
+	if o.lines {
+		if len(args) > 1 {
+			return usagef("--lines takes its text from standard input, not from arguments")
+		}
+		if o.inFlight < 1 || o.inFlight > 1<<16 {
+			return usagef("--inflight is %d, not from 1 to %d", o.inFlight, 1<<16)
+		}
+		return a.sendLines(ctx, o, t, to)
 	}
 	body, err := a.body(args[1:])
 	if err != nil {
 		return err
 	}
-	return a.withSession(ctx, func(ctx context.Context, s *session.Session) error {
-		p := a.printer()
-		sendings := make([]*session.Sending, len(to))
-		errs := make([]error, len(to))
-		for i, login := range to {
-			sendings[i], errs[i] = s.StartSend(ctx, login, body)
-		}
-		var failed several
-		for i, login := range to {
-			var sent session.Sent
-			err := errs[i]
-			if err == nil {
-				sent, err = sendings[i].Wait(ctx)
-			}
-			if err != nil {
-				failed = append(failed, fmt.Errorf("send to %s: %w", login, err))
-				continue
-			}
-			if err := p.Sent(sent.ID, sent.Date, login, sent.Extra); err != nil {
-				return err
-			}
-		}
-		if err := p.Flush(); err != nil {
-			return err
-		}
-		if len(failed) > 0 {
-			return failed
-		}
-		return nil
-	})
+	if o.retry == 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = a.oneShot(ctx)
+		defer cancel()
+	}
+	letters := make(chan session.Letter, len(to))
+	for _, login := range to {
+		letters <- session.Letter{To: login, Body: body}
+	}
+	close(letters)
+	s := a.sender(ctx, t, o)
+	err = s.outbox.Run(ctx, letters)
+	if err != nil && len(s.failed) == 0 && s.confirmed == 0 {
+		err = fmt.Errorf("send to %s: %w", args[0], err)
+		return several{err}
+	}
+	for letter := range letters { // they were never begun
+		s.failed = append(s.failed, fmt.Errorf("send to %s: %w", letter.To, err))
+	}
+	return s.end(ctx, nil)
 }
+
+// sender prints and counts what becomes of letters.
+type sender struct {
+	app       *app
+	printer   *output.Printer
+	outbox    *session.Outbox
+	sid       func(context.Context) // stores the SID
+	confirmed int
+	failed    several
+}
+
+// sender makes the outbox of a command, which reports to it.
+func (a *app) sender(ctx context.Context, t target, o sendOptions) *sender {
+	s := &sender{app: a, printer: a.printer()}
+	var stored account.Credentials
+	s.sid = func(context.Context) {}
+	s.outbox = &session.Outbox{
+		Endpoint: t.endpoint,
+		Credentials: func(ctx context.Context) (session.Credentials, error) {
+			return t.credentials(ctx, &stored)
+		},
+		InFlight:    o.inFlight,
+		AttemptTime: time.Duration(a.flags.timeout),
+		Retry:       time.Duration(o.retry),
+		LoggedIn: func(got session.Account) {
+			s.sid = func(ctx context.Context) { a.keepSID(ctx, t, stored, got) }
+		},
+		Lost: func(err error, pause time.Duration) {
+			a.notice("%v; trying again in %v", err, pause.Round(100*time.Millisecond))
+		},
+		Outcome: s.outcome,
+	}
+	return s
+}
+
+func (s *sender) outcome(o session.Outcome, more bool) error {
+	if o.Err != nil {
+		s.failed = append(s.failed, fmt.Errorf("send to %s: %w", o.Letter.To, o.Err))
+		return nil
+	}
+	s.confirmed++
+	err := s.printer.Sent(o.ID, o.Date, o.Letter.To, o.Sent.Extra)
+	if err == nil && !more {
+		err = s.printer.Flush()
+	}
+	return err
+}
+
+// end is the result of the command, err being what ended it.
+func (s *sender) end(ctx context.Context, err error) error {
+	if flushErr := s.printer.Flush(); err == nil {
+		err = flushErr
+	}
+	s.sid(ctx)
+	if err != nil {
+		s.failed = append(s.failed, err)
+	}
+	if len(s.failed) > 0 {
+		return s.failed
+	}
+	return nil
+}
+
+// errRefusedLine ends --lines at the first line that the server refuses.
+var errRefusedLine = errors.New("a line was refused")
+
+// sendLines sends each line of standard input.
+func (a *app) sendLines(ctx context.Context, o sendOptions, t target, to []string) error {
+	s := a.sender(ctx, t, o)
+	s.outbox.PingInterval = 30 * time.Second
+	connected := s.outbox.LoggedIn
+	s.outbox.LoggedIn = func(got session.Account) {
+		connected(got)
+		// From the first connection on it is made again for as long as it takes,
+		// unless --retry says for how long.
+		if s.outbox.Retry == 0 {
+			s.outbox.Retry = math.MaxInt64
+		}
+		s.sid(ctx)
+	}
+	s.outbox.Outcome = func(out session.Outcome, more bool) error {
+		var refused *session.RefusedError
+		var unknown *session.UnknownError
+		switch {
+		case out.Err == nil:
+			return s.outcome(out, more)
+		case errors.As(out.Err, &unknown):
+			s.failed = append(s.failed, fmt.Errorf("%s: %w", out.Letter, out.Err))
+			return nil
+		case errors.As(out.Err, &refused):
+			s.failed = append(s.failed, fmt.Errorf("%s: %w", out.Letter, out.Err))
+			return errRefusedLine
+		}
+		return nil // never sent: what ended the run says why
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	letters := make(chan session.Letter, 64)
+	var readErr error
+	go func() {
+		defer close(letters)
+		readErr = readLines(a.streams.In, func(n int, line string) bool {
+			for _, login := range to {
+				select {
+				case letters <- session.Letter{To: login, Body: line, Line: n}:
+				case <-ctx.Done():
+					return false
+				}
+			}
+			return true
+		})
+	}()
+	err := s.outbox.Run(ctx, letters)
+	switch {
+	case err == nil:
+		err = readErr // the reader has closed the channel
+	case errors.Is(err, errRefusedLine):
+		err = nil
+	}
+	if len(s.failed) == 0 && err != nil {
+		return s.end(ctx, fmt.Errorf("send: %w", err))
+	}
+	return s.end(ctx, err)
+}
+
+// readLines calls line for every line that is not empty, with its number from 1,
+// until that returns false. A last line without a newline counts.
+func readLines(r io.Reader, line func(n int, s string) bool) error {
+	in := bufio.NewReaderSize(r, 64<<10)
+	for n := 1; ; n++ {
+		var b []byte
+		for {
+			part, err := in.ReadSlice('\n')
+			b = append(b, part...)
+			if len(b) > maxBody {
+				return usagef("line %d has more than %d bytes, more than a message can hold; the lines before it were sent", n, maxBody)
+			}
+			if err == nil {
+				b = b[:len(b)-1]
+				break
+			}
+			if errors.Is(err, io.EOF) {
+				if len(b) == 0 {
+					return nil
+				}
+				break
+			}
+			if !errors.Is(err, bufio.ErrBufferFull) {
+				return fmt.Errorf("read standard input: %w", err)
+			}
+		}
+		if !utf8.Valid(b) {
+			return validText(fmt.Sprintf("line %d", n), string(b))
+		}
+		if len(b) > 0 && !line(n, string(b)) {
+			return nil
+		}
+	}
+}
+
+// maxBody is the longest body that fits into a frame, in bytes, with room for the
+// other fields.
+const maxBody = proto.MaxFrame - 4096
 
 // recipients reads LOGIN[,LOGIN…]. A login named twice gets the message once.
 func recipients(s string) ([]string, error) {
@@ -75,13 +270,11 @@ func recipients(s string) ([]string, error) {
 		return nil, err
 	}
 	var to []string
-	seen := map[string]bool{}
 	for login := range strings.SplitSeq(s, ",") {
 		if login == "" {
 			return nil, usagef("%q names an empty login", s)
 		}
-		if !seen[login] {
-			seen[login] = true
+		if !slices.Contains(to, login) {
 			to = append(to, login)
 		}
 	}
@@ -93,12 +286,12 @@ func (a *app) body(words []string) (string, error) {
 	var body string
 	switch {
 	case len(words) == 1 && words[0] == "-", len(words) == 0 && !a.streams.InTerminal:
-		b, err := io.ReadAll(io.LimitReader(a.streams.In, proto.MaxFrame+1))
+		b, err := io.ReadAll(io.LimitReader(a.streams.In, maxBody+1))
 		if err != nil {
 			return "", fmt.Errorf("read standard input: %w", err)
 		}
-		if len(b) > proto.MaxFrame {
-			return "", usagef("standard input has more than %d bytes, more than any message can hold", proto.MaxFrame)
+		if len(b) > maxBody {
+			return "", usagef("standard input has more than %d bytes, more than a message can hold", maxBody)
 		}
 		if !utf8.Valid(b) {
 			return "", validText("the text on standard input", string(b))

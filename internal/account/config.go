@@ -2,120 +2,161 @@ package account
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"regexp"
+	"maps"
+	"reflect"
+	"time"
 
 	"github.com/BurntSushi/toml"
-	"github.com/rogpeppe/go-internal/lockedfile"
 )
 
 // Profile is one account of the config file.
 type Profile struct {
-	Server         string `toml:"server"`                    // the URL, path included
-	Login          string `toml:"login"`                     // as the server has it
-	Store          string `toml:"store"`                     // keyring or file
-	CAFile         string `toml:"ca_file,omitempty"`         // PEM, absolute path
-	AllowPlaintext bool   `toml:"allow_plaintext,omitempty"` // ws:// to another machine
+	Server         string `toml:"server,omitempty"`          // ws:// or wss:// URL
+	Login          string `toml:"login,omitempty"`           //
+	Store          string `toml:"store,omitempty"`           // "keyring" or "file"
+	CAFile         string `toml:"ca_file,omitempty"`         // extra root certificates, PEM
+	AllowPlaintext bool   `toml:"allow_plaintext,omitempty"` // ws:// to a host that is not loopback
 }
 
 // Config is the config file.
 type Config struct {
 	DefaultProfile string             `toml:"default_profile,omitempty"`
-	Profiles       map[string]Profile `toml:"profiles"`
+	Profiles       map[string]Profile `toml:"profiles,omitempty"`
 }
 
-// LoadConfig reads the config file. A file that does not exist is an empty
-// Config; a broken one, or one with a key that nobody knows, is a *FileError.
+// configKeys are the keys of the config file and the types of their values.
+var configKeys = map[string]string{"default_profile": "String", "profiles": "Hash"}
+
+// profileKeys are the keys of a profile and the types of their values.
+var profileKeys = map[string]string{
+	"server": "String", "login": "String", "store": "String", "ca_file": "String", "allow_plaintext": "Bool",
+}
+
+// typeWords are the types of configKeys and profileKeys in words.
+var typeWords = map[string]string{"String": "a string in quotes", "Bool": "true or false", "Hash": "a table"}
+
+// LoadConfig reads the config file. A missing file is an empty Config; one that
+// is broken, or has a key that does not exist, is a *FileError. Profiles is
+// never nil.
 func LoadConfig(path string) (Config, error) {
-	b, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return Config{}, nil
-	}
+	content, err := readFile(path, anyMode)
 	if err != nil {
-		return Config{}, fmt.Errorf("read the config file: %w", err)
+		return Config{}, err
 	}
-	return parseConfig(path, b)
+	return decodeConfig(path, content)
 }
 
-func parseConfig(path string, b []byte) (Config, error) {
-	const advice = "repair the file, or remove it and log in again"
-	var c Config
-	meta, err := toml.Decode(string(b), &c)
+func decodeConfig(path string, content []byte) (Config, error) {
+	c := Config{Profiles: map[string]Profile{}}
+	text := string(content)
+	meta, err := toml.Decode(text, &c)
+	var broken toml.ParseError
+	if errors.As(err, &broken) {
+		return Config{}, &FileError{Path: path, Line: broken.Position.Line, Err: errors.New(broken.Message)}
+	}
+	// The decoder passes over unknown keys and a wrong case, and has no position
+	// for a wrong type.
+	for _, key := range meta.Keys() {
+		var known map[string]string
+		want := ""
+		switch len(key) {
+		case 1:
+			known = configKeys
+			want = known[key[0]]
+		case 2:
+			want = "Hash" // a profile, under any name
+		case 3:
+			known = profileKeys
+			want = known[key[2]]
+		}
+		switch {
+		case want == "" || key[0] != "profiles" && len(key) > 1:
+			return Config{}, &FileError{Path: path, Line: lineOf(text, key), Err: fmt.Errorf("there is no key %q", key.String())}
+		case meta.Type(key...) != want:
+			return Config{}, &FileError{Path: path, Line: lineOf(text, key), Err: fmt.Errorf("%q must be %s", key.String(), typeWords[want])}
+		}
+	}
 	if err != nil {
-		broken := &FileError{Path: path, Err: err, Advice: advice}
-		var parse toml.ParseError
-		if errors.As(err, &parse) {
-			broken.Line, broken.Err = parse.Position.Line, errors.New(parse.Message)
-			if parse.Message == "" {
-				broken.Err = errors.New(regexp.MustCompile(`^toml: line \d+[^:]*: `).ReplaceAllString(parse.Error(), ""))
-			}
-		}
-		return Config{}, broken
-	}
-	if unknown := meta.Undecoded(); len(unknown) > 0 {
-		key := unknown[0]
-		return Config{}, &FileError{Path: path, Line: lineOf(b, key[len(key)-1]), Err: fmt.Errorf("nobody knows the key %q", key.String()), Advice: advice}
-	}
-	for name, p := range c.Profiles {
-		if p.Store != "" && p.Store != storeKeyring && p.Store != storeFile {
-			return Config{}, &FileError{
-				Path: path, Line: lineOf(b, "store"), Err: fmt.Errorf("profile %q has the store %q, not keyring or file", name, p.Store), Advice: advice,
-			}
-		}
+		return Config{}, &FileError{Path: path, Err: err}
 	}
 	return c, nil
 }
 
-// lineOf is the line of the first assignment of a key, or of a table with that
-// name; 0 when it can't be told.
-func lineOf(b []byte, key string) int {
-	at := regexp.MustCompile(`(?m)^[ \t]*(?:["']?` + regexp.QuoteMeta(key) + `["']?[ \t]*=|\[.*` + regexp.QuoteMeta(key) + `)`).FindIndex(b)
-	if at == nil {
+// lineOf is the line of a key. The decoder tells positions in errors only, so
+// the value of the key is made one.
+func lineOf(text string, key toml.Key) int {
+	var table map[string]toml.Primitive
+	meta, err := toml.Decode(text, &table)
+	for _, name := range key[:len(key)-1] {
+		var inner map[string]toml.Primitive
+		err = errors.Join(err, meta.PrimitiveDecode(table[name], &inner))
+		table = inner
+	}
+	if err != nil {
 		return 0
 	}
-	return 1 + bytes.Count(b[:at[0]], []byte("\n"))
+	var at toml.ParseError
+	errors.As(meta.PrimitiveDecode(table[key[len(key)-1]], &misplaced{}), &at)
+	return at.Position.Line
 }
 
-// UpdateConfig changes the config file, under a lock and atomically: its mode is
-// 0600, its folder's 0700. A broken file is left untouched, and is an error.
-func UpdateConfig(path string, change func(*Config) error) error {
-	unlock, err := lock(path)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	c, err := LoadConfig(path)
-	if err != nil {
-		return err
-	}
-	if err := change(&c); err != nil {
-		return err
-	}
+// misplaced is the type of a value that should not be there.
+type misplaced struct{}
+
+// UnmarshalTOML refuses every value.
+func (*misplaced) UnmarshalTOML(any) error { return errors.New("it should not be there") }
+
+// configHead is the start of the config file: the encoder keeps no comments.
+const configHead = "# Written by skaroctl login, which keeps no comments.\n\n"
+
+func encodeConfig(c Config) ([]byte, error) {
 	var b bytes.Buffer
+	b.WriteString(configHead)
 	e := toml.NewEncoder(&b)
 	e.Indent = ""
 	if err := e.Encode(c); err != nil {
-		return fmt.Errorf("write the config file: %w", err)
-	}
-	if err := replace(path, b.Bytes()); err != nil {
-		return fmt.Errorf("write the config file: %w", err)
-	}
-	return nil
-}
-
-// lock takes the lock that belongs to a file. It is held for a read and a write,
-// never while anything is waited for.
-func lock(path string) (unlock func(), err error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
 	}
-	f, err := lockedfile.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("lock %s: %w", path, err)
-	}
-	return func() { f.Close() }, nil
+	return b.Bytes(), nil
+}
+
+// configLockWait bounds the wait for another process that changes the config
+// file, which takes it milliseconds.
+const configLockWait = 10 * time.Second
+
+// UpdateConfig changes the config file: change gets what is there, its Profiles
+// never nil. The new file, mode 0600 in a folder of mode 0700, replaces the old
+// one at once, and changes of other processes are not lost. The file stays as it
+// is when it is broken, when change returns an error, and when nothing changed.
+func UpdateConfig(path string, change func(*Config) error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), configLockWait)
+	defer cancel()
+	return locked(ctx, path, func(path string) error {
+		c, err := LoadConfig(path)
+		if err != nil {
+			return err
+		}
+		old := Config{DefaultProfile: c.DefaultProfile, Profiles: maps.Clone(c.Profiles)}
+		if err := change(&c); err != nil {
+			return err
+		}
+		if c.Profiles == nil {
+			c.Profiles = map[string]Profile{}
+		}
+		if reflect.DeepEqual(c, old) {
+			return nil
+		}
+		content, err := encodeConfig(c)
+		if err != nil {
+			return &FileError{Path: path, Err: fmt.Errorf("the new config can't be written as TOML: %w", err)}
+		}
+		// What can't be read back would lock its owner out.
+		if back, err := decodeConfig(path, content); err != nil || !reflect.DeepEqual(back, c) {
+			return &FileError{Path: path, Err: errors.New("the new config can't be written: a name in it is not valid text")}
+		}
+		return replace(path, content)
+	})
 }

@@ -3,62 +3,98 @@ package account
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
-// Environment is a token that the environment gives in place of a store.
+// Environment is a token that the environment gives, in place of a store.
 type Environment struct {
 	Token  proto.Token
-	Source string // where it comes from, for people
+	Source string // where it came from: "SKAROCTL_TOKEN", "SKAROCTL_TOKEN_FILE" or "$CREDENTIALS_DIRECTORY/skaroctl-token"
 }
 
-// FromEnvironment looks for a token: in SKAROCTL_TOKEN, in the file that
-// SKAROCTL_TOKEN_FILE names, and in skaroctl-token among systemd's credentials
-// (systemd.exec(5), LoadCredential=), in this order. ok tells whether there is
-// one. Its errors name the source and never quote the token.
-func FromEnvironment(getenv func(string) string) (e Environment, ok bool, err error) {
+// systemdToken is the name of our credential (systemd.exec(5), LoadCredential=).
+const systemdToken = "skaroctl-token"
+
+// tokenFileLimit is how much of a token file is read, in bytes: a token has 185.
+const tokenFileLimit = 4096
+
+// tokenAdvice is how to get a token.
+const tokenAdvice = "make a token with `skaroctl login --print-token`"
+
+// FromEnvironment returns the token that the environment gives, and false when it
+// gives none: the text in SKAROCTL_TOKEN, else the file that SKAROCTL_TOKEN_FILE
+// names, else the file skaroctl-token in systemd's CREDENTIALS_DIRECTORY. An empty
+// variable counts as not set. A token file that others can read is an error,
+// outside of systemd's folder, which no one else can enter. No error quotes a token.
+func FromEnvironment(getenv func(string) string) (Environment, bool, error) {
 	if text := getenv("SKAROCTL_TOKEN"); text != "" {
-		return environment("SKAROCTL_TOKEN", text)
+		return environment("SKAROCTL_TOKEN", text, nil)
 	}
+	credentials := getenv("CREDENTIALS_DIRECTORY")
 	if path := getenv("SKAROCTL_TOKEN_FILE"); path != "" {
-		b, err := readPrivate(path)
-		if err != nil {
-			return Environment{}, false, fmt.Errorf("SKAROCTL_TOKEN_FILE: %w", err)
+		check := private
+		if credentials != "" && filepath.Dir(filepath.Clean(path)) == filepath.Clean(credentials) {
+			check = anyMode
 		}
-		return environment("SKAROCTL_TOKEN_FILE", string(b))
+		text, err := readToken(path, check)
+		return environment("SKAROCTL_TOKEN_FILE", text, err)
 	}
-	if dir := getenv("CREDENTIALS_DIRECTORY"); dir != "" {
-		// systemd sees to the permissions; its files may be readable by a group.
-		b, err := os.ReadFile(filepath.Join(dir, "skaroctl-token"))
+	if credentials != "" {
+		text, err := readToken(filepath.Join(credentials, systemdToken), anyMode)
 		if errors.Is(err, fs.ErrNotExist) {
-			return Environment{}, false, nil // the credentials of a service that has others
+			return Environment{}, false, nil // the service has other credentials
 		}
-		if err != nil {
-			return Environment{}, false, fmt.Errorf("the systemd credential: %w", err)
-		}
-		return environment("the systemd credential skaroctl-token", string(b))
+		return environment("$CREDENTIALS_DIRECTORY/"+systemdToken, text, err)
 	}
 	return Environment{}, false, nil
 }
 
-func environment(source, text string) (Environment, bool, error) {
-	token, err := proto.ParseToken(text)
+func environment(source, text string, err error) (Environment, bool, error) {
+	var token proto.Token
+	if err == nil {
+		if token, err = proto.ParseToken(text); err != nil {
+			err = advise(err, tokenAdvice)
+		}
+	}
 	if err != nil {
-		return Environment{}, false, &tokenError{source, err}
+		return Environment{}, false, fmt.Errorf("%s: %w", source, err)
 	}
 	return Environment{Token: token, Source: source}, true, nil
 }
 
-// tokenError is a token that can't be read.
-type tokenError struct {
-	source string
-	err    error
-}
+// anyMode is for files that the mode of their folder keeps private.
+func anyMode(string, fs.FileInfo) error { return nil }
 
-func (e *tokenError) Error() string { return fmt.Sprintf("the token in %s: %v", e.source, e.err) }
-func (e *tokenError) Unwrap() error { return e.err }
-func (e *tokenError) Hint() string  { return "make one with `skaroctl login --print-token`" }
+// readToken reads a token file. What is not a regular file, such as the pipe of
+// a shell's <(command), has no mode that means anything.
+func readToken(path string, check func(string, fs.FileInfo) error) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", fileError(path, err)
+	}
+	defer func() { _ = f.Close() }()
+	info, err := f.Stat()
+	if err != nil {
+		return "", fileError(path, err)
+	}
+	if info.Mode().IsRegular() {
+		if err := check(path, info); err != nil {
+			return "", err
+		}
+	}
+	var text strings.Builder
+	n, err := io.Copy(&text, io.LimitReader(f, tokenFileLimit+1))
+	if err != nil {
+		return "", fileError(path, err)
+	}
+	if n > tokenFileLimit {
+		return "", &FileError{Path: path, Err: errors.New("it is too long for a token"), Advice: tokenAdvice}
+	}
+	return text.String(), nil
+}

@@ -1,145 +1,231 @@
-// Package account is who we are: the profiles of the config file, and the stores
-// that keep a token and a SID for each account. docs/security.md says what is kept
-// where.
 package account
 
 import (
+	"bytes"
+	"context"
+	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
+
+	"github.com/rogpeppe/go-internal/lockedfile"
+	"github.com/rogpeppe/go-internal/robustio"
 )
 
-// Files are the absolute paths of what is kept on disk.
+// Files are the absolute paths of what is kept on this machine.
 type Files struct {
-	Config      string // config.toml: the profiles
-	Credentials string // credentials.json: the store "file"
-	State       string // the folder for what else is remembered
+	Config      string // the config file
+	Credentials string // the file of the store "file"
+	State       string // the folder of everything else
 }
 
-// FindFiles finds the paths: under XDG_CONFIG_HOME and XDG_STATE_HOME (XDG Base
-// Directory Specification; a relative path in them is ignored, as it says), else
-// in the platform's own folders.
+// FindFiles says where our files are. None needs to exist. XDG_CONFIG_HOME and
+// XDG_STATE_HOME come first, on every platform, unless they are relative (XDG
+// Base Directory Specification 0.8). Else it is ~/.config and ~/.local/state, on
+// macOS ~/Library/Application Support, on Windows %AppData% and %LocalAppData%.
 func FindFiles(getenv func(string) string) (Files, error) {
-	home := func() (string, error) {
-		name := "HOME"
-		if runtime.GOOS == "windows" {
-			name = "USERPROFILE"
-		}
-		dir := getenv(name)
-		if !filepath.IsAbs(dir) {
-			return "", fmt.Errorf("can't find the config file: %s is not set to a folder", name)
-		}
-		return dir, nil
+	return findFiles(runtime.GOOS, getenv)
+}
+
+func findFiles(goos string, getenv func(string) string) (Files, error) {
+	config, state := getenv("XDG_CONFIG_HOME"), getenv("XDG_STATE_HOME")
+	if !filepath.IsAbs(config) {
+		config = ""
 	}
-	folder := func(xdg string, platform ...string) (string, error) {
-		if dir := getenv(xdg); filepath.IsAbs(dir) {
-			return filepath.Join(dir, "skaroctl"), nil
-		}
-		if runtime.GOOS == "windows" {
-			if dir := getenv("AppData"); filepath.IsAbs(dir) {
-				return filepath.Join(dir, "skaroctl"), nil
-			}
-		}
-		dir, err := home()
+	if !filepath.IsAbs(state) {
+		state = ""
+	}
+	if config == "" || state == "" {
+		c, s, err := ownFolders(goos, getenv)
 		if err != nil {
-			return "", err
+			return Files{}, err
 		}
-		return filepath.Join(append(append([]string{dir}, platform...), "skaroctl")...), nil
+		if config == "" {
+			config = c
+		}
+		if state == "" {
+			state = s
+		}
 	}
-	configDir, stateDir := []string{".config"}, []string{".local", "state"}
-	if runtime.GOOS == "darwin" {
-		configDir = []string{"Library", "Application Support"}
-		stateDir = configDir
-	}
-	config, err := folder("XDG_CONFIG_HOME", configDir...)
-	if err != nil {
-		return Files{}, err
-	}
-	state, err := folder("XDG_STATE_HOME", stateDir...)
-	if err != nil {
-		return Files{}, err
-	}
+	state = filepath.Join(state, "skaroctl")
 	return Files{
-		Config:      filepath.Join(config, "config.toml"),
+		Config:      filepath.Join(config, "skaroctl", "config.toml"),
 		Credentials: filepath.Join(state, "credentials.json"),
 		State:       state,
 	}, nil
 }
 
-// FileError is a file that can't be used. The file is left as it is.
-type FileError struct {
-	Path   string
-	Line   int // 0 where it is not known
-	Err    error
-	Advice string
-}
-
-func (e *FileError) Error() string {
-	if e.Line > 0 {
-		return fmt.Sprintf("%s, line %d: %v", e.Path, e.Line, e.Err)
+// ownFolders are the folders of the platform for config and for state.
+func ownFolders(goos string, getenv func(string) string) (config, state string, err error) {
+	if goos == "windows" {
+		config, state = getenv("AppData"), getenv("LocalAppData")
+		if config == "" || state == "" {
+			return "", "", advise(errors.New("the config file can't be found: %AppData% or %LocalAppData% is not set"), "set both")
+		}
+		return config, state, nil
 	}
-	return fmt.Sprintf("%s: %v", e.Path, e.Err)
+	home := getenv("HOME")
+	if !filepath.IsAbs(home) {
+		why := "HOME is not set"
+		if home != "" {
+			why = fmt.Sprintf("HOME is %q, which is not an absolute path", home)
+		}
+		return "", "", advise(errors.New("the config file can't be found: "+why), "set HOME, or both XDG_CONFIG_HOME and XDG_STATE_HOME")
+	}
+	if goos == "darwin" {
+		folder := filepath.Join(home, "Library", "Application Support")
+		return folder, folder, nil
+	}
+	return filepath.Join(home, ".config"), filepath.Join(home, ".local", "state"), nil
 }
 
-func (e *FileError) Unwrap() error { return e.Err }
-
-// Hint says what to do about it.
-func (e *FileError) Hint() string { return e.Advice }
-
-// readPrivate reads a file that holds secrets. On systems with file modes, a file
-// that somebody else can read, or that belongs to somebody else, is an error. A
-// file that does not exist is an error that wraps fs.ErrNotExist.
-func readPrivate(path string) ([]byte, error) {
-	f, err := os.Open(path)
+// readFile reads a whole file; nil when it is missing. check looks at it first.
+func readFile(path string, check func(path string, info fs.FileInfo) error) ([]byte, error) {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err == nil {
+		err = regular(path, info)
+	}
+	if err == nil {
+		err = check(path, info)
+	}
 	if err != nil {
-		return nil, err
+		return nil, fileError(path, err)
 	}
-	defer f.Close()
-	info, err := f.Stat()
+	b, err := robustio.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
 	if err != nil {
-		return nil, err
+		return nil, fileError(path, err)
 	}
-	if err := checkPrivate(path, info); err != nil {
-		return nil, err
+	if b == nil {
+		b = []byte{}
 	}
-	const most = 8 << 20
-	b, err := io.ReadAll(io.LimitReader(f, most+1))
-	if err == nil && len(b) > most {
-		err = &FileError{Path: path, Err: fmt.Errorf("it has more than %d bytes", most)}
-	}
-	return b, err
+	return b, nil
 }
 
-// replace writes a file at once or not at all, with mode 0600, in a folder that
-// is made with mode 0700. A symbolic link is followed, not replaced.
-func replace(path string, content []byte) (err error) {
-	if target, err := filepath.EvalSymlinks(path); err == nil {
+// regular refuses what reading could hang on, and what a new file must not replace.
+func regular(path string, info fs.FileInfo) error {
+	if info.Mode().IsRegular() {
+		return nil
+	}
+	return &FileError{Path: path, Err: errors.New("it is not a regular file")}
+}
+
+// resolve follows symbolic links to the file itself, which need not exist: it is
+// the file that is to be replaced, not a link to it.
+func resolve(path string) (string, error) {
+	for range 40 { // as many as Linux follows
+		target, err := os.Readlink(path)
+		if err != nil {
+			return path, nil // not a link; what else is wrong shows when it is used
+		}
+		if !filepath.IsAbs(target) {
+			folder, err := filepath.EvalSymlinks(filepath.Dir(path))
+			if err != nil {
+				return "", fileError(path, err)
+			}
+			target = filepath.Join(folder, target)
+		}
 		path = target
 	}
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*") // its mode is 0600
+	return "", &FileError{Path: path, Err: errors.New("too many symbolic links")}
+}
+
+// locked calls do with the path of the file itself, while no other process and
+// no other goroutine changes that file. The lock is a file beside it.
+func locked(ctx context.Context, path string, do func(path string) error) error {
+	path, err := resolve(path)
 	if err != nil {
 		return err
+	}
+	if info, err := os.Stat(path); err == nil {
+		if err := regular(path, info); err != nil {
+			return err
+		}
+		if err := ours(path, info); err != nil {
+			return err
+		}
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fileError(filepath.Dir(path), err)
+	}
+	unlock, err := lock(ctx, path+".lock")
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return do(path)
+}
+
+// lock takes a lock between processes, or gives up when ctx ends.
+func lock(ctx context.Context, path string) (unlock func(), err error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	type result struct {
+		file *lockedfile.File
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() { // taking the lock can't be interrupted
+		f, err := lockedfile.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+		done <- result{f, err}
+	}()
+	select {
+	case r := <-done:
+		if r.err != nil {
+			return nil, fileError(path, r.err)
+		}
+		return func() { _ = r.file.Close() }, nil
+	case <-ctx.Done():
+		go func() {
+			if r := <-done; r.err == nil {
+				_ = r.file.Close()
+			}
+		}()
+		return nil, fmt.Errorf("another skaroctl holds %s: %w", path, context.Cause(ctx))
+	}
+}
+
+// replace writes a file anew, mode 0600, so that at every moment either the old
+// or the new content is there as a whole. The caller holds the lock: the
+// temporary file has a fixed name, and what a killed process left is overwritten.
+func replace(path string, content []byte) (err error) {
+	temporary := path + ".tmp"
+	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fileError(temporary, err)
+	}
+	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fileError(temporary, err)
 	}
 	defer func() {
 		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
+			_ = os.Remove(temporary)
+			err = fileError(path, err)
 		}
 	}()
-	if _, err := f.Write(content); err != nil {
+	_, err = f.Write(content)
+	if err == nil {
+		err = f.Sync()
+	}
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
 		return err
 	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return robustio.Rename(temporary, path)
+}
+
+// lineAt is the number of the line, from 1, that has the byte at offset.
+func lineAt(content []byte, offset int64) int {
+	offset = min(max(offset, 0), int64(len(content)))
+	return 1 + bytes.Count(content[:offset], []byte("\n"))
 }

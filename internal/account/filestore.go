@@ -10,133 +10,181 @@ import (
 	"slices"
 )
 
-// fileStore keeps credentials in a file of mode 0600.
+// fileStore keeps the credentials of all accounts in one JSON file, mode 0600.
 type fileStore struct{ path string }
 
-// credentialsFile is the content of the file.
+// credentialsFile is the file. Its version says what a reader must understand.
 type credentialsFile struct {
-	Version  int    `json:"version"`
-	Accounts []item `json:"accounts"`
+	Version  int     `json:"version"`
+	Accounts []entry `json:"accounts"`
 }
 
-// fileVersion is the version that is written, and the only one that is read.
+// entry is one account of the file.
+type entry struct {
+	Server string `json:"server"`
+	Login  string `json:"login"`
+	item
+}
+
 const fileVersion = 1
 
-func (fileStore) Name() string { return storeFile }
+func (s *fileStore) Name() string { return "file" }
 
-func (s fileStore) load() (credentialsFile, error) {
-	b, err := readPrivate(s.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return credentialsFile{Version: fileVersion}, nil
-	}
-	if err != nil {
-		return credentialsFile{}, fmt.Errorf("read the credentials: %w", err)
-	}
-	return parseCredentials(s.path, b)
-}
-
-func parseCredentials(path string, b []byte) (credentialsFile, error) {
-	const advice = "repair the file, or remove it and log in again"
-	var c credentialsFile
-	if err := json.Unmarshal(b, &c); err != nil {
-		offset := int64(0)
-		var syntax *json.SyntaxError
-		var typ *json.UnmarshalTypeError
-		if errors.As(err, &syntax) {
-			offset = syntax.Offset
-		} else if errors.As(err, &typ) {
-			offset = typ.Offset
-		}
-		line := 1 + bytes.Count(b[:min(int(offset), len(b))], []byte("\n"))
-		return credentialsFile{}, &FileError{Path: path, Line: line, Err: plain(err), Advice: advice}
-	}
-	if c.Version != fileVersion {
-		return credentialsFile{}, &FileError{
-			Path: path, Err: fmt.Errorf("its version is %d, this program knows version %d", c.Version, fileVersion), Advice: advice,
-		}
-	}
-	return c, nil
-}
-
-// find is the place of an account in the file, or -1.
-func (c credentialsFile) find(k Key) int {
-	return slices.IndexFunc(c.Accounts, func(it item) bool { return it.Server == k.Server && it.Login == k.Login })
-}
-
-func (s fileStore) Get(_ context.Context, k Key) (Credentials, error) {
-	c, err := s.load()
+func (s *fileStore) Get(_ context.Context, key Key) (Credentials, error) {
+	entries, err := readCredentials(s.path)
 	if err != nil {
 		return Credentials{}, err
 	}
-	i := c.find(k)
-	if i < 0 {
-		return Credentials{}, ErrNone
+	i := find(entries, key)
+	if i < 0 || entries[i].item == (item{}) {
+		return Credentials{}, none(key, s.path)
 	}
-	cred, err := c.Accounts[i].credentials()
-	if err != nil {
-		return Credentials{}, &FileError{Path: s.path, Err: err, Advice: "log in again with `skaroctl login`"}
-	}
-	return cred, nil
+	return entries[i].credentials()
 }
 
-// edit changes the file under its lock. change reports whether it did anything.
-func (s fileStore) edit(change func(*credentialsFile) (bool, error)) error {
-	unlock, err := lock(s.path)
+func (s *fileStore) Set(ctx context.Context, key Key, c Credentials) error {
+	it, err := newItem(key, c)
 	if err != nil {
 		return err
 	}
-	defer unlock()
-	c, err := s.load()
-	if err != nil {
-		return err
-	}
-	changed, err := change(&c)
-	if err != nil || !changed {
-		return err
-	}
-	b, err := json.MarshalIndent(c, "", " ")
-	if err != nil {
-		return fmt.Errorf("write the credentials: %w", err)
-	}
-	if err := replace(s.path, append(b, '\n')); err != nil {
-		return fmt.Errorf("write the credentials: %w", err)
-	}
-	return nil
-}
-
-func (s fileStore) Set(_ context.Context, k Key, cred Credentials) error {
-	return s.edit(func(c *credentialsFile) (bool, error) {
-		if i := c.find(k); i >= 0 {
-			c.Accounts[i] = newItem(k, cred)
-		} else {
-			c.Accounts = append(c.Accounts, newItem(k, cred))
+	return s.change(ctx, func(entries []entry) ([]entry, error) {
+		e := entry{key.Server, key.Login, it}
+		if i := find(entries, key); i >= 0 {
+			entries[i] = e
+			return entries, nil
 		}
-		return true, nil
+		return append(entries, e), nil
 	})
 }
 
-func (s fileStore) Delete(_ context.Context, k Key) error {
-	return s.edit(func(c *credentialsFile) (bool, error) {
-		i := c.find(k)
-		if i >= 0 {
-			c.Accounts = slices.Delete(c.Accounts, i, i+1)
-		}
-		return i >= 0, nil
+func (s *fileStore) Delete(ctx context.Context, key Key) error {
+	if _, err := s.Get(ctx, key); errors.Is(err, ErrNone) {
+		return nil // and no file is made to say so
+	}
+	return s.change(ctx, func(entries []entry) ([]entry, error) {
+		return slices.DeleteFunc(entries, func(e entry) bool { return e.is(key) }), nil
 	})
 }
 
-func (s fileStore) update(_ context.Context, k Key, change func(*Credentials)) error {
-	return s.edit(func(c *credentialsFile) (bool, error) {
-		i := c.find(k)
-		if i < 0 {
-			return false, nil
+func (s *fileStore) update(ctx context.Context, key Key, change func(*Credentials)) error {
+	if _, err := s.Get(ctx, key); err != nil {
+		return err
+	}
+	return s.change(ctx, func(entries []entry) ([]entry, error) {
+		i := find(entries, key)
+		if i < 0 { // deleted since
+			return nil, none(key, s.path)
 		}
-		cred, err := c.Accounts[i].credentials()
+		c, err := entries[i].credentials()
 		if err != nil {
-			return false, &FileError{Path: s.path, Err: err}
+			return nil, err
 		}
-		change(&cred)
-		c.Accounts[i] = newItem(k, cred)
-		return true, nil
+		change(&c)
+		entries[i].item, err = newItem(key, c)
+		return entries, err
 	})
+}
+
+// change reads, changes and writes the file under its lock.
+func (s *fileStore) change(ctx context.Context, change func([]entry) ([]entry, error)) error {
+	return locked(ctx, s.path, func(path string) error {
+		entries, err := readCredentials(path)
+		if err != nil {
+			return err
+		}
+		if entries, err = change(entries); err != nil {
+			return err
+		}
+		content, err := encodeCredentials(entries)
+		if err != nil {
+			return &FileError{Path: path, Err: err}
+		}
+		return replace(path, content)
+	})
+}
+
+func (e entry) is(key Key) bool { return e.Server == key.Server && e.Login == key.Login }
+
+func find(entries []entry, key Key) int {
+	return slices.IndexFunc(entries, func(e entry) bool { return e.is(key) })
+}
+
+// readCredentials reads the file; no entries when it is missing.
+func readCredentials(path string) ([]entry, error) {
+	content, err := readFile(path, func(path string, info fs.FileInfo) error {
+		if err := ours(path, info); err != nil {
+			return err
+		}
+		return private(path, info)
+	})
+	if err != nil || content == nil {
+		return nil, err
+	}
+	return decodeCredentials(path, content)
+}
+
+func encodeCredentials(entries []entry) ([]byte, error) {
+	if entries == nil {
+		entries = []entry{}
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	err := e.Encode(credentialsFile{fileVersion, entries})
+	return b.Bytes(), err
+}
+
+// decodeCredentials checks the whole file, so that what is written back later
+// has lost nothing. Its errors quote nothing of the content.
+func decodeCredentials(path string, content []byte) ([]entry, error) {
+	bad := func(offset int64, format string, args ...any) error {
+		return &FileError{
+			Path: path, Line: lineAt(content, offset), Err: fmt.Errorf(format, args...),
+			Advice: "mend the file, or move it away and log in again with `skaroctl login --store file`",
+		}
+	}
+	var top struct {
+		Version  int               `json:"version"`
+		Accounts []json.RawMessage `json:"accounts"`
+	}
+	if err := strictJSON(content, &top); err != nil {
+		what, offset := describeJSON(err)
+		return nil, bad(offset, "%s", what)
+	}
+	if top.Version != fileVersion {
+		return nil, bad(0, "the file has version %d, and this skaroctl knows version %d", top.Version, fileVersion)
+	}
+	entries := make([]entry, len(top.Accounts))
+	end := int64(0)
+	for i, raw := range top.Accounts {
+		// A RawMessage is the very bytes of the file, in its order.
+		start := end + int64(bytes.Index(content[end:], raw))
+		end = start + int64(len(raw))
+		e := &entries[i]
+		if err := strictJSON(raw, e); err != nil {
+			what, offset := describeJSON(err)
+			return nil, bad(start+offset, "account %d: %s", i+1, what)
+		}
+		if e.Server == "" || e.Login == "" {
+			return nil, bad(start, "account %d: server or login is missing", i+1)
+		}
+		if find(entries[:i], Key{e.Server, e.Login}) >= 0 {
+			return nil, bad(start, "account %d: the same account is there twice", i+1)
+		}
+		if _, err := e.credentials(); err != nil {
+			return nil, bad(start, "account %d: %w", i+1, err)
+		}
+	}
+	return entries, nil
+}
+
+// strictJSON decodes one JSON value that has no unknown field.
+func strictJSON(content []byte, into any) error {
+	if err := json.Unmarshal(content, into); err != nil {
+		return err
+	}
+	d := json.NewDecoder(bytes.NewReader(content))
+	d.DisallowUnknownFields()
+	return d.Decode(into)
 }

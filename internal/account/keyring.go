@@ -5,143 +5,263 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/zalando/go-keyring"
 )
 
-// keyringStore keeps credentials in the keyring of the operating system, one item
-// an account.
-type keyringStore struct {
-	bound time.Duration // of each call: a prompt might wait for somebody who is not there
-}
-
 const (
+	// keyringService is the service that our items belong to.
 	keyringService = "skaroctl"
-	keyringBound   = 3 * time.Second
-
-	// keyringMost is the largest item, in bytes, that every platform keeps whole:
-	// Windows has 2,560, macOS about 3,000 with the names.
-	keyringMost = 2400
+	// keyringLimit is how many bytes an item may have. Windows holds 2,560, macOS
+	// about 3,000 with the names and after base64.
+	keyringLimit = 2400
+	// keyringWait is how long one call may take. A prompt that nobody sees would
+	// wait for ever.
+	keyringWait = 3 * time.Second
 )
 
-// UnavailableError is a keyring that can't be used.
-type UnavailableError struct {
-	Why string
-	Err error
+// keyringStore keeps the credentials in the keyring of the operating system, one
+// item an account: its user is LOGIN@SERVER, its secret a JSON item.
+type keyringStore struct {
+	lockPath string // guards changes that read first: a file, named without ".lock"
+	wait     time.Duration
+
+	// The three calls of the library.
+	get    func(service, user string) (string, error)
+	set    func(service, user, secret string) error
+	delete func(service, user string) error
 }
 
-func (e *UnavailableError) Error() string { return "the keyring can't be used: " + e.Why }
-func (e *UnavailableError) Unwrap() error { return e.Err }
-
-// Hint names the ways around the keyring.
-func (e *UnavailableError) Hint() string {
-	return "keep the credentials in a file with `skaroctl login --store file`, or give a token in SKAROCTL_TOKEN_FILE"
+func newKeyringStore(files Files) *keyringStore {
+	return &keyringStore{
+		lockPath: filepath.Join(files.State, "keyring"),
+		wait:     keyringWait,
+		get:      keyring.Get, set: keyring.Set, delete: keyring.Delete,
+	}
 }
 
-func (keyringStore) Name() string { return storeKeyring }
+func (s *keyringStore) Name() string { return "keyring" }
 
 func (k Key) keyringUser() string { return k.Login + "@" + k.Server }
 
-// call bounds a call of the keyring, which knows no context. One that never
-// returns is given up; it ends with the process.
-func (s keyringStore) call(ctx context.Context, f func() error) error {
-	done := make(chan error, 1)
-	go func() { done <- f() }()
-	timer := time.NewTimer(s.bound)
-	defer timer.Stop()
-	select {
-	case err := <-done:
-		if err == nil || errors.Is(err, keyring.ErrNotFound) {
-			return err
-		}
-		return &UnavailableError{Why: explainKeyring(err), Err: err}
-	case <-timer.C:
-		return &UnavailableError{Why: fmt.Sprintf("it did not answer within %v; it may be waiting for a password", s.bound)}
-	case <-ctx.Done():
-		return fmt.Errorf("waiting for the keyring: %w", context.Cause(ctx))
-	}
-}
-
-// explainKeyring says in plain words what the library only has as text.
-func explainKeyring(err error) string {
-	text := err.Error()
-	switch {
-	case errors.Is(err, keyring.ErrSetDataTooBig):
-		return "the credentials are larger than an item of it may be"
-	case errors.Is(err, keyring.ErrUnsupportedPlatform):
-		return "there is none on " + runtime.GOOS
-	case strings.Contains(text, "dbus-launch"), strings.Contains(text, "DBUS_SESSION_BUS_ADDRESS"), strings.Contains(text, "connection refused"),
-		strings.Contains(text, "no such file or directory"), strings.Contains(text, "dbus: invalid bus address"), strings.Contains(text, "couldn't determine address of session bus"):
-		return "this session has no D-Bus (" + text + ")"
-	case strings.Contains(text, "not provided by any .service files"):
-		return "no program here provides the Secret Service (" + text + ")"
-	case strings.Contains(text, "unlock"), strings.Contains(text, "prompt dismissed"):
-		return "it is locked (" + text + ")"
-	}
-	return text
-}
-
-func (s keyringStore) Get(ctx context.Context, k Key) (Credentials, error) {
+func (s *keyringStore) Get(ctx context.Context, key Key) (Credentials, error) {
 	var secret string
 	err := s.call(ctx, func() (err error) {
-		secret, err = keyring.Get(keyringService, k.keyringUser())
+		secret, err = s.get(keyringService, key.keyringUser())
 		return err
 	})
 	if errors.Is(err, keyring.ErrNotFound) {
-		return Credentials{}, ErrNone
+		return Credentials{}, none(key, "the keyring")
 	}
 	if err != nil {
 		return Credentials{}, err
 	}
-	return parseItem(k, secret)
-}
-
-func parseItem(k Key, secret string) (Credentials, error) {
 	var it item
-	err := json.Unmarshal([]byte(secret), &it)
+	err = strictJSON([]byte(secret), &it)
 	if err != nil {
-		err = plain(err)
+		what, _ := describeJSON(err)
+		err = errors.New(what) // the decoder's own error quotes the secret
 	}
 	var c Credentials
 	if err == nil {
 		c, err = it.credentials()
 	}
 	if err != nil {
-		return Credentials{}, fmt.Errorf("the keyring's item for %s is broken: %w; log in again with `skaroctl login`", k, err)
+		return Credentials{}, &UnavailableError{
+			Why:    fmt.Sprintf("its item %q of the service %q is damaged: %v", key.keyringUser(), keyringService, err),
+			Advice: "log in again with `skaroctl login`",
+		}
+	}
+	if it == (item{}) {
+		return Credentials{}, none(key, "the keyring")
 	}
 	return c, nil
 }
 
-func (s keyringStore) Set(ctx context.Context, k Key, c Credentials) error {
-	b, err := json.Marshal(newItem(k, c))
+func (s *keyringStore) Set(ctx context.Context, key Key, c Credentials) error {
+	return locked(ctx, s.lockPath, func(string) error { return s.write(ctx, key, c) })
+}
+
+func (s *keyringStore) Delete(ctx context.Context, key Key) error {
+	return locked(ctx, s.lockPath, func(string) error {
+		// Again until there is none: the library takes a dismissed prompt for a
+		// success, and deletes one of several items.
+		for range 10 {
+			err := s.call(ctx, func() error { return s.delete(keyringService, key.keyringUser()) })
+			if errors.Is(err, keyring.ErrNotFound) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return &UnavailableError{
+			Why:    fmt.Sprintf("it does not delete its item %q of the service %q", key.keyringUser(), keyringService),
+			Advice: "delete the item with the keyring's own program",
+		}
+	})
+}
+
+func (s *keyringStore) update(ctx context.Context, key Key, change func(*Credentials)) error {
+	return locked(ctx, s.lockPath, func(string) error {
+		c, err := s.Get(ctx, key)
+		if err != nil {
+			return err
+		}
+		change(&c)
+		return s.write(ctx, key, c)
+	})
+}
+
+// write saves an item, and reads it back: a secret must never be cut, and the
+// library takes a dismissed prompt for a success.
+func (s *keyringStore) write(ctx context.Context, key Key, c Credentials) error {
+	it, err := newItem(key, c)
 	if err != nil {
 		return err
 	}
-	if len(b) > keyringMost { // some platforms would cut it without a word
-		return &UnavailableError{Why: fmt.Sprintf("the credentials of %s are %d bytes, an item of it holds %d", k, len(b), keyringMost)}
-	}
-	return s.call(ctx, func() error { return keyring.Set(keyringService, k.keyringUser(), string(b)) })
-}
-
-func (s keyringStore) Delete(ctx context.Context, k Key) error {
-	err := s.call(ctx, func() error { return keyring.Delete(keyringService, k.keyringUser()) })
-	if errors.Is(err, keyring.ErrNotFound) {
-		return nil
-	}
-	return err
-}
-
-func (s keyringStore) update(ctx context.Context, k Key, change func(*Credentials)) error {
-	c, err := s.Get(ctx, k)
-	if errors.Is(err, ErrNone) {
-		return nil
-	}
+	content, err := json.Marshal(it)
 	if err != nil {
 		return err
 	}
-	change(&c)
-	return s.Set(ctx, k, c)
+	if len(content) > keyringLimit {
+		return &UnavailableError{Why: fmt.Sprintf("the credentials take %d bytes, and an item holds %d", len(content), keyringLimit)}
+	}
+	err = s.call(ctx, func() error { return s.set(keyringService, key.keyringUser(), string(content)) })
+	if err != nil {
+		return err
+	}
+	back := ""
+	err = s.call(ctx, func() (err error) {
+		back, err = s.get(keyringService, key.keyringUser())
+		return err
+	})
+	if err != nil && !errors.Is(err, keyring.ErrNotFound) {
+		return err
+	}
+	if back != string(content) {
+		return &UnavailableError{Why: "it did not keep what was stored in it"}
+	}
+	return nil
+}
+
+// calling holds a place for the one call to the library that may run: behind it
+// is one D-Bus connection a process, and a call that was given up goes on. So
+// however often a keyring does not answer, one goroutine waits for it.
+var calling = make(chan struct{}, 1)
+
+// call runs one call to the library, which knows no context, and gives it up
+// when ctx or the wait ends. Its error wraps keyring.ErrNotFound or the context's
+// cause, or is an *UnavailableError.
+func (s *keyringStore) call(ctx context.Context, f func() error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if noBus(runtime.GOOS, os.Getenv, "/run/user") {
+		return &UnavailableError{Why: noBusWhy}
+	}
+	limit := time.NewTimer(s.wait)
+	defer limit.Stop()
+	gaveUp := func() error {
+		return &UnavailableError{Why: fmt.Sprintf("it did not answer within %v; it may be asking for its password in a window that nobody sees", s.wait)}
+	}
+	ended := func() error {
+		return fmt.Errorf("the keyring did not answer in time: %w", context.Cause(ctx))
+	}
+	select {
+	case calling <- struct{}{}:
+	case <-limit.C:
+		return gaveUp()
+	case <-ctx.Done():
+		return ended()
+	}
+	done := make(chan error, 1)
+	go func() {
+		defer func() { <-calling }()
+		done <- unpanicked(f)
+	}()
+	select {
+	case err := <-done:
+		return explain(runtime.GOOS, err)
+	case <-limit.C:
+		return gaveUp()
+	case <-ctx.Done():
+		return ended()
+	}
+}
+
+// unpanicked calls f. The library panics when the bus goes away under a prompt,
+// and when a provider answers with values of another type.
+func unpanicked(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the keyring gave an answer that can't be read (%v)", p)
+		}
+	}()
+	return f()
+}
+
+const (
+	noBusWhy      = "there is no D-Bus session here (cron jobs, services and containers have none)"
+	noProviderWhy = "no program on this D-Bus session keeps passwords (none offers org.freedesktop.secrets)"
+	strangeBusWhy = "the D-Bus session does not let us in (it is another user's, as under sudo, or it has ended)"
+	lockedWhy     = "it is locked, and was not unlocked"
+)
+
+// noBus reports whether there is no D-Bus session to ask. Then the library would
+// run dbus-launch, and that starts a bus that stays behind after every run.
+func noBus(goos string, getenv func(string) string, runtimeFolders string) bool {
+	switch goos {
+	case "linux", "freebsd", "netbsd", "openbsd", "dragonfly":
+	default:
+		return false
+	}
+	if address := getenv("DBUS_SESSION_BUS_ADDRESS"); address != "" && address != "autolaunch:" {
+		return false
+	}
+	folder := filepath.Join(runtimeFolders, strconv.Itoa(os.Getuid()))
+	for _, name := range []string{"bus", "dbus-session"} { // where the library looks
+		if _, err := os.Stat(filepath.Join(folder, name)); err == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// explain turns what the library says into words with a way out. None of it but
+// ErrNotFound is a value to compare with, so that the texts are looked at; what
+// is not known is shown as it came.
+func explain(goos string, err error) error {
+	if err == nil || errors.Is(err, keyring.ErrNotFound) {
+		return err
+	}
+	text := err.Error()
+	var exit *exec.ExitError
+	why := text
+	switch {
+	case errors.Is(err, keyring.ErrUnsupportedPlatform):
+		why = "there is none that skaroctl knows on " + goos
+	case errors.Is(err, keyring.ErrSetDataTooBig):
+		why = "the credentials and the server's URL are too long for it"
+	case goos == "darwin" && errors.As(err, &exit):
+		why = fmt.Sprintf("macOS did not open it (security: %v); it may be locked, as it is over SSH", exit)
+	case strings.Contains(text, "dbus-launch"), strings.Contains(text, "invalid bus address"), strings.Contains(text, "session bus"), strings.HasPrefix(text, "dial "):
+		why = noBusWhy
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNRESET), strings.Contains(text, "dbus: authentication"), strings.Contains(text, "connection closed by user"):
+		why = strangeBusWhy
+	case strings.Contains(text, "was not provided by any .service files"):
+		why = noProviderWhy
+	case strings.Contains(text, "failed to unlock correct collection"):
+		why = lockedWhy
+	}
+	return &UnavailableError{Why: why, Err: err}
 }

@@ -9,16 +9,27 @@ import (
 	"syscall"
 )
 
-// checkPrivate is an error when somebody else could read the file, or owns it.
-func checkPrivate(path string, info fs.FileInfo) error {
-	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return &FileError{
-			Path: path, Err: fmt.Errorf("its mode is %04o: others could read the secrets in it", mode),
-			Advice: "chmod 600 " + path,
-		}
+// private refuses a file that others than its owner may read or write.
+func private(path string, info fs.FileInfo) error {
+	if info.Mode().Perm()&0o077 == 0 {
+		return nil
 	}
-	if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) != os.Geteuid() && os.Geteuid() != 0 {
-		return &FileError{Path: path, Err: fmt.Errorf("it belongs to another user (uid %d)", stat.Uid)}
+	return &FileError{
+		Path:   path,
+		Err:    fmt.Errorf("others can use this secret: its mode is %04o, not 0600", info.Mode().Perm()),
+		Advice: "chmod 600 " + shellWord(path),
 	}
-	return nil
+}
+
+// ours refuses a file that belongs to another user.
+func ours(path string, info fs.FileInfo) error {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || int(stat.Uid) == os.Geteuid() {
+		return nil
+	}
+	return &FileError{
+		Path:   path,
+		Err:    fmt.Errorf("it belongs to another user (uid %d, and this is uid %d)", stat.Uid, os.Geteuid()),
+		Advice: fmt.Sprintf("chown %d %s, or run skaroctl as its owner", os.Geteuid(), shellWord(path)),
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/fxamacker/cbor/v2"
 )
@@ -114,6 +115,24 @@ func (f Frame) Text(name string) string {
 // TextOK is a field's text, and whether the field is there and is text.
 func (f Frame) TextOK(name string) (string, bool) {
 	return text(f[name])
+}
+
+// ExactText is a field's text just as it came, and whether the field is there
+// and is text in valid UTF-8. Where TextOK repairs, this refuses: what is stored
+// must be what was sent.
+func (f Frame) ExactText(name string) (string, bool) {
+	raw := f[name]
+	major, n, size := head(raw)
+	if major != majorText {
+		return "", false
+	}
+	var s string
+	if size != indefinite {
+		s = string(raw[n:])
+	} else if valueMode.Unmarshal(raw, &s) != nil {
+		return "", false
+	}
+	return s, utf8.ValidString(s)
 }
 
 func text(raw cbor.RawMessage) (string, bool) {

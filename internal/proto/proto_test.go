@@ -285,6 +285,34 @@ func TestDecodeTolerates(t *testing.T) {
 	}
 }
 
+func TestExactText(t *testing.T) {
+	for name, c := range map[string]struct {
+		field []byte
+		want  string
+		ok    bool
+	}{
+		"text":             {[]byte("\x63a\xcf\x80"), "aπ", true},
+		"empty":            {[]byte("\x60"), "", true},
+		"chunks":           {[]byte("\x7f\x61a\x61b\xff"), "ab", true},
+		"the replacement":  {[]byte("\x63\xef\xbf\xbd"), "\uFFFD", true},
+		"not UTF-8":        {[]byte("\x62a\xff"), "a\xff", false},
+		"a lone surrogate": {[]byte("\x63\xed\xa0\x80"), "\xed\xa0\x80", false},
+		"bytes":            {[]byte("\x41a"), "", false},
+		"a number":         {[]byte{1}, "", false},
+	} {
+		f, err := Decode(append([]byte("\xa1\x64body"), c.field...))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if got, ok := f.ExactText("body"); got != c.want || ok != c.ok {
+			t.Errorf("%s: %q, %v", name, got, ok)
+		}
+	}
+	if _, ok := (Frame{}).ExactText("body"); ok {
+		t.Error("a missing field is text")
+	}
+}
+
 func TestMessageFields(t *testing.T) {
 	yes := true
 	for name, c := range map[string]struct {

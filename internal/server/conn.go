@@ -9,6 +9,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/skaroctl/skaroctl/internal/cork"
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
@@ -18,7 +19,7 @@ import (
 type conn struct {
 	server    *Server
 	ws        *websocket.Conn
-	cork      *cork // nil where there is none
+	cork      *cork.Conn // nil where there is none
 	peer      string
 	challenge string
 	refusals  int
@@ -38,7 +39,7 @@ type conn struct {
 	gone chan struct{} // closed when both goroutines have ended
 }
 
-func newConn(s *Server, ws *websocket.Conn, k *cork, peer string) *conn {
+func newConn(s *Server, ws *websocket.Conn, k *cork.Conn, peer string) *conn {
 	return &conn{
 		server: s, ws: ws, cork: k, peer: peer, challenge: newChallenge(),
 		inFlight: make(chan struct{}, s.o.MaxInFlight), wake: make(chan struct{}, 1), gone: make(chan struct{}),
@@ -178,8 +179,8 @@ func (c *conn) write() {
 // writeBatch writes frames in as few packets as they need.
 func (c *conn) writeBatch(batch [][]byte) bool {
 	if c.cork != nil && len(batch) > 1 {
-		c.cork.hold()
-		defer c.cork.release()
+		c.cork.Hold()
+		defer c.cork.Release() // the next write meets the same error
 	}
 	for _, frame := range batch {
 		ctx, cancel := context.WithTimeout(context.Background(), c.server.o.WriteTime)

@@ -149,6 +149,7 @@ func (c *conn) sessionRestore(_ context.Context, f proto.Frame) (map[string]any,
 
 // welcome logs the connection in. Pushes may follow at once.
 func (c *conn) welcome(x *session, sid string) map[string]any {
+	c.ws.SetReadLimit(c.server.o.MaxFrame)
 	c.server.login(c, x)
 	c.server.counter.logins.Add(1)
 	c.server.o.Log.Debug("logged in", "peer", c.peer, "login", x.user.Login)

@@ -39,7 +39,8 @@ type Options struct {
 	WriteTime     time.Duration // how long a peer may take to accept a frame
 
 	MaxConnections int
-	MaxFrame       int64 // bytes; a larger one ends the connection
+	MaxStranger    int64 // bytes of a frame before the login; a larger one ends the connection
+	MaxFrame       int64 // the same after the login
 	MaxBody        int   // bytes; a larger one is refused
 	MaxQueue       int   // frames that wait for a slow peer
 	MaxQueueBytes  int
@@ -52,7 +53,7 @@ func DefaultOptions() Options {
 	return Options{
 		Version: "dev", Registration: "closed", Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Clock: time.Now,
 		SessionLife: 5 * time.Minute, AliveInterval: 30 * time.Second, PingInterval: 30 * time.Second, AuthTime: time.Minute, WriteTime: 10 * time.Second,
-		MaxConnections: 10000, MaxFrame: 1 << 20, MaxBody: 256 << 10, MaxQueue: 8192, MaxQueueBytes: 8 << 20, MaxInFlight: 1024, MaxRefusals: 10,
+		MaxConnections: 10000, MaxStranger: 1 << 20, MaxFrame: proto.MaxFrame, MaxBody: 256 << 10, MaxQueue: 8192, MaxQueueBytes: 8 << 20, MaxInFlight: 1024, MaxRefusals: 10,
 	}
 }
 
@@ -189,7 +190,7 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request) {
 		s.o.Log.Info("no WebSocket handshake", "peer", r.RemoteAddr, "error", err)
 		return
 	}
-	ws.SetReadLimit(s.o.MaxFrame)
+	ws.SetReadLimit(s.o.MaxStranger)
 	c := newConn(s, ws, corkOf(r.Context()), r.RemoteAddr)
 	s.mu.Lock()
 	if s.closing {

@@ -128,12 +128,14 @@ func (c *conn) lost(err error) error {
 	switch {
 	case dropped != nil:
 		lost.Err = dropped
+	case errors.As(err, &closed) && closed.Code == websocket.StatusMessageTooBig:
+		lost.Final, lost.Err = true, fmt.Errorf("the server closed it: a frame was too large for it (code %d)", closed.Code)
 	case errors.As(err, &closed) && closed.Reason != "":
 		lost.Err = fmt.Errorf("the server closed it: %s (code %d)", closed.Reason, closed.Code)
 	case errors.As(err, &closed):
 		lost.Err = fmt.Errorf("the server closed it (code %d)", closed.Code)
 	case errors.Is(err, websocket.ErrMessageTooBig):
-		lost.Err = fmt.Errorf("the server sent a frame of more than %d bytes", proto.MaxFrame)
+		lost.Final, lost.Err = true, fmt.Errorf("the server sent a frame of more than %d bytes", proto.MaxFrame)
 	}
 	c.endpoint.trace("disconnected: %v", lost.Err)
 	return lost
@@ -242,8 +244,9 @@ const closeGrace = 100 * time.Millisecond
 // close sends the close frame and drops the connection at once: a one-shot
 // command does not wait a round trip to say goodbye.
 func (c *conn) close() {
-	c.tap.last.Store(true)
 	_ = c.tap.SetWriteDeadline(time.Now().Add(closeGrace))
+	_ = c.tap.Release()
+	c.tap.last.Store(true)
 	_ = c.ws.Close(websocket.StatusNormalClosure, "")
 	<-c.done
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/skaroctl/skaroctl/internal/cork"
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
@@ -122,17 +123,18 @@ func (e Endpoint) roots() (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// tap sees the writes to the network, so that a connection can be dropped right
-// after its close frame has gone out, without waiting for an answer.
+// tap is the network connection below a WebSocket. It can hold back writes, and
+// it can be dropped right after its last one: a close frame, whose answer nobody
+// waits for.
 type tap struct {
-	net.Conn
+	cork.Conn
 	last atomic.Bool // the next write is the last one
 }
 
 func (t *tap) Write(b []byte) (int, error) {
 	n, err := t.Conn.Write(b)
 	if t.last.Load() {
-		t.Conn.Close()
+		t.Close()
 	}
 	return n, err
 }
@@ -156,7 +158,7 @@ func (e Endpoint) dial(ctx context.Context) (*websocket.Conn, *tap, error) {
 			if err != nil {
 				return nil, err
 			}
-			conn = &tap{Conn: c}
+			conn = &tap{Conn: cork.Conn{Conn: c}}
 			return conn, nil
 		},
 	}

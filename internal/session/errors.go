@@ -9,6 +9,8 @@ import (
 	"net"
 	"strings"
 	"time"
+
+	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
 // EndpointError is a server URL or CA file that can't be used; nothing was looked up or sent.
@@ -27,6 +29,7 @@ func (e *EndpointError) Hint() string { return e.Advice }
 type UnreachableError struct {
 	Server string // the URL
 	Lost   bool   // the connection had been made
+	Final  bool   // the same would happen again
 	Err    error
 	Advice string
 }
@@ -59,6 +62,13 @@ func (e *RefusedError) Error() string {
 		return "the server answered " + status
 	}
 	return fmt.Sprintf("the server answered %s: %s", status, e.Info)
+}
+
+// temporary reports whether the same request may succeed later: the server is
+// busy or in trouble.
+func (e *RefusedError) temporary() bool {
+	code := proto.StatusCode(e.Status)
+	return code == "429" || len(code) == 3 && code[0] == '5' && code != "501"
 }
 
 // AuthError is a login, token or SID that the server refused. It is final: the

@@ -81,11 +81,12 @@ func Temporary(err error) bool {
 	var timeout *TimeoutError
 	var refused *RefusedError
 	switch {
-	case errors.As(err, &unreachable), errors.As(err, &timeout):
+	case errors.As(err, &unreachable):
+		return !unreachable.Final
+	case errors.As(err, &timeout):
 		return true
 	case errors.As(err, &refused):
-		code := proto.StatusCode(refused.Status)
-		return code == "429" || len(code) == 3 && code[0] == '5' && code != "501"
+		return refused.temporary()
 	}
 	return false
 }

@@ -126,6 +126,8 @@ func (s *Session) authenticate(ctx, authCtx context.Context, cred Credentials) e
 		switch {
 		case err != nil:
 			s.authErr = err
+		case !reply.OK() && refused(reply, p.typ).temporary():
+			s.authErr = refused(reply, p.typ) // it says nothing of the credentials
 		case !reply.OK():
 			login := cred.Login
 			if p.typ == proto.TypeSessionRestore {
@@ -315,9 +317,14 @@ type Sending struct {
 }
 
 // StartSend sends a message without waiting for its confirmation. An error means
-// that it may have gone out in part (*UnknownError), or that it did not.
-func (s *Session) StartSend(ctx context.Context, to, body string) (*Sending, error) {
-	r, sent, err := s.Start(ctx, proto.TypeSendMessage, map[string]any{"to": to, "body": body})
+// that it may have gone out in part (*UnknownError), or that it did not. The nonce
+// goes along where the server knows what it is for.
+func (s *Session) StartSend(ctx context.Context, to, body, nonce string) (*Sending, error) {
+	fields := map[string]any{"to": to, "body": body}
+	if nonce != "" && s.Greeting().Has(proto.ExtNonce) {
+		fields["nonce"] = nonce
+	}
+	r, sent, err := s.Start(ctx, proto.TypeSendMessage, fields)
 	if err != nil {
 		if sent {
 			err = &UnknownError{Err: err}

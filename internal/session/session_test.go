@@ -56,7 +56,7 @@ func TestRequests(t *testing.T) {
 	if h, err := s.History(ctx, "bob", HistoryRange{}); err != nil || len(h) != 2 || h[1].Body != "2" {
 		t.Errorf("history: %+v, %v", h, err)
 	}
-	sending, err := s.StartSend(ctx, "bob", "hi")
+	sending, err := s.StartSend(ctx, "bob", "hi", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +111,7 @@ func TestOneRoundTrip(t *testing.T) {
 		p.reply(send, proto.StatusOK, nil)
 	})
 	ctx, s := open(t, url, withSID)
-	sending, err := s.StartSend(ctx, "bob", "hi")
+	sending, err := s.StartSend(ctx, "bob", "hi", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +146,7 @@ func TestRefusedSID(t *testing.T) {
 				p.reply(p.expect(proto.TypeSendMessage), proto.StatusOK, map[string]any{"message_id": 9})
 			})
 			ctx, s := open(t, url, withSID)
-			sending, err := s.StartSend(ctx, "bob", "hi")
+			sending, err := s.StartSend(ctx, "bob", "hi", "")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -231,7 +231,7 @@ func TestRefusals(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			url := serve(t, func(p *peer) { p.greet(); c.script(p) })
 			ctx, s := open(t, url, c.credentials)
-			sending, err := s.StartSend(ctx, "bob", "hi")
+			sending, err := s.StartSend(ctx, "bob", "hi", "")
 			if err == nil {
 				_, err = sending.Wait(ctx)
 			}

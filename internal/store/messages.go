@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"time"
 
@@ -53,48 +52,54 @@ func (s *Store) insert(l Letter) (Stored, error) {
 	if err != nil {
 		return Stored{}, err
 	}
+	var nonce any
 	if l.Nonce != "" {
+		nonce = l.Nonce
+	}
+	for {
+		id, err := s.add(l, to, nonce)
+		if err != nil {
+			return Stored{}, err
+		}
+		if id != 0 {
+			return Stored{ID: id, Date: fromMicros(micros(l.Date)), Recipient: to}, s.pair(l.Sender, to)
+		}
 		first, known, err := s.first(l, to)
 		if known || err != nil {
 			return first, err
 		}
 	}
-	st, err := s.stmt("INSERT INTO messages (date, sender, recipient, body) VALUES (?, ?, ?, ?)")
-	if err != nil {
-		return Stored{}, err
-	}
-	r, err := st.Exec(micros(l.Date), l.Sender, to, l.Body)
-	if err != nil {
-		return Stored{}, err
-	}
-	id, err := r.LastInsertId()
-	if err != nil {
-		return Stored{}, err
-	}
-	if l.Nonce != "" {
-		if err := s.exec("INSERT INTO nonces (user, nonce, message) VALUES (?, ?, ?)", l.Sender, l.Nonce, id); err != nil {
-			return Stored{}, err
-		}
-	}
-	return Stored{ID: id, Date: fromMicros(micros(l.Date)), Recipient: to}, s.pair(l.Sender, to)
 }
 
-// first finds the message that a nonce was used for.
-func (s *Store) first(l Letter, to int64) (Stored, bool, error) {
-	var m Stored
+// add inserts a message; 0 means that the sender has used the nonce before.
+func (s *Store) add(l Letter, to int64, nonce any) (id int64, err error) {
+	st, err := s.stmt(`INSERT INTO messages (date, sender, recipient, body, nonce) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT (sender, nonce) WHERE nonce IS NOT NULL DO NOTHING`)
+	if err != nil {
+		return 0, err
+	}
+	r, err := st.Exec(micros(l.Date), l.Sender, to, l.Body, nonce)
+	if err != nil {
+		return 0, err
+	}
+	if n, err := r.RowsAffected(); n == 0 || err != nil {
+		return 0, err
+	}
+	return r.LastInsertId()
+}
+
+// first finds the message that a nonce was used for. A nonce that is too old is
+// forgotten.
+func (s *Store) first(l Letter, to int64) (m Stored, known bool, err error) {
 	var date int64
 	var body string
-	err := s.row(`SELECT m.id, m.date, m.recipient, m.body FROM nonces n JOIN messages m ON m.id = n.message WHERE n.user = ? AND n.nonce = ?`,
-		l.Sender, l.Nonce).Scan(&m.ID, &date, &m.Recipient, &body)
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return m, false, nil
-	case err != nil:
+	err = s.row("SELECT id, date, recipient, body FROM messages WHERE sender = ? AND nonce = ?", l.Sender, l.Nonce).Scan(&m.ID, &date, &m.Recipient, &body)
+	if err != nil {
 		return m, false, err
 	}
 	m.Date, m.Repeated = fromMicros(date), true
 	if l.Date.Sub(m.Date) > NonceLife {
-		return m, false, s.exec("DELETE FROM nonces WHERE user = ? AND nonce = ?", l.Sender, l.Nonce)
+		return m, false, s.exec("UPDATE messages SET nonce = NULL WHERE id = ?", m.ID)
 	}
 	if m.Recipient != to || body != l.Body {
 		return m, true, ErrNonce
@@ -119,13 +124,30 @@ func (s *Store) pair(a, b int64) error {
 	return nil
 }
 
-// PruneNonces forgets the nonces of messages older than NonceLife.
+// pruneMost is how many messages one write looks at for nonces to forget.
+const pruneMost = 5000
+
+// PruneNonces forgets the nonces of messages older than NonceLife, which makes
+// the index of nonces smaller; a nonce that is too old counts as forgotten all the
+// same.
 func (s *Store) PruneNonces(now time.Time) error {
-	return s.do(func() error {
-		// Ids grow with the dates, near enough: the check in first is exact.
-		return s.exec(`DELETE FROM nonces WHERE message IN (
-			SELECT n.message FROM nonces n JOIN messages m ON m.id = n.message WHERE m.date < ? ORDER BY n.message LIMIT 10000)`, micros(now.Add(-NonceLife)))
-	})
+	for {
+		var from, to int64
+		err := s.do(func() error {
+			err := s.row(`SELECT pruned, coalesce((SELECT max(id) FROM (SELECT id, date FROM messages WHERE id > pruned ORDER BY id LIMIT ?) WHERE date < ?), pruned) FROM server`,
+				pruneMost, micros(now.Add(-NonceLife))).Scan(&from, &to)
+			if err != nil || from == to {
+				return err
+			}
+			if err := s.exec("UPDATE messages SET nonce = NULL WHERE id > ? AND id <= ? AND nonce IS NOT NULL", from, to); err != nil {
+				return err
+			}
+			return s.exec("UPDATE server SET pruned = ?", to)
+		})
+		if err != nil || to-from < pruneMost {
+			return err
+		}
+	}
 }
 
 // Contact is somebody a user knows.

@@ -19,18 +19,22 @@ CREATE TABLE sessions (
 ) WITHOUT ROWID;
 CREATE INDEX sessions_user ON sessions (user);
 
+-- Messages are never deleted, so that SQLite never gives an id twice. Users are
+-- not either: a foreign key would only cost every message two look-ups.
 CREATE TABLE messages (
-	id        INTEGER PRIMARY KEY AUTOINCREMENT,
+	id        INTEGER PRIMARY KEY,
 	date      INTEGER NOT NULL,
-	sender    INTEGER NOT NULL REFERENCES users,
-	recipient INTEGER NOT NULL REFERENCES users,
-	body      TEXT NOT NULL
+	sender    INTEGER NOT NULL,
+	recipient INTEGER NOT NULL,
+	body      TEXT NOT NULL,
+	nonce     TEXT             -- NULL: none, or forgotten
 );
 -- Every index ends with the id, so that each of these is a range in order of id:
 -- a dialog, what somebody sent, what somebody got.
 CREATE INDEX messages_dialog    ON messages (sender, recipient);
 CREATE INDEX messages_sender    ON messages (sender);
 CREATE INDEX messages_recipient ON messages (recipient);
+CREATE UNIQUE INDEX messages_nonce ON messages (sender, nonce) WHERE nonce IS NOT NULL;
 
 CREATE TABLE contacts (
 	user    INTEGER NOT NULL REFERENCES users,
@@ -38,16 +42,9 @@ CREATE TABLE contacts (
 	PRIMARY KEY (user, contact)
 ) WITHOUT ROWID;
 
-CREATE TABLE nonces (
-	user    INTEGER NOT NULL REFERENCES users,
-	nonce   TEXT NOT NULL,
-	message INTEGER NOT NULL REFERENCES messages,
-	PRIMARY KEY (user, nonce)
-) WITHOUT ROWID;
-CREATE INDEX nonces_message ON nonces (message);
-
-CREATE TABLE server (
-	alive INTEGER NOT NULL     -- one row: when the server last said that it runs
+CREATE TABLE server (           -- one row
+	alive  INTEGER NOT NULL,   -- when the server last said that it runs
+	pruned INTEGER NOT NULL    -- no message up to this id has a nonce any more
 );
-INSERT INTO server VALUES (0);
+INSERT INTO server VALUES (0, 0);
 `}

@@ -1,0 +1,413 @@
+package session
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/skaroctl/skaroctl/internal/proto"
+)
+
+// Letter is a message to be sent.
+type Letter struct {
+	To, Body string
+	Line     int // of the input, for whoever gets the outcome
+}
+
+// Outcome is what became of a letter: Err is nil when the server has confirmed
+// it, a *RefusedError or an *AuthError when it was not delivered, an
+// *UnknownError when it may or may not have been, and any other error when it
+// was never sent.
+type Outcome struct {
+	Letter
+	Sent
+	Err error
+}
+
+// Outbox sends letters in order, many in flight, over as many connections as it
+// takes. Where the server has the extension nonce, a letter whose confirmation
+// was lost with its connection is sent again, and is delivered once all the same;
+// elsewhere its outcome is unknown.
+type Outbox struct {
+	Endpoint    Endpoint
+	Credentials func(context.Context) (Credentials, error) // asked before every connection
+
+	InFlight int // letters that wait for their confirmation at most
+	// AttemptTime bounds each attempt to connect and log in, and how long the
+	// server may leave letters without an answer before the connection counts as
+	// lost. 0: no bound but the context's.
+	AttemptTime time.Duration
+	// Retry is how long the server may be out of reach before the letters are given
+	// up; 0: not at all, but for letters that were sent already and can be sent
+	// again safely.
+	Retry time.Duration
+	// PingInterval is as in Listener, for an input that is silent for long.
+	PingInterval time.Duration
+
+	LoggedIn func(Account)                          // as in Listener
+	Lost     func(err error, pause time.Duration)   // as in Listener
+	Pauses   *Pauses                                // as in Listener
+	Outcome  func(o Outcome, more bool) (err error) // told of each letter, in order; its error ends the run
+
+	again []*posted // to be sent before anything else, in order
+}
+
+// posted is a letter on its way.
+type posted struct {
+	Letter
+	nonce string
+	limbo bool // it was sent on a connection that is gone, and never answered
+	on    *Sending
+}
+
+// What may leave before the login is confirmed: so many letters, none of them with
+// a longer body, in bytes. A server reads less from somebody it does not know yet.
+const (
+	early     = 16
+	earlyBody = 64 << 10
+)
+
+// Run sends what comes out of letters, until that is closed and every outcome is
+// known; or until ctx ends, whose cause it returns; or until Outcome fails, whose
+// error it returns, or a connection can't be made. Every letter that was taken
+// out of the channel has its outcome told, also after Outcome has failed.
+func (o *Outbox) Run(ctx context.Context, letters <-chan Letter) error {
+	pauses := o.Pauses
+	if pauses == nil {
+		pauses = NewPauses()
+	}
+	out := time.Now() // since when the server is out of reach
+	for {
+		start := time.Now()
+		up, err := o.once(ctx, letters)
+		if up {
+			out = time.Now()
+		}
+		var stopped *stop
+		switch {
+		case err == nil:
+			return nil
+		case errors.As(err, &stopped):
+			_ = o.giveUp(stopped.err)
+			return stopped.err
+		case ctx.Err() != nil:
+			return o.giveUp(ended(ctx))
+		case !Temporary(err) || time.Since(out) >= o.Retry && !o.limbo():
+			return o.giveUp(err)
+		}
+		pauses.Lasted(time.Since(start))
+		pause := pauses.Next()
+		if left := o.Retry - time.Since(out); left > 0 {
+			pause = min(pause, left)
+		}
+		if o.Lost != nil {
+			o.Lost(err, pause)
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return o.giveUp(ended(ctx))
+		}
+	}
+}
+
+// limbo reports whether the fate of a letter is open.
+func (o *Outbox) limbo() bool {
+	return slices.ContainsFunc(o.again, func(p *posted) bool { return p.limbo })
+}
+
+// giveUp tells the outcome of the letters that are left: unknown for those that
+// were sent, err for the others. It returns the first error of Outcome, else err.
+func (o *Outbox) giveUp(err error) error {
+	left := o.again
+	o.again = nil
+	for i, p := range left {
+		outcome := Outcome{Letter: p.Letter, Err: err}
+		if p.limbo {
+			outcome.Err = &UnknownError{Err: err}
+		}
+		if told := o.Outcome(outcome, i+1 < len(left)); told != nil {
+			err = told
+		}
+	}
+	return err
+}
+
+// forsake tells that the fate of the letters in limbo is unknown, and goes on
+// without them: the server has no nonces, so that they can't be sent again.
+func (o *Outbox) forsake(err error) error {
+	for i := 0; i < len(o.again); {
+		p := o.again[i]
+		if !p.limbo {
+			i++
+			continue
+		}
+		o.again = slices.Delete(o.again, i, i+1)
+		if told := o.Outcome(Outcome{Letter: p.Letter, Err: &UnknownError{Err: err}}, i < len(o.again)); told != nil {
+			return &stop{told}
+		}
+	}
+	return nil
+}
+
+// once is one connection. It returns nil when there is nothing left to send; up
+// tells whether the login succeeded.
+func (o *Outbox) once(ctx context.Context, letters <-chan Letter) (up bool, err error) {
+	connecting, cancel := ctx, context.CancelFunc(func() {})
+	if o.AttemptTime > 0 {
+		connecting, cancel = context.WithTimeoutCause(ctx, o.AttemptTime, &TimeoutError{After: o.AttemptTime})
+	}
+	defer cancel()
+	s, err := Open(connecting, o.Endpoint, o.Credentials, nil)
+	if err != nil {
+		return false, err
+	}
+	nonces := s.Greeting().Has(proto.ExtNonce)
+	if !nonces {
+		if err := o.forsake(errors.New("the server changed, and can't tell a message that comes twice")); err != nil {
+			s.Close()
+			return false, err
+		}
+	}
+	pinging, stopPings := context.WithCancel(ctx)
+	defer stopPings()
+	go s.keepAlive(pinging, o.PingInterval)
+
+	p := &post{Outbox: o, s: s, letters: letters, queue: make(chan *posted, o.InFlight), places: make(chan struct{}, o.InFlight), stop: make(chan struct{})}
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		defer close(p.queue)
+		p.write(ctx, connecting)
+	}()
+	err = p.collect(ctx, connecting)
+	close(p.stop)
+	var stopped *stop
+	if errors.As(err, &stopped) {
+		p.settle(ctx)
+	}
+	s.Close()
+	<-written
+	for l := range p.queue {
+		p.left = append(p.left, l)
+	}
+	// What was sent and not answered may have arrived; unless the login was
+	// refused: then it has not.
+	var auth *AuthError
+	var refused *RefusedError
+	refusedLogin := !p.up && (errors.As(err, &auth) || errors.As(err, &refused))
+	for _, l := range p.left {
+		l.limbo = l.limbo || l.on != nil && !refusedLogin
+		l.on = nil
+	}
+	o.again = append(p.left, o.again...)
+	if err != nil && !nonces && ctx.Err() == nil && stopped == nil {
+		if err := o.forsake(err); err != nil {
+			return p.up, err
+		}
+	}
+	return p.up, err
+}
+
+// post is the work of one connection: a goroutine that writes, and the one of Run
+// that collects the confirmations.
+type post struct {
+	*Outbox
+	s       *Session
+	letters <-chan Letter
+
+	queue  chan *posted  // written, in order; closed by the writer when it ends
+	places chan struct{} // one is taken by each letter in flight
+	stop   chan struct{} // closed when the writer is to end
+
+	finished bool      // the writer's: the letters have come to their end
+	writeErr error     // the writer's: why it ended, where it knows
+	left     []*posted // taken out of queue, and not answered
+	up       bool      // the login succeeded
+}
+
+// next is the letter to be written next: what must be sent again comes first. It
+// is nil when there is none, or none any more.
+func (p *post) next(ctx context.Context) *posted {
+	if len(p.again) > 0 {
+		l := p.again[0]
+		p.again = p.again[1:]
+		return l
+	}
+	take := func(letter Letter, ok bool) *posted {
+		if !ok {
+			p.finished = true
+			return nil
+		}
+		return &posted{Letter: letter, nonce: newNonce()}
+	}
+	select {
+	case letter, ok := <-p.letters:
+		return take(letter, ok)
+	default:
+	}
+	// Nothing is ready: what was held back must go out before anybody waits.
+	defer p.uncorked()()
+	select {
+	case letter, ok := <-p.letters:
+		return take(letter, ok)
+	case <-p.s.Done():
+	case <-p.stop:
+	case <-ctx.Done():
+	}
+	return nil
+}
+
+// uncorked sends what was held back; the function it returns holds back again.
+func (p *post) uncorked() (cork func()) {
+	tap := p.s.conn.tap
+	if err := tap.Release(); err != nil {
+		p.s.conn.drop(err)
+	}
+	return tap.Hold
+}
+
+// write writes letters until there are no more, or the connection is lost.
+func (p *post) write(ctx, connecting context.Context) {
+	p.s.conn.tap.Hold()
+	defer func() { p.uncorked() }()
+	in := false
+	for n := 0; ; n++ {
+		l := p.next(ctx)
+		if l == nil {
+			return
+		}
+		if !in && (n >= early || len(l.Body) > earlyBody) {
+			in = p.loggedIn(connecting)
+		}
+		if !in && (n >= early || len(l.Body) > earlyBody) || !p.place() {
+			p.again = append([]*posted{l}, p.again...)
+			return
+		}
+		l.on, p.writeErr = p.s.StartSend(ctx, l.To, l.Body, l.nonce)
+		var unknown *UnknownError
+		l.limbo = l.limbo || errors.As(p.writeErr, &unknown)
+		p.queue <- l // it has room for all that have a place
+		if p.writeErr != nil {
+			return
+		}
+	}
+}
+
+// place waits for a place in flight.
+func (p *post) place() bool {
+	select {
+	case p.places <- struct{}{}:
+		return true
+	default:
+	}
+	defer p.uncorked()()
+	select {
+	case p.places <- struct{}{}:
+		return true
+	case <-p.stop:
+		return false
+	}
+}
+
+// loggedIn waits for the login. When the SID was refused it waits, too, until the
+// letters that left before the token was accepted have been sent again: those
+// behind them must not overtake.
+func (p *post) loggedIn(connecting context.Context) bool {
+	defer p.uncorked()()
+	a, err := p.s.Account(connecting)
+	if err != nil || a.Restored {
+		return err == nil // collect finds the same error
+	}
+	for range cap(p.places) { // all places free: nothing in flight
+		select {
+		case p.places <- struct{}{}:
+		case <-p.stop:
+			return false
+		}
+	}
+	for range cap(p.places) {
+		<-p.places
+	}
+	return true
+}
+
+// collect waits for each confirmation in order, and tells the outcomes.
+func (p *post) collect(ctx, connecting context.Context) error {
+	account, err := p.s.Account(connecting)
+	if err != nil {
+		return err
+	}
+	p.up = true
+	if p.LoggedIn != nil {
+		p.LoggedIn(account)
+	}
+	for l := range p.queue {
+		if l.on == nil { // it could not be written
+			p.left = append(p.left, l)
+			return p.writeErr
+		}
+		sent, err := p.wait(ctx, l)
+		var lost *UnknownError
+		if errors.As(err, &lost) {
+			p.left = append(p.left, l)
+			return lost.Err
+		}
+		<-p.places
+		if err := p.Outcome(Outcome{Letter: l.Letter, Sent: sent, Err: err}, len(p.queue) > 0); err != nil {
+			return &stop{err}
+		}
+	}
+	if p.finished {
+		return nil
+	}
+	select { // the writer ended because one of these did
+	case <-p.s.Done():
+		return p.s.Err()
+	case <-ctx.Done():
+		return ended(ctx)
+	}
+}
+
+// wait waits for one confirmation, for as long as AttemptTime allows.
+func (p *post) wait(ctx context.Context, l *posted) (Sent, error) {
+	if p.AttemptTime > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, p.AttemptTime, &TimeoutError{After: p.AttemptTime})
+		defer cancel()
+	}
+	return l.on.Wait(ctx)
+}
+
+// settle tells the outcomes of what is in flight after Outcome has failed, so that
+// nothing that was sent goes without a word.
+func (p *post) settle(ctx context.Context) {
+	for l := range p.queue {
+		if l.on == nil {
+			p.left = append(p.left, l)
+			continue
+		}
+		sent, err := p.wait(ctx, l)
+		_ = p.Outcome(Outcome{Letter: l.Letter, Sent: sent, Err: err}, len(p.queue) > 0)
+	}
+}
+
+// newNonce is a nonce that nobody has used (docs/protocol.md, "nonce"): 128
+// random bits.
+func newNonce() string {
+	b := make([]byte, 16)
+	_, _ = rand.Read(b) // it never fails
+	return hex.EncodeToString(b)
+}
+
+// String names a letter in an error.
+func (l Letter) String() string {
+	if l.Line > 0 {
+		return fmt.Sprintf("line %d to %s", l.Line, l.To)
+	}
+	return l.To
+}
