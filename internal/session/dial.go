@@ -158,12 +158,9 @@ func (e Endpoint) dial(ctx context.Context) (*websocket.Conn, *tap, error) {
 	keep := func() bool { return true }
 	dialer := net.Dialer{KeepAlive: 15 * time.Second}
 	transport := &http.Transport{
-		Proxy: func(r *http.Request) (u *url.URL, err error) {
-			if u, err = http.ProxyFromEnvironment(r); err != nil {
-				return nil, errProxy // the error quotes the URL, which may hold a password
-			}
-			proxy = u
-			return u, nil
+		Proxy: func(r *http.Request) (_ *url.URL, err error) {
+			proxy, err = proxyFor(r)
+			return proxy, err
 		},
 		TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
 		DialContext: func(_ context.Context, network, addr string) (net.Conn, error) {
@@ -223,6 +220,27 @@ const proxyAdvice = "check HTTPS_PROXY, or name the host in NO_PROXY"
 
 // errProxy is a proxy in the environment that can't be used.
 var errProxy = errors.New("the proxy in the environment is not a URL like http://proxy.example.org:3128 or socks5h://localhost:1080")
+
+// proxyFor is the proxy of the environment. One that is not a URL is an error:
+// net/http would go around it without a word.
+func proxyFor(r *http.Request) (*url.URL, error) {
+	u, err := http.ProxyFromEnvironment(r)
+	if err != nil {
+		return nil, errProxy // the error quotes the URL, which may hold a password
+	}
+	if u != nil || loopback(r.URL.Hostname()) {
+		return u, nil
+	}
+	name := strings.ToUpper(r.URL.Scheme) + "_PROXY"
+	for _, text := range []string{os.Getenv(name), os.Getenv(strings.ToLower(name))} {
+		_, err := url.Parse(text)
+		_, withScheme := url.Parse("http://" + text)
+		if text != "" && err != nil && withScheme != nil {
+			return nil, errProxy
+		}
+	}
+	return nil, nil
+}
 
 // speaksTLS is the error for ws:// to a server with TLS.
 func (e Endpoint) speaksTLS() error {

@@ -150,6 +150,9 @@ func explainDial(err error) (advice string, why error) {
 	switch {
 	case errors.Is(err, errProxy):
 		return proxyAdvice, err
+	case errors.As(err, &op) && op.Op == "proxyconnect":
+		_, why := explainDial(op.Err)
+		return proxyAdvice, fmt.Errorf("the proxy: %w", why)
 	case errors.As(err, &unknown):
 		// unknown.Cert may be that of an authority, which is always self-signed.
 		if errors.As(err, &verify) && selfSigned(verify.UnverifiedCertificates[0]) {
@@ -179,9 +182,6 @@ func explainDial(err error) (advice string, why error) {
 		return "if the server has no TLS, use ws:// in --server", errors.New("it does not speak TLS")
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return "check the name in --server", fmt.Errorf("there is no host named %q", dns.Name)
-	case errors.As(err, &op) && op.Op == "proxyconnect":
-		_, why := explainDial(op.Err)
-		return proxyAdvice, fmt.Errorf("the proxy: %w", why)
 	case errors.As(err, &op) && op.Op == "dial" && op.Addr != nil:
 		return "", fmt.Errorf("%s: %w", op.Addr, op.Err)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
