@@ -309,8 +309,8 @@ func (c *conn) letter(f proto.Frame) (store.Letter, error) {
 	if l.To, err = store.Login(to); err != nil {
 		return l, refuse(proto.StatusNotFound, "there is no user %q", to)
 	}
-	if l.Body, ok = f.TextOK("body"); !ok || l.Body == "" {
-		return l, refuse(proto.StatusBadRequest, "body is text, and not empty")
+	if l.Body, ok = f.ExactText("body"); !ok || l.Body == "" {
+		return l, refuse(proto.StatusBadRequest, "body is text in UTF-8, and not empty")
 	}
 	if len(l.Body) > c.server.o.MaxBody {
 		return l, refuse(proto.StatusTooLarge, "the body has %d bytes, at most %d are allowed", len(l.Body), c.server.o.MaxBody)

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -44,31 +45,26 @@ func (e Endpoint) trace(format string, args ...any) {
 // and sends nothing.
 func (e Endpoint) Check() error {
 	const example = "a server URL looks like wss://chat.example.org/skaro_client/"
+	if !strings.Contains(e.URL, "://") {
+		advice := example
+		if u, err := url.Parse("wss://" + e.URL); err == nil && u.Hostname() != "" && u.User == nil {
+			advice = didYouMean(u, loopback(u.Hostname()))
+		}
+		return &EndpointError{Why: fmt.Sprintf("the server URL %q does not start with ws:// or wss://", e.URL), Advice: advice}
+	}
 	u, err := url.Parse(e.URL)
 	if err != nil {
-		return &EndpointError{Why: fmt.Sprintf("the server URL %q can't be read", e.URL), Advice: example}
+		return &EndpointError{Why: "the server URL can't be read", Advice: example}
 	}
 	switch u.Scheme {
 	case "ws", "wss":
 	case "http", "https":
-		likely := *u
-		likely.Scheme = map[string]string{"http": "ws", "https": "wss"}[u.Scheme]
-		if likely.Path == "" || likely.Path == "/" {
-			likely.Path = "/skaro_client/"
+		return &EndpointError{
+			Why:    fmt.Sprintf("the server URL %q starts with %s://, not ws:// or wss://", u.Redacted(), u.Scheme),
+			Advice: didYouMean(u, u.Scheme == "http"),
 		}
-		return &EndpointError{Why: fmt.Sprintf("the server URL %q starts with %s://, not ws:// or wss://", u.Redacted(), u.Scheme), Advice: "did you mean " + likely.Redacted() + " ?"}
 	default:
-		likely := "wss://" + strings.TrimPrefix(e.URL, "//")
-		if v, err := url.Parse(likely); err == nil && u.Opaque == "" && u.Scheme == "" && v.Host != "" && v.User == nil {
-			if v.Path == "" || v.Path == "/" {
-				v.Path = "/skaro_client/"
-			}
-			if loopback(v.Hostname()) {
-				v.Scheme = "ws"
-			}
-			return &EndpointError{Why: fmt.Sprintf("the server URL %q has no scheme", e.URL), Advice: "did you mean " + v.String() + " ?"}
-		}
-		return &EndpointError{Why: fmt.Sprintf("the server URL %q does not start with ws:// or wss://", e.URL), Advice: example}
+		return &EndpointError{Why: fmt.Sprintf("the server URL %q does not start with ws:// or wss://", u.Redacted()), Advice: example}
 	}
 	if u.Hostname() == "" {
 		return &EndpointError{Why: fmt.Sprintf("the server URL %q names no host", e.URL), Advice: example}
@@ -83,6 +79,20 @@ func (e Endpoint) Check() error {
 		}
 	}
 	return nil
+}
+
+// didYouMean is advice with the likely right URL.
+func didYouMean(u *url.URL, plaintext bool) string {
+	likely := *u
+	likely.User = nil
+	likely.Scheme = "wss"
+	if plaintext {
+		likely.Scheme = "ws"
+	}
+	if likely.Path == "" || likely.Path == "/" {
+		likely.Path = "/skaro_client/"
+	}
+	return "did you mean " + likely.String() + " ?"
 }
 
 // loopback reports whether a host is this machine, without looking it up.
@@ -201,8 +211,7 @@ func (e Endpoint) dial(ctx context.Context) (*websocket.Conn, *tap, error) {
 		return nil, nil, e.badHandshake(resp, err)
 	case strings.Contains(err.Error(), `malformed HTTP response "\x15\x03`): // RFC 8446, 5.1: an alert
 		return nil, nil, e.speaksTLS()
-	case strings.Contains(err.Error(), "malformed HTTP"), strings.Contains(err.Error(), "readLoopPeekFailLocked: %!w(<nil>)"):
-		// net/http has no type for either; the second is a peer that speaks first.
+	case notHTTP(err.Error()):
 		return nil, nil, &ProtocolError{Server: e.URL, Saw: "it does not answer in HTTP"}
 	}
 	var parse *url.Error
@@ -245,6 +254,19 @@ func proxyFor(r *http.Request) (*url.URL, error) {
 // speaksTLS is the error for ws:// to a server with TLS.
 func (e Endpoint) speaksTLS() error {
 	return &UnreachableError{Server: e.URL, Err: errors.New("it speaks TLS, and the URL says ws://"), Advice: "use wss:// in --server"}
+}
+
+// notHTTP reports whether a failed request met something that is no HTTP:
+// net/http has no type for it. The start of a good answer is one that was cut; the
+// second text is of a peer that speaks first.
+func notHTTP(text string) bool {
+	for what, good := range map[string]string{"malformed HTTP response ": "HTTP/1.1", "malformed HTTP status code ": "101"} {
+		if _, quoted, ok := strings.Cut(text, what); ok {
+			saw, err := strconv.Unquote(quoted)
+			return err != nil || !strings.HasPrefix(good, saw)
+		}
+	}
+	return strings.Contains(text, "malformed HTTP") || strings.Contains(text, "readLoopPeekFailLocked: %!w(<nil>)")
 }
 
 // badHandshake is the error for an HTTP answer that is no WebSocket handshake.
