@@ -1,0 +1,60 @@
+# make demo   see both programs at work
+# make test   vet and test everything, the race detector on
+# The other targets are described in docs/development.md.
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+# The race detector needs a C compiler; without one, cgo is off.
+RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
+PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+PYTHON ?= python3
+FUZZTIME ?= 10s
+
+.PHONY: build demo test venv lint cross fuzz bench clean
+
+build:
+	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/ ./cmd/skaroctl ./cmd/skarod
+
+demo:
+	@sh script/demo
+
+test:
+	go vet ./...
+	go run ./script/gotest $(RACE) ./...
+	@$(if $(RACE),,echo 'SKIPPED: the race detector needs a C compiler; how to enable it: install gcc or clang'; test "$$SKARO_TEST_REQUIRE" != 1)
+
+venv: .venv/made
+
+# pip is quiet unless something is wrong.
+.venv/made: e2e/peers/requirements.txt
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement e2e/peers/requirements.txt
+	touch $@
+
+lint:
+	@unformatted=$$(gofmt -l .) && if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:"; echo "$$unformatted"; exit 1; fi
+	go vet ./...
+	go tool staticcheck ./...
+
+cross:
+	@set -e; for platform in $(PLATFORMS); do \
+		echo "$$platform"; \
+		CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/} \
+			go build -trimpath -ldflags '-X main.version=$(VERSION)' -o "dist/$$(echo $$platform | tr / -)/" ./cmd/skaroctl ./cmd/skarod; \
+	done
+
+# go test fuzzes one target at a time.
+fuzz:
+	@set -e; for package in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+			echo "$$package $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+		done; \
+	done
+
+# What is missing of its peers, the program says.
+bench: build
+	CGO_ENABLED=0 go build -trimpath -o bin/ ./bench ./bench/floor
+	bin/bench
+
+clean:
+	rm -rf bin dist .venv
