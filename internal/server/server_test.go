@@ -1093,6 +1093,15 @@ func TestWebPages(t *testing.T) {
 			t.Errorf("metrics: %d, no %q in\n%s", status, line, body)
 		}
 	}
+	manual, err := os.ReadFile(filepath.Join("..", "..", "docs", "server.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(body) {
+		if name, _, _ := strings.Cut(line, " "); !strings.HasPrefix(line, "#") && !bytes.Contains(manual, []byte("| `"+name+"` |")) {
+			t.Errorf("docs/server.md does not have %s", name)
+		}
+	}
 	for _, path := range []string{"/", "/skaro"} {
 		if status, _ := get(t, "http://"+w.addr+path); status != http.StatusNotFound {
 			t.Errorf("%s: %d", path, status)
