@@ -41,6 +41,13 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"no-secret": cmdNoSecret,
 	"keyring":   cmdKeyring,
 	"items":     cmdItems,
+
+	"certificate": cmdCertificate,
+	"proxy":       cmdProxy,
+	"proxied":     cmdProxied,
+	"silent":      cmdSilent,
+	"within":      cmdWithin,
+	"bus":         cmdBus,
 }
 
 // output is what a process has written so far to one of its streams.
@@ -84,6 +91,7 @@ type process struct {
 type processes struct {
 	t       *testing.T
 	running map[string]*process
+	proxy   *proxy // the last one that the script started
 }
 
 type processesKey struct{}

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -158,17 +159,27 @@ func (e Endpoint) dial(ctx context.Context) (*websocket.Conn, *tap, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	// net/http goes on with a dial that nobody waits for any more, for ever where
+	// the other side is silent: this context ends it.
+	dialing, giveUp := context.WithCancel(ctx)
+	defer giveUp()
+	var proxy *url.URL
 	var conn *tap
+	keep := func() bool { return true }
 	dialer := net.Dialer{KeepAlive: 15 * time.Second}
 	transport := &http.Transport{
-		Proxy:           http.ProxyFromEnvironment,
+		Proxy: func(r *http.Request) (_ *url.URL, err error) {
+			proxy, err = proxyFor(r)
+			return proxy, err
+		},
 		TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
-		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			c, err := dialer.DialContext(ctx, network, addr)
+		DialContext: func(_ context.Context, network, addr string) (net.Conn, error) {
+			c, err := dialer.DialContext(dialing, network, addr)
 			if err != nil {
 				return nil, err
 			}
 			conn = &tap{Conn: cork.Conn{Conn: c}}
+			keep = context.AfterFunc(dialing, func() { c.Close() })
 			return conn, nil
 		},
 	}
@@ -181,16 +192,25 @@ func (e Endpoint) dial(ctx context.Context) (*websocket.Conn, *tap, error) {
 		HTTPHeader:      http.Header{"User-Agent": {e.UserAgent}},
 		CompressionMode: websocket.CompressionDisabled,
 	})
+	through := ""
+	if proxy != nil {
+		through = fmt.Sprintf(" through the proxy %s://%s", proxy.Scheme, proxy.Host)
+	}
 	if err == nil {
+		keep()
 		ws.SetReadLimit(proto.MaxFrame)
-		e.trace("connected to %s", e.URL)
+		e.trace("connected to %s%s", e.URL, through)
 		return ws, conn, nil
 	}
+	down := &UnreachableError{Server: e.URL + through}
 	switch {
 	case ctx.Err() != nil:
-		return nil, nil, &UnreachableError{Server: e.URL, Err: ended(ctx)}
+		down.Err = ended(ctx)
+		return nil, nil, down
 	case resp != nil:
 		return nil, nil, e.badHandshake(resp, err)
+	case strings.Contains(err.Error(), `malformed HTTP response "\x15\x03`): // RFC 8446, 5.1: an alert
+		return nil, nil, e.speaksTLS()
 	case notHTTP(err.Error()):
 		return nil, nil, &ProtocolError{Server: e.URL, Saw: "it does not answer in HTTP"}
 	}
@@ -198,8 +218,42 @@ func (e Endpoint) dial(ctx context.Context) (*websocket.Conn, *tap, error) {
 	if errors.As(err, &parse) {
 		err = parse.Err
 	}
-	advice, why := explainDial(err)
-	return nil, nil, &UnreachableError{Server: e.URL, Err: why, Advice: advice}
+	down.Advice, down.Err = explainDial(err)
+	if proxy != nil && down.Advice == "" {
+		down.Advice = proxyAdvice
+	}
+	return nil, nil, down
+}
+
+const proxyAdvice = "check HTTPS_PROXY, or name the host in NO_PROXY"
+
+// errProxy is a proxy in the environment that can't be used.
+var errProxy = errors.New("the proxy in the environment is not a URL like http://proxy.example.org:3128 or socks5h://localhost:1080")
+
+// proxyFor is the proxy of the environment. One that is not a URL is an error:
+// net/http would go around it without a word.
+func proxyFor(r *http.Request) (*url.URL, error) {
+	u, err := http.ProxyFromEnvironment(r)
+	if err != nil {
+		return nil, errProxy // the error quotes the URL, which may hold a password
+	}
+	if u != nil || loopback(r.URL.Hostname()) {
+		return u, nil
+	}
+	name := strings.ToUpper(r.URL.Scheme) + "_PROXY"
+	for _, text := range []string{os.Getenv(name), os.Getenv(strings.ToLower(name))} {
+		_, err := url.Parse(text)
+		_, withScheme := url.Parse("http://" + text)
+		if text != "" && err != nil && withScheme != nil {
+			return nil, errProxy
+		}
+	}
+	return nil, nil
+}
+
+// speaksTLS is the error for ws:// to a server with TLS.
+func (e Endpoint) speaksTLS() error {
+	return &UnreachableError{Server: e.URL, Err: errors.New("it speaks TLS, and the URL says ws://"), Advice: "use wss:// in --server"}
 }
 
 // notHTTP reports whether a failed request met something that is no HTTP:
@@ -232,7 +286,11 @@ func (e Endpoint) badHandshake(resp *http.Response, err error) error {
 	}
 	saw := status
 	if resp.Body != nil {
-		if body, _ := io.ReadAll(resp.Body); len(body) > 0 {
+		body, _ := io.ReadAll(resp.Body) // the library keeps the first 1,024 bytes
+		if resp.StatusCode == http.StatusBadRequest && strings.HasPrefix(e.URL, "ws:") && bytes.Contains(body, []byte("HTTPS")) {
+			return e.speaksTLS() // as the HTTP servers of Go, nginx and Apache put it
+		}
+		if len(body) > 0 {
 			line, _, _ := strings.Cut(strings.TrimSpace(strings.ToValidUTF8(string(body), "")), "\n")
 			if len(line) > 80 {
 				line = strings.ToValidUTF8(line[:80], "") + "…"
