@@ -127,6 +127,23 @@ func (e *UnknownError) Error() string {
 
 func (e *UnknownError) Unwrap() error { return e.Err }
 
+// RewoundError is a server whose message ids went back: an older copy of its
+// database was put in place, say. What it has sent since can't be told from what
+// was delivered before.
+type RewoundError struct {
+	ID       int64 // of a new message
+	Position int64 // the id that every new message should be above
+}
+
+func (e *RewoundError) Error() string {
+	return fmt.Sprintf("the server's message ids went back: a new message has the id %d, and everything up to %d came before", e.ID, e.Position)
+}
+
+// Hint says what to do about it.
+func (e *RewoundError) Hint() string {
+	return fmt.Sprintf("listen once with --since %d or a time, without --resume; then remove the saved position", e.ID-1)
+}
+
 // ended is what ended a context: its cause where one was given.
 func ended(ctx context.Context) error {
 	if err := context.Cause(ctx); err != nil {

@@ -189,6 +189,7 @@ type inbox struct {
 	mu       sync.Mutex
 	catching bool  // messages with an id are dropped: the catch-up will fetch them
 	dropped  int64 // the largest id dropped
+	lowest   int64 // the smallest one; 0: none was dropped
 }
 
 // queued is a push in an inbox, and its size in bytes.
@@ -221,6 +222,9 @@ func (b *inbox) push(f proto.Frame) {
 		if b.catching {
 			if id, ok := f.Int("id"); ok {
 				b.dropped = max(b.dropped, id)
+				if b.lowest == 0 || id < b.lowest {
+					b.lowest = id
+				}
 				b.mu.Unlock()
 				return
 			}
@@ -256,12 +260,13 @@ func (b *inbox) took(q queued) proto.Frame {
 	return q.Frame
 }
 
-// live ends the catch-up if all that was dropped meanwhile has been fetched.
-func (b *inbox) live(position int64) bool {
+// live ends the catch-up if all that was dropped meanwhile has been fetched. lowest
+// is the smallest id that was dropped, or 0.
+func (b *inbox) live(position int64) (live bool, lowest int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.catching = b.dropped > position
-	return !b.catching
+	return !b.catching, b.lowest
 }
 
 // link is one connection of a listener.
@@ -271,7 +276,8 @@ type link struct {
 	account Account
 	box     *inbox
 	deliver func(Event) error
-	updates bool // the server has the extension
+	updates bool  // the server has the extension
+	floor   int64 // the position before: what is pushed must be newer
 }
 
 // once is one connection. up is when it went live, zero when it did not.
@@ -301,7 +307,7 @@ func (l *Listener) once(ctx context.Context, deliver func(Event) error) (up time
 	defer pings.Wait()
 	defer stopPings()
 	pings.Go(func() { s.keepAlive(pinging, l.PingInterval) })
-	k := &link{Listener: l, s: s, account: account, box: box, deliver: deliver, updates: s.Greeting().Has(proto.ExtUpdates)}
+	k := &link{Listener: l, s: s, account: account, box: box, deliver: deliver, updates: s.Greeting().Has(proto.ExtUpdates), floor: l.position}
 	switch {
 	case k.updates && !l.known && !l.ledger.known:
 		err = k.begin(ctx)
@@ -375,7 +381,18 @@ func (k *link) event(ctx context.Context, f proto.Frame) error {
 	if !k.updates {
 		return k.eventPlain(ctx, m)
 	}
+	if err := k.rewound(m.ID); err != nil {
+		return err
+	}
 	return k.message(m)
+}
+
+// rewound is an error where the id of a message that was pushed can't be a new one.
+func (k *link) rewound(id int64) error {
+	if id != 0 && id <= k.floor {
+		return &RewoundError{ID: id, Position: k.floor}
+	}
+	return nil
 }
 
 // message delivers a message of a server with ids, unless it was delivered already.
@@ -510,7 +527,11 @@ func (k *link) catchUp(ctx context.Context) error {
 			return err
 		}
 		more, _ = r.Fields.Bool("more")
-		more = more || !k.box.live(k.position)
+		live, lowest := k.box.live(k.position)
+		if err := k.rewound(lowest); err != nil {
+			return err
+		}
+		more = more || !live
 	}
 	for _, f := range held {
 		if err := k.event(ctx, f); err != nil {

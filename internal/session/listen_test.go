@@ -214,6 +214,15 @@ func TestListenEnds(t *testing.T) {
 			var e *UnreachableError
 			return errors.As(err, &e) && e.Lost
 		}},
+		"ids that went back": {func(p *peer) {
+			p.login(proto.ExtUpdates)
+			p.updates(p.expectUpdates(100), 100, false)
+			p.pushAfterCatchUp(100, 7)
+			p.recv()
+		}, true, func(err error) bool {
+			var e *RewoundError
+			return errors.As(err, &e) && e.ID == 7 && e.Position == 100
+		}},
 		"refused updates": {func(p *peer) {
 			p.login(proto.ExtUpdates)
 			p.reply(p.expect(proto.TypeGetUpdates), "400 Bad Request", nil)
@@ -227,6 +236,9 @@ func TestListenEnds(t *testing.T) {
 			url := serve(t, func(p *peer) { connections = p.nth; c.script(p) })
 			l := listener(url)
 			l.Reconnect = c.reconnect
+			if name == "ids that went back" {
+				l.Start = &Bound{ID: 100}
+			}
 			err := l.Run(context.Background(), func(Event) error { return nil })
 			if !c.check(err) || connections != 1 {
 				t.Errorf("after %d connections: %T: %v", connections, err, err)
