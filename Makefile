@@ -9,7 +9,7 @@ PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 win
 PYTHON ?= python3
 FUZZTIME ?= 10s
 
-.PHONY: build demo test venv lint cross fuzz clean
+.PHONY: build demo test venv lint cross fuzz bench clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/ ./cmd/skaroctl ./cmd/skarod
@@ -50,6 +50,11 @@ fuzz:
 			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
 		done; \
 	done
+
+# What is missing of its peers, the program says.
+bench: build
+	CGO_ENABLED=0 go build -trimpath -o bin/ ./bench ./bench/floor
+	bin/bench
 
 clean:
 	rm -rf bin dist .venv

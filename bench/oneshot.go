@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/skaroctl/skaroctl/internal/account"
+)
+
+// The rounds of one-shot sends. One of libskaro takes as long as thirty others.
+const (
+	oneShotRounds  = 400
+	libskaroRounds = 40
+)
+
+// oneShot measures the whole process that sends one message, each program in turn.
+func oneShot(ctx context.Context, l *lab, r *report) error {
+	url, err := l.serve(ctx, "skarod")
+	if err != nil {
+		return err
+	}
+	env, err := l.logIn(ctx, "file", url, "file", nil)
+	if err != nil {
+		return err
+	}
+	store, err := account.OpenStore("file", account.Files{Credentials: l.credentialsFile("file")})
+	if err != nil {
+		return err
+	}
+	credentials, err := store.Get(ctx, account.Key{Server: url, Login: "alice"})
+	if err != nil {
+		return err
+	}
+	send := func(env []string) func() *exec.Cmd {
+		return func() *exec.Cmd { return l.command(ctx, env, l.skaroctl, "send", "bob", text) }
+	}
+	programs := []program{
+		{"skaroctl send", send(env), oneShotRounds, nil},
+		{"bare Go", func() *exec.Cmd {
+			return l.command(ctx, []string{"FLOOR_SID=" + credentials.SID}, l.floor, url, "bob", text)
+		}, oneShotRounds, nil},
+	}
+	if pub, err := exec.LookPath("mosquitto_pub"); err != nil {
+		r.lacks("mosquitto_pub", "apt-get install mosquitto-clients")
+	} else if port, ok, err := l.mosquitto(ctx); err != nil {
+		return err
+	} else if !ok {
+		r.lacks("mosquitto", "apt-get install mosquitto")
+	} else {
+		programs = append(programs, program{"mosquitto_pub -q 1", func() *exec.Cmd {
+			return l.command(ctx, nil, pub, "-h", "127.0.0.1", "-p", port, "-q", "1", "-t", "skaro/bob", "-m", text)
+		}, oneShotRounds, nil})
+	}
+	if bus, ok, err := l.keyring(ctx); err != nil {
+		return err
+	} else if !ok {
+		r.lacks("a Secret Service", "apt-get install dbus gnome-keyring")
+	} else {
+		env, err := l.logIn(ctx, "keyring", url, "keyring", bus)
+		if err != nil {
+			return err
+		}
+		programs = append(programs, program{"skaroctl send, keyring", send(env), oneShotRounds, nil})
+	}
+	if script, err := filepath.Abs("e2e/peers/libskaro_check.py"); err != nil {
+		return err
+	} else if _, err := os.Stat(l.python); err != nil {
+		r.lacks("libskaro 0.3", "make venv")
+	} else {
+		programs = append(programs, program{"libskaro 0.3", func() *exec.Cmd {
+			return l.command(ctx, nil, l.python, script, "send", url, "alice", password, "bob", text)
+		}, libskaroRounds, nil})
+	}
+	if err := l.inTurn(programs); err != nil {
+		return err
+	}
+	took := map[string][]float64{}
+	for _, p := range programs {
+		took[p.name] = p.took
+		r.note("one-shot: "+p.name, "%.2f ms", median(p.took))
+	}
+	ours := took["skaroctl send"]
+	against := func(peer string, f func(a, b float64) float64) float64 {
+		return pairs(ours[:len(took[peer])], took[peer], f)
+	}
+	r.atMost("one-shot: skaroctl to bare Go", against("bare Go", ratio), 1.25, "%.2f times")
+	if took["mosquitto_pub -q 1"] != nil {
+		r.atMost("one-shot: skaroctl to mosquitto_pub", against("mosquitto_pub -q 1", ratio), 2, "%.2f times")
+	}
+	if took["libskaro 0.3"] != nil {
+		r.atLeast("one-shot: skaroctl faster than libskaro", against("libskaro 0.3", func(a, b float64) float64 { return b / a }), 15, "%.1f times")
+	}
+	if took["skaroctl send, keyring"] != nil {
+		r.atMost("one-shot: the keyring adds", -against("skaroctl send, keyring", difference), 2, "%.2f ms")
+	}
+	return nil
+}
+
+// program is one that is measured beside others, and what its rounds took, in
+// milliseconds.
+type program struct {
+	name   string
+	make   func() *exec.Cmd
+	rounds int
+	took   []float64
+}
+
+// inTurn runs the programs A B C, A B C …, so that what disturbs one disturbs all.
+// The first round is not counted: it brings files into memory.
+func (l *lab) inTurn(programs []program) error {
+	for round := -1; ; round++ {
+		ran := false
+		for i := range programs {
+			p := &programs[i]
+			if round >= p.rounds {
+				continue
+			}
+			ran = true
+			took, err := l.timed(p.make())
+			if err != nil {
+				return err
+			}
+			if round >= 0 {
+				p.took = append(p.took, took)
+			}
+		}
+		if !ran {
+			return nil
+		}
+	}
+}

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// oneWay is how long the long line takes in each direction.
+	oneWay          = 50 * time.Millisecond
+	roundTripRounds = 9
+)
+
+// roundTrips counts the round trips of a one-shot send: what it takes longer
+// through a long line than through the same line made short, in round trips of the
+// line.
+func roundTrips(ctx context.Context, l *lab, r *report) error {
+	cert, key := filepath.Join(l.dir, "cert.pem"), filepath.Join(l.dir, "key.pem")
+	if err := certificate(cert, key); err != nil {
+		return err
+	}
+	for _, c := range []struct {
+		name   string
+		target float64
+		serve  []string
+		login  []string
+		token  bool // no SID: the challenge is answered
+	}{
+		{"ws, SID", 3.2, nil, nil, false},
+		{"ws, token", 3.2, nil, nil, true},
+		{"wss, SID", 4.2, []string{"--tls-cert", cert, "--tls-key", key}, []string{"--ca-file", cert}, false},
+	} {
+		name := strings.ReplaceAll(c.name, ", ", "-")
+		url, err := l.serve(ctx, "skarod-"+name, c.serve...)
+		if err != nil {
+			return err
+		}
+		scheme, rest, _ := strings.Cut(url, "://")
+		host, path, _ := strings.Cut(rest, "/")
+		w, err := newLine(host)
+		if err != nil {
+			return err
+		}
+		defer w.listener.Close()
+		through := scheme + "://" + w.listener.Addr().String() + "/" + path
+		env, err := l.logIn(ctx, name, through, "file", nil, c.login...)
+		if err != nil {
+			return err
+		}
+		if c.token {
+			if env, err = l.tokenOnly(ctx, env, through); err != nil {
+				return err
+			}
+		}
+		send := func(delay time.Duration) (float64, error) {
+			w.delay.Store(int64(delay))
+			return l.timed(l.command(ctx, env, l.skaroctl, "send", "bob", text))
+		}
+		var long, short []float64
+		for range roundTripRounds {
+			a, err := send(oneWay)
+			if err != nil {
+				return err
+			}
+			b, err := send(0)
+			if err != nil {
+				return err
+			}
+			long, short = append(long, a), append(short, b)
+		}
+		r.atMost("round trips: "+c.name, pairs(long, short, difference)/milliseconds(2*oneWay), c.target, "%.2f")
+	}
+	return nil
+}
+
+// tokenOnly is the environment with the token of the account, which keeps no SID.
+func (l *lab) tokenOnly(ctx context.Context, env []string, url string) ([]string, error) {
+	c := l.command(ctx, env, l.skaroctl, "login", "alice", "--server", url, "--print-token", "--password-stdin")
+	c.Stdin = strings.NewReader(password)
+	token, err := c.Output()
+	if err != nil {
+		return nil, l.failed(c, err)
+	}
+	return append(env, "SKAROCTL_TOKEN="+strings.TrimSpace(string(token)), "SKAROCTL_LOGIN=alice", "SKAROCTL_SERVER="+url), nil
+}
+
+// line is a TCP proxy that stands for a long line: what enters at one end leaves
+// at the other after a delay. The kernel at this end answers a connect at once, so
+// the round trip that it would take is added before the first byte.
+type line struct {
+	listener net.Listener
+	server   string
+	delay    atomic.Int64 // one way, nanoseconds; for connections from now on
+}
+
+func newLine(server string) (*line, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	w := &line{listener: listener, server: server}
+	go func() {
+		for {
+			c, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go w.carry(c)
+		}
+	}()
+	return w, nil
+}
+
+func (w *line) carry(client net.Conn) {
+	defer client.Close()
+	delay := time.Duration(w.delay.Load())
+	server, err := net.Dial("tcp", w.server)
+	if err != nil {
+		return // the client sees its end
+	}
+	defer server.Close()
+	time.Sleep(2 * delay)
+	back := make(chan struct{})
+	go func() {
+		defer close(back)
+		pump(client, server, delay)
+	}()
+	pump(server, client, delay)
+	<-back
+}
+
+// pump carries one direction until it ends.
+func pump(to, from net.Conn, delay time.Duration) {
+	type piece struct {
+		due  time.Time
+		data []byte
+	}
+	pieces := make(chan piece, 1024)
+	go func() {
+		defer close(pieces)
+		for {
+			buf := make([]byte, 32<<10)
+			n, err := from.Read(buf)
+			if n > 0 {
+				pieces <- piece{time.Now().Add(delay), buf[:n]}
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	for p := range pieces {
+		time.Sleep(time.Until(p.due))
+		if _, err := to.Write(p.data); err != nil {
+			from.Close()
+		}
+	}
+	if c, ok := to.(interface{ CloseWrite() error }); ok {
+		_ = c.CloseWrite()
+	}
+}
+
+// certificate writes a certificate for 127.0.0.1 that is its own root.
+func certificate(certFile, keyFile string) error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "bench"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return err
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return err
+	}
+	for _, f := range []struct {
+		path, kind string
+		content    []byte
+	}{{certFile, "CERTIFICATE", der}, {keyFile, "PRIVATE KEY", secret}} {
+		if err := os.WriteFile(f.path, pem.EncodeToMemory(&pem.Block{Type: f.kind, Bytes: f.content}), 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
