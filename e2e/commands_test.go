@@ -49,6 +49,8 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"within":      cmdWithin,
 	"bus":         cmdBus,
 
+	"interrupted": cmdInterrupted,
+
 	"behind":  cmdBehind,
 	"blocks":  cmdBlocks,
 	"crontab": cmdCrontab,
