@@ -1093,6 +1093,15 @@ func TestWebPages(t *testing.T) {
 			t.Errorf("metrics: %d, no %q in\n%s", status, line, body)
 		}
 	}
+	manual, err := os.ReadFile(filepath.Join("..", "..", "docs", "server.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(body) {
+		if name, _, _ := strings.Cut(line, " "); !strings.HasPrefix(line, "#") && !bytes.Contains(manual, []byte("| `"+name+"` |")) {
+			t.Errorf("docs/server.md does not have %s", name)
+		}
+	}
 	for _, path := range []string{"/", "/skaro"} {
 		if status, _ := get(t, "http://"+w.addr+path); status != http.StatusNotFound {
 			t.Errorf("%s: %d", path, status)
@@ -1254,7 +1263,7 @@ func BenchmarkSend(b *testing.B) {
 			for i := range b.N {
 				slots <- struct{}{}
 				frame, err := proto.EncodeRequest(proto.TypeSendMessage, int64(i), map[string]any{
-					"to": "bob", "body": "disk almost full on web1: 97 % of /var is used", "nonce": fmt.Sprintf("%032x", uint64(i)*0x9e3779b97f4a7c15),
+					"to": "bob", "body": "disk almost full on web1: 97 % of /var is used", "nonce": fmt.Sprintf("run of one sender %09d", i),
 				})
 				if err != nil {
 					b.Fatal(err)

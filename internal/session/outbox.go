@@ -53,7 +53,8 @@ type Outbox struct {
 	Pauses   *Pauses                                // as in Listener
 	Outcome  func(o Outcome, more bool) (err error) // told of each letter, in order; its error ends the run
 
-	again []*posted // to be sent before anything else, in order
+	again  []*posted // to be sent before anything else, in order
+	nonces nonces
 }
 
 // posted is a letter on its way.
@@ -244,7 +245,7 @@ func (p *post) next(ctx context.Context) *posted {
 			p.finished = true
 			return nil
 		}
-		return &posted{Letter: letter, nonce: newNonce()}
+		return &posted{Letter: letter, nonce: p.nonces.next()}
 	}
 	select {
 	case letter, ok := <-p.letters:
@@ -401,12 +402,22 @@ func (p *post) settle(ctx context.Context) {
 	}
 }
 
-// newNonce is a nonce that nobody has used (docs/protocol.md, "nonce"): 128
-// random bits.
-func newNonce() string {
-	b := make([]byte, 16)
-	_, _ = rand.Read(b) // it never fails
-	return hex.EncodeToString(b)
+// nonces are nonces that nobody else uses (docs/protocol.md, "nonce"): 80 random
+// bits for all of an outbox, and a counter. Nonces that follow each other are
+// neighbours in the server's index, which makes a flood three times cheaper there.
+type nonces struct {
+	prefix string
+	n      uint64
+}
+
+func (s *nonces) next() string {
+	if s.prefix == "" {
+		b := make([]byte, 10)
+		_, _ = rand.Read(b) // it never fails
+		s.prefix = hex.EncodeToString(b)
+	}
+	s.n++
+	return fmt.Sprintf("%s%012x", s.prefix, s.n)
 }
 
 // String names a letter in an error.

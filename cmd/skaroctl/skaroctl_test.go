@@ -1,0 +1,226 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"reflect"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/skaroctl/skaroctl/internal/account"
+	"github.com/skaroctl/skaroctl/internal/output"
+	"github.com/skaroctl/skaroctl/internal/session"
+)
+
+// TestClassify is the table of exit statuses (docs/scripting.md, "Exit status").
+func TestClassify(t *testing.T) {
+	refused := &session.RefusedError{Request: "send_message", Status: "404 Not Found"}
+	lost := &session.UnreachableError{Server: "ws://x/", Lost: true, Err: io.EOF}
+	late := &session.TimeoutError{After: time.Second}
+	for name, c := range map[string]struct {
+		err  error
+		want kind
+	}{
+		"anything":                  {errors.New("x"), kindInternal},
+		"usage":                     {usagef("x"), kindUsage},
+		"bad URL":                   {&session.EndpointError{}, kindUsage},
+		"not logged in":             {&loginError{}, kindAuth},
+		"nothing stored":            {fmt.Errorf("get: %w", account.ErrNone), kindAuth},
+		"refused login":             {&session.AuthError{RefusedError: *refused}, kindAuth},
+		"wrong password":            {&wrongPassword{&session.AuthError{}}, kindAuth},
+		"unreachable":               {lost, kindUnreachable},
+		"refused":                   {fmt.Errorf("send: %w", refused), kindRefused},
+		"timeout":                   {fmt.Errorf("wait: %w", late), kindTimeout},
+		"timeout while connecting":  {&session.UnreachableError{Err: late}, kindTimeout},
+		"too few messages":          {fmt.Errorf("%w: 1 of 2", errIncomplete), kindTimeout},
+		"unknown after a loss":      {&session.UnknownError{Err: lost}, kindUnknown},
+		"unknown after the time":    {&session.UnknownError{Err: late}, kindUnknown},
+		"protocol":                  {&session.ProtocolError{Err: io.EOF}, kindProtocol},
+		"keyring":                   {&account.UnavailableError{}, kindInternal},
+		"broken file":               {&account.FileError{Err: io.EOF}, kindInternal},
+		"interrupted":               {fmt.Errorf("wait: %w", &interrupt{os.Interrupt}), kindInterrupted},
+		"terminated":                {&interrupt{syscall.SIGTERM}, kindTerminated},
+		"interrupted after sending": {&session.UnknownError{Err: &interrupt{os.Interrupt}}, kindInterrupted},
+	} {
+		if got := classify(c.err); got != c.want {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+}
+
+// TestReportWorst: of several failures each is told, and the worst one counts.
+func TestReportWorst(t *testing.T) {
+	var out strings.Builder
+	a := &app{streams: output.Streams{Err: &out}, getenv: func(string) string { return "" }, flags: commonFlags{output: "auto"}}
+	refused := &session.RefusedError{Request: "send_message", Status: "404 Not Found", Info: "no bob"}
+	exit := a.report(several{
+		fmt.Errorf("send to bob: %w", refused),
+		fmt.Errorf("send to carol: %w", &session.UnknownError{Err: io.EOF}),
+		usagef("x"),
+	})
+	want := "skaroctl: send to bob: the server answered 404 Not Found: no bob\n" +
+		"skaroctl: send to carol: sent, but not confirmed by the server: it may or may not have been delivered: EOF\nskaroctl: x\n"
+	if exit != 7 || out.String() != want {
+		t.Errorf("exit %d\n%s", exit, &out)
+	}
+	out.Reset()
+	if exit := a.report(fmt.Errorf("listen: %w", &interrupt{os.Interrupt})); exit != 130 || out.Len() != 0 {
+		t.Errorf("exit %d, %q", exit, &out)
+	}
+	if exit := a.report(&os.PathError{Op: "write", Err: syscall.EPIPE}); exit != 0 || out.Len() != 0 {
+		t.Errorf("closed pipe: exit %d, %q", exit, &out)
+	}
+}
+
+func TestReadLines(t *testing.T) {
+	long := strings.Repeat("x", 200_000)
+	for name, c := range map[string]struct {
+		in   string
+		want []string
+		err  string
+	}{
+		"none":          {"", nil, ""},
+		"two":           {"a\nb\n", []string{"1 a", "2 b"}, ""},
+		"no newline":    {"a\nb", []string{"1 a", "2 b"}, ""},
+		"empty ones":    {"\n\na\n\n b \n", []string{"3 a", "5  b "}, ""},
+		"long":          {long + "\n" + long, []string{"1 " + long, "2 " + long}, ""},
+		"not UTF-8":     {"a\n\xff\nb\n", []string{"1 a"}, "line 2 is not UTF-8"},
+		"beyond limits": {"a\n" + strings.Repeat("y", maxBody+1) + "\nb", []string{"1 a"}, "line 2 has more than"},
+		"CR stays":      {"a\r\n", []string{"1 a\r"}, ""},
+	} {
+		var got []string
+		err := readLines(strings.NewReader(c.in), func(n int, s string) bool { got = append(got, fmt.Sprint(n, " ", s)); return true })
+		if !reflect.DeepEqual(got, c.want) || (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
+			t.Errorf("%s: %.80q, %v", name, got, err)
+		}
+	}
+	n := 0
+	if err := readLines(strings.NewReader("a\nb\nc\n"), func(int, string) bool { n++; return n < 2 }); err != nil || n != 2 {
+		t.Errorf("%d lines, %v", n, err)
+	}
+}
+
+func TestRecipients(t *testing.T) {
+	for in, want := range map[string][]string{"bob": {"bob"}, "bob,alice,bob": {"bob", "alice"}, "": nil, "bob,": nil, ",": nil, "b\xff": nil} {
+		got, err := recipients(in)
+		if !reflect.DeepEqual(got, want) || (err == nil) != (want != nil) {
+			t.Errorf("%q: %q, %v", in, got, err)
+		}
+	}
+}
+
+func TestBody(t *testing.T) {
+	for name, c := range map[string]struct {
+		words    []string
+		in       string
+		terminal bool
+		want     string
+		err      string
+	}{
+		"arguments":         {[]string{"a", "b  c"}, "x", false, "a b  c", ""},
+		"input":             {nil, " a\n\n", false, " a\n", ""},
+		"dash":              {[]string{"-"}, "a", true, "a", ""},
+		"two dashes":        {[]string{"-", "-"}, "x", false, "- -", ""},
+		"terminal":          {nil, "x", true, "", "no text"},
+		"empty":             {nil, "\n", false, "", "empty"},
+		"empty argument":    {[]string{""}, "x", false, "", "empty"},
+		"not UTF-8":         {nil, "a\xff", false, "", "not UTF-8"},
+		"argument so":       {[]string{"a\xff"}, "", false, "", "not UTF-8"},
+		"too long":          {nil, strings.Repeat("x", maxBody+1), false, "", "more than"},
+		"white space alone": {nil, "  \n", false, "  ", ""},
+	} {
+		a := &app{streams: output.Streams{In: strings.NewReader(c.in), InTerminal: c.terminal}}
+		got, err := a.body(c.words)
+		if got != c.want || (err == nil) != (c.err == "") || err != nil && (!strings.Contains(err.Error(), c.err) || classify(err) != kindUsage) {
+			t.Errorf("%s: %.40q, %v", name, got, err)
+		}
+	}
+}
+
+func TestBound(t *testing.T) {
+	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+	at := time.Date(2026, 1, 2, 3, 4, 0, 0, time.Local)
+	for in, want := range map[string]session.Bound{
+		"": {}, "42": {ID: 42}, "90m": {Time: now.Add(-90 * time.Minute)}, "-1h": {Time: now.Add(-time.Hour)},
+		"2026-01-02T03:04:00Z": {Time: time.Date(2026, 1, 2, 3, 4, 0, 0, time.UTC)}, "2026-01-02 03:04": {Time: at}, "2026-01-02T03:04": {Time: at},
+		"2026-01-02": {Time: at.Truncate(time.Hour).Add(-3 * time.Hour)},
+	} {
+		if got, err := bound("--since", in, now); err != nil || got.ID != want.ID || !got.Time.Equal(want.Time) {
+			t.Errorf("%q: %+v, %v", in, got, err)
+		}
+	}
+	for _, in := range []string{"0", "-5", "yesterday", "2026-13-01", "5 m"} {
+		if _, err := bound("--since", in, now); classify(err) != kindUsage || !strings.Contains(err.Error(), in) {
+			t.Errorf("%q: %v", in, err)
+		}
+	}
+}
+
+func TestDuration(t *testing.T) {
+	for in, says := range map[string]string{"5": "did you mean 5s ?", "x": "not a duration", "0s": "longer than nothing", "-1s": "longer than nothing", "": "not a duration"} {
+		var d duration
+		if err := d.Set(in); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%q: %v", in, err)
+		}
+	}
+	var d duration
+	if err := d.Set("1m30s"); err != nil || time.Duration(d) != 90*time.Second {
+		t.Errorf("%v, %v", d, err)
+	}
+}
+
+// TestNothingIsTouched: help and version need neither a home nor a network, and
+// every command has help.
+func TestNothingIsTouched(t *testing.T) {
+	for _, args := range [][]string{{"--help"}, {"version"}, {"send", "--help"}, {"help", "listen"}, {"login", "-h"}} {
+		var out, errs strings.Builder
+		exit := run(args, output.Streams{In: strings.NewReader(""), Out: &out, Err: &errs}, func(string) string { return "" })
+		if exit != 0 || out.Len() == 0 || errs.Len() != 0 {
+			t.Errorf("%q: exit %d, %q", args, exit, &errs)
+		}
+	}
+	root := (&app{}).root()
+	for _, c := range root.Commands() {
+		if c.Short == "" || c.Example == "" && c.Name() != "version" {
+			t.Errorf("%s has no short help or no example", c.Name())
+		}
+	}
+}
+
+func TestWatchReader(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	gone := make(chan struct{})
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		watchReader(ctx, w, func() { close(gone) })
+	}()
+	r.Close()
+	select {
+	case <-gone:
+	case <-ctx.Done():
+		t.Error("the reader went away without notice")
+	}
+	<-ended
+	// Without an end of the reader it returns with the context.
+	r, w2, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w2.Close()
+	stopped, stop := context.WithCancel(context.Background())
+	stop()
+	watchReader(stopped, w2, func() { t.Error("the reader is still there") })
+}
