@@ -204,8 +204,9 @@ func (a *app) place(homeless bool) (target, error) {
 		URL: t.saved.Server, CAFile: t.saved.CAFile, AllowPlaintext: t.saved.AllowPlaintext || a.flags.allowPlaintext,
 		UserAgent: "skaroctl/" + version,
 	}
-	if a.flags.server != "" {
-		t.endpoint.URL = a.flags.server
+	if a.flags.server != "" && a.flags.server != t.saved.Server {
+		// What the profile permits, it permits for its own server.
+		t.endpoint.URL, t.endpoint.AllowPlaintext = a.flags.server, a.flags.allowPlaintext
 	}
 	if a.flags.caFile != "" {
 		if t.endpoint.CAFile, err = filepath.Abs(a.flags.caFile); err != nil {
