@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"strings"
 	"testing"
 )
 
@@ -156,5 +157,22 @@ func TestNamesNothing(t *testing.T) {
 	var endpoint *EndpointError
 	if !errors.As(err, &endpoint) {
 		t.Fatalf("got %v (%T), not an *EndpointError", err, err)
+	}
+}
+
+// TestNoPasswordShown: a password that somebody put into the URL is in no error.
+func TestNoPasswordShown(t *testing.T) {
+	for _, url := range []string{
+		"alice:secret@chat.example.org", "//alice:secret@chat.example.org/x", "wss:alice:secret@chat.example.org",
+		"wss//alice:secret@chat.example.org", "wss://alice:secret%zz@chat.example.org/", "wss://alice:secret@bad host/",
+		"ws://alice:secret@chat.example.org/", "ftp://alice:secret@chat.example.org/", "wss://chat.example.org:secret/",
+	} {
+		err := Endpoint{URL: url}.Check()
+		var e *EndpointError
+		if !errors.As(err, &e) || e.Hint() == "" {
+			t.Errorf("%s: got %v (%T)", url, err, err)
+		} else if strings.Contains(e.Error()+e.Hint(), "secret") {
+			t.Errorf("%s: the error is %q, the hint %q", url, e, e.Hint())
+		}
 	}
 }
