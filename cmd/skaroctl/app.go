@@ -161,27 +161,36 @@ type target struct {
 	env      *account.Environment // the token comes from here, not from a store
 }
 
-// target finds out which account and server are meant: flag, then environment,
-// then profile. It reads the config file, and touches neither keyring nor network.
+// target finds out which account and server are meant, and with which token where
+// the environment gives one. It touches neither keyring nor network.
 func (a *app) target() (target, error) {
 	env, ok, err := account.FromEnvironment(a.getenv)
 	if err != nil {
 		return target{}, err
 	}
+	t, err := a.place(ok && a.getenv("SKAROCTL_LOGIN") != "")
+	if ok {
+		t.env = &env
+	}
+	return t, err
+}
+
+// place is target for a command that uses no token, so that a damaged one does not
+// stop who makes a new one: flag, then environment, then the profile of the config
+// file. homeless tells that the command needs no file where the server is given: a
+// container may have no home.
+func (a *app) place(homeless bool) (target, error) {
 	var config account.Config
 	files, err := account.FindFiles(a.getenv)
 	if err == nil {
 		config, err = account.LoadConfig(files.Config)
-	} else if ok && a.getenv("SKAROCTL_LOGIN") != "" && a.flags.server != "" {
-		err = nil // a container without a home has all that is needed
+	} else if homeless && a.flags.server != "" {
+		err = nil
 	}
 	if err != nil {
 		return target{}, err
 	}
 	t := target{files: files, config: config, profile: a.flags.profile, login: a.getenv("SKAROCTL_LOGIN")}
-	if ok {
-		t.env = &env
-	}
 	if t.profile == "" {
 		t.profile = config.DefaultProfile
 	}

@@ -44,11 +44,10 @@ nowhere, and never leaves this program.`,
 }
 
 func (a *app) login(ctx context.Context, o loginOptions, args []string) error {
-	t, err := a.target()
+	t, err := a.place(o.printToken)
 	if err != nil {
 		return err
 	}
-	t.env = nil // a token in the environment is not what somebody who logs in means
 	if err := t.needServer(); err != nil {
 		return err
 	}

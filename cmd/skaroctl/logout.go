@@ -29,7 +29,7 @@ request for it, and an unused session ends there after five minutes.`,
 }
 
 func (a *app) logout(ctx context.Context, all bool) error {
-	t, err := a.target()
+	t, err := a.place(false)
 	if err != nil {
 		return err
 	}

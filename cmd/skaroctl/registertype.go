@@ -22,7 +22,7 @@ the server's own word where it is another. It needs no login.`,
 }
 
 func (a *app) registerType(ctx context.Context) error {
-	t, err := a.target()
+	t, err := a.place(true)
 	if err != nil {
 		return err
 	}

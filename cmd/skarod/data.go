@@ -2,6 +2,8 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"os"
 	"path/filepath"
 	"runtime"
 
@@ -32,15 +34,28 @@ func (a *app) databasePath() (string, error) {
 	return filepath.Join(append(append([]string{base}, path...), "skarod", name)...), nil
 }
 
-// withStore opens the database for one command.
-func (a *app) withStore(do func(*store.Store) error) error {
+// withStore opens the database for one command, which may make it where there is
+// none, or not.
+func (a *app) withStore(create bool, do func(*store.Store) error) error {
 	path, err := a.databasePath()
 	if err != nil {
 		return err
+	}
+	if _, err := os.Stat(path); err != nil && !create {
+		return &missing{err}
 	}
 	s, err := store.Open(path)
 	if err != nil {
 		return err
 	}
 	return errors.Join(do(s), s.Close())
+}
+
+// missing is a database that is not where it was looked for.
+type missing struct{ why error }
+
+func (m *missing) Error() string { return fmt.Sprintf("open the database: %v", m.why) }
+func (m *missing) Unwrap() error { return m.why }
+func (m *missing) Hint() string {
+	return "`skarod user add` makes a database; --data says in which folder it is"
 }

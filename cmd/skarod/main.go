@@ -60,7 +60,7 @@ func run(args []string, streams output.Streams, getenv func(string) string) int 
 }
 
 // report writes what went wrong, and returns the exit status: 2 for wrong usage,
-// 5 for what the state of the server refuses, 1 for the rest.
+// 5 for what the state of the server refuses, 130 after an interrupt, 1 for the rest.
 func (a *app) report(err error) int {
 	if err == nil {
 		return 0
@@ -77,6 +77,8 @@ func (a *app) report(err error) int {
 		exit = 2
 	case !a.ran:
 		exit, f.Hint = 2, "see `skarod --help`"
+	case errors.Is(err, context.Canceled):
+		exit = 130
 	case errors.Is(err, store.ErrNoUser), errors.Is(err, store.ErrTaken):
 		exit = 5
 	}

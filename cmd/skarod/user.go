@@ -6,13 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
+	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/proto"
@@ -36,9 +34,9 @@ func (a *app) userAddCommand() *cobra.Command {
 		Example: `  skarod user add alice
   skarod user add alice --password-stdin < password.txt`,
 		Args: cobra.ExactArgs(1),
-		RunE: a.does(func(_ context.Context, args []string) error {
-			return a.withLogin(args[0], func(s *store.Store, login string) error {
-				token, err := a.newToken(login, stdin)
+		RunE: a.does(func(ctx context.Context, args []string) error {
+			return a.withLogin(args[0], true, func(s *store.Store, login string) error {
+				token, err := a.newToken(ctx, login, stdin)
 				if err != nil {
 					return err
 				}
@@ -57,11 +55,11 @@ func (a *app) userPasswdCommand() *cobra.Command {
 		Short: "Change a password, and end the account's sessions",
 		Args:  cobra.ExactArgs(1),
 		RunE: a.does(func(ctx context.Context, args []string) error {
-			return a.withLogin(args[0], func(s *store.Store, login string) error {
+			return a.withLogin(args[0], false, func(s *store.Store, login string) error {
 				if _, err := s.User(ctx, login); err != nil { // before anybody types a password
 					return err
 				}
-				token, err := a.newToken(login, stdin)
+				token, err := a.newToken(ctx, login, stdin)
 				if err != nil {
 					return err
 				}
@@ -81,7 +79,7 @@ func (a *app) userRemoveCommand() *cobra.Command {
 it was for. Somebody who gets the same login later sees nothing of it.`,
 		Args: cobra.ExactArgs(1),
 		RunE: a.does(func(_ context.Context, args []string) error {
-			return a.withLogin(args[0], func(s *store.Store, login string) error {
+			return a.withLogin(args[0], false, func(s *store.Store, login string) error {
 				return s.RemoveUser(login, time.Now())
 			})
 		}),
@@ -98,7 +96,7 @@ func (a *app) userListCommand() *cobra.Command {
 			if format != "auto" && format != "text" && format != "json" {
 				return &usageError{fmt.Sprintf("--output is %q, not one of auto, text, json", format), ""}
 			}
-			return a.withStore(func(s *store.Store) error {
+			return a.withStore(false, func(s *store.Store) error {
 				users, err := s.Users(ctx)
 				if err != nil {
 					return err
@@ -132,12 +130,12 @@ func (a *app) printUsers(users []store.User, asJSON bool) error {
 }
 
 // withLogin opens the store for a command on one account.
-func (a *app) withLogin(given string, do func(s *store.Store, login string) error) error {
+func (a *app) withLogin(given string, create bool, do func(s *store.Store, login string) error) error {
 	login, err := store.Login(given)
 	if err != nil {
 		return &usageError{why: err.Error()}
 	}
-	err = a.withStore(func(s *store.Store) error { return do(s, login) })
+	err = a.withStore(create, func(s *store.Store) error { return do(s, login) })
 	if errors.Is(err, store.ErrNoUser) || errors.Is(err, store.ErrTaken) {
 		return fmt.Errorf("%q: %w", login, err)
 	}
@@ -146,42 +144,23 @@ func (a *app) withLogin(given string, do func(s *store.Store, login string) erro
 
 // newToken gets a new password, twice by a prompt or once from standard input,
 // and makes its token. One line end after it is removed.
-func (a *app) newToken(login string, stdin bool) (proto.Token, error) {
-	var password []byte
+func (a *app) newToken(ctx context.Context, login string, stdin bool) (proto.Token, error) {
+	var password string
 	var err error
 	if stdin {
-		if password, err = io.ReadAll(io.LimitReader(a.streams.In, 64<<10)); err != nil {
-			return proto.Token{}, fmt.Errorf("read the password from standard input: %w", err)
-		}
-		password = bytes.TrimSuffix(bytes.TrimSuffix(password, []byte("\n")), []byte("\r"))
+		password, err = passwordFrom(a.streams.In)
 	} else {
-		var again []byte
-		in, ok := a.streams.In.(*os.File)
-		if !ok || !a.streams.InTerminal {
-			return proto.Token{}, &usageError{"can't ask for the password: standard input is no terminal", "give --password-stdin"}
-		}
-		for _, ask := range []struct {
-			question string
-			into     *[]byte
-		}{{"Password of " + login + ": ", &password}, {"The same again: ", &again}} {
-			fmt.Fprint(a.streams.Err, output.Line(ask.question))
-			*ask.into, err = term.ReadPassword(int(in.Fd()))
-			fmt.Fprintln(a.streams.Err)
-			if err != nil {
-				return proto.Token{}, fmt.Errorf("read the password: %w", err)
-			}
-		}
-		if !bytes.Equal(password, again) {
-			return proto.Token{}, &usageError{why: "the two passwords are not the same"}
-		}
+		password, err = askTwice(ctx, output.Line("Password of "+login+": "))
 	}
 	switch {
-	case len(password) == 0:
+	case err != nil:
+		return proto.Token{}, err
+	case password == "":
 		return proto.Token{}, &usageError{why: "the password is empty"}
-	case bytes.ContainsAny(password, "\r\n"):
+	case strings.ContainsAny(password, "\r\n"):
 		return proto.Token{}, &usageError{why: "the password has more than one line"}
-	case !utf8.Valid(password):
+	case !utf8.ValidString(password):
 		return proto.Token{}, &usageError{why: "the password is not UTF-8"}
 	}
-	return proto.NewToken(string(password)), nil
+	return proto.NewToken(password), nil
 }

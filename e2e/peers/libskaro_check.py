@@ -134,12 +134,12 @@ async def check(url, alice, alice_password, bob, bob_password):
     await one.client.send_message(bob, text, marker=7)
     to, reply, marker = await one.event("send_message")
     assert (to, marker) == (bob, 7), (to, marker)
-    assert isinstance(reply["id"], int) and isinstance(reply["date"], (int, float)), reply
-    step("send_message confirmed, with id and date")
+    assert isinstance(reply["message_id"], int) and isinstance(reply["date"], (int, float)), reply
+    step("send_message confirmed, with the message's id and date")
 
     event = await other.event("show_message")
     check_message(event, alice, alice, bob, text)
-    assert event[1]["id"] == reply["id"], (event, reply)
+    assert event[1]["id"] == reply["message_id"], (event, reply)
     step("a message for us received, its dialog is the sender")
 
     two = await Peer(url).connect()

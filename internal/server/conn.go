@@ -164,8 +164,9 @@ func (c *conn) write() {
 			return
 		}
 		if ending {
-			// Close waits for the peer's close frame; that must not take long.
-			t := time.AfterFunc(time.Second, func() { c.ws.CloseNow() })
+			// Close waits for the peer's close frame, and CloseNow then waits for Close:
+			// that must not take long.
+			t := time.AfterFunc(goodbyeTime, c.drop)
 			_ = c.ws.Close(c.code, c.reason)
 			t.Stop()
 			return
@@ -174,6 +175,18 @@ func (c *conn) write() {
 			<-c.wake
 		}
 	}
+}
+
+// goodbyeTime is how long a peer may take to answer a close frame.
+const goodbyeTime = time.Second
+
+// drop cuts the connection below the WebSocket, whatever that is doing.
+func (c *conn) drop() {
+	if c.cork != nil {
+		c.cork.Close()
+		return
+	}
+	c.ws.CloseNow()
 }
 
 // writeBatch writes frames in as few packets as they need.

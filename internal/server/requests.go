@@ -68,6 +68,9 @@ func (c *conn) handle(f proto.Frame) {
 		fields, err := h.answer(c, ctx, f)
 		cancel()
 		c.answer(typ, id, fields, err)
+		if c.refusals >= c.server.o.MaxRefusals {
+			c.end(websocket.StatusPolicyViolation, "too many refused logins")
+		}
 	}
 }
 
@@ -83,7 +86,7 @@ func (c *conn) answer(typ string, id int64, fields map[string]any, err error) {
 	case errors.As(err, &refused):
 		reply["status"], reply["info"] = refused.status, refused.info
 	default:
-		c.server.o.Log.Error("a request failed", "type", typ, "error", err)
+		c.server.trouble(typ, err)
 		reply["status"], reply["info"] = proto.StatusInternal, "the server could not do it; nothing was done"
 	}
 	c.reply(reply)
@@ -122,8 +125,14 @@ func (c *conn) authorize(ctx context.Context, f proto.Frame) (map[string]any, er
 		return nil, c.refuseLogin(proto.StatusUnauthorized, "wrong login or password")
 	}
 	x, sid, err := c.server.newSession(u)
+	if errors.Is(err, store.ErrNoUser) { // the account was changed just now
+		return nil, c.refuseLogin(proto.StatusUnauthorized, "wrong login or password")
+	}
 	if err != nil {
 		return nil, err
+	}
+	if !c.server.login(c, x) {
+		return nil, c.refuseLogin(proto.StatusUnauthorized, "wrong login or password")
 	}
 	return c.welcome(x, sid), nil
 }
@@ -132,25 +141,22 @@ func (c *conn) authorize(ctx context.Context, f proto.Frame) (map[string]any, er
 func (c *conn) refuseLogin(status, info string) error {
 	c.server.counter.refusedLogins.Add(1)
 	c.server.o.Log.Info("login refused", "peer", c.peer)
-	if c.refusals++; c.refusals >= c.server.o.MaxRefusals {
-		defer c.end(websocket.StatusPolicyViolation, "too many refused logins")
-	}
+	c.refusals++
 	return refuse(status, "%s", info)
 }
 
 func (c *conn) sessionRestore(_ context.Context, f proto.Frame) (map[string]any, error) {
 	sid := f.Text("sid")
 	x := c.server.findSession(sid)
-	if x == nil {
+	if x == nil || !c.server.login(c, x) {
 		return nil, c.refuseLogin(proto.StatusGone, "the session can't be restored")
 	}
 	return c.welcome(x, sid), nil
 }
 
-// welcome logs the connection in. Pushes may follow at once.
+// welcome is the reply to a connection that is logged in now.
 func (c *conn) welcome(x *session, sid string) map[string]any {
 	c.ws.SetReadLimit(c.server.o.MaxFrame)
-	c.server.login(c, x)
 	c.server.counter.logins.Add(1)
 	c.server.o.Log.Debug("logged in", "peer", c.peer, "login", x.user.Login)
 	return map[string]any{"session_id": sid, "user": map[string]any{"login": x.user.Login}}
@@ -168,15 +174,17 @@ func (c *conn) getContacts(ctx context.Context, _ proto.Frame) (map[string]any, 
 	return map[string]any{"data": data}, nil
 }
 
-// Limits of the messages in one reply.
+// Limits of the messages in one reply. A client that gives no limit may be one
+// whose WebSocket library reads no more than 1 MiB at once, as libskaro's does.
 const (
-	pageMost  = 1000
-	pageBytes = 4 << 20
+	pageMost   = 1000
+	pageBytes  = 4 << 20
+	plainBytes = 900 << 10
 )
 
 // page reads limit, before and after of a request.
 func page(f proto.Frame) (store.Page, error) {
-	p := store.Page{Limit: pageMost, Bytes: pageBytes}
+	p := store.Page{Limit: pageMost, Bytes: plainBytes}
 	for name, into := range map[string]*int64{"before": &p.Before, "after": &p.After} {
 		if _, ok := f[name]; !ok {
 			continue
@@ -192,14 +200,14 @@ func page(f proto.Frame) (store.Page, error) {
 		if !ok || n < 1 {
 			return p, refuse(proto.StatusBadRequest, "limit is a number from 1")
 		}
-		p.Limit = int(min(n, pageMost))
+		p.Limit, p.Bytes = int(min(n, pageMost)), pageBytes
 	}
 	return p, nil
 }
 
 // somebody reads a field that is somebody's login.
 func (c *conn) somebody(ctx context.Context, f proto.Frame, field string) (store.User, error) {
-	given, ok := f.TextOK(field)
+	given, ok := f.ExactText(field)
 	if !ok {
 		return store.User{}, refuse(proto.StatusBadRequest, "%s is a login", field)
 	}
@@ -275,7 +283,9 @@ func (c *conn) sendMessage(f proto.Frame, id int64) {
 		return
 	}
 	from := c.user().user
+	weight := min(int64(len(letter.Body)), inFlightBytes)
 	c.inFlight <- struct{}{}
+	_ = c.server.inFlight.Acquire(context.Background(), weight) // only a context fails it, and every commit makes room
 	c.sending.Add(1)
 	c.server.o.Store.Send(letter, func(m store.Stored, err error) {
 		// In the store's writing goroutine, in the order of the ids.
@@ -284,11 +294,12 @@ func (c *conn) sendMessage(f proto.Frame, id int64) {
 		}
 		switch {
 		case errors.Is(err, store.ErrNoUser):
-			err = refuse(proto.StatusNotFound, "there is no user %q", f.Text("to"))
+			err = refuse(proto.StatusNotFound, "there is no user %q", letter.To) // not f: its bytes are those of a later frame by now
 		case errors.Is(err, store.ErrNonce):
 			err = refuse(proto.StatusConflict, "%v", err)
 		}
 		c.answer(proto.TypeSendMessage, id, map[string]any{"message_id": m.ID, "date": proto.Seconds(m.Date)}, err)
+		c.server.inFlight.Release(weight)
 		<-c.inFlight
 		c.sending.Done()
 	})
@@ -301,22 +312,22 @@ func (c *conn) letter(f proto.Frame) (store.Letter, error) {
 		return store.Letter{}, notLoggedIn
 	}
 	l := store.Letter{Sender: x.user.ID, Date: c.server.o.Clock()}
-	to, ok := f.TextOK("to")
-	if !ok {
+	to, ok := f.ExactText("to")
+	if !ok || to == "" {
 		return l, refuse(proto.StatusBadRequest, "to is a login")
 	}
 	var err error
 	if l.To, err = store.Login(to); err != nil {
 		return l, refuse(proto.StatusNotFound, "there is no user %q", to)
 	}
-	if l.Body, ok = f.TextOK("body"); !ok || l.Body == "" {
-		return l, refuse(proto.StatusBadRequest, "body is text, and not empty")
+	if l.Body, ok = f.ExactText("body"); !ok || l.Body == "" {
+		return l, refuse(proto.StatusBadRequest, "body is text in UTF-8, and not empty")
 	}
 	if len(l.Body) > c.server.o.MaxBody {
 		return l, refuse(proto.StatusTooLarge, "the body has %d bytes, at most %d are allowed", len(l.Body), c.server.o.MaxBody)
 	}
 	if _, ok := f["nonce"]; ok {
-		if l.Nonce, ok = f.TextOK("nonce"); !ok || utf8.RuneCountInString(l.Nonce) < 16 || utf8.RuneCountInString(l.Nonce) > 64 {
+		if l.Nonce, ok = f.ExactText("nonce"); !ok || utf8.RuneCountInString(l.Nonce) < 16 || utf8.RuneCountInString(l.Nonce) > 64 {
 			return l, refuse(proto.StatusBadRequest, "nonce is text of 16 to 64 characters")
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/store"
@@ -75,14 +76,21 @@ type Server struct {
 	// been sent: get_updates looks no further, so that nothing falls in between.
 	told atomic.Int64
 
-	stop    chan struct{}
-	counter counters
+	// inFlight bounds the bytes of all messages that are not yet on disk.
+	inFlight *semaphore.Weighted
+
+	stop        chan struct{}
+	counter     counters
+	lastTrouble atomic.Int64 // see trouble
 }
+
+// inFlightBytes is that bound.
+const inFlightBytes = 64 << 20
 
 // New starts a server on a store. Close ends it; the store stays open.
 func New(o Options) (*Server, error) {
 	s := &Server{
-		o: o, dummy: proto.NewToken(rand.Text()), stop: make(chan struct{}),
+		o: o, dummy: proto.NewToken(rand.Text()), stop: make(chan struct{}), inFlight: semaphore.NewWeighted(inFlightBytes),
 		conns: map[*conn]bool{}, online: map[int64]map[*conn]bool{}, sessions: map[[32]byte]*session{},
 		unkept: map[*session]bool{}, keeping: make(chan struct{}, 1),
 	}
@@ -141,23 +149,20 @@ func (s *Server) housekeeping(changed <-chan struct{}) {
 // whose password was changed, by another process.
 func (s *Server) checkUsers() {
 	s.mu.Lock()
-	known := map[int64]proto.Token{}
+	known := map[int64]bool{}
 	for _, x := range s.sessions {
-		known[x.user.ID] = x.user.Token
+		known[x.user.ID] = true
 	}
 	s.mu.Unlock()
-	for id, token := range known {
+	for id := range known {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		u, err := s.o.Store.UserByID(ctx, id)
 		cancel()
-		if err == nil && u.Token == token {
-			continue
-		}
 		if err != nil && err != store.ErrNoUser {
 			s.o.Log.Error("look up a user", "error", err)
 			continue
 		}
-		s.endSessions(id, token)
+		s.endSessions(id, u.Revision) // of nobody: 0, which no session has
 	}
 }
 
@@ -182,6 +187,7 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request) {
 	full, closing := len(s.conns) >= s.o.MaxConnections, s.closing
 	s.mu.Unlock()
 	if full || closing {
+		w.Header().Set("Retry-After", "10")
 		http.Error(w, "too many connections", http.StatusServiceUnavailable)
 		return
 	}
@@ -224,7 +230,7 @@ func (s *Server) Close(ctx context.Context) {
 		select {
 		case <-c.gone:
 		case <-ctx.Done():
-			c.ws.CloseNow()
+			c.drop()
 		}
 	}
 	close(s.stop)
@@ -233,10 +239,14 @@ func (s *Server) Close(ctx context.Context) {
 	_ = s.o.Store.Alive(s.o.Clock())
 }
 
-// login puts a connection online as a user.
-func (s *Server) login(c *conn, x *session) {
+// login puts a connection online with a session, unless that has ended since it
+// was found.
+func (s *Server) login(c *conn, x *session) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.sessions[x.key] != x {
+		return false
+	}
 	s.logoutLocked(c)
 	c.session = x
 	if x.conns++; x.conns == 1 {
@@ -248,6 +258,7 @@ func (s *Server) login(c *conn, x *session) {
 		s.online[x.user.ID] = users
 	}
 	users[c] = true
+	return true
 }
 
 // logout takes a connection offline.
@@ -291,6 +302,15 @@ func (s *Server) isOnline(id int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.online[id]) > 0
+}
+
+// trouble logs an error of the server's own, one a second at most: a full disk
+// refuses thousands of requests.
+func (s *Server) trouble(request string, err error) {
+	now := time.Now().UnixNano()
+	if last := s.lastTrouble.Load(); now-last > int64(time.Second) && s.lastTrouble.CompareAndSwap(last, now) {
+		s.o.Log.Error("a request failed", "type", request, "error", err)
+	}
 }
 
 // newChallenge is 32 random bytes as text.

@@ -9,7 +9,6 @@ import (
 
 	"github.com/coder/websocket"
 
-	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/store"
 )
 
@@ -22,7 +21,7 @@ type session struct {
 }
 
 func (x *session) stored() store.Session {
-	s := store.Session{SID: x.key, User: x.user.ID}
+	s := store.Session{SID: x.key, User: x.user.ID, Revision: x.user.Revision}
 	if x.conns == 0 {
 		s.Ended = x.ended
 	}
@@ -38,7 +37,7 @@ func (s *Server) loadSessions(ctx context.Context) error {
 	now := s.o.Clock()
 	for _, st := range list {
 		u, err := s.o.Store.UserByID(ctx, st.User)
-		if err == store.ErrNoUser || err == nil && now.Sub(st.Ended) > s.o.SessionLife {
+		if err == store.ErrNoUser || err == nil && u.Revision != st.Revision || err == nil && now.Sub(st.Ended) > s.o.SessionLife {
 			s.o.Store.DropSession(st.SID)
 			continue
 		}
@@ -57,14 +56,19 @@ func (s *Server) newSession(u store.User) (*session, string, error) {
 	_, _ = rand.Read(b) // it never fails
 	sid := base64.RawURLEncoding.EncodeToString(b)
 	x := &session{key: sha256.Sum256([]byte(sid)), user: u, ended: s.o.Clock()}
-	stored := make(chan error, 1)
-	s.o.Store.PutSession(x.stored(), func(err error) { stored <- err })
-	if err := <-stored; err != nil {
-		return nil, "", err
-	}
+	// Known before it is stored: a change of the account that comes in between
+	// finds it here, one that came before keeps it from being stored.
 	s.mu.Lock()
 	s.sessions[x.key] = x
 	s.mu.Unlock()
+	stored := make(chan error, 1)
+	s.o.Store.PutSession(x.stored(), func(err error) { stored <- err })
+	if err := <-stored; err != nil {
+		s.mu.Lock()
+		delete(s.sessions, x.key)
+		s.mu.Unlock()
+		return nil, "", err
+	}
 	return x, sid, nil
 }
 
@@ -130,18 +134,18 @@ func (s *Server) pruneSessions(now time.Time) {
 	}
 }
 
-// endSessions ends the sessions and connections of a user that were begun with a
-// token.
-func (s *Server) endSessions(user int64, token proto.Token) {
+// endSessions ends the sessions and connections of a user that were begun with
+// another revision of the account than this one.
+func (s *Server) endSessions(user, revision int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for key, x := range s.sessions {
-		if x.user.ID == user && x.user.Token == token {
+		if x.user.ID == user && x.user.Revision != revision {
 			delete(s.sessions, key)
 		}
 	}
 	for c := range s.online[user] {
-		if c.session.user.Token == token {
+		if c.session.user.Revision != revision {
 			c.end(websocket.StatusPolicyViolation, "the account was changed: log in again")
 		}
 	}

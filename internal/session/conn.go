@@ -69,6 +69,13 @@ func (c *conn) read(greeted chan<- error) {
 				buf.Reset()
 				_, err = buf.ReadFrom(r)
 			}
+			if err == nil && buf.Len() == 0 {
+				// The library shows a connection that ends behind a frame's head as an
+				// empty message. A real one has something behind it.
+				if _, _, err = c.ws.Reader(context.Background()); err == nil {
+					return &ProtocolError{Server: c.endpoint.URL, Saw: "it sent an empty message"}
+				}
+			}
 			if err != nil {
 				return c.lost(err)
 			}
@@ -238,12 +245,20 @@ func (c *conn) drop(why error) {
 	c.tap.Close()
 }
 
+// errClosed is why a connection ended that was closed by us.
+var errClosed = errors.New("we closed it")
+
 // closeGrace bounds the sending of the close frame to a peer that reads nothing.
 const closeGrace = 100 * time.Millisecond
 
 // close sends the close frame and drops the connection at once: a one-shot
 // command does not wait a round trip to say goodbye.
 func (c *conn) close() {
+	c.mu.Lock()
+	if c.dropped == nil {
+		c.dropped = errClosed
+	}
+	c.mu.Unlock()
 	_ = c.tap.SetWriteDeadline(time.Now().Add(closeGrace))
 	_ = c.tap.Release()
 	c.tap.last.Store(true)

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -11,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -43,31 +45,26 @@ func (e Endpoint) trace(format string, args ...any) {
 // and sends nothing.
 func (e Endpoint) Check() error {
 	const example = "a server URL looks like wss://chat.example.org/skaro_client/"
+	if !strings.Contains(e.URL, "://") {
+		advice := example
+		if u, err := url.Parse("wss://" + e.URL); err == nil && u.Hostname() != "" && u.User == nil {
+			advice = didYouMean(u, loopback(u.Hostname()))
+		}
+		return &EndpointError{Why: fmt.Sprintf("the server URL %q does not start with ws:// or wss://", e.URL), Advice: advice}
+	}
 	u, err := url.Parse(e.URL)
 	if err != nil {
-		return &EndpointError{Why: fmt.Sprintf("the server URL %q can't be read", e.URL), Advice: example}
+		return &EndpointError{Why: "the server URL can't be read", Advice: example}
 	}
 	switch u.Scheme {
 	case "ws", "wss":
 	case "http", "https":
-		likely := *u
-		likely.Scheme = map[string]string{"http": "ws", "https": "wss"}[u.Scheme]
-		if likely.Path == "" || likely.Path == "/" {
-			likely.Path = "/skaro_client/"
+		return &EndpointError{
+			Why:    fmt.Sprintf("the server URL %q starts with %s://, not ws:// or wss://", u.Redacted(), u.Scheme),
+			Advice: didYouMean(u, u.Scheme == "http"),
 		}
-		return &EndpointError{Why: fmt.Sprintf("the server URL %q starts with %s://, not ws:// or wss://", u.Redacted(), u.Scheme), Advice: "did you mean " + likely.Redacted() + " ?"}
 	default:
-		likely := "wss://" + strings.TrimPrefix(e.URL, "//")
-		if v, err := url.Parse(likely); err == nil && u.Opaque == "" && u.Scheme == "" && v.Host != "" && v.User == nil {
-			if v.Path == "" || v.Path == "/" {
-				v.Path = "/skaro_client/"
-			}
-			if loopback(v.Hostname()) {
-				v.Scheme = "ws"
-			}
-			return &EndpointError{Why: fmt.Sprintf("the server URL %q has no scheme", e.URL), Advice: "did you mean " + v.String() + " ?"}
-		}
-		return &EndpointError{Why: fmt.Sprintf("the server URL %q does not start with ws:// or wss://", e.URL), Advice: example}
+		return &EndpointError{Why: fmt.Sprintf("the server URL %q does not start with ws:// or wss://", u.Redacted()), Advice: example}
 	}
 	if u.Hostname() == "" {
 		return &EndpointError{Why: fmt.Sprintf("the server URL %q names no host", e.URL), Advice: example}
@@ -82,6 +79,20 @@ func (e Endpoint) Check() error {
 		}
 	}
 	return nil
+}
+
+// didYouMean is advice with the likely right URL.
+func didYouMean(u *url.URL, plaintext bool) string {
+	likely := *u
+	likely.User = nil
+	likely.Scheme = "wss"
+	if plaintext {
+		likely.Scheme = "ws"
+	}
+	if likely.Path == "" || likely.Path == "/" {
+		likely.Path = "/skaro_client/"
+	}
+	return "did you mean " + likely.String() + " ?"
 }
 
 // loopback reports whether a host is this machine, without looking it up.
@@ -148,17 +159,27 @@ func (e Endpoint) dial(ctx context.Context) (*websocket.Conn, *tap, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	// net/http goes on with a dial that nobody waits for any more, for ever where
+	// the other side is silent: this context ends it.
+	dialing, giveUp := context.WithCancel(ctx)
+	defer giveUp()
+	var proxy *url.URL
 	var conn *tap
+	keep := func() bool { return true }
 	dialer := net.Dialer{KeepAlive: 15 * time.Second}
 	transport := &http.Transport{
-		Proxy:           http.ProxyFromEnvironment,
+		Proxy: func(r *http.Request) (_ *url.URL, err error) {
+			proxy, err = proxyFor(r)
+			return proxy, err
+		},
 		TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
-		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			c, err := dialer.DialContext(ctx, network, addr)
+		DialContext: func(_ context.Context, network, addr string) (net.Conn, error) {
+			c, err := dialer.DialContext(dialing, network, addr)
 			if err != nil {
 				return nil, err
 			}
 			conn = &tap{Conn: cork.Conn{Conn: c}}
+			keep = context.AfterFunc(dialing, func() { c.Close() })
 			return conn, nil
 		},
 	}
@@ -171,26 +192,81 @@ func (e Endpoint) dial(ctx context.Context) (*websocket.Conn, *tap, error) {
 		HTTPHeader:      http.Header{"User-Agent": {e.UserAgent}},
 		CompressionMode: websocket.CompressionDisabled,
 	})
+	through := ""
+	if proxy != nil {
+		through = fmt.Sprintf(" through the proxy %s://%s", proxy.Scheme, proxy.Host)
+	}
 	if err == nil {
+		keep()
 		ws.SetReadLimit(proto.MaxFrame)
-		e.trace("connected to %s", e.URL)
+		e.trace("connected to %s%s", e.URL, through)
 		return ws, conn, nil
 	}
+	down := &UnreachableError{Server: e.URL + through}
 	switch {
 	case ctx.Err() != nil:
-		return nil, nil, &UnreachableError{Server: e.URL, Err: ended(ctx)}
+		down.Err = ended(ctx)
+		return nil, nil, down
 	case resp != nil:
 		return nil, nil, e.badHandshake(resp, err)
-	case strings.Contains(err.Error(), "malformed HTTP"), strings.Contains(err.Error(), "readLoopPeekFailLocked: %!w(<nil>)"):
-		// net/http has no type for either; the second is a peer that speaks first.
+	case strings.Contains(err.Error(), `malformed HTTP response "\x15\x03`): // RFC 8446, 5.1: an alert
+		return nil, nil, e.speaksTLS()
+	case notHTTP(err.Error()):
 		return nil, nil, &ProtocolError{Server: e.URL, Saw: "it does not answer in HTTP"}
 	}
 	var parse *url.Error
 	if errors.As(err, &parse) {
 		err = parse.Err
 	}
-	advice, why := explainDial(err)
-	return nil, nil, &UnreachableError{Server: e.URL, Err: why, Advice: advice}
+	down.Advice, down.Err = explainDial(err)
+	if proxy != nil && down.Advice == "" {
+		down.Advice = proxyAdvice
+	}
+	return nil, nil, down
+}
+
+const proxyAdvice = "check HTTPS_PROXY, or name the host in NO_PROXY"
+
+// errProxy is a proxy in the environment that can't be used.
+var errProxy = errors.New("the proxy in the environment is not a URL like http://proxy.example.org:3128 or socks5h://localhost:1080")
+
+// proxyFor is the proxy of the environment. One that is not a URL is an error:
+// net/http would go around it without a word.
+func proxyFor(r *http.Request) (*url.URL, error) {
+	u, err := http.ProxyFromEnvironment(r)
+	if err != nil {
+		return nil, errProxy // the error quotes the URL, which may hold a password
+	}
+	if u != nil || loopback(r.URL.Hostname()) {
+		return u, nil
+	}
+	name := strings.ToUpper(r.URL.Scheme) + "_PROXY"
+	for _, text := range []string{os.Getenv(name), os.Getenv(strings.ToLower(name))} {
+		_, err := url.Parse(text)
+		_, withScheme := url.Parse("http://" + text)
+		if text != "" && err != nil && withScheme != nil {
+			return nil, errProxy
+		}
+	}
+	return nil, nil
+}
+
+// speaksTLS is the error for ws:// to a server with TLS.
+func (e Endpoint) speaksTLS() error {
+	return &UnreachableError{Server: e.URL, Err: errors.New("it speaks TLS, and the URL says ws://"), Advice: "use wss:// in --server"}
+}
+
+// notHTTP reports whether a failed request met something that is no HTTP:
+// net/http has no type for it. The start of a good answer is one that was cut; the
+// second text is of a peer that speaks first.
+func notHTTP(text string) bool {
+	for what, good := range map[string]string{"malformed HTTP response ": "HTTP/1.1", "malformed HTTP status code ": "101"} {
+		if _, quoted, ok := strings.Cut(text, what); ok {
+			saw, err := strconv.Unquote(quoted)
+			return err != nil || !strings.HasPrefix(good, saw)
+		}
+	}
+	return strings.Contains(text, "malformed HTTP") || strings.Contains(text, "readLoopPeekFailLocked: %!w(<nil>)")
 }
 
 // badHandshake is the error for an HTTP answer that is no WebSocket handshake.
@@ -210,7 +286,11 @@ func (e Endpoint) badHandshake(resp *http.Response, err error) error {
 	}
 	saw := status
 	if resp.Body != nil {
-		if body, _ := io.ReadAll(resp.Body); len(body) > 0 {
+		body, _ := io.ReadAll(resp.Body) // the library keeps the first 1,024 bytes
+		if resp.StatusCode == http.StatusBadRequest && strings.HasPrefix(e.URL, "ws:") && bytes.Contains(body, []byte("HTTPS")) {
+			return e.speaksTLS() // as the HTTP servers of Go, nginx and Apache put it
+		}
+		if len(body) > 0 {
 			line, _, _ := strings.Cut(strings.TrimSpace(strings.ToValidUTF8(string(body), "")), "\n")
 			if len(line) > 80 {
 				line = strings.ToValidUTF8(line[:80], "") + "…"

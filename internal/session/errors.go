@@ -6,8 +6,11 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/skaroctl/skaroctl/internal/proto"
@@ -137,6 +140,7 @@ func ended(ctx context.Context) error {
 func explainDial(err error) (advice string, why error) {
 	var (
 		unknown x509.UnknownAuthorityError
+		verify  *tls.CertificateVerificationError
 		host    x509.HostnameError
 		invalid x509.CertificateInvalidError
 		record  tls.RecordHeaderError
@@ -144,8 +148,14 @@ func explainDial(err error) (advice string, why error) {
 		op      *net.OpError
 	)
 	switch {
+	case errors.Is(err, errProxy):
+		return proxyAdvice, err
+	case errors.As(err, &op) && op.Op == "proxyconnect":
+		_, why := explainDial(op.Err)
+		return proxyAdvice, fmt.Errorf("the proxy: %w", why)
 	case errors.As(err, &unknown):
-		if unknown.Cert != nil && unknown.Cert.CheckSignatureFrom(unknown.Cert) == nil {
+		// unknown.Cert may be that of an authority, which is always self-signed.
+		if errors.As(err, &verify) && selfSigned(verify.UnverifiedCertificates[0]) {
 			return "if it is yours, give the certificate to --ca-file", errors.New("its TLS certificate is self-signed, and nobody we trust vouches for it")
 		}
 		return "if you know the authority, give its certificate to --ca-file", errors.New("its TLS certificate is signed by an authority that is not trusted here")
@@ -167,13 +177,19 @@ func explainDial(err error) (advice string, why error) {
 		}
 		return "the server's certificate must be renewed; check this machine's clock too (date)", fmt.Errorf("its TLS certificate expired on %s", invalid.Cert.NotAfter.UTC().Format(time.DateOnly))
 	case errors.As(err, &invalid):
-		return "", fmt.Errorf("its TLS certificate can't be used: %w", invalid)
-	case errors.As(err, &record):
+		return "the server needs another certificate", fmt.Errorf("its TLS certificate can't be used: %w", invalid)
+	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
 		return "if the server has no TLS, use ws:// in --server", errors.New("it does not speak TLS")
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return "check the name in --server", fmt.Errorf("there is no host named %q", dns.Name)
 	case errors.As(err, &op) && op.Op == "dial" && op.Addr != nil:
 		return "", fmt.Errorf("%s: %w", op.Addr, op.Err)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
+		return "", errors.New("it closed the connection without an answer")
 	}
 	return "", err
+}
+
+func selfSigned(c *x509.Certificate) bool {
+	return c.CheckSignature(c.SignatureAlgorithm, c.RawTBSCertificate, c.Signature) == nil
 }

@@ -64,8 +64,9 @@ type posted struct {
 	on    *Sending
 }
 
-// What may leave before the login is confirmed: so many letters, none of them with
-// a longer body, in bytes. A server reads less from somebody it does not know yet.
+// What may leave before the login is confirmed: so many letters, each to somebody
+// else, so that none overtakes another when some are refused; and none with a
+// longer body, in bytes, since a server reads less from somebody it does not know.
 const (
 	early     = 16
 	earlyBody = 64 << 10
@@ -275,18 +276,22 @@ func (p *post) uncorked() (cork func()) {
 func (p *post) write(ctx, connecting context.Context) {
 	p.s.conn.tap.Hold()
 	defer func() { p.uncorked() }()
-	in := false
-	for n := 0; ; n++ {
+	in, ahead := false, map[string]bool{}
+	for {
 		l := p.next(ctx)
 		if l == nil {
 			return
 		}
-		if !in && (n >= early || len(l.Body) > earlyBody) {
+		waits := !in && (len(ahead) == early || ahead[l.To] || len(l.Body) > earlyBody)
+		if waits {
 			in = p.loggedIn(connecting)
 		}
-		if !in && (n >= early || len(l.Body) > earlyBody) || !p.place() {
+		if waits && !in || !p.place() {
 			p.again = append([]*posted{l}, p.again...)
 			return
+		}
+		if !in {
+			ahead[l.To] = true
 		}
 		l.on, p.writeErr = p.s.StartSend(ctx, l.To, l.Body, l.nonce)
 		var unknown *UnknownError

@@ -31,6 +31,8 @@ func serve(t *testing.T, script func(p *peer)) string {
 	var running sync.WaitGroup
 	count := 0
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		running.Add(1) // while the server still counts the connection
+		defer running.Done()
 		ws, err := websocket.Accept(w, r, nil)
 		if err != nil {
 			t.Errorf("accept: %v", err)
@@ -42,8 +44,6 @@ func serve(t *testing.T, script func(p *peer)) string {
 		count++
 		p := &peer{t: t, ws: ws, nth: count}
 		mu.Unlock()
-		running.Add(1)
-		defer running.Done()
 		script(p)
 	}))
 	t.Cleanup(func() {
@@ -82,7 +82,7 @@ func (p *peer) recv() (f proto.Frame, ok bool) {
 	ctx, cancel := p.context()
 	defer cancel()
 	_, b, err := p.ws.Read(ctx)
-	if err != nil {
+	if err != nil || len(b) == 0 { // empty: the connection ended behind a frame's head
 		return nil, false
 	}
 	f, err = proto.Decode(b)

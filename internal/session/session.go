@@ -54,18 +54,23 @@ func Open(ctx context.Context, e Endpoint, credentials func(context.Context) (Cr
 		err error
 	}
 	have := make(chan found, 1)
+	connecting, giveUp := context.WithCancel(ctx)
+	defer giveUp()
 	if credentials != nil {
 		if err := e.Check(); err != nil {
 			return nil, err
 		}
 		go func() {
 			c, err := credentials(ctx)
+			if err != nil {
+				giveUp() // a silent server must not hold up the reason
+			}
 			have <- found{c, err}
 		}()
 	} else {
 		have <- found{}
 	}
-	c, dialErr := connect(ctx, e, onPush)
+	c, dialErr := connect(connecting, e, onPush)
 	cred := <-have // bounded: every store is
 	if cred.err != nil || dialErr != nil {
 		if c != nil {

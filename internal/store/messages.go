@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/skaroctl/skaroctl/internal/proto"
@@ -49,62 +51,58 @@ func (s *Store) Send(l Letter, done func(Stored, error)) {
 
 func (s *Store) insert(l Letter) (Stored, error) {
 	to, err := s.userID(l.To)
-	if err != nil {
-		return Stored{}, err
-	}
-	var nonce any
-	if l.Nonce != "" {
-		nonce = l.Nonce
-	}
-	for {
-		id, err := s.add(l, to, nonce)
-		if err != nil {
-			return Stored{}, err
-		}
-		if id != 0 {
-			return Stored{ID: id, Date: fromMicros(micros(l.Date)), Recipient: to}, s.pair(l.Sender, to)
-		}
-		first, known, err := s.first(l, to)
-		if known || err != nil {
+	if errors.Is(err, ErrNoUser) && l.Nonce != "" {
+		// The recipient may have been removed since the first time.
+		if first, err := s.first(l); !errors.Is(err, sql.ErrNoRows) {
 			return first, err
 		}
 	}
+	if err != nil {
+		return Stored{}, err
+	}
+	st, err := s.stmt("INSERT INTO messages (date, sender, recipient, body, nonce) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING")
+	if err != nil {
+		return Stored{}, err
+	}
+	r, err := st.Exec(micros(l.Date), l.Sender, to, l.Body, sql.NullString{String: l.Nonce, Valid: l.Nonce != ""})
+	if err != nil {
+		return Stored{}, err
+	}
+	switch n, err := r.RowsAffected(); {
+	case err != nil:
+		return Stored{}, err
+	case n == 0: // the nonce is there
+		return s.first(l)
+	}
+	id, err := r.LastInsertId()
+	if err != nil {
+		return Stored{}, err
+	}
+	return Stored{ID: id, Date: fromMicros(micros(l.Date)), Recipient: to}, s.pair(l.Sender, to)
 }
 
-// add inserts a message; 0 means that the sender has used the nonce before.
-func (s *Store) add(l Letter, to int64, nonce any) (id int64, err error) {
-	st, err := s.stmt(`INSERT INTO messages (date, sender, recipient, body, nonce) VALUES (?, ?, ?, ?, ?)
-		ON CONFLICT (sender, nonce) WHERE nonce IS NOT NULL DO NOTHING`)
-	if err != nil {
-		return 0, err
-	}
-	r, err := st.Exec(micros(l.Date), l.Sender, to, l.Body, nonce)
-	if err != nil {
-		return 0, err
-	}
-	if n, err := r.RowsAffected(); n == 0 || err != nil {
-		return 0, err
-	}
-	return r.LastInsertId()
-}
-
-// first finds the message that a nonce was used for. A nonce that is too old is
-// forgotten.
-func (s *Store) first(l Letter, to int64) (m Stored, known bool, err error) {
+// first is the outcome of a message whose nonce was used before: that of the
+// first one, or sql.ErrNoRows where there is none.
+func (s *Store) first(l Letter) (Stored, error) {
+	var m Stored
 	var date int64
-	var body string
-	err = s.row("SELECT id, date, recipient, body FROM messages WHERE sender = ? AND nonce = ?", l.Sender, l.Nonce).Scan(&m.ID, &date, &m.Recipient, &body)
+	var body, to string
+	err := s.row(`SELECT m.id, m.date, m.recipient, m.body, r.login FROM messages m JOIN users r ON r.id = m.recipient WHERE m.sender = ? AND m.nonce = ?`,
+		l.Sender, l.Nonce).Scan(&m.ID, &date, &m.Recipient, &body, &to)
 	if err != nil {
-		return m, false, err
+		return Stored{}, err
 	}
 	m.Date, m.Repeated = fromMicros(date), true
 	if l.Date.Sub(m.Date) > NonceLife {
-		return m, false, s.exec("UPDATE messages SET nonce = NULL WHERE id = ?", m.ID)
+		if err := s.exec("UPDATE messages SET nonce = NULL WHERE id = ?", m.ID); err != nil {
+			return Stored{}, err
+		}
+		return s.insert(l)
 	}
-	if m.Recipient != to || body != l.Body {
-		return m, true, ErrNonce
+	if to != l.To || body != l.Body {
+		return Stored{}, ErrNonce
 	}
-	return m, true, nil
+	return m, nil
 }
 
 // pair makes two users contacts of each other.
@@ -124,27 +122,29 @@ func (s *Store) pair(a, b int64) error {
 	return nil
 }
 
-// pruneMost is how many messages one write looks at for nonces to forget.
-const pruneMost = 5000
+// pruneBatch bounds how long PruneNonces keeps messages waiting.
+const pruneBatch = 2000
 
-// PruneNonces forgets the nonces of messages older than NonceLife, which makes
-// the index of nonces smaller; a nonce that is too old counts as forgotten all the
-// same.
+// PruneNonces forgets the nonces of messages older than NonceLife. It looks at
+// each message once: ids grow with the dates, near enough, and what is passed
+// over is old all the same when its nonce comes again.
 func (s *Store) PruneNonces(now time.Time) error {
+	before := micros(now.Add(-NonceLife))
 	for {
-		var from, to int64
+		var upTo sql.NullInt64
 		err := s.do(func() error {
-			err := s.row(`SELECT pruned, coalesce((SELECT max(id) FROM (SELECT id, date FROM messages WHERE id > pruned ORDER BY id LIMIT ?) WHERE date < ?), pruned) FROM server`,
-				pruneMost, micros(now.Add(-NonceLife))).Scan(&from, &to)
-			if err != nil || from == to {
+			err := s.row(`SELECT max(id) FROM (SELECT id, date FROM messages WHERE id > (SELECT nonceless FROM server) ORDER BY id LIMIT ?) WHERE date < ?`,
+				pruneBatch, before).Scan(&upTo)
+			if err != nil || !upTo.Valid {
 				return err
 			}
-			if err := s.exec("UPDATE messages SET nonce = NULL WHERE id > ? AND id <= ? AND nonce IS NOT NULL", from, to); err != nil {
+			if err := s.exec("UPDATE messages SET nonce = NULL WHERE id > (SELECT nonceless FROM server) AND id <= ? AND date < ? AND nonce IS NOT NULL",
+				upTo.Int64, before); err != nil {
 				return err
 			}
-			return s.exec("UPDATE server SET pruned = ?", to)
+			return s.exec("UPDATE server SET nonceless = ?", upTo.Int64)
 		})
-		if err != nil || to-from < pruneMost {
+		if err != nil || !upTo.Valid {
 			return err
 		}
 	}
@@ -191,32 +191,29 @@ type Page struct {
 	Bytes         int
 }
 
+// Each half of these is a range of one index in the order of the ids, and SQLite
+// merges the two: nothing is sorted, and nothing beyond the limit is read.
+const (
+	columns      = "SELECT m.id, m.date, s.login, r.login, m.body FROM messages m CROSS JOIN users s ON s.id = m.sender CROSS JOIN users r ON r.id = m.recipient "
+	historyQuery = columns + "WHERE m.sender = ?1 AND m.recipient = ?2 AND m.id > ?3 AND m.id < ?4 UNION ALL " +
+		columns + "WHERE m.sender = ?2 AND m.recipient = ?1 AND m.id > ?3 AND m.id < ?4 AND ?1 <> ?2 ORDER BY m.id DESC LIMIT ?5"
+	// A message to oneself is in both halves, and is wanted once.
+	updatesQuery = columns + "WHERE m.recipient = ?1 AND m.id > ?2 AND m.id < ?3 UNION ALL " +
+		columns + "WHERE m.sender = ?1 AND +m.recipient <> ?1 AND m.id > ?2 AND m.id < ?3 ORDER BY m.id LIMIT ?4"
+)
+
 // History returns the newest messages of a page of the dialog of two users,
 // oldest first, and whether older ones of the page were left out.
 func (s *Store) History(ctx context.Context, a, b int64, p Page) ([]proto.Message, bool, error) {
-	const dialog = `SELECT * FROM messages WHERE sender = ? AND recipient = ? AND id > ? AND id < ?`
-	args := []any{a, b, p.After, p.before()}
-	query := dialog
-	if a != b {
-		query += " UNION ALL " + dialog
-		args = append(args, b, a, p.After, p.before())
-	}
-	list, more, err := s.messages(ctx, "SELECT * FROM ("+query+") ORDER BY id DESC LIMIT ?", " DESC", args, p)
-	for i, j := 0, len(list)-1; i < j; i, j = i+1, j-1 {
-		list[i], list[j] = list[j], list[i]
-	}
+	list, more, err := s.messages(ctx, p, historyQuery, a, b, p.After, p.before(), p.Limit+1)
+	slices.Reverse(list)
 	return list, more, err
 }
 
 // Updates returns the oldest messages of a page of everything a user sent or got,
 // oldest first, and whether newer ones of the page were left out.
 func (s *Store) Updates(ctx context.Context, user int64, p Page) ([]proto.Message, bool, error) {
-	// A message to oneself is in both halves, and is wanted once.
-	return s.messages(ctx, `SELECT * FROM (
-		SELECT * FROM messages WHERE recipient = ? AND id > ? AND id < ?
-		UNION ALL
-		SELECT * FROM messages WHERE sender = ? AND recipient <> sender AND id > ? AND id < ?
-	) ORDER BY id LIMIT ?`, "", []any{user, p.After, p.before(), user, p.After, p.before()}, p)
+	return s.messages(ctx, p, updatesQuery, user, p.After, p.before(), p.Limit+1)
 }
 
 func (p Page) before() int64 {
@@ -228,9 +225,8 @@ func (p Page) before() int64 {
 
 // messages runs a query for one message more than the limit, which tells whether
 // there are more.
-func (s *Store) messages(ctx context.Context, inner, order string, args []any, p Page) (list []proto.Message, more bool, err error) {
-	query := "SELECT m.id, m.date, s.login, r.login, m.body FROM (" + inner + ") m JOIN users s ON s.id = m.sender JOIN users r ON r.id = m.recipient ORDER BY m.id" + order
-	rows, err := s.read.QueryContext(ctx, query, append(args, p.Limit+1)...)
+func (s *Store) messages(ctx context.Context, p Page, query string, args ...any) (list []proto.Message, more bool, err error) {
+	rows, err := s.read.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, false, err
 	}

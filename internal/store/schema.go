@@ -4,18 +4,20 @@ package store
 // (PRAGMA user_version) has had the first n applied.
 var schema = []string{`
 CREATE TABLE users (
-	id      INTEGER PRIMARY KEY AUTOINCREMENT,
-	login   TEXT NOT NULL,
-	token   BLOB NOT NULL,     -- proto.Token: the password itself is nowhere
-	created INTEGER NOT NULL,  -- dates are microseconds since 1970
-	removed INTEGER            -- a removed user stays, so that what they sent can still be delivered
+	id       INTEGER PRIMARY KEY AUTOINCREMENT,
+	login    TEXT NOT NULL,
+	token    BLOB NOT NULL,              -- proto.Token: the password itself is nowhere
+	revision INTEGER NOT NULL DEFAULT 1, -- grows with every password and with the removal
+	created  INTEGER NOT NULL,           -- dates are microseconds since 1970
+	removed  INTEGER                     -- a removed user stays, so that what they sent can still be delivered
 );
 CREATE UNIQUE INDEX users_login ON users (login) WHERE removed IS NULL;
 
 CREATE TABLE sessions (
-	sid   BLOB PRIMARY KEY,    -- SHA-256 of the SID
-	user  INTEGER NOT NULL REFERENCES users,
-	ended INTEGER              -- when the last connection went away; NULL while there is one
+	sid      BLOB PRIMARY KEY, -- SHA-256 of the SID
+	user     INTEGER NOT NULL REFERENCES users,
+	revision INTEGER NOT NULL, -- of the user, when the session was made
+	ended    INTEGER           -- when the last connection went away; NULL while there is one
 ) WITHOUT ROWID;
 CREATE INDEX sessions_user ON sessions (user);
 
@@ -27,7 +29,7 @@ CREATE TABLE messages (
 	sender    INTEGER NOT NULL,
 	recipient INTEGER NOT NULL,
 	body      TEXT NOT NULL,
-	nonce     TEXT             -- NULL: none, or forgotten
+	nonce     TEXT             -- while it is remembered
 );
 -- Every index ends with the id, so that each of these is a range in order of id:
 -- a dialog, what somebody sent, what somebody got.
@@ -42,9 +44,9 @@ CREATE TABLE contacts (
 	PRIMARY KEY (user, contact)
 ) WITHOUT ROWID;
 
-CREATE TABLE server (           -- one row
-	alive  INTEGER NOT NULL,   -- when the server last said that it runs
-	pruned INTEGER NOT NULL    -- no message up to this id has a nonce any more
+CREATE TABLE server (
+	alive     INTEGER NOT NULL, -- one row: when the server last said that it runs
+	nonceless INTEGER NOT NULL  -- up to which message id the nonces have been forgotten
 );
 INSERT INTO server VALUES (0, 0);
 `}

@@ -2,18 +2,21 @@ package store
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
 // Session is a session as it is stored: its SID only as SHA-256.
 type Session struct {
-	SID   [32]byte
-	User  int64
-	Ended time.Time // zero while a connection uses it
+	SID      [32]byte
+	User     int64
+	Revision int64     // of the user, when the session was made
+	Ended    time.Time // zero while a connection uses it
 }
 
 // PutSession stores a session, or the change of one. It does not wait; done,
-// where it is not nil, is called when it is on disk.
+// where it is not nil, is called when it is on disk. Its error is ErrNoUser when
+// the user was removed or got another password since the session was made.
 func (s *Store) PutSession(x Session, done func(error)) {
 	if done == nil {
 		done = func(error) {} // the server has it in memory; only a crash would tell
@@ -22,9 +25,23 @@ func (s *Store) PutSession(x Session, done func(error)) {
 	if !x.Ended.IsZero() {
 		ended = micros(x.Ended)
 	}
+	var refusal error
 	s.begin(func() error {
-		return s.exec("INSERT INTO sessions (sid, user, ended) VALUES (?, ?, ?) ON CONFLICT (sid) DO UPDATE SET ended = excluded.ended", x.SID[:], x.User, ended)
-	}, done)
+		st, err := s.stmt(`INSERT OR REPLACE INTO sessions (sid, user, revision, ended)
+			SELECT ?, id, revision, ? FROM users WHERE id = ? AND revision = ? AND removed IS NULL`)
+		if err != nil {
+			return err
+		}
+		r, err := st.Exec(x.SID[:], ended, x.User, x.Revision)
+		if err != nil {
+			return err
+		}
+		n, err := r.RowsAffected()
+		if n == 0 {
+			refusal = ErrNoUser
+		}
+		return err
+	}, func(err error) { done(errors.Join(err, refusal)) })
 }
 
 // DropSession forgets a session. It does not wait.
@@ -41,7 +58,7 @@ func (s *Store) Sessions(ctx context.Context) ([]Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.read.QueryContext(ctx, "SELECT sid, user, ended FROM sessions")
+	rows, err := s.read.QueryContext(ctx, "SELECT sid, user, revision, ended FROM sessions")
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +68,7 @@ func (s *Store) Sessions(ctx context.Context) ([]Session, error) {
 		var x Session
 		var sid []byte
 		var ended int64
-		if err := rows.Scan(&sid, &x.User, &ended); err != nil {
+		if err := rows.Scan(&sid, &x.User, &x.Revision, &ended); err != nil {
 			return nil, err
 		}
 		copy(x.SID[:], sid)

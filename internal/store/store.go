@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
@@ -34,6 +35,7 @@ const NonceLife = 24 * time.Hour
 
 // Store is an open database.
 type Store struct {
+	path   string
 	read   *sql.DB
 	write  *sql.DB
 	conn   *sql.Conn // the one connection of write
@@ -76,22 +78,18 @@ func Open(path string) (*Store, error) {
 }
 
 func openStore(path string) (*Store, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	if err := prepareFile(path); err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	f.Close()
 	open := func(extra ...string) (*sql.DB, error) {
 		q := url.Values{"_txlock": {"immediate"}, "_pragma": append([]string{"busy_timeout(10000)", "foreign_keys(1)"}, extra...)}
 		return sql.Open("sqlite", (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String())
 	}
 	s := &Store{
-		writes: make(chan write, queued), quit: make(chan struct{}), done: make(chan struct{}), foreign: make(chan func()),
+		path: path, writes: make(chan write, queued), quit: make(chan struct{}), done: make(chan struct{}), foreign: make(chan func()),
 		stmts: map[string]*sql.Stmt{}, users: map[string]int64{}, pairs: map[[2]int64]bool{}, tick: 250 * time.Millisecond,
 	}
+	var err error
 	if s.write, err = open("journal_mode(WAL)", "synchronous(FULL)"); err != nil {
 		return nil, err
 	}
@@ -113,6 +111,25 @@ func openStore(path string) (*Store, error) {
 	}
 	go s.loop()
 	return s, nil
+}
+
+// prepareFile sees to it that the file is there and that strangers can't read
+// it, as they could after a careless restore. SQLite gives its side files the
+// same mode.
+func prepareFile(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err == nil && info.Mode().Perm()&0o007 != 0 && runtime.GOOS != "windows" { // Windows has no such modes
+		err = f.Chmod(info.Mode().Perm() &^ 0o007)
+	}
+	return err
 }
 
 // migrate brings a database to the newest version.
@@ -152,6 +169,11 @@ func (s *Store) Close() error {
 
 func (s *Store) closeFiles() error {
 	var errs []error
+	// SQLite ends a connection, and folds the WAL into the database with the last
+	// one, only when its statements are closed.
+	for _, st := range s.stmts {
+		errs = append(errs, st.Close())
+	}
 	if s.read != nil {
 		errs = append(errs, s.read.Close())
 	}
@@ -315,6 +337,9 @@ type User struct {
 	Login   string
 	Token   proto.Token
 	Created time.Time
+	// Revision grows with every password, an equal one too: a session lasts as
+	// long as the revision it was made with.
+	Revision int64
 }
 
 func micros(t time.Time) int64     { return t.UnixMicro() }
@@ -342,7 +367,7 @@ func (s *Store) AddUser(login string, token proto.Token, now time.Time) error {
 // SetToken changes a password, and ends the user's sessions; ErrNoUser.
 func (s *Store) SetToken(login string, token proto.Token) error {
 	return s.change(login, func(id int64) error {
-		return s.exec("UPDATE users SET token = ? WHERE id = ?", token.Bytes(), id)
+		return s.exec("UPDATE users SET token = ?, revision = revision + 1 WHERE id = ?", token.Bytes(), id)
 	})
 }
 
@@ -351,7 +376,7 @@ func (s *Store) SetToken(login string, token proto.Token) error {
 func (s *Store) RemoveUser(login string, now time.Time) error {
 	return s.change(login, func(id int64) error {
 		delete(s.users, login)
-		return s.exec("UPDATE users SET removed = ? WHERE id = ?", micros(now), id)
+		return s.exec("UPDATE users SET removed = ?, revision = revision + 1 WHERE id = ?", micros(now), id)
 	})
 }
 
@@ -395,13 +420,13 @@ func (s *Store) userID(login string) (int64, error) {
 	return id, nil
 }
 
-const userColumns = "SELECT id, login, token, created FROM users WHERE removed IS NULL"
+const userColumns = "SELECT id, login, token, created, revision FROM users WHERE removed IS NULL"
 
 func scanUser(row interface{ Scan(...any) error }) (User, error) {
 	var u User
 	var token []byte
 	var created int64
-	err := row.Scan(&u.ID, &u.Login, &token, &created)
+	err := row.Scan(&u.ID, &u.Login, &token, &created, &u.Revision)
 	if errors.Is(err, sql.ErrNoRows) {
 		return u, ErrNoUser
 	}

@@ -1,0 +1,498 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/skaroctl/skaroctl/internal/output"
+	"github.com/skaroctl/skaroctl/internal/proto"
+)
+
+// patience bounds every wait of these tests; none is expected to last.
+const patience = 60 * time.Second
+
+// built is the program itself, as it is when it is installed.
+var built = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "skarod-test")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "skarod")
+	if runtime.GOOS == "windows" {
+		path += ".exe"
+	}
+	out, err := exec.Command("go", "build", "-ldflags", "-X main.version=1.2.3", "-o", path, ".").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("%w: %s", err, out)
+	}
+	return path, nil
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if path, err := built(); err == nil {
+		os.RemoveAll(filepath.Dir(path))
+	}
+	os.Exit(code)
+}
+
+func program(t testing.TB) string {
+	t.Helper()
+	path, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// skarod runs a command inside this process.
+func skarod(in string, args ...string) (code int, out, errs string) {
+	var o, e bytes.Buffer
+	code = run(args, output.Streams{In: strings.NewReader(in), Out: &o, Err: &e}, func(string) string { return "" })
+	return code, o.String(), e.String()
+}
+
+func addUsers(t testing.TB, data string, logins ...string) {
+	t.Helper()
+	for _, login := range logins {
+		if code, _, errs := skarod("secret of "+login+"\n", "user", "add", login, "--password-stdin", "--data", data); code != 0 {
+			t.Fatalf("add %s: %d %s", login, code, errs)
+		}
+	}
+}
+
+func TestUserCommands(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "new", "folder")
+	for _, c := range []struct {
+		in   string
+		args string
+		code int
+		out  string // of the whole standard output
+		errs string // somewhere in standard error
+	}{
+		{"", "user list", 1, "", "hint: `skarod user add` makes a database"},
+		{"x\n", "user passwd alice --password-stdin", 1, "", "no such file"},
+		{"x\n", "user remove alice", 1, "", "hint: "},
+		{"secret\n", "user add Bob --password-stdin", 0, "", ""},
+		{"secret", "user add alice --password-stdin", 0, "", ""},
+		{"secret\n", "user add BOB --password-stdin", 5, "", `skarod: add: "bob": the login is taken`},
+		{"\n", "user add carol --password-stdin", 2, "", "the password is empty"},
+		{"", "user add carol --password-stdin", 2, "", "the password is empty"},
+		{"a\nb\n", "user add carol --password-stdin", 2, "", "more than one line"},
+		{"\xff\n", "user add carol --password-stdin", 2, "", "not UTF-8"},
+		{strings.Repeat("x", maxPassword+1), "user add carol --password-stdin", 2, "", "more than 65536 bytes"},
+		{"x\n", "user add --password-stdin", 2, "", "accepts 1 arg(s)"},
+		{"x\n", "user add a b --password-stdin", 2, "", "accepts 1 arg(s)"},
+		{"x\n", "user add car\u202eol --password-stdin", 2, "", "can't be a login"},
+		{"new\n", "user passwd bob --password-stdin", 0, "", ""},
+		{"new\n", "user passwd carol --password-stdin", 5, "", `"carol": no such user`},
+		{"", "user remove carol", 5, "", `"carol": no such user`},
+		{"", "user remove alice", 0, "", ""},
+		{"", "user list -o xml", 2, "", "not one of"},
+		{"", "user list --nonsense", 2, "", "--nonsense"},
+		{"", "nonsense", 2, "", "unknown command"},
+		{"", "version", 0, "skarod dev\n", ""},
+	} {
+		args := append(strings.Split(c.args, " "), "--data", data)
+		code, out, errs := skarod(c.in, args...)
+		if code != c.code || out != c.out || !strings.Contains(errs, c.errs) || (code != 0) != strings.HasPrefix(errs, "skarod: ") {
+			t.Errorf("%s: exit %d, output %q, errors %q", c.args, code, out, errs)
+		}
+		if strings.Contains(errs, "secret") {
+			t.Errorf("%s shows the password", c.args)
+		}
+	}
+	code, out, _ := skarod("", "user", "list", "-o", "json", "--data", data)
+	var user struct{ Type, Login, Created string }
+	if err := json.Unmarshal([]byte(out), &user); code != 0 || err != nil || user.Type != "user" || user.Login != "bob" {
+		t.Errorf("list as JSON: %q, %v", out, err)
+	}
+	if _, err := time.Parse(time.RFC3339, user.Created); err != nil {
+		t.Error(err)
+	}
+	if code, out, _ := skarod("", "user", "list", "-o", "text", "--data", data); code != 0 || !strings.HasSuffix(out, "  bob\n") {
+		t.Errorf("list as text: %q", out)
+	}
+	if info, err := os.Stat(data); err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != 0o700 {
+		t.Errorf("the folder: %v, %v", info, err)
+	}
+	err := filepath.WalkDir(data, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if bytes.Contains(b, []byte("secret")) {
+			t.Errorf("%s holds the password", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestServeRefuses(t *testing.T) {
+	data := t.TempDir()
+	for args, want := range map[string]string{
+		"--listen 0.0.0.0:0":                      "there is no TLS",
+		"--listen [::]:0":                         "there is no TLS",
+		"--tls-cert x":                            "tls-key",
+		"--tls-cert x --tls-key y":                "the certificate can't be used",
+		"--registration maybe":                    "not one of open, invite, closed",
+		"now --listen 127.0.0.1:0 --data " + data: "unknown command",
+	} {
+		code, _, errs := skarod("", append(append([]string{"serve"}, strings.Split(args, " ")...), "--data", data)...)
+		if code != 2 || !strings.Contains(errs, want) {
+			t.Errorf("%s: exit %d, %s", args, code, errs)
+		}
+	}
+	if code, _, errs := skarod("", "serve", "--listen", "nowhere", "--data", data); code != 1 || !strings.Contains(errs, "nowhere") {
+		t.Errorf("exit %d, %s", code, errs)
+	}
+	if entries, err := os.ReadDir(data); err != nil || len(entries) != 0 {
+		t.Errorf("it left %v, %v", entries, err)
+	}
+}
+
+// process is a running `skarod serve`.
+type process struct {
+	t    testing.TB
+	cmd  *exec.Cmd
+	addr string
+	done chan struct{} // its standard error has ended
+	log  strings.Builder
+}
+
+// serve starts the program and waits until it is ready.
+func serve(t testing.TB, data string, args ...string) *process {
+	t.Helper()
+	p := &process{t: t, cmd: exec.Command(program(t), append([]string{"serve", "--listen", "127.0.0.1:0", "--data", data}, args...)...), done: make(chan struct{})}
+	stderr, err := p.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.cmd.Process.Kill(); p.cmd.Wait() })
+	lines := bufio.NewReader(stderr)
+	first, err := lines.ReadString('\n')
+	addr, ok := strings.CutPrefix(first, "skarod: listening on ws://")
+	if !ok {
+		rest, _ := io.ReadAll(lines)
+		t.Fatalf("it says %q %s, %v", first, rest, err)
+	}
+	p.addr, _, _ = strings.Cut(addr, "/")
+	go func() {
+		defer close(p.done)
+		_, _ = io.Copy(&p.log, lines)
+	}()
+	return p
+}
+
+// wait is the end of the process: its exit code, -1 after a kill.
+func (p *process) wait() int {
+	p.t.Helper()
+	<-p.done
+	err := p.cmd.Wait()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		p.t.Fatal(err)
+	}
+	return p.cmd.ProcessState.ExitCode()
+}
+
+// client is a bare Skaro client that is logged in.
+type client struct {
+	t  testing.TB
+	ws *websocket.Conn
+}
+
+func bound() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), patience)
+}
+
+func (p *process) login(login string) *client {
+	p.t.Helper()
+	ctx, cancel := bound()
+	defer cancel()
+	ws, _, err := websocket.Dial(ctx, "ws://"+p.addr+"/skaro_client/", nil)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { ws.CloseNow() })
+	ws.SetReadLimit(proto.MaxFrame)
+	c := &client{p.t, ws}
+	greeting, err := c.read()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	r := c.request(1, proto.TypeAuthorize, map[string]any{"login": login, "password": proto.NewToken("secret of " + login).Answer(greeting.Text("token"))})
+	if !r.OK() {
+		p.t.Fatalf("login of %s: %s", login, r.Status)
+	}
+	return c
+}
+
+func (c *client) read() (proto.Frame, error) {
+	ctx, cancel := bound()
+	defer cancel()
+	_, b, err := c.ws.Read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return proto.Decode(b)
+}
+
+func (c *client) write(id int64, name string, fields map[string]any) error {
+	b, err := proto.EncodeRequest(name, id, fields)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := bound()
+	defer cancel()
+	return c.ws.Write(ctx, websocket.MessageBinary, b)
+}
+
+// request asks something and waits for the reply; pushes are passed over.
+func (c *client) request(id int64, name string, fields map[string]any) proto.Reply {
+	c.t.Helper()
+	if err := c.write(id, name, fields); err != nil {
+		c.t.Fatal(err)
+	}
+	for {
+		f, err := c.read()
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		if r, err := proto.ParseReply(f); err == nil && r.ID == id {
+			return r
+		}
+	}
+}
+
+func TestServe(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	addUsers(t, data, "alice", "bob")
+	p := serve(t, data, "--registration", "invite")
+	alice := p.login("alice")
+	if r := alice.request(2, proto.TypeRegisterType, nil); r.Fields.Text("register_type") != "invite" {
+		t.Errorf("%s", r.Fields.Describe())
+	}
+	if r := alice.request(3, proto.TypeSendMessage, map[string]any{"to": "bob", "body": "hi"}); !r.OK() {
+		t.Errorf("%s", r.Fields.Describe())
+	}
+	for _, page := range []string{"/healthz", "/metrics"} {
+		resp, err := http.Get("http://" + p.addr + page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			t.Errorf("%s: %s", page, resp.Status)
+		}
+	}
+
+	// Everything about accounts works meanwhile, and takes effect.
+	bob := p.login("bob")
+	addUsers(t, data, "carol")
+	p.login("carol")
+	if code, _, errs := skarod("", "user", "remove", "bob", "--data", data); code != 0 {
+		t.Errorf("remove: %s", errs)
+	}
+	if code, _, errs := skarod("secret of alice", "user", "passwd", "alice", "--password-stdin", "--data", data); code != 0 {
+		t.Errorf("passwd: %s", errs)
+	}
+	for who, c := range map[string]*client{"bob": bob, "alice": alice} { // alice: the same password again, to log out everywhere
+		for {
+			if _, err := c.read(); err != nil {
+				if websocket.CloseStatus(err) != websocket.StatusPolicyViolation {
+					t.Errorf("%s: %v", who, err)
+				}
+				break
+			}
+		}
+	}
+
+	// A second server is refused.
+	out, err := exec.Command(program(t), "serve", "--listen", "127.0.0.1:0", "--data", data).CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 2 || !bytes.Contains(out, []byte("another skarod serves")) || !bytes.Contains(out, []byte("hint: ")) {
+		t.Errorf("a second server: %v, %s", err, out)
+	}
+
+	carol := p.login("carol")
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Skipf("this system has no SIGTERM: %v", err)
+	}
+	if _, err := carol.read(); websocket.CloseStatus(err) != websocket.StatusGoingAway {
+		t.Errorf("the connection ends with %v", err)
+	}
+	if code := p.wait(); code != 0 {
+		t.Errorf("exit %d, %s", code, p.log.String())
+	}
+	if strings.Contains(p.log.String(), "secret of") {
+		t.Errorf("the log shows a password: %s", p.log.String())
+	}
+	entries, err := os.ReadDir(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if info, err := e.Info(); err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", e.Name(), info, err)
+		}
+		if strings.HasSuffix(e.Name(), "-wal") {
+			t.Errorf("%s was left behind", e.Name())
+		}
+	}
+}
+
+func TestVersionIsSetByTheLinker(t *testing.T) {
+	out, err := exec.Command(program(t), "version").Output()
+	if err != nil || string(out) != "skarod 1.2.3\n" {
+		t.Errorf("%q, %v", out, err)
+	}
+}
+
+// The server is killed at random while messages pour in. Every message that it
+// confirmed is there afterwards, ids never repeat and never go back, and whoever
+// sends again what was not confirmed, with the same nonce, doubles nothing.
+func TestKilled(t *testing.T) {
+	const rounds, window = 8, 256
+	data := filepath.Join(t.TempDir(), "data")
+	addUsers(t, data, "alice", "bob")
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+
+	confirmed := map[int64]string{} // message id to body
+	var unsure []string             // bodies that were sent and not confirmed
+	next, highest := 0, int64(0)
+	for range rounds {
+		p := serve(t, data)
+		c := p.login("alice")
+		killAfter := 1 + random.IntN(3000)
+		inFlight := map[int64]string{}
+		number := int64(1)
+		write := func(body string) error {
+			number++
+			inFlight[number] = body
+			return c.write(number, proto.TypeSendMessage, map[string]any{"to": "bob", "body": body, "nonce": fmt.Sprintf("nonce of %15s", body)})
+		}
+		var err error
+		repeated := map[string]bool{}
+		for _, body := range unsure {
+			repeated[body] = true
+			err = errors.Join(err, write(body))
+		}
+		unsure = nil
+		highestBefore := highest
+		for n := 0; err == nil; {
+			for len(inFlight) < window && err == nil {
+				next++
+				err = write(fmt.Sprint(next))
+			}
+			var f proto.Frame
+			if err == nil {
+				f, err = c.read()
+			}
+			if err != nil {
+				break
+			}
+			r, parseErr := proto.ParseReply(f)
+			id, _ := r.Fields.Int("message_id")
+			body, known := inFlight[r.ID]
+			if parseErr != nil || !r.OK() || !known {
+				t.Fatalf("%s, %v", f.Describe(), parseErr)
+			}
+			delete(inFlight, r.ID)
+			if other, twice := confirmed[id]; twice {
+				t.Fatalf("the id %d is that of %s and of %s", id, other, body)
+			}
+			if id <= highestBefore && !repeated[body] {
+				t.Fatalf("the id %d is not above %d of the round before", id, highestBefore)
+			}
+			confirmed[id] = body
+			highest = max(highest, id)
+			if n++; n == killAfter {
+				if err := p.cmd.Process.Kill(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		// What was confirmed before the kill may still be on its way.
+		for {
+			f, err := c.read()
+			if err != nil {
+				break
+			}
+			if r, err := proto.ParseReply(f); err == nil && r.OK() && inFlight[r.ID] != "" {
+				id, _ := r.Fields.Int("message_id")
+				confirmed[id] = inFlight[r.ID]
+				highest = max(highest, id)
+				delete(inFlight, r.ID)
+			}
+		}
+		for _, body := range inFlight {
+			unsure = append(unsure, body)
+		}
+		p.wait()
+	}
+
+	p := serve(t, data)
+	c := p.login("bob")
+	there := map[int64]string{}
+	bodies := map[string]bool{}
+	for after, more := int64(0), true; more; {
+		r := c.request(5, proto.TypeGetUpdates, map[string]any{"after": after, "limit": 1000})
+		list, err := proto.ParseMessages(r.Fields, "messages")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range list {
+			if m.ID <= after || bodies[m.Body] {
+				t.Fatalf("the message %d %q comes after %d, or twice", m.ID, m.Body, after)
+			}
+			after = m.ID
+			there[m.ID], bodies[m.Body] = m.Body, true
+		}
+		more, _ = r.Fields.Bool("more")
+	}
+	for id, body := range confirmed {
+		if there[id] != body {
+			t.Errorf("the message %d %q was confirmed, and is %q", id, body, there[id])
+		}
+	}
+	t.Logf("%d messages are there, %d of them confirmed", len(there), len(confirmed))
+
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(data, "skarod.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var verdict string
+	if err := db.QueryRow("PRAGMA integrity_check").Scan(&verdict); err != nil || verdict != "ok" {
+		t.Errorf("the integrity check says %q, %v", verdict, err)
+	}
+}

@@ -1,0 +1,409 @@
+package e2e
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// deadline ends a test that waits for something that never comes. Nothing is
+// expected to take anywhere near as long.
+const deadline = time.Minute
+
+// commands are what scripts know beyond testscript's own commands. All of them
+// wait for events: no script sleeps.
+var commands = map[string]func(*testscript.TestScript, bool, []string){
+	"skarod":    cmdSkarod,
+	"plain":     cmdPlain,
+	"adduser":   cmdAddUser,
+	"login":     cmdLogin,
+	"start":     cmdStart,
+	"listen":    cmdListen,
+	"expect":    cmdExpect,
+	"signal":    cmdSignal,
+	"collect":   cmdCollect,
+	"exitcode":  cmdExitCode,
+	"cmplines":  cmdCmpLines,
+	"mode":      cmdMode,
+	"no-secret": cmdNoSecret,
+	"keyring":   cmdKeyring,
+	"items":     cmdItems,
+
+	"certificate": cmdCertificate,
+	"proxy":       cmdProxy,
+	"proxied":     cmdProxied,
+	"silent":      cmdSilent,
+	"within":      cmdWithin,
+	"bus":         cmdBus,
+}
+
+// output is what a process has written so far to one of its streams.
+type output struct {
+	mu    sync.Mutex
+	text  bytes.Buffer
+	grown chan struct{} // closed when text grows
+}
+
+func newOutput() *output { return &output{grown: make(chan struct{})} }
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.text.Write(b)
+	close(o.grown)
+	o.grown = make(chan struct{})
+	return len(b), nil
+}
+
+func (o *output) read() (text string, grown <-chan struct{}) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String(), o.grown
+}
+
+func (o *output) String() string {
+	text, _ := o.read()
+	return text
+}
+
+// process is a program in the background.
+type process struct {
+	name           string
+	cmd            *exec.Cmd
+	stdout, stderr *output
+	done           chan struct{} // closed when it has ended and all its output is read
+}
+
+// processes are those of one script.
+type processes struct {
+	t       *testing.T
+	running map[string]*process
+	proxy   *proxy // the last one that the script started
+}
+
+type processesKey struct{}
+
+func processesOf(ts *testscript.TestScript) *processes {
+	return ts.Value(processesKey{}).(*processes)
+}
+
+// environ is the script's environment.
+func environ(ts *testscript.TestScript) []string {
+	file := filepath.Join(ts.Getenv("TMPDIR"), "environ")
+	ts.Check(ts.Exec("sh", "-c", `env -0 >"$TMPDIR/environ"`))
+	text, err := os.ReadFile(file)
+	ts.Check(err)
+	return strings.Split(strings.TrimSuffix(string(text), "\x00"), "\x00")
+}
+
+func command(ts *testscript.TestScript, name string, args ...string) *exec.Cmd {
+	cmd := exec.Command(name, args...)
+	cmd.Env = environ(ts)
+	cmd.Dir = ts.MkAbs(".")
+	return cmd
+}
+
+// spawn starts a program in the background and sees that it ends with the script.
+func spawn(ts *testscript.TestScript, name string, cmd *exec.Cmd) *process {
+	ps := processesOf(ts)
+	if ps.running[name] != nil {
+		ts.Fatalf("%s is running already", name)
+	}
+	p := &process{name: name, cmd: cmd, stdout: newOutput(), stderr: newOutput(), done: make(chan struct{})}
+	cmd.Stdout, cmd.Stderr = p.stdout, p.stderr
+	var stdin *os.File
+	if cmd.Stdin == nil {
+		// Open while the process runs: some peers end with it.
+		r, w, err := os.Pipe()
+		ts.Check(err)
+		defer r.Close()
+		cmd.Stdin, stdin = r, w
+	}
+	ts.Check(cmd.Start())
+	go func() {
+		_ = cmd.Wait() // its result is in cmd.ProcessState
+		close(p.done)
+	}()
+	ps.running[name] = p
+	ts.Defer(func() {
+		p.end(ps.t, ps.running[name] != p)
+		if stdin != nil {
+			stdin.Close()
+		}
+	})
+	return p
+}
+
+// end ends a process that the script did not collect. One that has ended by
+// itself was not meant to.
+func (p *process) end(t *testing.T, collected bool) {
+	select {
+	case <-p.done:
+		if !collected {
+			t.Errorf("%s ended by itself (%v); its standard error:\n%s", p.name, p.cmd.ProcessState, p.stderr)
+		}
+	default:
+		_ = p.cmd.Process.Signal(syscall.SIGTERM) // fails where it ends just now
+		select {
+		case <-p.done:
+		case <-time.After(deadline):
+			_ = p.cmd.Process.Kill()
+			t.Errorf("%s did not end within %v of SIGTERM; its standard error:\n%s", p.name, deadline, p.stderr)
+		}
+	}
+	if strings.Contains(p.stderr.String(), "WARNING: DATA RACE") {
+		t.Errorf("%s has a data race:\n%s", p.name, p.stderr)
+	}
+}
+
+// await waits until what a process has written to one stream matches.
+func (p *process) await(ts *testscript.TestScript, o *output, pattern string) []string {
+	re, err := regexp.Compile("(?m)" + pattern)
+	ts.Check(err)
+	late := time.After(deadline)
+	for {
+		text, grown := o.read()
+		if match := re.FindStringSubmatch(text); match != nil {
+			return match
+		}
+		select {
+		case <-grown:
+		case <-p.done:
+			if match := re.FindStringSubmatch(o.String()); match != nil {
+				return match
+			}
+			ts.Fatalf("%s ended (%v) without %q\n[stdout]\n%s\n[stderr]\n%s", p.name, p.cmd.ProcessState, pattern, p.stdout, p.stderr)
+		case <-late:
+			ts.Fatalf("%s: no %q within %v\n[stdout]\n%s\n[stderr]\n%s", p.name, pattern, deadline, p.stdout, p.stderr)
+		}
+	}
+}
+
+func find(ts *testscript.TestScript, name string) *process {
+	p := processesOf(ts).running[name]
+	if p == nil {
+		ts.Fatalf("nothing named %s is running", name)
+	}
+	return p
+}
+
+func want(ts *testscript.TestScript, neg, ok bool, usage string) {
+	if neg || !ok {
+		ts.Fatalf("usage: %s", usage)
+	}
+}
+
+// dataDir is where the script's skarod keeps its data.
+func dataDir(ts *testscript.TestScript) string {
+	return filepath.Join(ts.Getenv("WORK"), "skarod")
+}
+
+var serverURL = `(wss?://([^/\s"]+)/skaro_client/)`
+
+// skarod [FLAG…] starts skarod on a free port, and again on the same data after
+// `collect skarod`. It sets $SERVER and $ADDRESS (host and port).
+func cmdSkarod(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, true, "skarod [FLAG...]")
+	all := append([]string{"serve", "--listen", "127.0.0.1:0", "--data", dataDir(ts)}, args...)
+	p := spawn(ts, "skarod", command(ts, "skarod", all...))
+	match := p.await(ts, p.stderr, serverURL)
+	ts.Setenv("SERVER", match[1])
+	ts.Setenv("ADDRESS", match[2])
+}
+
+// plain [FLAG…] starts the plain Skaro server in Python. It sets $SERVER.
+func cmdPlain(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, true, "plain [FLAG...]")
+	name := "plain"
+	for n := 2; processesOf(ts).running[name] != nil; n++ {
+		name = "plain" + strconv.Itoa(n)
+	}
+	all := append([]string{filepath.Join(ts.Getenv("PEERS"), "plain_server.py")}, args...)
+	p := spawn(ts, name, command(ts, ts.Getenv("PYTHON"), all...))
+	ts.Setenv("SERVER", p.await(ts, p.stdout, serverURL)[1])
+}
+
+// runWith runs a program that must succeed, with a text as its standard input.
+// Its output is the script's last.
+func runWith(ts *testscript.TestScript, stdin string, name string, args ...string) {
+	cmd := command(ts, name, args...)
+	cmd.Stdin = strings.NewReader(stdin)
+	cmd.Stdout, cmd.Stderr = ts.Stdout(), ts.Stderr()
+	if err := cmd.Run(); err != nil {
+		ts.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, cmd.Stderr)
+	}
+}
+
+// adduser LOGIN PASSWORD makes an account at the script's skarod.
+func cmdAddUser(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, len(args) == 2, "adduser LOGIN PASSWORD")
+	runWith(ts, args[1]+"\n", "skarod", "user", "add", "--data", dataDir(ts), "--password-stdin", args[0])
+}
+
+// login PROFILE LOGIN PASSWORD [FLAG…] logs in at $SERVER, with the file store
+// unless a flag says otherwise.
+func cmdLogin(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, len(args) >= 3, "login PROFILE LOGIN PASSWORD [FLAG...]")
+	all := []string{"login", args[1], "--profile", args[0], "--server", ts.Getenv("SERVER"), "--password-stdin", "--store", "file"}
+	runWith(ts, args[2]+"\n", "skaroctl", append(all, args[3:]...)...)
+}
+
+// start NAME PATTERN PROGRAM [ARG…] starts a program in the background and waits
+// until its standard error or, where the pattern starts with "stdout:", its
+// standard output matches.
+func cmdStart(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, len(args) >= 3, "start NAME PATTERN PROGRAM [ARG...]")
+	p := spawn(ts, args[0], command(ts, args[2], args[3:]...))
+	o, pattern := p.stderr, args[1]
+	if rest, ok := strings.CutPrefix(pattern, "stdout:"); ok {
+		o, pattern = p.stdout, rest
+	}
+	p.await(ts, o, pattern)
+}
+
+// listen NAME [ARG…] starts `skaroctl listen -v ARG…` in the background and
+// waits until it is live.
+func cmdListen(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, len(args) >= 1, "listen NAME [ARG...]")
+	cmdStart(ts, false, append([]string{args[0], "listening", "skaroctl", "listen", "-v"}, args[1:]...))
+}
+
+// expect NAME PATTERN waits until the standard output of a program in the
+// background matches.
+func cmdExpect(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, len(args) == 2, "expect NAME PATTERN")
+	p := find(ts, args[0])
+	p.await(ts, p.stdout, args[1])
+}
+
+// signal NAME TERM|INT|KILL sends a signal.
+func cmdSignal(ts *testscript.TestScript, neg bool, args []string) {
+	signals := map[string]os.Signal{"TERM": syscall.SIGTERM, "INT": os.Interrupt, "KILL": os.Kill}
+	want(ts, neg, len(args) == 2 && signals[args[1]] != nil, "signal NAME TERM|INT|KILL")
+	ts.Check(find(ts, args[0]).cmd.Process.Signal(signals[args[1]]))
+}
+
+// collect NAME [CODE] waits for the end of a program in the background, asserts its
+// exit status (0, a number, or a signal that ended it), and makes its output the
+// script's last.
+func cmdCollect(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, len(args) == 1 || len(args) == 2, "collect NAME [CODE]")
+	p := find(ts, args[0])
+	code := "0"
+	if len(args) == 2 {
+		code = args[1]
+	}
+	select {
+	case <-p.done:
+	case <-time.After(deadline):
+		ts.Fatalf("%s did not end within %v\n[stdout]\n%s\n[stderr]\n%s", p.name, deadline, p.stdout, p.stderr)
+	}
+	delete(processesOf(ts).running, p.name)
+	fmt.Fprint(ts.Stdout(), p.stdout)
+	fmt.Fprint(ts.Stderr(), p.stderr)
+	got := strconv.Itoa(p.cmd.ProcessState.ExitCode())
+	if got == "-1" {
+		got = p.cmd.ProcessState.String()
+	}
+	if got != code {
+		ts.Fatalf("%s ended with %s, not with %s\n[stdout]\n%s\n[stderr]\n%s", p.name, got, code, p.stdout, p.stderr)
+	}
+}
+
+// exitcode CODE PROGRAM [ARG…] runs a program and asserts its exit status.
+func cmdExitCode(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, len(args) >= 2, "exitcode CODE PROGRAM [ARG...]")
+	err := ts.Exec(args[1], args[2:]...)
+	got := 0
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit):
+		got = exit.ExitCode()
+	case err != nil:
+		ts.Fatalf("%s: %v", args[1], err)
+	}
+	if code, err := strconv.Atoi(args[0]); err != nil || got != code {
+		ts.Fatalf("exit status %d, not %s", got, args[0])
+	}
+}
+
+// The parts of a line that differ from run to run.
+var varying = []struct {
+	re *regexp.Regexp
+	to string
+}{
+	{regexp.MustCompile(`"date":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"`), `"date":"DATE"`},
+	{regexp.MustCompile(`"id":[1-9]\d*`), `"id":ID`},
+	{regexp.MustCompile(`ws://127\.0\.0\.1:\d+`), `ws://ADDRESS`},
+}
+
+// cmplines FILE WANT compares two files line by line, after dates, ids and
+// loopback addresses were replaced by DATE, ID and ADDRESS. FILE may be stdout.
+func cmdCmpLines(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, len(args) == 2, "cmplines FILE WANT")
+	got := ts.ReadFile(args[0])
+	for _, v := range varying {
+		got = v.re.ReplaceAllString(got, v.to)
+	}
+	if wanted := ts.ReadFile(args[1]); got != wanted {
+		ts.Fatalf("%s is\n%s\nand not\n%s", args[0], got, wanted)
+	}
+}
+
+// mode OCTAL FILE asserts a file's permissions.
+func cmdMode(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, len(args) == 2, "mode OCTAL FILE")
+	info, err := os.Stat(ts.MkAbs(args[1]))
+	ts.Check(err)
+	if got := fmt.Sprintf("%#o", info.Mode().Perm()); got != args[0] {
+		ts.Fatalf("%s has the mode %s, not %s", args[1], got, args[0])
+	}
+}
+
+// secret is what no output may hold: a challenge answer, a token, and the values
+// of the credential file.
+var (
+	secret      = regexp.MustCompile(`[0-9a-f]{128}|skaro-token-1:[\w-]+`)
+	credentials = regexp.MustCompile(`"(?:sid|token)":\s*"([^"]+)"`)
+)
+
+// no-secret FILE… [-- TEXT…] asserts that the files (stdout and stderr among them)
+// hold no token, no SID of the credential file, no challenge answer and no TEXT.
+func cmdNoSecret(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, len(args) >= 1, "no-secret FILE... [-- TEXT...]")
+	files, texts := args, []string(nil)
+	if i := slices.Index(args, "--"); i >= 0 {
+		files, texts = args[:i], args[i+1:]
+	}
+	stored := credentials.FindAllStringSubmatch(ts.ReadFile(filepath.Join(ts.Getenv("XDG_STATE_HOME"), "skaroctl", "credentials.json")), -1)
+	if len(stored) == 0 {
+		ts.Fatalf("the credential file holds no secret: this test would see nothing")
+	}
+	for _, s := range stored {
+		texts = append(texts, s[1])
+	}
+	for _, file := range files {
+		content := ts.ReadFile(file)
+		if found := secret.FindString(content); found != "" {
+			ts.Fatalf("%s holds the secret %s", file, found)
+		}
+		for _, text := range texts {
+			if strings.Contains(content, text) {
+				ts.Fatalf("%s holds the secret %s", file, text)
+			}
+		}
+	}
+}

@@ -1,0 +1,143 @@
+// Package e2e runs the two programs as people do: against each other, and
+// against peers that this project did not write. Each script in testdata is one
+// subject; commands_test.go has the commands that scripts know beyond those of
+// testscript.
+package e2e
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+// run builds both programs, puts them on PATH, and runs the tests.
+func run(m *testing.M) int {
+	bin, err := os.MkdirTemp("", "skaro-e2e-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(bin)
+	args := append([]string{"build"}, raceFlags...)
+	build := exec.Command("go", append(args, "-o", bin+string(os.PathSeparator), "./cmd/skaroctl", "./cmd/skarod")...)
+	build.Dir = ".."
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "can't build the programs: %v\n%s", err, out)
+		return 1
+	}
+	os.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+	return m.Run()
+}
+
+// TestProgram runs the scripts that need skaroctl and skarod alone.
+func TestProgram(t *testing.T) { runScripts(t, "testdata/script", nil) }
+
+// TestPython runs the scripts with peers in Python: a plain Skaro server on the
+// packages websockets and cbor, and the reference client libskaro.
+func TestPython(t *testing.T) {
+	runScripts(t, "testdata/python", []string{"PYTHON=" + python(t)})
+}
+
+// TestKeyring runs the scripts that need a real Secret Service.
+func TestKeyring(t *testing.T) {
+	for _, program := range []string{"dbus-daemon", "gnome-keyring-daemon"} {
+		if _, err := exec.LookPath(program); err != nil {
+			skip(t, "there is no "+program, "apt-get install dbus gnome-keyring")
+		}
+	}
+	runScripts(t, "testdata/keyring", nil)
+}
+
+// skip says loudly what is not tested. With SKARO_TEST_REQUIRE=1 that is a failure.
+func skip(t *testing.T, why, enable string) {
+	t.Helper()
+	text := fmt.Sprintf("SKIPPED: %s: %s; how to enable it: %s", t.Name(), why, enable)
+	if os.Getenv("SKARO_TEST_REQUIRE") == "1" {
+		t.Fatal(text)
+	}
+	t.Skip(text)
+}
+
+// python is the Python that has the packages of peers/requirements.txt.
+func python(t *testing.T) string {
+	t.Helper()
+	path := os.Getenv("SKARO_TEST_PYTHON")
+	if path == "" {
+		path = "../.venv/bin/python"
+	}
+	const enable = "make venv, or set SKARO_TEST_PYTHON to a Python with the packages of e2e/peers/requirements.txt"
+	path, err := filepath.Abs(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		skip(t, "there is no Python at "+path, enable)
+	}
+	const imports = "import asyncio, types; asyncio.coroutine = types.coroutine; import websockets, cbor, libskaro"
+	if out, err := exec.Command(path, "-c", imports).CombinedOutput(); err != nil {
+		lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+		skip(t, path+" lacks a package: "+lines[len(lines)-1], enable)
+	}
+	return path
+}
+
+func runScripts(t *testing.T, dir string, vars []string) {
+	statSources(t)
+	peers, err := filepath.Abs("peers")
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                dir,
+		Deadline:           time.Now().Add(5 * time.Minute), // a script that hangs says where
+		RequireUniqueNames: true,
+		Cmds:               commands,
+		Setup: func(env *testscript.Env) error {
+			env.Values[processesKey{}] = &processes{t: t, running: map[string]*process{}}
+			env.Vars = append(env.Vars, vars...)
+			env.Vars = append(env.Vars,
+				"PEERS="+peers,
+				"TZ=UTC",
+				"DBUS_SESSION_BUS_ADDRESS=disabled:",
+				"GORACE=halt_on_error=1 atexit_sleep_ms=0", // by default every program sleeps for a second
+			)
+			for name, folder := range map[string]string{
+				"HOME": "home", "XDG_CONFIG_HOME": "config", "XDG_STATE_HOME": "state", "XDG_DATA_HOME": "share",
+				"XDG_CACHE_HOME": "cache", "XDG_RUNTIME_DIR": "run",
+			} {
+				folder = filepath.Join(env.WorkDir, folder)
+				if err := os.Mkdir(folder, 0o700); err != nil {
+					return err
+				}
+				env.Vars = append(env.Vars, name+"="+folder)
+			}
+			return nil
+		},
+	})
+}
+
+// statSources looks at every file that the programs and the peers are made of, so
+// that `go test` does not repeat a cached result after one has changed.
+func statSources(t *testing.T) {
+	for _, root := range []string{"../cmd", "../internal", "../go.mod", "../go.sum", "peers"} {
+		err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			_, err = os.Stat(path)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}

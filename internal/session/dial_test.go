@@ -1,0 +1,160 @@
+package session
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"net/url"
+	"testing"
+)
+
+// TestCredentialsFail: a server that says nothing does not hold up the reason why
+// there are no credentials.
+func TestCredentialsFail(t *testing.T) {
+	reached := make(chan struct{})
+	address := speak(t, func(c net.Conn) {
+		_, _ = c.Read(make([]byte, 1))
+		close(reached)
+		_, _ = io.Copy(io.Discard, c)
+	})
+	none := errors.New("not logged in")
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	_, err := Open(ctx, Endpoint{URL: "ws://" + address}, func(context.Context) (Credentials, error) {
+		<-reached
+		return Credentials{}, none
+	}, nil)
+	if !errors.Is(err, none) {
+		t.Fatalf("got %v", err)
+	}
+}
+
+// names makes the resolver of this process answer every question with the same
+// addresses, of either family.
+func names(t *testing.T, addresses ...string) {
+	t.Helper()
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		question := make([]byte, 1500)
+		for {
+			n, from, err := conn.ReadFrom(question)
+			if err != nil {
+				return
+			}
+			if answer, ok := answerDNS(question[:n], addresses); ok {
+				_, _ = conn.WriteTo(answer, from)
+			}
+		}
+	}()
+	old := net.DefaultResolver
+	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "udp", conn.LocalAddr().String())
+	}}
+	t.Cleanup(func() {
+		net.DefaultResolver = old
+		conn.Close()
+		<-done
+	})
+}
+
+// answerDNS answers one question (RFC 1035, 4.1) about an A or AAAA record.
+func answerDNS(question []byte, addresses []string) (answer []byte, ok bool) {
+	end := 12 // of the header
+	for end < len(question) && question[end] != 0 {
+		end += 1 + int(question[end])
+	}
+	if end += 5; end > len(question) { // the root label, type, class
+		return nil, false
+	}
+	kind := binary.BigEndian.Uint16(question[end-4:])
+	answer = append([]byte{}, question[:end]...)
+	count := uint16(0)
+	for _, a := range addresses {
+		ip := net.ParseIP(a)
+		data := []byte(ip.To16())
+		own := uint16(28)
+		if v4 := ip.To4(); v4 != nil {
+			data, own = v4, 1
+		}
+		if own != kind {
+			continue
+		}
+		count++
+		answer = append(answer, 0xc0, 12) // the name of the question
+		answer = binary.BigEndian.AppendUint16(answer, kind)
+		answer = append(answer, 0, 1, 0, 0, 0, 0) // Internet, not to be kept
+		answer = binary.BigEndian.AppendUint16(answer, uint16(len(data)))
+		answer = append(answer, data...)
+	}
+	copy(answer[2:], []byte{0x81, 0x80, 0, 1}) // an answer without error, one question
+	binary.BigEndian.PutUint16(answer[6:], count)
+	copy(answer[8:], []byte{0, 0, 0, 0}) // and nothing else
+	return answer, true
+}
+
+// TestAddresses: a host with several addresses is reached by the one that works.
+func TestAddresses(t *testing.T) {
+	u, err := url.Parse(serve(t, func(p *peer) {
+		p.login()
+		p.recv()
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name      string
+		addresses []string
+		reached   bool
+	}{
+		{"one", []string{"127.0.0.1"}, true},
+		{"a dead one first", []string{"127.0.0.2", "127.0.0.1"}, true},
+		{"a dead one of IPv6", []string{"::1", "127.0.0.1"}, true},
+		{"dead ones alone", []string{"127.0.0.2", "::1"}, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			names(t, test.addresses...)
+			err := login(t, Endpoint{URL: "ws://two.invalid:" + u.Port() + u.Path, AllowPlaintext: true})
+			if test.reached && err != nil {
+				t.Fatal(err)
+			}
+			if !test.reached {
+				checkUnreachable(t, err, "refused", "")
+			}
+		})
+	}
+}
+
+// TestIPv6 connects to an IPv6 literal.
+func TestIPv6(t *testing.T) {
+	l, err := net.Listen("tcp", "[::1]:0")
+	if err != nil {
+		t.Skipf("SKIPPED: this machine has no IPv6 (%v)", err)
+	}
+	ca := newAuthority(t)
+	address := serveTLSOn(t, l, pair(ca.sign(t, template())))
+	if err := login(t, Endpoint{URL: "wss://" + address + "/skaro_client/", CAFile: pemFile(t, ca.cert)}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestNamesNothing: what is refused for its URL looks up no name.
+func TestNamesNothing(t *testing.T) {
+	old := net.DefaultResolver
+	t.Cleanup(func() { net.DefaultResolver = old })
+	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
+		t.Error("a name was looked up")
+		return nil, errors.New("no look-ups here")
+	}}
+	err := login(t, Endpoint{URL: "ws://chat.invalid/skaro_client/"})
+	var endpoint *EndpointError
+	if !errors.As(err, &endpoint) {
+		t.Fatalf("got %v (%T), not an *EndpointError", err, err)
+	}
+}

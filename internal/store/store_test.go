@@ -1,0 +1,681 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/skaroctl/skaroctl/internal/proto"
+)
+
+// now is the time of a test, unless it moves it.
+var now = time.Date(2026, 1, 2, 3, 4, 5, 678901000, time.UTC)
+
+func open(t testing.TB, path string) *Store {
+	t.Helper()
+	s, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		select {
+		case <-s.quit: // the test has closed it
+			return
+		default:
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func newStore(t testing.TB, logins ...string) *Store {
+	t.Helper()
+	s := open(t, filepath.Join(t.TempDir(), "data", "skarod.db"))
+	for _, login := range logins {
+		if err := s.AddUser(login, proto.NewToken("secret of "+login), now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s
+}
+
+func id(t testing.TB, s *Store, login string) int64 {
+	t.Helper()
+	u, err := s.User(context.Background(), login)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u.ID
+}
+
+func send(s *Store, l Letter) (Stored, error) {
+	type outcome struct {
+		stored Stored
+		err    error
+	}
+	done := make(chan outcome, 1)
+	s.Send(l, func(stored Stored, err error) { done <- outcome{stored, err} })
+	o := <-done
+	return o.stored, o.err
+}
+
+func mustSend(t testing.TB, s *Store, from, to, body string) Stored {
+	t.Helper()
+	sent, err := send(s, Letter{Sender: id(t, s, from), To: to, Body: body, Date: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sent
+}
+
+func bodies(list []proto.Message) string {
+	var b []string
+	for _, m := range list {
+		b = append(b, m.From+">"+m.To+":"+m.Body)
+	}
+	return strings.Join(b, " ")
+}
+
+func TestFilesAreOurs(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	open(t, filepath.Join(dir, "skarod.db"))
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the folder: %v, %v", info.Mode(), err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) < 3 {
+		t.Fatalf("%v, %v", entries, err)
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", e.Name(), info, err)
+		}
+	}
+}
+
+func TestOpen(t *testing.T) {
+	dir := t.TempDir()
+	odd := filepath.Join(dir, "50% of #1? ü")
+	s := open(t, filepath.Join(odd, "skarod.db"))
+	if err := s.AddUser("alice", proto.NewToken("x"), now); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if entries, err := os.ReadDir(odd); err != nil || len(entries) != 1 || entries[0].Name() != "skarod.db" {
+		t.Errorf("after Close there are %v, %v", entries, err)
+	}
+
+	text := filepath.Join(dir, "text")
+	if err := os.WriteFile(text, []byte(strings.Repeat("This is not a database. ", 100)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(text); err == nil || !strings.Contains(err.Error(), text) {
+		t.Errorf("a text file: %v", err)
+	}
+	if b, _ := os.ReadFile(text); len(b) != 2400 {
+		t.Errorf("the text file was changed: %d bytes", len(b))
+	}
+
+	newer := filepath.Join(odd, "skarod.db")
+	s = open(t, newer)
+	if err := s.do(func() error { return s.exec("PRAGMA user_version = 99") }); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(newer); err == nil || !strings.Contains(err.Error(), "newer skarod") {
+		t.Errorf("a newer database: %v", err)
+	}
+}
+
+// A database that strangers can read, as a careless restore leaves one, is closed
+// to them.
+func TestLooseModeIsTightened(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "skarod.db")
+	if err := os.WriteFile(path, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	open(t, path)
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o640 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+}
+
+func TestLogin(t *testing.T) {
+	for in, want := range map[string]string{
+		"alice": "alice", "Alice": "alice", "ＡＬＩＣＥ": "alice", "JÜRGEN": "jürgen", "Ju\u0308rgen": "jürgen",
+		"a.b@c": "a.b@c", strings.Repeat("ж", 64): strings.Repeat("ж", 64),
+		"": "", " ": "", "a b": "", "a\nb": "", "a\x00": "", "\xff": "", "a\u202eb": "", "😀": "", strings.Repeat("a", 65): "",
+	} {
+		got, err := Login(in)
+		if got != want || (err == nil) != (want != "") {
+			t.Errorf("%q: %q, %v", in, got, err)
+		}
+	}
+}
+
+func FuzzLogin(f *testing.F) {
+	f.Add("Alice")
+	f.Add("ＡＬＩＣＥ\u0308")
+	f.Fuzz(func(t *testing.T, text string) {
+		login, err := Login(text)
+		if err != nil {
+			return
+		}
+		if again, err := Login(login); err != nil || again != login {
+			t.Errorf("%q gives %q, which gives %q, %v", text, login, again, err)
+		}
+	})
+}
+
+func TestUsers(t *testing.T) {
+	ctx := t.Context()
+	s := newStore(t, "bob", "alice")
+	if err := s.AddUser("bob", proto.NewToken("x"), now); !errors.Is(err, ErrTaken) {
+		t.Errorf("twice: %v", err)
+	}
+	for _, err := range []error{s.RemoveUser("nobody", now), s.SetToken("nobody", proto.NewToken("x"))} {
+		if !errors.Is(err, ErrNoUser) {
+			t.Errorf("nobody: %v", err)
+		}
+	}
+	before, err := s.User(ctx, "bob")
+	if err != nil || !before.Token.Verify("T", proto.NewToken("secret of bob").Answer("T")) {
+		t.Fatalf("%+v, %v", before, err)
+	}
+	if err := s.SetToken("bob", proto.NewToken("new")); err != nil {
+		t.Fatal(err)
+	}
+	after, err := s.User(ctx, "bob")
+	if err != nil || after.ID != before.ID || after.Revision <= before.Revision || after.Token != proto.NewToken("new") {
+		t.Fatalf("%+v, %v", after, err)
+	}
+	users, err := s.Users(ctx)
+	if err != nil || len(users) != 2 || users[0].Login != "alice" || !users[0].Created.Equal(now) {
+		t.Fatalf("%+v, %v", users, err)
+	}
+	if err := s.RemoveUser("alice", now); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.User(ctx, "alice"); !errors.Is(err, ErrNoUser) {
+		t.Errorf("removed: %v", err)
+	}
+	if _, err := s.UserByID(ctx, users[0].ID); !errors.Is(err, ErrNoUser) {
+		t.Errorf("removed: %v", err)
+	}
+}
+
+// updates is what a user sees with no bound on the bytes.
+func updates(t testing.TB, s *Store, user, after int64, limit int) (string, bool) {
+	t.Helper()
+	list, more, err := s.Updates(context.Background(), user, Page{After: after, Limit: limit, Bytes: 1 << 30})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bodies(list), more
+}
+
+// A removed user's messages stay with the other side; a new account with the same
+// login has none of them.
+func TestRemovedUser(t *testing.T) {
+	s := newStore(t, "alice", "bob")
+	alice, bob := id(t, s, "alice"), id(t, s, "bob")
+	mustSend(t, s, "alice", "bob", "1")
+	mustSend(t, s, "bob", "alice", "2")
+	if err := s.RemoveUser("alice", now); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := send(s, Letter{Sender: bob, To: "alice", Body: "3", Date: now}); !errors.Is(err, ErrNoUser) {
+		t.Errorf("to a removed user: %v", err)
+	}
+	if c, err := s.Contacts(t.Context(), bob); err != nil || len(c) != 0 {
+		t.Errorf("contacts: %v, %v", c, err)
+	}
+	if err := s.AddUser("alice", proto.NewToken("x"), now); err != nil {
+		t.Fatal(err)
+	}
+	again := id(t, s, "alice")
+	if again == alice {
+		t.Fatal("the new account has the id of the old one")
+	}
+	mustSend(t, s, "bob", "alice", "4")
+	if got, _ := updates(t, s, again, 0, 10); got != "bob>alice:4" {
+		t.Errorf("the new account sees %s", got)
+	}
+	if got, _ := updates(t, s, bob, 0, 10); got != "alice>bob:1 bob>alice:2 bob>alice:4" {
+		t.Errorf("the other side sees %s", got)
+	}
+}
+
+// A change by another process is seen at once by the next message, and is told
+// of soon.
+func TestTwoProcesses(t *testing.T) {
+	s := newStore(t, "alice", "bob")
+	told := make(chan struct{}, 100)
+	s.OnForeignWrite(func() { told <- struct{}{} })
+	other := open(t, s.path)
+	mustSend(t, s, "alice", "bob", "1") // the writer knows bob now
+	if len(told) != 0 {
+		t.Error("our own write counts as another's")
+	}
+	if err := other.RemoveUser("bob", now); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := send(s, Letter{Sender: id(t, s, "alice"), To: "bob", Body: "2", Date: now}); !errors.Is(err, ErrNoUser) {
+		t.Errorf("to a user whom another process removed: %v", err)
+	}
+	<-told
+	if err := other.AddUser("carol", proto.NewToken("x"), now); err != nil {
+		t.Fatal(err)
+	}
+	<-told // nobody writes here: the ticker looks
+	mustSend(t, s, "alice", "carol", "3")
+}
+
+func TestBodies(t *testing.T) {
+	s := newStore(t, "alice", "bob")
+	for _, body := range []string{" ", "a\x00b", "\x00", "\n", "😀", "'; DROP TABLE messages; --", strings.Repeat("x", 1<<20)} {
+		sent := mustSend(t, s, "alice", "bob", body)
+		list, _, err := s.History(t.Context(), id(t, s, "bob"), id(t, s, "alice"), Page{After: sent.ID - 1, Limit: 1, Bytes: 1})
+		if err != nil || len(list) != 1 || list[0].Body != body || !list[0].Date.Time.Equal(now) {
+			t.Errorf("%.30q comes back as %.30q, %v", body, bodies(list), err)
+		}
+	}
+}
+
+func TestHistory(t *testing.T) {
+	s := newStore(t, "alice", "bob", "carol")
+	alice, bob := id(t, s, "alice"), id(t, s, "bob")
+	for i, m := range []string{"alice bob", "bob alice", "alice carol", "carol bob", "alice alice", "alice bob"} {
+		from, to, _ := strings.Cut(m, " ")
+		if sent := mustSend(t, s, from, to, fmt.Sprint(i+1)); sent.ID != int64(i+1) {
+			t.Fatalf("message %d has the id %d", i+1, sent.ID)
+		}
+	}
+	for _, c := range []struct {
+		peer int64
+		page Page
+		want string
+		more bool
+	}{
+		{bob, Page{Limit: 10}, "alice>bob:1 bob>alice:2 alice>bob:6", false},
+		{bob, Page{Limit: 3}, "alice>bob:1 bob>alice:2 alice>bob:6", false},
+		{bob, Page{Limit: 2}, "bob>alice:2 alice>bob:6", true},
+		{bob, Page{Limit: 10, Before: 6}, "alice>bob:1 bob>alice:2", false},
+		{bob, Page{Limit: 1, Before: 6}, "bob>alice:2", true},
+		{bob, Page{Limit: 10, After: 1}, "bob>alice:2 alice>bob:6", false},
+		{bob, Page{Limit: 10, After: 1, Before: 3}, "bob>alice:2", false},
+		{bob, Page{Limit: 10, After: 6}, "", false},
+		{bob, Page{Limit: 10, Bytes: 1}, "alice>bob:6", true},
+		{bob, Page{Limit: 10, Bytes: 302}, "bob>alice:2 alice>bob:6", true},
+		{alice, Page{Limit: 10}, "alice>alice:5", false},
+	} {
+		if c.page.Bytes == 0 {
+			c.page.Bytes = 1 << 20
+		}
+		list, more, err := s.History(t.Context(), alice, c.peer, c.page)
+		if got := bodies(list); err != nil || got != c.want || more != c.more {
+			t.Errorf("%+v: %s, more %v, %v", c.page, got, more, err)
+		}
+	}
+	contacts, err := s.Contacts(t.Context(), alice)
+	if err != nil || len(contacts) != 2 || contacts[0] != (Contact{bob, "bob"}) || contacts[1].Login != "carol" {
+		t.Errorf("%v, %v", contacts, err)
+	}
+}
+
+func TestUpdates(t *testing.T) {
+	s := newStore(t, "alice", "bob", "carol")
+	alice := id(t, s, "alice")
+	if got, more := updates(t, s, alice, 5, 10); got != "" || more {
+		t.Errorf("an empty database: %s, %v", got, more)
+	}
+	for i, m := range []string{"alice bob", "bob alice", "carol bob", "alice alice", "bob carol"} {
+		from, to, _ := strings.Cut(m, " ")
+		mustSend(t, s, from, to, fmt.Sprint(i+1))
+	}
+	if last, err := s.LastID(t.Context()); err != nil || last != 5 {
+		t.Errorf("the last id is %d, %v", last, err)
+	}
+	for _, c := range []struct {
+		page Page
+		want string
+		more bool
+	}{
+		{Page{Limit: 10}, "alice>bob:1 bob>alice:2 alice>alice:4", false},
+		{Page{Limit: 2}, "alice>bob:1 bob>alice:2", true},
+		{Page{After: 2, Limit: 2}, "alice>alice:4", false},
+		{Page{Before: 4, Limit: 10}, "alice>bob:1 bob>alice:2", false},
+		{Page{Limit: 10, Bytes: 1}, "alice>bob:1", true},
+		{Page{After: 4, Limit: 10}, "", false},
+		{Page{After: 99, Limit: 10}, "", false},
+	} {
+		if c.page.Bytes == 0 {
+			c.page.Bytes = 1 << 20
+		}
+		list, more, err := s.Updates(t.Context(), alice, c.page)
+		if got := bodies(list); err != nil || got != c.want || more != c.more {
+			t.Errorf("%+v: %s, more %v, %v", c.page, got, more, err)
+		}
+	}
+}
+
+// However long the tables are, a page is read from the indexes in order.
+func TestQueriesDoNotSort(t *testing.T) {
+	s := newStore(t)
+	for _, query := range []string{historyQuery, updatesQuery} {
+		rows, err := s.read.Query("EXPLAIN QUERY PLAN "+query, 1, 2, 3, 4, 5)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer rows.Close()
+		var plan strings.Builder
+		for rows.Next() {
+			var a, b, c any
+			var detail string
+			if err := rows.Scan(&a, &b, &c, &detail); err != nil {
+				t.Fatal(err)
+			}
+			plan.WriteString(detail + "\n")
+		}
+		if err := rows.Err(); err != nil {
+			t.Fatal(err)
+		}
+		if got := plan.String(); strings.Contains(got, "TEMP B-TREE") || strings.Contains(got, "SCAN") || strings.Count(got, "INDEX messages_") != 2 {
+			t.Errorf("the plan of %s:\n%s", query, got)
+		}
+	}
+}
+
+func TestNonces(t *testing.T) {
+	s := newStore(t, "alice", "bob")
+	alice, bob := id(t, s, "alice"), id(t, s, "bob")
+	l := Letter{Sender: alice, To: "bob", Body: "hi", Nonce: "0123456789abcdef", Date: now}
+	first, err := send(s, l)
+	if err != nil || first.Repeated {
+		t.Fatalf("%+v, %v", first, err)
+	}
+	again := func(what string) {
+		t.Helper()
+		if again, err := send(s, l); err != nil || again.ID != first.ID || !again.Date.Equal(first.Date) || !again.Repeated {
+			t.Errorf("%s: %+v, %v", what, again, err)
+		}
+	}
+	l.Date = now.Add(time.Hour)
+	again("again")
+	for _, other := range []Letter{
+		{Sender: alice, To: "bob", Body: "ho", Nonce: l.Nonce, Date: now},
+		{Sender: alice, To: "alice", Body: "hi", Nonce: l.Nonce, Date: now},
+	} {
+		if _, err := send(s, other); !errors.Is(err, ErrNonce) {
+			t.Errorf("%+v: %v", other, err)
+		}
+	}
+	if other, err := send(s, Letter{Sender: bob, To: "bob", Body: "hi", Nonce: l.Nonce, Date: now}); err != nil || other.Repeated {
+		t.Errorf("the same nonce from another user: %+v, %v", other, err)
+	}
+	// Both in one group.
+	var wg sync.WaitGroup
+	var twice [2]Stored
+	wg.Add(2)
+	for i := range twice {
+		s.Send(Letter{Sender: alice, To: "bob", Body: "x", Nonce: "fedcba9876543210", Date: now}, func(stored Stored, err error) {
+			if err != nil {
+				t.Error(err)
+			}
+			twice[i] = stored
+			wg.Done()
+		})
+	}
+	wg.Wait()
+	if twice[0].ID != twice[1].ID || twice[0].Repeated || !twice[1].Repeated {
+		t.Errorf("in one group: %+v", twice)
+	}
+	if err := s.RemoveUser("bob", now); err != nil {
+		t.Fatal(err)
+	}
+	again("after the recipient was removed")
+	if _, err := send(s, Letter{Sender: alice, To: "bob", Body: "hi", Nonce: "another of them.", Date: now}); !errors.Is(err, ErrNoUser) {
+		t.Errorf("another after the recipient was removed: %v", err)
+	}
+	if err := s.AddUser("bob", proto.NewToken("bob"), now); err != nil {
+		t.Fatal(err)
+	}
+	l.Date = now.Add(NonceLife)
+	again("after exactly 24 hours")
+	l.Date = now.Add(NonceLife + time.Microsecond)
+	late, err := send(s, l)
+	if err != nil || late.ID == first.ID || late.Repeated {
+		t.Errorf("after more than 24 hours: %+v, %v", late, err)
+	}
+	if err := s.PruneNonces(now.Add(NonceLife + time.Microsecond)); err != nil {
+		t.Fatal(err)
+	}
+	if n := nonces(t, s); n != 1 {
+		t.Errorf("%d nonces are left", n)
+	}
+}
+
+func nonces(t testing.TB, s *Store) (n int) {
+	t.Helper()
+	if err := s.read.QueryRow("SELECT count(nonce) FROM messages").Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// Pruning gets on, however many there are, and leaves the young ones alone.
+func TestPruneNonces(t *testing.T) {
+	s := newStore(t, "alice")
+	alice := id(t, s, "alice")
+	const old = 2*pruneBatch + 1
+	var wg sync.WaitGroup
+	for i := range old + 3 {
+		date := now
+		if i >= old {
+			date = now.Add(time.Hour)
+		}
+		wg.Add(1)
+		s.Send(Letter{Sender: alice, To: "alice", Body: "x", Nonce: fmt.Sprintf("%016d", i), Date: date}, func(_ Stored, err error) {
+			if err != nil {
+				t.Error(err)
+			}
+			wg.Done()
+		})
+	}
+	wg.Wait()
+	if err := s.PruneNonces(now.Add(NonceLife + time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if n := nonces(t, s); n != 3 {
+		t.Errorf("%d nonces are left", n)
+	}
+}
+
+func TestSessions(t *testing.T) {
+	ctx := t.Context()
+	s := newStore(t, "alice", "bob", "carol")
+	put := func(x Session) error {
+		done := make(chan error, 1)
+		s.PutSession(x, func(err error) { done <- err })
+		return <-done
+	}
+	var list []Session
+	for i, login := range []string{"alice", "alice", "bob", "carol"} {
+		u, err := s.User(ctx, login)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x := Session{SID: [32]byte{byte(i)}, User: u.ID, Revision: u.Revision}
+		if i == 1 {
+			x.Ended = now
+		}
+		if err := put(x); err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, x)
+	}
+	s.DropSession(list[2].SID)
+	if err := s.SetToken("carol", proto.NewToken("new")); err != nil {
+		t.Fatal(err)
+	}
+	if err := put(list[3]); !errors.Is(err, ErrNoUser) {
+		t.Errorf("a session that was made with the old password: %v", err)
+	}
+	alive := now.Add(time.Minute)
+	if err := s.Alive(alive); err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.Sessions(ctx)
+	if err != nil || len(got) != 2 || got[0].SID != list[0].SID || !got[0].Ended.Equal(alive) || got[1].SID != list[1].SID || !got[1].Ended.Equal(now) || got[0].Revision != list[0].Revision {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	if err := s.RemoveUser("alice", now); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Sessions(ctx); err != nil || len(got) != 0 {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// A full disk refuses what does not fit, and nothing else is lost.
+func TestFullDisk(t *testing.T) {
+	s := newStore(t, "alice", "bob")
+	mustSend(t, s, "alice", "bob", "before")
+	limit := func(pages int) {
+		t.Helper()
+		if err := s.do(func() error { return s.exec(fmt.Sprintf("PRAGMA max_page_count = %d", pages)) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	limit(1) // SQLite takes this as: no larger than now
+	alice := id(t, s, "alice")
+	if _, err := send(s, Letter{Sender: alice, To: "bob", Body: strings.Repeat("x", 100_000), Date: now}); err == nil || errors.Is(err, ErrNoUser) {
+		t.Errorf("with no room: %v", err)
+	}
+	limit(1 << 30)
+	if sent := mustSend(t, s, "alice", "bob", "after"); sent.ID != 2 {
+		t.Errorf("the next id is %d", sent.ID)
+	}
+	if got, _ := updates(t, s, alice, 0, 10); got != "alice>bob:before alice>bob:after" {
+		t.Errorf("%s", got)
+	}
+}
+
+// One write that the database refuses takes its whole group with it, and nothing
+// of the group is there afterwards.
+func TestFailedGroup(t *testing.T) {
+	s := newStore(t, "alice", "bob")
+	alice := id(t, s, "alice")
+	broken := errors.New("broken")
+	outcome := make(chan error, 3)
+	// The first of these keeps the writer busy until the rest is queued.
+	started, queued := make(chan struct{}), make(chan struct{})
+	s.begin(func() error { close(started); <-queued; return nil }, func(err error) { outcome <- err })
+	<-started
+	s.Send(Letter{Sender: alice, To: "bob", Body: "x", Date: now}, func(_ Stored, err error) { outcome <- err })
+	s.begin(func() error { return broken }, func(err error) { outcome <- err })
+	close(queued)
+	for range 3 {
+		if err := <-outcome; !errors.Is(err, broken) {
+			t.Errorf("the outcome is %v", err)
+		}
+	}
+	if got, _ := updates(t, s, alice, 0, 10); got != "" {
+		t.Errorf("there is %s", got)
+	}
+	mustSend(t, s, "alice", "bob", "y")
+	if c, err := s.Contacts(t.Context(), alice); err != nil || len(c) != 1 {
+		t.Errorf("the contact was forgotten: %v, %v", c, err)
+	}
+}
+
+func TestClose(t *testing.T) {
+	s := newStore(t, "alice")
+	alice := id(t, s, "alice")
+	var confirmed int
+	for range 1000 {
+		s.Send(Letter{Sender: alice, To: "alice", Body: "x", Date: now}, func(_ Stored, err error) {
+			if err != nil {
+				t.Error(err)
+			}
+			confirmed++
+		})
+	}
+	if err := s.Ping(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := s.Close(); err != nil || confirmed != 1000 {
+		t.Errorf("%d of 1000 are confirmed, %v", confirmed, err)
+	}
+	if _, err := send(s, Letter{Sender: alice, To: "alice", Body: "x", Date: now}); !errors.Is(err, ErrClosed) {
+		t.Errorf("after Close: %v", err)
+	}
+	if err := s.Ping(t.Context()); err == nil {
+		t.Error("it answers after Close")
+	}
+}
+
+// Completions run in the order of the ids, whoever sends.
+func TestOrder(t *testing.T) {
+	s := newStore(t, "alice", "bob")
+	alice := id(t, s, "alice")
+	var ids []int64
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 500 {
+				s.Send(Letter{Sender: alice, To: "bob", Body: "x", Date: now}, func(stored Stored, _ error) { ids = append(ids, stored.ID) })
+			}
+		})
+	}
+	wg.Wait()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if len(ids) != 2000 {
+		t.Errorf("%d completions", len(ids))
+	}
+	for i, id := range ids {
+		if id != int64(i+1) {
+			t.Fatalf("the message %d completes as number %d", id, i+1)
+		}
+	}
+}
+
+func BenchmarkSend(b *testing.B) {
+	for _, c := range []struct {
+		name  string
+		nonce func(i int) string
+	}{
+		{"plain", func(int) string { return "" }},
+		{"random nonces", func(i int) string { return fmt.Sprintf("%032x", uint64(i)*0x9e3779b97f4a7c15) }},
+		{"counted nonces", func(i int) string { return fmt.Sprintf("run of one sender %09d", i) }},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			s := newStore(b, "alice", "bob")
+			l := Letter{Sender: id(b, s, "alice"), To: "bob", Body: "disk almost full on web1: 97 % of /var is used", Date: now}
+			var wg sync.WaitGroup
+			b.ResetTimer()
+			for i := range b.N {
+				l.Nonce = c.nonce(i)
+				wg.Add(1)
+				s.Send(l, func(Stored, error) { wg.Done() })
+			}
+			wg.Wait()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msgs/s")
+		})
+	}
+}
