@@ -27,6 +27,7 @@ type app struct {
 	ran     bool // a command's own code was reached: an error before is one of usage
 
 	errMu sync.Mutex // the trace and the notices come from several goroutines
+	bar   *progress  // what they must not write into; nil where there is none
 }
 
 // commonFlags are the flags of every command.
@@ -147,6 +148,7 @@ func (a *app) notice(format string, args ...any) {
 func (a *app) errLine(line string) {
 	a.errMu.Lock()
 	defer a.errMu.Unlock()
+	a.bar.clear()
 	_, _ = io.WriteString(a.streams.Err, output.Line(line)+"\n")
 }
 

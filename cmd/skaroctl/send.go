@@ -195,6 +195,13 @@ func (a *app) sendLines(ctx context.Context, o sendOptions, t target, to []strin
 		}
 		return nil // never sent: what ended the run says why
 	}
+	bar := a.progress()
+	outcome := s.outbox.Outcome
+	s.outbox.Outcome = func(out session.Outcome, more bool) error {
+		bar.add(len(out.Body)+1, len(to))
+		return outcome(out, more)
+	}
+	defer bar.end()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	letters := make(chan session.Letter, 64)

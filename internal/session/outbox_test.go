@@ -216,8 +216,12 @@ func TestOutboxCut(t *testing.T) {
 							t.Errorf("cut at %d: %v was delivered %d times, outcome %v", at, list[i], count, out.Err)
 						}
 					}
-					if !slices.IsSorted(office.delivered) {
-						t.Errorf("cut at %d: delivered %q", at, office.delivered)
+					// One whose fate is unknown may arrive whenever it likes.
+					confirmed := slices.DeleteFunc(slices.Clone(office.delivered), func(body string) bool {
+						return slices.ContainsFunc(got, func(o Outcome) bool { return o.Body == body && o.Err != nil })
+					})
+					if !slices.IsSorted(confirmed) {
+						t.Errorf("cut at %d: delivered %q", at, confirmed)
 					}
 					if lost == 0 {
 						uncut++
