@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/godbus/dbus/v5"
 )
 
 const (
@@ -252,7 +254,36 @@ cat >/dev/null`
 	if err != nil {
 		return nil, true, l.failed(c, fmt.Errorf("no Secret Service came up: %w", err))
 	}
-	return []string{"DBUS_SESSION_BUS_ADDRESS=" + strings.TrimSpace(address)}, true, nil
+	address = strings.TrimSpace(address)
+	return []string{"DBUS_SESSION_BUS_ADDRESS=" + address}, true, offered(ctx, address, "org.freedesktop.secrets")
+}
+
+// offered waits until somebody on the bus has the name. The daemon says that it is
+// ready a little earlier, and the bus would start a second one, which is locked.
+func offered(ctx context.Context, address, name string) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, errors.New("nobody offers "+name))
+	defer cancel()
+	bus, err := dbus.Connect(address)
+	if err != nil {
+		return err
+	}
+	defer bus.Close()
+	changes := make(chan *dbus.Signal, 16)
+	bus.Signal(changes)
+	if err := bus.AddMatchSignalContext(ctx, dbus.WithMatchMember("NameOwnerChanged"), dbus.WithMatchArg(0, name)); err != nil {
+		return err
+	}
+	for {
+		var has bool
+		if err := bus.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.NameHasOwner", 0, name).Store(&has); err != nil || has {
+			return err
+		}
+		select {
+		case <-changes:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 }
 
 // peak is the most memory a running program has had, in MiB (VmHWM, proc(5)); 0

@@ -4,23 +4,30 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/skaroctl/skaroctl/internal/account"
-	"github.com/skaroctl/skaroctl/internal/proto"
+	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/session"
 )
 
 type listenOptions struct {
 	from         []string
-	own          bool
+	conference   string
+	own, events  bool
+	since        string
+	resume       bool
 	count        int
 	length       duration
+	format, exec string
 	noReconnect  bool
 	pingInterval duration
+
+	counted bool // --count was given
 }
 
 func (a *app) listenCommand() *cobra.Command {
@@ -29,24 +36,34 @@ func (a *app) listenCommand() *cobra.Command {
 		Use:   "listen",
 		Short: "Show messages as they come",
 		Long: `Show incoming messages until interrupted, each as soon as it is there. A lost
-connection is made again, and what was missed meanwhile is fetched.`,
+connection is made again, and what was missed meanwhile is fetched. With --resume
+that holds across runs too: each begins where the last one ended.`,
 		Example: `  skaroctl listen | jq -r .body
-  skaroctl listen --from bob --count 1 --for 1m`,
+  skaroctl listen --from bob --count 1 --for 1m
+  skaroctl listen --resume --exec 'jq -r .body | mail -s "from $SKARO_FROM" me'`,
 		Args: cobra.NoArgs,
-		RunE: a.does(func(ctx context.Context, _ []string) error { return a.listen(ctx, o) }),
 	}
+	c.RunE = a.does(func(ctx context.Context, _ []string) error {
+		o.counted = c.Flags().Changed("count")
+		return a.listen(ctx, o)
+	})
 	f := c.Flags()
 	f.StringArrayVar(&o.from, "from", nil, "messages of `LOGIN` only; may be given again")
+	f.StringVar(&o.conference, "conference", "", "messages in the conference `NAME` only")
 	f.BoolVar(&o.own, "own", false, "also what we sent from elsewhere")
+	f.BoolVar(&o.events, "events", false, "also what the server pushes beside messages: info, error and others")
+	f.StringVar(&o.since, "since", "", "first what came since `WHEN`: all, a time, a duration before now, or a message id")
+	f.BoolVar(&o.resume, "resume", false, "first what came since this account last listened with --resume")
 	f.IntVarP(&o.count, "count", "n", 0, "end after `N` messages")
 	f.Var(&o.length, "for", "end after this long; with --count, fewer messages are exit status 6")
+	f.StringVar(&o.format, "format", "", "show each message with a Go `TEMPLATE` over the JSON object, like '{{.from}}: {{.body}}'")
+	f.StringVar(&o.exec, "exec", "", "run a shell `COMMAND` for each message, one at a time, instead of showing it")
 	f.BoolVar(&o.noReconnect, "no-reconnect", false, "end when the connection is lost")
 	f.Var(&o.pingInterval, "ping-interval", "how often to check the connection; one that is silent for two is dead")
+	c.MarkFlagsMutuallyExclusive("since", "resume")
+	c.MarkFlagsMutuallyExclusive("format", "exec")
 	return c
 }
-
-// errEnough ends a listener that has shown as many messages as were asked for.
-var errEnough = errors.New("that were enough messages")
 
 // errTimeUp is the cause of the end of --for.
 var errTimeUp = errors.New("the time of --for is over")
@@ -54,14 +71,46 @@ var errTimeUp = errors.New("the time of --for is over")
 // errReaderGone ends a listener whose output nobody reads any more.
 var errReaderGone = errors.New("the reader of the output has gone")
 
-func (a *app) listen(ctx context.Context, o listenOptions) error {
-	if o.count < 0 {
-		return usagef("--count is %d, less than nothing", o.count)
+// check looks for what can be seen to be wrong before anything is sent.
+func (o listenOptions) check() error {
+	if o.counted && o.count < 1 {
+		return usagef("--count is %d: less than one message", o.count)
 	}
 	for _, login := range o.from {
 		if err := validText("the login of --from", login); err != nil {
 			return err
 		}
+	}
+	return validText("the name of --conference", o.conference)
+}
+
+// start is where --since says to begin; nil is now.
+func (o listenOptions) start(now time.Time) (*session.Bound, error) {
+	switch o.since {
+	case "":
+		return nil, nil
+	case "all":
+		return &session.Bound{}, nil
+	}
+	b, err := bound("--since", o.since, now)
+	return &b, err
+}
+
+func (a *app) listen(ctx context.Context, o listenOptions) (err error) {
+	if err := o.check(); err != nil {
+		return err
+	}
+	format, err := a.format(o.format)
+	if err != nil {
+		return err
+	}
+	l := &session.Listener{
+		ConnectTimeout: time.Duration(a.flags.timeout),
+		PingInterval:   time.Duration(o.pingInterval),
+		Reconnect:      !o.noReconnect,
+	}
+	if l.Start, err = o.start(time.Now()); err != nil {
+		return err
 	}
 	t, err := a.target()
 	if err != nil {
@@ -69,6 +118,21 @@ func (a *app) listen(ctx context.Context, o listenOptions) error {
 	}
 	if err := t.needLogin(); err != nil {
 		return err
+	}
+	save := func() error { return nil }
+	if o.resume {
+		var file *positionFile
+		if file, l.Resume, err = openPosition(t.files, t.key()); err != nil {
+			return err
+		}
+		defer file.close()
+		save = func() error {
+			p, ok := l.Position()
+			if !ok {
+				return nil
+			}
+			return file.save(t.key(), p)
+		}
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -79,50 +143,60 @@ func (a *app) listen(ctx context.Context, o listenOptions) error {
 	go watchReader(ctx, a.streams.Out, func() { cancel(errReaderGone) })
 
 	var stored account.Credentials
-	l := &session.Listener{
-		Endpoint: t.endpoint,
-		Credentials: func(ctx context.Context) (session.Credentials, error) {
-			return t.credentials(ctx, &stored)
-		},
-		ConnectTimeout: time.Duration(a.flags.timeout),
-		PingInterval:   time.Duration(o.pingInterval),
-		Reconnect:      !o.noReconnect,
-		LoggedIn: func(got session.Account) {
-			a.keepSID(ctx, t, stored, got)
-		},
-		Lost: func(err error, pause time.Duration) {
-			a.notice("%v; trying again in %v", err, pause.Round(100*time.Millisecond))
-		},
-		Listening: func(got session.Account) {
-			if a.flags.verbose {
-				a.errLine("listening as " + got.Login)
-			}
-		},
+	l.Endpoint = t.endpoint
+	l.Credentials = func(ctx context.Context) (session.Credentials, error) { return t.credentials(ctx, &stored) }
+	l.LoggedIn = func(got session.Account) { a.keepSID(ctx, t, stored, got) }
+	l.Lost = func(err error, pause time.Duration) {
+		a.notice("%v; trying again in %v", err, pause.Round(100*time.Millisecond))
 	}
-	p := a.printer()
-	shown := 0
-	err = l.Run(ctx, func(e session.Event, more bool) error {
-		if e.Message != nil && o.wants(*e.Message, e.Own) {
-			if err := p.Message(*e.Message, e.Own); err != nil {
+	l.Listening = func(got session.Account) {
+		if a.flags.verbose {
+			a.errLine("listening as " + got.Login)
+		}
+	}
+	p := output.NewPrinter(a.streams.Out, output.Options{JSON: a.json(), Colour: a.colour(a.streams.OutTerminal), Format: format})
+	show := func(e session.Event) error {
+		if e.Message != nil {
+			return p.Message(*e.Message, e.Own)
+		}
+		return p.Push(e.Push)
+	}
+	if o.exec != "" {
+		h := newHook(o.exec, os.Environ(), a.streams)
+		show = func(e session.Event) error {
+			if err := save(); err != nil { // what the commands before this one did is done
 				return err
 			}
+			return h.run(e)
+		}
+	}
+	l.Settled = func() error {
+		if err := p.Flush(); err != nil {
+			return err
+		}
+		return save()
+	}
+	shown := 0
+	err = l.Run(ctx, func(e session.Event) error {
+		if !o.wants(e) {
+			return nil
+		}
+		if err := show(e); err != nil {
+			return err
+		}
+		if e.Message != nil {
 			shown++
 		}
-		if !more || shown == o.count {
-			if err := p.Flush(); err != nil {
-				return err
-			}
-		}
-		if o.count > 0 && shown == o.count {
-			return errEnough
+		if shown == o.count && o.count > 0 {
+			return session.ErrEnough
 		}
 		return nil
 	})
-	if flushErr := p.Flush(); flushErr != nil && !errors.Is(err, flushErr) {
-		err = flushErr
+	if settleErr := l.Settled(); settleErr != nil && !errors.Is(err, settleErr) {
+		err = settleErr
 	}
 	switch {
-	case errors.Is(err, errEnough), errors.Is(err, errReaderGone):
+	case errors.Is(err, errReaderGone):
 		return nil
 	case errors.Is(err, errTimeUp) && shown < o.count:
 		return fmt.Errorf("%w after %v: %d of %d messages came", errIncomplete, time.Duration(o.length), shown, o.count)
@@ -132,10 +206,20 @@ func (a *app) listen(ctx context.Context, o listenOptions) error {
 	return err
 }
 
-// wants reports whether a message is one that was asked for.
-func (o listenOptions) wants(m proto.Message, own string) bool {
-	if m.From == own {
-		return o.own && len(o.from) == 0 || slices.Contains(o.from, own)
+// wants reports whether an event is one that was asked for.
+func (o listenOptions) wants(e session.Event) bool {
+	m := e.Message
+	if m == nil {
+		return o.events
+	}
+	if o.conference != "" && m.Dialog(e.Own) != o.conference {
+		return false
+	}
+	if o.conference != "" && m.Conference == "" && m.From != e.Own {
+		return false // a person of that name
+	}
+	if m.From == e.Own {
+		return o.own && len(o.from) == 0 || slices.Contains(o.from, e.Own)
 	}
 	return len(o.from) == 0 || slices.Contains(o.from, m.From)
 }

@@ -97,6 +97,26 @@ func AppendMessage(buf []byte, m proto.Message, own string) []byte {
 	return o.close()
 }
 
+// AppendPush appends a push that is no message as one JSON object: an info or an
+// error as such, another as a push with its name.
+func AppendPush(buf []byte, f proto.Frame) []byte {
+	o := open(buf)
+	typ := f.Type()
+	known := []string{"type"}
+	if typ == proto.TypeInfo || typ == proto.TypeError {
+		o.text("type", typ)
+		if info, ok := f.TextOK("info"); ok {
+			o.some("info", info)
+			known = append(known, "info")
+		}
+	} else {
+		o.text("type", "push")
+		o.some("name", typ)
+	}
+	o.extra(f.Extra(known...))
+	return o.close()
+}
+
 func appendContact(buf []byte, c proto.Contact) []byte {
 	o := open(buf)
 	o.text("type", "contact")
@@ -220,4 +240,20 @@ func appendValue(buf []byte, v any) []byte {
 		return o.close()
 	}
 	panic("output: a value of a type that no frame holds")
+}
+
+// DateText is a date as JSON has it, without quotes: RFC 3339 in UTC, what can't be
+// read as a date as it came, and "" where there is none.
+func DateText(d proto.Date) string {
+	switch v := d.Raw.(type) {
+	case nil:
+		if d.Time.IsZero() {
+			return ""
+		}
+		return d.Time.UTC().Format(time.RFC3339Nano)
+	case string:
+		return v
+	default:
+		return string(appendValue(nil, v))
+	}
 }

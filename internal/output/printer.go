@@ -2,6 +2,7 @@ package output
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"strings"
 	"time"
@@ -11,8 +12,9 @@ import (
 
 // Options say how results are written. Location and Now are for text only.
 type Options struct {
-	JSON     bool // JSON Lines; else text for people
-	Colour   bool // text only
+	JSON     bool    // JSON Lines; else text for people
+	Format   *Format // where it is not nil, messages and pushes go through it
+	Colour   bool    // text only
 	Location *time.Location
 	Now      func() time.Time
 }
@@ -54,12 +56,36 @@ func (p *Printer) text(s string) error {
 	return err
 }
 
+// formatted writes a JSON object through the format.
+func (p *Printer) formatted(object []byte) error {
+	text, err := p.options.Format.execute(object)
+	if err != nil {
+		return fmt.Errorf("the template: %w", err)
+	}
+	_, err = p.w.Write(text)
+	return err
+}
+
 // Message writes a message as somebody sees it whose login is own.
 func (p *Printer) Message(m proto.Message, own string) error {
+	if p.options.Format != nil {
+		return p.formatted(AppendMessage(nil, m, own))
+	}
 	if p.options.JSON {
 		return p.line(AppendMessage(p.buf[:0], m, own))
 	}
 	return p.text(p.messageText(m, own))
+}
+
+// Push writes a push that is no message.
+func (p *Printer) Push(f proto.Frame) error {
+	if p.options.Format != nil {
+		return p.formatted(AppendPush(nil, f))
+	}
+	if p.options.JSON {
+		return p.line(AppendPush(p.buf[:0], f))
+	}
+	return p.text(p.pushText(f))
 }
 
 // Contact writes somebody we know.

@@ -73,6 +73,23 @@ func (p *Printer) messageText(m proto.Message, own string) string {
 	return b.String()
 }
 
+// pushText is a push that is no message, for people. Its start tells it from every
+// message: no date and no login looks like that.
+func (p *Printer) pushText(f proto.Frame) string {
+	typ, known := f.Type(), []string{"type"}
+	s := "*** "
+	if info, ok := f.TextOK("info"); ok && (typ == proto.TypeInfo || typ == proto.TypeError) {
+		s += Line(typ) + ": " + Line(info)
+		known = append(known, "info")
+	} else {
+		s += "push " + Line(typ)
+	}
+	if extra := f.Extra(known...); extra != nil {
+		s += " " + Line(string(appendValue(nil, extra)))
+	}
+	return styled(s, styleDim, p.options.Colour) + "\n"
+}
+
 func (p *Printer) contactText(c proto.Contact) string {
 	s := name(c.Login, p.options.Colour)
 	if c.Name != "" {

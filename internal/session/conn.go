@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
@@ -21,6 +22,8 @@ type conn struct {
 	tap      *tap
 	greeting proto.Greeting
 	onPush   func(proto.Frame) // called by the reader; blocking it holds up the connection
+
+	heard atomic.Uint64 // grows with every frame: odd while one is being handled
 
 	done chan struct{} // closed when the reader has ended; then err is set
 	err  error
@@ -86,6 +89,7 @@ func (c *conn) read(greeted chan<- error) {
 			if err != nil {
 				return &ProtocolError{Server: c.endpoint.URL, Saw: fmt.Sprintf("it sent a frame of %d bytes", buf.Len()), Err: err}
 			}
+			c.heard.Add(1)
 			if c.endpoint.Trace != nil {
 				c.endpoint.trace("< %s", frame.Describe())
 			}
@@ -105,6 +109,7 @@ func (c *conn) read(greeted chan<- error) {
 			case c.onPush != nil:
 				c.onPush(frame)
 			}
+			c.heard.Add(1)
 			if buf.Cap() > 1<<20 {
 				buf = bytes.Buffer{} // one large reply must not be paid for as long as the connection lives
 			}

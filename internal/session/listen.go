@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/skaroctl/skaroctl/internal/proto"
@@ -18,6 +19,21 @@ type Event struct {
 	Own     string      // our login, as the server has it
 }
 
+// Position is how far a listener has come. ID is all there is to it on a server
+// with the extension updates; the rest is for servers without it, whose messages
+// are told apart by date, sender, recipient and body.
+type Position struct {
+	ID      int64     `json:"id,omitempty"`      // of the last message that was delivered, or passed over
+	Date    time.Time `json:"date,omitzero"`     // of the newest message
+	Seen    []string  `json:"seen,omitempty"`    // the fingerprints of the messages at that date
+	Undated []string  `json:"undated,omitempty"` // the fingerprints of the last messages without a date
+	Dialogs []string  `json:"dialogs,omitempty"` // which have had messages, contacts or not
+}
+
+// ErrEnough is returned by a deliver function that has taken the event, and wants
+// no further one.
+var ErrEnough = errors.New("no further message is wanted")
+
 // Listener receives what the server pushes, over as many connections as it takes.
 type Listener struct {
 	Endpoint       Endpoint
@@ -26,8 +42,10 @@ type Listener struct {
 	PingInterval   time.Duration                              // a link silent for two of them is dead; 0: no pings
 	Reconnect      bool                                       // a lost connection is made again
 
-	// Start is where to begin: nil is with what comes from now on.
-	Start *Bound
+	// Start and Resume are where to begin, one of them or none: nil is with what
+	// comes from now on.
+	Start  *Bound
+	Resume *Position
 
 	// LoggedIn, Lost and Listening, where they are not nil, are told of each
 	// successful login, of each loss with the pause that follows it, and when
@@ -36,10 +54,27 @@ type Listener struct {
 	Lost      func(err error, pause time.Duration)
 	Listening func(Account)
 
+	// Settled, where it is not nil, is called when no event is ready any more, so
+	// that output can be written in large blocks; Position is then what has been
+	// delivered. Its error ends the listening, as one of deliver does.
+	Settled func() error
+
 	// Pauses, for tests; nil is NewPauses.
 	Pauses *Pauses
 
-	position int64 // the id of the last message that was delivered, or passed over
+	position int64  // the id of the last message that was delivered, or passed over
+	known    bool   // position means something: what is after it is to be fetched
+	ledger   ledger // the same for a server without ids
+}
+
+// Position is how far the listener has come: everything up to it was delivered.
+// ok is false as long as that is not known. It is for deliver and Settled to call,
+// and for after Run.
+func (l *Listener) Position() (p Position, ok bool) {
+	if l.known {
+		return Position{ID: l.position}, true
+	}
+	return l.ledger.position(), l.ledger.known
 }
 
 // Pauses are the growing, jittered pauses between attempts to connect.
@@ -98,20 +133,27 @@ func (e *stop) Error() string { return e.err.Error() }
 
 // Run listens until ctx ends, whose cause it returns, or deliver fails, whose
 // error it returns, or the connection can't be made or kept. deliver is called
-// for one event after the other; more tells that another one is ready, so that
-// output can be written in large blocks.
-func (l *Listener) Run(ctx context.Context, deliver func(e Event, more bool) error) error {
+// for one event after the other. When it returns ErrEnough, Run returns nil.
+func (l *Listener) Run(ctx context.Context, deliver func(Event) error) error {
 	pauses := l.Pauses
 	if pauses == nil {
 		pauses = NewPauses()
 	}
-	if l.Start != nil {
-		l.position = l.Start.ID
+	switch {
+	case l.Resume != nil && l.Resume.ID != 0:
+		l.position, l.known = l.Resume.ID, true
+	case l.Resume != nil:
+		l.ledger.resume(*l.Resume)
+	case l.Start != nil:
+		l.position, l.known = l.Start.ID, l.Start.ID != 0
+		l.ledger.start(*l.Start)
 	}
 	for {
 		up, err := l.once(ctx, deliver)
 		var stopped *stop
 		switch {
+		case errors.As(err, &stopped) && errors.Is(stopped.err, ErrEnough):
+			return nil
 		case ctx.Err() != nil:
 			return ended(ctx)
 		case errors.As(err, &stopped):
@@ -126,9 +168,11 @@ func (l *Listener) Run(ctx context.Context, deliver func(e Event, more bool) err
 		if l.Lost != nil {
 			l.Lost(err, pause)
 		}
+		timer := time.NewTimer(pause)
 		select {
-		case <-time.After(pause):
+		case <-timer.C:
 		case <-ctx.Done():
+			timer.Stop()
 			return ended(ctx)
 		}
 	}
@@ -137,12 +181,24 @@ func (l *Listener) Run(ctx context.Context, deliver func(e Event, more bool) err
 // inbox takes pushes from the goroutine that reads, and holds it up when nobody
 // takes them out.
 type inbox struct {
-	events chan proto.Frame
+	events chan queued
 	quit   chan struct{} // closed when nobody takes any more
+	bytes  atomic.Int64  // in events
+	room   chan struct{} // there may be fewer bytes now; has room for one
 
 	mu       sync.Mutex
 	catching bool  // messages with an id are dropped: the catch-up will fetch them
 	dropped  int64 // the largest id dropped
+}
+
+// queued is a push in an inbox, and its size in bytes.
+type queued struct {
+	proto.Frame
+	size int64
+}
+
+func newInbox() *inbox {
+	return &inbox{events: make(chan queued, inboxSize), quit: make(chan struct{}), room: make(chan struct{}, 1)}
 }
 
 func (b *inbox) catch() {
@@ -151,9 +207,13 @@ func (b *inbox) catch() {
 	b.catching = true
 }
 
-// inboxSize is how many pushes wait at most. Beyond it the connection is not
-// read, and the server notices.
-const inboxSize = 1024
+// inboxSize is how many pushes wait at most, and inboxBytes how many bytes they
+// may have before the last one. Beyond it the connection is not read, and the
+// server notices.
+const (
+	inboxSize  = 1024
+	inboxBytes = 4 << 20
+)
 
 func (b *inbox) push(f proto.Frame) {
 	if f.Type() == proto.TypeShowMessage {
@@ -167,10 +227,33 @@ func (b *inbox) push(f proto.Frame) {
 		}
 		b.mu.Unlock()
 	}
+	q := queued{Frame: f}
+	for _, v := range f {
+		q.size += int64(len(v))
+	}
+	for b.bytes.Load() > inboxBytes {
+		select {
+		case <-b.room:
+		case <-b.quit:
+			return
+		}
+	}
+	b.bytes.Add(q.size)
 	select {
-	case b.events <- f:
+	case b.events <- q:
 	case <-b.quit:
 	}
+}
+
+// took is the frame of what was taken out of events.
+func (b *inbox) took(q queued) proto.Frame {
+	if b.bytes.Add(-q.size) <= inboxBytes {
+		select {
+		case b.room <- struct{}{}:
+		default:
+		}
+	}
+	return q.Frame
 }
 
 // live ends the catch-up if all that was dropped meanwhile has been fetched.
@@ -181,14 +264,24 @@ func (b *inbox) live(position int64) bool {
 	return !b.catching
 }
 
+// link is one connection of a listener.
+type link struct {
+	*Listener
+	s       *Session
+	account Account
+	box     *inbox
+	deliver func(Event) error
+	updates bool // the server has the extension
+}
+
 // once is one connection. up is when it went live, zero when it did not.
-func (l *Listener) once(ctx context.Context, deliver func(Event, bool) error) (up time.Time, err error) {
+func (l *Listener) once(ctx context.Context, deliver func(Event) error) (up time.Time, err error) {
 	connecting, cancel := ctx, context.CancelFunc(func() {})
 	if l.ConnectTimeout > 0 {
 		connecting, cancel = context.WithTimeoutCause(ctx, l.ConnectTimeout, &TimeoutError{After: l.ConnectTimeout})
 	}
 	defer cancel()
-	box := &inbox{events: make(chan proto.Frame, inboxSize), quit: make(chan struct{})}
+	box := newInbox()
 	s, err := Open(connecting, l.Endpoint, l.Credentials, box.push)
 	if err != nil {
 		close(box.quit)
@@ -204,68 +297,102 @@ func (l *Listener) once(ctx context.Context, deliver func(Event, bool) error) (u
 		l.LoggedIn(account)
 	}
 	pinging, stopPings := context.WithCancel(ctx)
+	var pings sync.WaitGroup
+	defer pings.Wait()
 	defer stopPings()
-	go s.keepAlive(pinging, l.PingInterval)
-	if s.Greeting().Has(proto.ExtUpdates) {
-		if l.position == 0 && l.Start == nil {
-			err = l.begin(ctx, s, account, box, deliver)
-		} else {
-			err = l.catchUp(ctx, s, account, box, deliver)
-		}
-		if err != nil {
-			return up, err
-		}
+	pings.Go(func() { s.keepAlive(pinging, l.PingInterval) })
+	k := &link{Listener: l, s: s, account: account, box: box, deliver: deliver, updates: s.Greeting().Has(proto.ExtUpdates)}
+	switch {
+	case k.updates && !l.known && !l.ledger.known:
+		err = k.begin(ctx)
+	case k.updates:
+		err = k.catchUp(ctx)
+	case !l.ledger.known:
+		err = k.beginPlain(ctx)
+	default:
+		err = k.catchUpPlain(ctx, nil)
+	}
+	if err == nil {
+		err = k.settle()
+	}
+	if err != nil {
+		return up, err
 	}
 	up = time.Now()
 	if l.Listening != nil {
 		l.Listening(account)
 	}
+	return up, k.live(ctx)
+}
+
+// live delivers what is pushed, until the connection or ctx ends.
+func (k *link) live(ctx context.Context) error {
 	for {
+		var q queued
 		select {
-		case f := <-box.events:
-			if err := l.event(f, account, deliver, len(box.events) > 0); err != nil {
-				return up, err
-			}
-			continue
+		case q = <-k.box.events:
 		default:
-		}
-		select {
-		case f := <-box.events:
-			if err := l.event(f, account, deliver, len(box.events) > 0); err != nil {
-				return up, err
+			// Nothing more is ready, so what was delivered can be seen through.
+			if err := k.settle(); err != nil {
+				return err
 			}
-		case <-s.Done():
-			// The reader has ended: what it read before is still to be delivered.
-			for len(box.events) > 0 {
-				if err := l.event(<-box.events, account, deliver, len(box.events) > 0); err != nil {
-					return up, err
+			select {
+			case q = <-k.box.events:
+			case <-ctx.Done():
+				return ended(ctx)
+			case <-k.s.Done():
+				// The reader has ended: what it read before is still to be delivered.
+				select {
+				case q = <-k.box.events:
+				default:
+					return k.s.Err()
 				}
 			}
-			return up, s.Err()
-		case <-ctx.Done():
-			return up, ended(ctx)
+		}
+		if ctx.Err() != nil {
+			return ended(ctx)
+		}
+		if err := k.event(ctx, k.box.took(q)); err != nil {
+			return err
 		}
 	}
+}
+
+// settle tells that no event is ready.
+func (k *link) settle() error {
+	if k.Settled == nil {
+		return nil
+	}
+	return stopping(k.Settled())
 }
 
 // event delivers one push, unless it is a message that was delivered already.
-func (l *Listener) event(f proto.Frame, account Account, deliver func(Event, bool) error, more bool) error {
+func (k *link) event(ctx context.Context, f proto.Frame) error {
 	if f.Type() != proto.TypeShowMessage {
-		return stopping(deliver(Event{Push: f, Own: account.Login}, more))
+		return stopping(k.deliver(Event{Push: f, Own: k.account.Login}))
 	}
 	m := proto.ParseMessage(f)
-	return l.message(m, account, deliver, more)
+	if !k.updates {
+		return k.eventPlain(ctx, m)
+	}
+	return k.message(m)
 }
 
-func (l *Listener) message(m proto.Message, account Account, deliver func(Event, bool) error, more bool) error {
-	if m.ID != 0 && m.ID <= l.position {
+// message delivers a message of a server with ids, unless it was delivered already.
+func (k *link) message(m proto.Message) error {
+	if m.ID != 0 && m.ID <= k.position {
 		return nil
 	}
-	if err := deliver(Event{Message: &m, Own: account.Login}, more); err != nil {
-		return stopping(err)
+	return k.hand(m, func() { k.position = max(k.position, m.ID) })
+}
+
+// hand gives a message to deliver, and calls done when it has been taken.
+func (k *link) hand(m proto.Message, done func()) error {
+	err := k.deliver(Event{Message: &m, Own: k.account.Login})
+	if err == nil || errors.Is(err, ErrEnough) {
+		done()
 	}
-	l.position = max(l.position, m.ID)
-	return nil
+	return stopping(err)
 }
 
 func stopping(err error) error {
@@ -275,119 +402,151 @@ func stopping(err error) error {
 	return nil
 }
 
-// updatesPage is how many messages one request for updates asks for.
-const updatesPage = 1000
+// requestTime bounds each request of a catch-up: a server that never answers one
+// must not keep a listener from listening.
+const requestTime = time.Minute
 
-// updates asks for what came after an id. While it waits, pushes go to push: the
-// reader would stop at a full inbox, and never come to the reply.
-func updates(ctx context.Context, s *Session, fields map[string]any, box *inbox, push func(proto.Frame) error) (r proto.Reply, last int64, err error) {
+// ask sends a request. While it waits, pushes go to push: the reader would stop at
+// a full inbox, and never come to the reply.
+func (k *link) ask(ctx context.Context, typ string, fields map[string]any, push func(proto.Frame) error) (proto.Reply, error) {
 	type answer struct {
 		proto.Reply
 		err error
 	}
+	ctx, cancel := context.WithTimeoutCause(ctx, requestTime, &TimeoutError{After: requestTime})
+	defer cancel()
 	got := make(chan answer, 1)
 	go func() {
-		r, err := s.Do(ctx, proto.TypeGetUpdates, fields)
+		r, err := k.s.Do(ctx, typ, fields)
 		got <- answer{r, err}
 	}()
 	for {
 		select {
-		case f := <-box.events:
-			if err := push(f); err != nil {
-				return r, 0, err
+		case q := <-k.box.events:
+			err := push(k.box.took(q))
+			if err == nil && len(k.box.events) == 0 {
+				err = k.settle()
+			}
+			if err != nil {
+				cancel()
+				<-got
+				return proto.Reply{}, err
 			}
 		case a := <-got:
 			if a.err != nil {
-				return r, 0, a.err
+				return proto.Reply{}, a.err
 			}
-			last, ok := a.Fields.Int("last_id")
-			if !ok {
-				return r, 0, s.wrongReply(errors.New("its last_id is missing or no integer"))
+			for n := len(k.box.events); n > 0; n-- { // they came before the answer too
+				if err := push(k.box.took(<-k.box.events)); err != nil {
+					return proto.Reply{}, err
+				}
 			}
-			return a.Reply, last, nil
+			return a.Reply, nil
 		}
 	}
+}
+
+// updatesPage is how many messages one request for updates asks for.
+const updatesPage = 1000
+
+// askUpdates asks for what came after an id, or for where the server is now.
+func (k *link) askUpdates(ctx context.Context, fields map[string]any, push func(proto.Frame) error) (r proto.Reply, last int64, err error) {
+	if r, err = k.ask(ctx, proto.TypeGetUpdates, fields, push); err != nil {
+		return r, 0, err
+	}
+	last, ok := r.Fields.Int("last_id")
+	if !ok {
+		return r, 0, k.s.wrongReply(errors.New("its last_id is missing or no integer"))
+	}
+	return r, last, nil
 }
 
 // begin finds out where the server is now: get_updates without "after" answers
 // with no message, and with the id of the newest one that this connection was told
 // of (docs/protocol.md, "updates"). Messages may come before the answer; they are
 // newer than our arrival, and are delivered.
-func (l *Listener) begin(ctx context.Context, s *Session, account Account, box *inbox, deliver func(Event, bool) error) error {
-	_, last, err := updates(ctx, s, nil, box, func(f proto.Frame) error {
-		return l.event(f, account, deliver, len(box.events) > 0)
-	})
+func (k *link) begin(ctx context.Context) error {
+	_, last, err := k.askUpdates(ctx, nil, func(f proto.Frame) error { return k.event(ctx, f) })
 	if err != nil {
 		return err
 	}
-	for n := len(box.events); n > 0; n-- { // they came before the answer too
-		if err := l.event(<-box.events, account, deliver, len(box.events) > 0); err != nil {
-			return err
-		}
-	}
-	l.position = max(l.position, last)
+	k.position, k.known = max(k.position, last), true
 	return nil
 }
 
 // catchUp fetches what came since the position, and leaves the inbox live.
-func (l *Listener) catchUp(ctx context.Context, s *Session, account Account, box *inbox, deliver func(Event, bool) error) error {
-	box.catch()
+func (k *link) catchUp(ctx context.Context) error {
+	k.box.catch()
 	var held []proto.Frame // messages from before the inbox began to drop them
 	hold := func(f proto.Frame) error {
 		if f.Type() == proto.TypeShowMessage {
 			held = append(held, f)
 			return nil
 		}
-		return l.event(f, account, deliver, false)
+		return k.event(ctx, f)
 	}
 	for more := true; more; {
-		r, last, err := updates(ctx, s, map[string]any{"after": l.position, "limit": updatesPage}, box, hold)
+		r, last, err := k.askUpdates(ctx, map[string]any{"after": k.position, "limit": updatesPage}, hold)
 		if err != nil {
 			return err
 		}
 		messages, err := proto.ParseMessages(r.Fields, "messages")
 		if err != nil {
-			return s.wrongReply(err)
+			return k.s.wrongReply(err)
 		}
-		for i, m := range messages {
-			if l.Start != nil && !l.Start.after(m) {
+		for _, m := range messages {
+			if ctx.Err() != nil {
+				return ended(ctx)
+			}
+			if k.Start != nil && !k.Start.after(m) || k.ledger.before(m) {
 				continue
 			}
-			if err := l.message(m, account, deliver, i+1 < len(messages)); err != nil {
+			if err := k.message(m); err != nil {
 				return err
 			}
 		}
-		l.position = max(l.position, last)
+		k.position, k.known = max(k.position, last), true
+		if err := k.settle(); err != nil {
+			return err
+		}
 		more, _ = r.Fields.Bool("more")
-		more = more || !box.live(l.position)
+		more = more || !k.box.live(k.position)
 	}
 	for _, f := range held {
-		if err := l.event(f, account, deliver, true); err != nil {
+		if err := k.event(ctx, f); err != nil {
 			return err
 		}
 	}
+	k.ledger = ledger{} // from now on ids say it all
 	return nil
 }
 
-// keepAlive pings, and drops the connection when an answer takes too long.
+// keepAlive pings, and drops the connection when it has been silent for too long.
+// A connection that is not read because a slow reader of ours holds it up is not
+// silent.
 func (s *Session) keepAlive(ctx context.Context, interval time.Duration) {
 	if interval <= 0 {
 		return
 	}
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
 	for {
 		select {
-		case <-time.After(interval):
+		case <-ticker.C:
 		case <-s.Done():
 			return
 		case <-ctx.Done():
 			return
 		}
+		before := s.conn.heard.Load()
 		pong, cancel := context.WithTimeout(ctx, interval)
 		err := s.conn.ws.Ping(pong)
 		cancel()
-		if err != nil && ctx.Err() == nil {
-			s.conn.drop(fmt.Errorf("no answer to a ping within %v", interval))
-			return
+		after := s.conn.heard.Load()
+		if err == nil || after != before || after%2 == 1 || ctx.Err() != nil {
+			continue
 		}
+		s.conn.drop(fmt.Errorf("no answer to a ping within %v", interval))
+		return
 	}
 }

@@ -25,7 +25,7 @@ func bodies(t *testing.T, l *Listener, n int) []string {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	var got []string
-	err := l.Run(ctx, func(e Event, _ bool) error {
+	err := l.Run(ctx, func(e Event) error {
 		if e.Message == nil {
 			return nil
 		}
@@ -81,8 +81,11 @@ func (p *peer) updates(f proto.Frame, last int64, more bool, messages ...any) {
 func incoming(id int64) map[string]any { return message(id, "bob", "alice", fmt.Sprint(id)) }
 
 func TestListenPlain(t *testing.T) {
+	live := make(chan struct{})
 	url := serve(t, func(p *peer) {
 		p.login()
+		p.reply(p.expect(proto.TypeGetContacts), "403 Forbidden", nil) // some servers keep none
+		<-live
 		p.send(map[string]any{"type": "changed_user_data"})
 		p.send(message(0, "bob", "alice", "one"))
 		p.send(message(0, "bob", "alice", "one"))
@@ -90,7 +93,7 @@ func TestListenPlain(t *testing.T) {
 	})
 	l := listener(url)
 	listening := 0
-	l.Listening = func(a Account) { listening++ }
+	l.Listening = func(a Account) { listening++; close(live) }
 	if got := bodies(t, l, 2); !reflect.DeepEqual(got, []string{"one", "one"}) || listening != 1 {
 		t.Errorf("%q, listening %d times", got, listening)
 	}
@@ -224,7 +227,7 @@ func TestListenEnds(t *testing.T) {
 			url := serve(t, func(p *peer) { connections = p.nth; c.script(p) })
 			l := listener(url)
 			l.Reconnect = c.reconnect
-			err := l.Run(context.Background(), func(Event, bool) error { return nil })
+			err := l.Run(context.Background(), func(Event) error { return nil })
 			if !c.check(err) || connections != 1 {
 				t.Errorf("after %d connections: %T: %v", connections, err, err)
 			}
@@ -243,12 +246,17 @@ func TestListenInterrupted(t *testing.T) {
 			over()
 			p.recv()
 		},
-		"while live": func(p *peer, over func()) { p.login(); over(); p.recv() },
+		"while live": func(p *peer, over func()) {
+			p.login()
+			p.reply(p.expect(proto.TypeGetContacts), proto.StatusOK, map[string]any{"data": []any{}})
+			over()
+			p.recv()
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(context.Background())
 			url := serve(t, func(p *peer) { script(p, func() { cancel(interrupted) }) })
-			if err := listener(url).Run(ctx, func(Event, bool) error { return nil }); !errors.Is(err, interrupted) {
+			if err := listener(url).Run(ctx, func(Event) error { return nil }); !errors.Is(err, interrupted) {
 				t.Error(err)
 			}
 		})
@@ -259,7 +267,7 @@ func TestListenInterrupted(t *testing.T) {
 		l := listener(url)
 		l.Pauses = &Pauses{First: time.Hour, Most: time.Hour, Lasting: time.Hour}
 		l.Lost = func(error, time.Duration) { cancel(interrupted) }
-		if err := l.Run(ctx, func(Event, bool) error { return nil }); !errors.Is(err, interrupted) {
+		if err := l.Run(ctx, func(Event) error { return nil }); !errors.Is(err, interrupted) {
 			t.Error(err)
 		}
 	})
@@ -270,7 +278,7 @@ func TestListenInterrupted(t *testing.T) {
 func TestListenStops(t *testing.T) {
 	broken := &UnreachableError{Server: "x", Err: errors.New("not from the network")}
 	url := serve(t, func(p *peer) { p.login(); p.send(incoming(1)); p.recv() })
-	if err := listener(url).Run(context.Background(), func(Event, bool) error { return broken }); !errors.Is(err, broken) {
+	if err := listener(url).Run(context.Background(), func(Event) error { return broken }); !errors.Is(err, broken) {
 		t.Error(err)
 	}
 }

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/skaroctl/skaroctl/internal/output"
+	"github.com/skaroctl/skaroctl/internal/session"
+)
+
+// hook is the command of `listen --exec`: the shell runs it for one event after
+// the other.
+type hook struct {
+	command string
+	environ []string // ours, without what is not for it
+	streams output.Streams
+}
+
+// newHook prepares a command. environ is the environment of this process, of
+// which our own secrets, and variables of the names that the hook sets, are left
+// out.
+func newHook(command string, environ []string, streams output.Streams) *hook {
+	h := &hook{command: command, streams: streams}
+	for _, v := range environ {
+		name, _, _ := strings.Cut(v, "=")
+		if name != "SKAROCTL_TOKEN" && !strings.HasPrefix(name, "SKARO_") {
+			h.environ = append(h.environ, v)
+		}
+	}
+	return h
+}
+
+// hookValueMost is how large a variable may be, in bytes: systems have limits, and
+// the whole message is on standard input anyway.
+var hookValueMost = map[bool]int{false: 64 << 10, true: 32<<10 - 64}[runtime.GOOS == "windows"]
+
+// hookPatience is how long a command that has ended may leave its standard input
+// to a process of its own that does not read it.
+const hookPatience = 2 * time.Second
+
+// run runs the command for one event, and waits for its end. Its error is that
+// of the command.
+func (h *hook) run(e session.Event) error {
+	var line []byte
+	env := h.environ[:len(h.environ):len(h.environ)]
+	var what string
+	if m := e.Message; m != nil {
+		line = output.AppendMessage(nil, *m, e.Own)
+		what = "the message from " + m.From
+		id := ""
+		if m.ID != 0 {
+			id = strconv.FormatInt(m.ID, 10)
+			what = fmt.Sprintf("message %s from %s", id, m.From)
+		}
+		for _, v := range [][2]string{
+			{"SKARO_FROM", m.From}, {"SKARO_DIALOG", m.Dialog(e.Own)}, {"SKARO_ID", id}, {"SKARO_DATE", output.DateText(m.Date)}, {"SKARO_BODY", m.Body},
+		} {
+			if v[1] != "" && len(v[1]) <= hookValueMost && !strings.Contains(v[1], "\x00") {
+				env = append(env, v[0]+"="+v[1])
+			}
+		}
+	} else {
+		line = output.AppendPush(nil, e.Push)
+		what = "a push of type " + e.Push.Type()
+	}
+	cmd := shell(h.command)
+	cmd.Env = env
+	cmd.Stdin = bytes.NewReader(append(line, '\n'))
+	cmd.Stdout, cmd.Stderr = h.streams.Out, h.streams.Err
+	cmd.WaitDelay = hookPatience
+	err := cmd.Run()
+	if err == nil || errors.Is(err, exec.ErrWaitDelay) {
+		return nil
+	}
+	return &hookError{what, err}
+}
+
+// hookError is a command that failed.
+type hookError struct {
+	what string
+	err  error
+}
+
+func (e *hookError) Error() string { return fmt.Sprintf("--exec failed for %s: %v", e.what, e.err) }
+func (e *hookError) Unwrap() error { return e.err }
+func (e *hookError) Hint() string {
+	return "with --resume the same message comes again the next time"
+}
+
+// format makes the printer's template of --format.
+func (a *app) format(text string) (*output.Format, error) {
+	if text == "" {
+		return nil, nil
+	}
+	f, err := output.ParseFormat(text, a.streams.OutTerminal)
+	if err != nil {
+		return nil, &usageError{fmt.Sprintf("--format: %v", err), "the keys are " + output.FormatKeys() + "; an example: '{{.from}}: {{.body}}'"}
+	}
+	return f, nil
+}

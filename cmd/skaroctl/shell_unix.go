@@ -1,0 +1,16 @@
+//go:build unix
+
+package main
+
+import (
+	"os/exec"
+	"syscall"
+)
+
+// shell is a command line for the shell. It runs in a process group of its own, so
+// that the interrupt of a terminal lets it finish.
+func shell(command string) *exec.Cmd {
+	cmd := exec.Command("sh", "-c", command)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	return cmd
+}

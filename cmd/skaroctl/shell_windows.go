@@ -1,0 +1,15 @@
+package main
+
+import (
+	"os/exec"
+	"syscall"
+)
+
+// shell is a command line for cmd.exe, which reads it by rules of its own: it is
+// passed on as it is. It runs in a process group of its own, so that the interrupt
+// of a console lets it finish.
+func shell(command string) *exec.Cmd {
+	cmd := exec.Command("cmd.exe")
+	cmd.SysProcAttr = &syscall.SysProcAttr{CmdLine: `cmd.exe /S /C "` + command + `"`, CreationFlags: syscall.CREATE_NEW_PROCESS_GROUP}
+	return cmd
+}

@@ -1,0 +1,596 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/skaroctl/skaroctl/internal/proto"
+	"github.com/skaroctl/skaroctl/internal/server"
+	"github.com/skaroctl/skaroctl/internal/store"
+)
+
+// house is a skarod in this process, behind a proxy with a fixed address.
+type house struct {
+	t       *testing.T
+	path    string
+	options server.Options
+	proxy   *proxy
+	addr    string // the server's own
+	stop    func()
+	sid     string // of the last login through listener
+
+	mu      sync.Mutex
+	senders map[string]*Session
+}
+
+// newHouse starts a server with accounts; change, where it is not nil, changes
+// its options.
+func newHouse(t *testing.T, change func(*server.Options), logins ...string) *house {
+	h := &house{t: t, path: filepath.Join(t.TempDir(), "skarod.db"), options: server.DefaultOptions()}
+	if change != nil {
+		change(&h.options)
+	}
+	st, err := store.Open(h.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, login := range logins {
+		if err := st.AddUser(login, token, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := st.Close(); err != nil {
+		t.Fatal(err)
+	}
+	h.proxy = newProxy(t)
+	t.Cleanup(func() { h.crash() })
+	h.start()
+	return h
+}
+
+func (h *house) start() {
+	h.t.Helper()
+	st, err := store.Open(h.path)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.options.Store = st
+	s, err := server.New(h.options)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	web := &http.Server{Handler: s.Handler(), ConnContext: server.ConnContext}
+	go func() { _ = web.Serve(server.Listener(l)) }()
+	h.addr = l.Addr().String()
+	h.proxy.lead(h.addr)
+	h.senders = map[string]*Session{}
+	h.stop = func() {
+		web.Close()
+		s.Close(context.Background())
+		if err := st.Close(); err != nil {
+			h.t.Error(err)
+		}
+	}
+}
+
+// crash takes the server away without a word to whoever is behind the proxy.
+func (h *house) crash() {
+	if h.stop == nil {
+		return
+	}
+	h.proxy.lead("")
+	h.proxy.cut()
+	for _, s := range h.senders {
+		s.Close()
+	}
+	h.stop()
+	h.stop = nil
+}
+
+// listener is one that comes back with the SID that it got, as the program does.
+func (h *house) listener() *Listener {
+	l := listener(h.url())
+	l.Credentials = func(context.Context) (Credentials, error) {
+		return Credentials{Login: "alice", Token: token, SID: h.sid}, nil
+	}
+	l.LoggedIn = func(a Account) { h.sid = a.SID }
+	return l
+}
+
+func (h *house) url() string { return "ws://" + h.proxy.addr + server.Path }
+
+// send sends messages as somebody, directly, and waits for their confirmations.
+func (h *house) send(from string, bodies ...string) {
+	h.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 3*patience)
+	defer cancel()
+	h.mu.Lock()
+	s := h.senders[from]
+	h.mu.Unlock()
+	if s == nil {
+		var err error
+		s, err = Open(ctx, Endpoint{URL: "ws://" + h.addr + server.Path}, func(context.Context) (Credentials, error) {
+			return Credentials{Login: from, Token: token}, nil
+		}, nil)
+		if err != nil {
+			h.t.Error(err)
+			return
+		}
+		h.mu.Lock()
+		h.senders[from] = s
+		h.mu.Unlock()
+	}
+	sendings := make(chan *Sending, 32) // fewer than any test's server queues for one connection
+	go func() {
+		defer close(sendings)
+		for _, b := range bodies {
+			m, err := s.StartSend(ctx, "alice", b, "")
+			if err != nil {
+				h.t.Error(err)
+				return
+			}
+			sendings <- m
+		}
+	}()
+	for m := range sendings {
+		if _, err := m.Wait(ctx); err != nil {
+			h.t.Error(err)
+		}
+	}
+}
+
+// proxy is a TCP proxy that can do what networks do.
+type proxy struct {
+	addr string
+
+	mu     sync.Mutex
+	target string
+	nth    int
+	conns  map[net.Conn]bool
+
+	// cutAfter, where it is not nil, says after how many bytes to the client the
+	// connection with a number, from 1, is cut; -1 is never.
+	cutAfter func(nth int) int64
+	// swallow makes the connections there are lose every byte from now on.
+	swallow func()
+}
+
+func newProxy(t *testing.T) *proxy {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &proxy{addr: l.Addr().String(), conns: map[net.Conn]bool{}}
+	var swallowing atomic.Int64 // connections up to this number
+	p.swallow = func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		swallowing.Store(int64(p.nth))
+	}
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			p.mu.Lock()
+			target, cutAfter := p.target, int64(-1)
+			p.nth++
+			nth := p.nth
+			if p.cutAfter != nil {
+				cutAfter = p.cutAfter(p.nth)
+			}
+			p.mu.Unlock()
+			up, err := net.Dial("tcp", target)
+			if target == "" || err != nil {
+				c.Close()
+				continue
+			}
+			p.mu.Lock()
+			p.conns[c], p.conns[up] = true, true
+			p.mu.Unlock()
+			lost := func() bool { return swallowing.Load() >= int64(nth) }
+			running.Go(func() { p.carry(up, c, -1, lost) })
+			running.Go(func() { p.carry(c, up, cutAfter, lost) })
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		p.cut()
+		running.Wait()
+	})
+	return p
+}
+
+// carry copies until either end closes, most bytes are over, or for ever.
+func (p *proxy) carry(to, from net.Conn, most int64, lost func() bool) {
+	defer func() {
+		to.Close()
+		from.Close()
+		p.mu.Lock()
+		delete(p.conns, to)
+		delete(p.conns, from)
+		p.mu.Unlock()
+	}()
+	buf := make([]byte, 64<<10)
+	for most != 0 {
+		b := buf
+		if most > 0 && most < int64(len(b)) {
+			b = b[:most]
+		}
+		n, err := from.Read(b)
+		if !lost() {
+			if _, err := to.Write(b[:n]); err != nil {
+				return
+			}
+		}
+		if most > 0 {
+			most -= int64(n)
+		}
+		if err != nil {
+			if lost() {
+				_, _ = io.Copy(io.Discard, to) // no end is told of the other's: wait for this one's
+			}
+			return
+		}
+	}
+}
+
+func (p *proxy) lead(target string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.target = target
+}
+
+// cut cuts every connection.
+func (p *proxy) cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.conns {
+		c.Close()
+	}
+}
+
+// hear runs a listener until n messages have come, and checks that their ids grow.
+func hear(t *testing.T, l *Listener, n int, each func(m proto.Message, count int)) []string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 6*patience)
+	defer cancel()
+	var got []string
+	last := int64(0)
+	err := l.Run(ctx, func(e Event) error {
+		m := e.Message
+		if m == nil {
+			return nil
+		}
+		if m.ID <= last {
+			t.Errorf("message %d came after message %d", m.ID, last)
+		}
+		last = m.ID
+		got = append(got, m.Body)
+		if each != nil {
+			each(*m, len(got))
+		}
+		if len(got) == n {
+			return ErrEnough
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatalf("after %d messages of %d: %v", len(got), n, err)
+	}
+	return got
+}
+
+func expectBodies(t *testing.T, got []string, want ...string) {
+	t.Helper()
+	if strings.Join(got, " ") != strings.Join(want, " ") {
+		t.Errorf("got %q, not %q", got, want)
+	}
+}
+
+// TestCutAnywhere cuts the first connection after every number of bytes: what was
+// sent before, and what is sent then, comes once and in order.
+func TestCutAnywhere(t *testing.T) {
+	h := newHouse(t, nil, "alice", "bob")
+	before := int64(0) // messages so far, and so the id of the last
+	cutAt := func(bytes int64) (whole bool) {
+		h.proxy.mu.Lock()
+		h.proxy.nth = 0
+		h.proxy.cutAfter = func(nth int) int64 {
+			if nth == 1 {
+				return bytes
+			}
+			return -1
+		}
+		h.proxy.mu.Unlock()
+		h.send("bob", "one")
+		l := h.listener()
+		l.Start = &Bound{ID: before}
+		var once sync.Once
+		sent := make(chan struct{})
+		second := func() {
+			once.Do(func() {
+				go func() {
+					defer close(sent)
+					h.send("bob", "two")
+				}()
+			})
+		}
+		whole = true
+		l.Listening = func(Account) { second() }
+		l.Lost = func(error, time.Duration) { whole = false; second() }
+		expectBodies(t, hear(t, l, 2, nil), "one", "two")
+		<-sent
+		before += 2
+		return whole
+	}
+	// Every byte of the handshake, the greeting, the login, the updates and the push.
+	n := int64(1)
+	for ; !cutAt(n) && !t.Failed(); n++ {
+	}
+	t.Logf("a whole connection has about %d bytes", n)
+	if n < 500 {
+		t.Errorf("only %d cuts were tried", n)
+	}
+}
+
+// TestHalfOpenLink: packets are lost and nobody is told. Only pings can tell.
+func TestHalfOpenLink(t *testing.T) {
+	h := newHouse(t, nil, "alice", "bob")
+	l := h.listener()
+	l.PingInterval = 50 * time.Millisecond
+	lost := ""
+	l.Lost = func(err error, _ time.Duration) { lost = err.Error() }
+	l.Listening = func(Account) {
+		if lost == "" {
+			h.proxy.swallow()
+			h.send("bob", "into the void")
+		}
+	}
+	expectBodies(t, hear(t, l, 1, nil), "into the void")
+	if !strings.Contains(lost, "no answer to a ping within 50ms") {
+		t.Errorf("lost: %s", lost)
+	}
+}
+
+// TestServerAway: the server goes away in mid-stream. Within five minutes the SID
+// is enough to come back, later the token is used; nothing is lost either way.
+func TestServerAway(t *testing.T) {
+	for _, c := range []struct {
+		away     time.Duration
+		restored bool
+	}{{4 * time.Minute, true}, {6 * time.Minute, false}} {
+		t.Run(c.away.String(), func(t *testing.T) {
+			var clock atomic.Int64
+			clock.Store(time.Now().UnixNano())
+			h := newHouse(t, func(o *server.Options) {
+				o.Clock = func() time.Time { return time.Unix(0, clock.Load()) }
+			}, "alice", "bob")
+			l := h.listener()
+			logins, keep := 0, l.LoggedIn
+			l.LoggedIn = func(a Account) {
+				keep(a)
+				if logins++; logins == 2 && a.Restored != c.restored {
+					t.Errorf("restored by the SID: %v", a.Restored)
+				}
+			}
+			l.Listening = func(Account) {
+				if logins == 1 {
+					h.send("bob", "one", "two")
+				}
+			}
+			got := hear(t, l, 4, func(_ proto.Message, count int) {
+				if count == 1 {
+					h.crash()
+					clock.Add(int64(c.away))
+					h.start()
+					h.send("bob", "three", "four")
+				}
+			})
+			expectBodies(t, got, "one", "two", "three", "four")
+			if logins != 2 {
+				t.Errorf("%d logins", logins)
+			}
+		})
+	}
+}
+
+// TestHundredReconnects: ten thousand messages of five senders through a hundred
+// connections, each of which is cut in the middle of a burst.
+func TestHundredReconnects(t *testing.T) {
+	senders := []string{"bob", "carol", "dave", "erin", "frank"}
+	const rounds, each = 100, 20
+	perRound := each * len(senders)
+	h := newHouse(t, nil, append(senders, "alice")...)
+	var sending sync.WaitGroup
+	var starts []chan int
+	for _, from := range senders {
+		start := make(chan int, rounds)
+		starts = append(starts, start)
+		sending.Go(func() {
+			for round := range start {
+				bodies := make([]string, each)
+				for i := range bodies {
+					bodies[i] = fmt.Sprint(round*each + i)
+				}
+				h.send(from, bodies...)
+			}
+		})
+	}
+	l := h.listener()
+	lost, round := 0, 0
+	l.Lost = func(error, time.Duration) { lost++ }
+	l.Listening = func(Account) {
+		if round < rounds {
+			for _, start := range starts {
+				start <- round
+			}
+			round++
+		}
+	}
+	next := map[string]int{}
+	hear(t, l, rounds*perRound, func(m proto.Message, count int) {
+		if m.Body != fmt.Sprint(next[m.From]) {
+			t.Errorf("%s of %s came where %d belongs", m.Body, m.From, next[m.From])
+		}
+		next[m.From]++
+		if count%perRound == perRound/2 {
+			h.proxy.cut()
+		}
+	})
+	for _, start := range starts {
+		close(start)
+	}
+	sending.Wait()
+	if lost < rounds-1 {
+		t.Errorf("only %d connections were lost", lost)
+	}
+}
+
+// TestSlowReader: whoever reads slowly is cut off by the server, and misses
+// nothing.
+func TestSlowReader(t *testing.T) {
+	h := newHouse(t, func(o *server.Options) { o.MaxQueue, o.MaxQueueBytes = 64, 1<<20 }, "alice", "bob")
+	const n = 3000
+	body := strings.Repeat("x", 8<<10)
+	l := h.listener()
+	var reasons []string
+	l.Lost = func(err error, _ time.Duration) { reasons = append(reasons, err.Error()) }
+	var once sync.Once
+	sent := make(chan struct{})
+	l.Listening = func(Account) {
+		once.Do(func() {
+			go func() {
+				defer close(sent)
+				bodies := make([]string, n)
+				for i := range bodies {
+					bodies[i] = fmt.Sprint(i, body)
+				}
+				h.send("bob", bodies...)
+			}()
+		})
+	}
+	got := hear(t, l, n, func(_ proto.Message, count int) {
+		if count == 1 {
+			<-sent
+		}
+	})
+	for i, b := range got {
+		if !strings.HasPrefix(b, fmt.Sprint(i, "x")) {
+			t.Fatalf("message %d is %.10q", i, b)
+		}
+	}
+	if len(reasons) == 0 || !strings.Contains(reasons[0], "too slow") {
+		t.Errorf("lost: %q", reasons)
+	}
+}
+
+// TestHeldUpLink: a link that we hold up ourselves answers no ping, and is not dead.
+func TestHeldUpLink(t *testing.T) {
+	pings := make(chan struct{}, 3)
+	const flood = inboxSize + 100
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{OnPingReceived: func(context.Context, []byte) bool {
+			select {
+			case pings <- struct{}{}:
+			default:
+			}
+			return true
+		}})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer ws.CloseNow()
+		p := &peer{t: t, ws: ws}
+		p.login(proto.ExtUpdates)
+		p.updates(p.expectUpdates(-1), 0, false)
+		for id := range flood {
+			p.send(incoming(int64(id + 1)))
+		}
+		p.recv() // which answers pings until the listener goes
+	}))
+	t.Cleanup(srv.Close)
+	l := listener("ws" + strings.TrimPrefix(srv.URL, "http") + "/")
+	l.PingInterval = 200 * time.Millisecond
+	l.Lost = func(err error, _ time.Duration) { t.Errorf("lost: %v", err) }
+	hear(t, l, flood, func(_ proto.Message, count int) {
+		if count == 1 {
+			for range cap(pings) {
+				<-pings
+			}
+		}
+	})
+}
+
+// TestNoGrowth: a thousand reconnects leave nothing behind.
+func TestNoGrowth(t *testing.T) {
+	h := newHouse(t, nil, "alice", "bob")
+	const reconnects = 1000
+	type usage struct {
+		goroutines, files int
+		heap              uint64
+	}
+	measure := func() usage {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		files := 0
+		if list, err := os.ReadDir("/proc/self/fd"); err == nil {
+			files = len(list)
+		}
+		return usage{runtime.NumGoroutine(), files, m.HeapAlloc}
+	}
+	l := h.listener()
+	ctx, cancel := context.WithTimeout(context.Background(), 6*patience)
+	defer cancel()
+	enough := errors.New("enough")
+	stopping, stop := context.WithCancelCause(ctx)
+	var first usage
+	count := 0
+	l.Listening = func(Account) {
+		switch count++; count {
+		case 100:
+			first = measure()
+		case reconnects:
+			stop(enough)
+			return
+		}
+		h.proxy.cut()
+	}
+	if err := l.Run(stopping, func(Event) error { return nil }); !errors.Is(err, enough) {
+		t.Fatal(err)
+	}
+	// The server and the proxy may still be about to let go of connections.
+	var last usage
+	for ctx.Err() == nil {
+		last = measure()
+		if last.goroutines <= first.goroutines && last.files <= first.files && last.heap < first.heap+1<<20 {
+			t.Logf("after 100 reconnects %+v, after %d %+v", first, reconnects, last)
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Errorf("after 100 reconnects %+v, after %d %+v", first, reconnects, last)
+}

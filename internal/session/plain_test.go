@@ -1,0 +1,436 @@
+package session
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/skaroctl/skaroctl/internal/proto"
+)
+
+// plain is a server without ids and extensions.
+type plain struct {
+	url string
+
+	mu       sync.Mutex
+	messages []proto.Message
+	contacts []string
+	refused  []string // dialogs whose history nobody may see
+	conns    []*peer
+	asked    []string // whose history was asked for
+
+	// beforeHistory, where it is not nil, is called before a history is answered,
+	// with mu held.
+	beforeHistory func(p *peer, dialog string)
+}
+
+func newPlain(t *testing.T, contacts ...string) *plain {
+	s := &plain{contacts: contacts}
+	s.url = serve(t, func(p *peer) {
+		p.login()
+		s.mu.Lock()
+		s.conns = append(s.conns, p)
+		s.mu.Unlock()
+		for {
+			f, ok := p.recv()
+			if !ok {
+				return
+			}
+			s.answer(p, f)
+		}
+	})
+	return s
+}
+
+func (s *plain) answer(p *peer, f proto.Frame) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch f.Type() {
+	case proto.TypeGetContacts:
+		list := []any{}
+		for _, login := range s.contacts {
+			list = append(list, map[string]any{"login": login})
+		}
+		p.reply(f, proto.StatusOK, map[string]any{"data": list})
+	case proto.TypeGetHistory:
+		dialog := f.Text("login")
+		s.asked = append(s.asked, dialog)
+		if s.beforeHistory != nil {
+			s.beforeHistory(p, dialog)
+		}
+		if slices.Contains(s.refused, dialog) {
+			p.reply(f, "403 Forbidden", nil)
+			return
+		}
+		list := []any{}
+		for _, m := range s.messages {
+			if m.Dialog("alice") == dialog {
+				list = append(list, m.Fields())
+			}
+		}
+		p.reply(f, proto.StatusOK, map[string]any{"history": list})
+	}
+}
+
+// send stores messages, and pushes them to whoever is connected.
+func (s *plain) send(messages ...proto.Message) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, m := range messages {
+		s.messages = append(s.messages, m)
+		for _, p := range s.conns {
+			p.send(pushed(m))
+		}
+	}
+}
+
+// store stores messages that are pushed to nobody.
+func (s *plain) store(messages ...proto.Message) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.messages = append(s.messages, messages...)
+}
+
+func (s *plain) cut() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.conns {
+		p.ws.CloseNow()
+	}
+	s.conns = nil
+}
+
+func pushed(m proto.Message) map[string]any {
+	f := m.Fields()
+	f["type"] = proto.TypeShowMessage
+	return f
+}
+
+// said is a message to alice, at a second.
+func said(from, body string, second int64) proto.Message {
+	m := proto.Message{From: from, To: "alice", Body: body}
+	if second != 0 {
+		m.Date.Time = time.Unix(1479394800+second, 0)
+	}
+	return m
+}
+
+func saidIn(conference, from, body string, second int64) proto.Message {
+	m := said(from, body, second)
+	m.Conference, m.To = conference, conference
+	return m
+}
+
+// TestPlainCatchUp: what was missed is found in the histories, once, in the order
+// of its dates.
+func TestPlainCatchUp(t *testing.T) {
+	s := newPlain(t, "bob", "carol")
+	s.refused = []string{"hidden"}
+	s.store(said("bob", "old", 1), said("bob", "same", 2))
+	l := listener(s.url)
+	listening := 0
+	l.Listening = func(Account) {
+		switch listening++; listening {
+		case 1:
+			s.send(said("bob", "same", 2), said("bob", "live", 3), saidIn("ops", "dave", "in ops", 3), saidIn("hidden", "erin", "in hidden", 3), said("stranger", "hello", 4))
+		case 2:
+			s.send(said("bob", "end", 20))
+		}
+	}
+	var got []string
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	err := l.Run(ctx, func(e Event) error {
+		got = append(got, e.Message.Body)
+		switch e.Message.Body {
+		case "hello":
+			s.cut()
+			s.store(
+				said("carol", "b", 11), said("bob", "a", 10), said("bob", "same", 12), said("bob", "same", 12), saidIn("ops", "dave", "c", 13),
+				saidIn("hidden", "erin", "never", 13), said("stranger", "d", 14), proto.Message{From: "alice", To: "bob", Body: "own", Date: said("", "", 15).Date},
+			)
+		case "end":
+			return ErrEnough
+		}
+		return nil
+	})
+	want := []string{"same", "live", "in ops", "in hidden", "hello", "a", "b", "same", "same", "c", "d", "own", "end"}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %q, %v\nwant %q", got, err, want)
+	}
+}
+
+// TestPlainPushesDuringCatchUp: what is pushed while histories are fetched comes
+// once, whether or not a history has it, and an equal message stays another one.
+func TestPlainPushesDuringCatchUp(t *testing.T) {
+	s := newPlain(t, "bob", "carol")
+	l := listener(s.url)
+	first := true
+	l.Listening = func(Account) {
+		if first {
+			first = false
+			s.send(said("bob", "start", 1))
+			return
+		}
+		// A push that comes late, of a message that a history had; and a new one
+		// that looks the same.
+		s.mu.Lock()
+		s.conns[0].send(pushed(said("bob", "missed", 2)))
+		s.mu.Unlock()
+		s.send(said("bob", "missed", 2))
+		s.send(said("carol", "end", 9))
+	}
+	calls := 0
+	s.beforeHistory = func(p *peer, dialog string) {
+		if first {
+			return
+		}
+		switch calls++; calls {
+		case 1: // bob: in the history, and pushed before its answer
+			m := said("bob", "both", 3)
+			s.messages = append(s.messages, m)
+			p.send(pushed(m))
+		case 2: // carol: pushed after the answer that lacks it
+			m := said("bob", "late", 4)
+			s.messages = append(s.messages, m)
+			p.send(pushed(m))
+		}
+	}
+	var got []string
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	err := l.Run(ctx, func(e Event) error {
+		got = append(got, e.Message.Body)
+		switch e.Message.Body {
+		case "start":
+			s.cut()
+			s.store(said("bob", "missed", 2))
+		case "end":
+			return ErrEnough
+		}
+		return nil
+	})
+	want := []string{"start", "missed", "both", "late", "missed", "end"}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %q, %v\nwant %q", got, err, want)
+	}
+}
+
+// TestPlainStorm: messages of three people, most of them equal to others, through
+// many connections, with dates and without.
+func TestPlainStorm(t *testing.T) {
+	for name, second := range map[string]func(i int) int64{
+		"dated":   func(i int) int64 { return int64(1 + i/40) },
+		"undated": func(int) int64 { return 0 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			people := []string{"bob", "carol", "dave"}
+			s := newPlain(t, people...)
+			const n = 900
+			random := rand.New(rand.NewPCG(1, 2))
+			want := map[string][]string{}
+			var once sync.Once
+			l := listener(s.url)
+			sent := make(chan struct{})
+			var messages []proto.Message
+			for i := range n {
+				m := said(people[random.IntN(3)], []string{"yes", "no"}[random.IntN(2)], second(i))
+				messages = append(messages, m)
+				want[m.From] = append(want[m.From], m.Body)
+			}
+			l.Listening = func(Account) {
+				once.Do(func() {
+					go func() {
+						defer close(sent)
+						for i, m := range messages {
+							if i%30 == 29 {
+								s.cut()
+								s.store(m)
+							} else {
+								s.send(m)
+							}
+						}
+						s.send(said("bob", "end", 1000))
+					}()
+				})
+			}
+			got := map[string][]string{}
+			ctx, cancel := context.WithTimeout(context.Background(), 3*patience)
+			defer cancel()
+			count := 0
+			err := l.Run(ctx, func(e Event) error {
+				if e.Message.Body == "end" {
+					return nil
+				}
+				got[e.Message.From] = append(got[e.Message.From], e.Message.Body)
+				if count++; count == n {
+					return ErrEnough
+				}
+				return nil
+			})
+			<-sent
+			if err != nil {
+				t.Fatalf("after %d messages: %v", count, err)
+			}
+			for _, from := range people {
+				if !reflect.DeepEqual(got[from], want[from]) {
+					t.Errorf("%s: %d messages came, %d were sent, or their order differs", from, len(got[from]), len(want[from]))
+				}
+			}
+		})
+	}
+}
+
+// TestPlainResume: a position goes through JSON, and what came since it is taken
+// comes, once.
+func TestPlainResume(t *testing.T) {
+	for name, c := range map[string]struct {
+		before, delivered, missed []proto.Message
+		want                      string
+	}{
+		"by date":          {[]proto.Message{said("bob", "0", 1)}, []proto.Message{said("bob", "1", 2)}, []proto.Message{said("bob", "2", 3)}, "2"},
+		"within a second":  {nil, []proto.Message{said("bob", "1", 2), said("carol", "1", 2)}, []proto.Message{said("carol", "2", 2), said("bob", "1", 2)}, "1 2"},
+		"without a date":   {[]proto.Message{said("bob", "0", 0)}, []proto.Message{said("bob", "1", 0), said("bob", "1", 0)}, []proto.Message{said("bob", "1", 0), said("bob", "2", 0)}, "1 2"},
+		"nothing yet":      {nil, nil, []proto.Message{said("bob", "1", 1), said("bob", "2", 0)}, "1 2"},
+		"in a conference":  {nil, []proto.Message{saidIn("ops", "bob", "1", 2)}, []proto.Message{saidIn("ops", "bob", "2", 2)}, "2"},
+		"only from before": {[]proto.Message{said("bob", "0", 1)}, nil, []proto.Message{said("bob", "0", 1), said("bob", "1", 2)}, "0 1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newPlain(t, "bob", "carol")
+			s.store(c.before...)
+			ctx, cancel := context.WithTimeout(context.Background(), patience)
+			defer cancel()
+			l := listener(s.url)
+			done := errors.New("done")
+			running, stop := context.WithCancelCause(ctx)
+			var got []string
+			var position Position
+			l.Settled = func() error {
+				p, ok := l.Position()
+				if ok && len(got) == len(c.delivered) {
+					position = p
+					stop(done)
+				}
+				return nil
+			}
+			l.Listening = func(Account) { s.send(c.delivered...) }
+			take := func(e Event) error { got = append(got, e.Message.Body); return nil }
+			if err := l.Run(running, take); !errors.Is(err, done) {
+				t.Fatal(err)
+			}
+			text, err := json.Marshal(position)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var resumed Position
+			if err := json.Unmarshal(text, &resumed); err != nil {
+				t.Fatal(err)
+			}
+			s.cut()
+			s.store(c.missed...)
+			for range 2 {
+				l = listener(s.url)
+				l.Resume = &resumed
+				got = nil
+				running, stop = context.WithCancelCause(ctx)
+				l.Listening = func(Account) { stop(done) }
+				if err := l.Run(running, take); !errors.Is(err, done) {
+					t.Fatal(err)
+				}
+				if strings.Join(got, " ") != c.want {
+					t.Errorf("resumed at %s: got %q, want %s", text, got, c.want)
+				}
+				// And from the position after that, nothing comes.
+				resumed, _ = l.Position()
+				c.want = ""
+			}
+		})
+	}
+}
+
+// TestPlainStart: --since on a plain server.
+func TestPlainStart(t *testing.T) {
+	for name, c := range map[string]struct {
+		start Bound
+		want  []string
+	}{
+		"all":  {Bound{}, []string{"1", "2", "3"}},
+		"time": {Bound{Time: time.Unix(1479394802, 0)}, []string{"2", "3"}},
+	} {
+		s := newPlain(t, "bob")
+		s.store(said("bob", "1", 1), said("bob", "2", 2), said("bob", "3", 3))
+		l := listener(s.url)
+		l.Start = &c.start
+		if got := bodies(t, l, len(c.want)); !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
+// TestPlainMessagesWithIDs: ids of a server that does not have the extension say
+// nothing; they may be counted in each dialog.
+func TestPlainMessagesWithIDs(t *testing.T) {
+	s := newPlain(t, "bob", "carol")
+	l := listener(s.url)
+	l.Listening = func(Account) {
+		a, b := said("bob", "one", 1), said("carol", "two", 2)
+		a.ID, b.ID = 7, 3
+		s.send(a, b)
+	}
+	if got := bodies(t, l, 2); !reflect.DeepEqual(got, []string{"one", "two"}) {
+		t.Errorf("%q", got)
+	}
+}
+
+// TestUpgradedServer: a server that gets the extension while we were away.
+func TestUpgradedServer(t *testing.T) {
+	var list []any
+	for i := int64(1); i <= 4; i++ {
+		list = append(list, message(i, "bob", "alice", fmt.Sprint(i)))
+	}
+	url := serve(t, func(p *peer) {
+		p.login(proto.ExtUpdates)
+		p.updates(p.expectUpdates(0), 4, false, list...)
+		p.recv()
+	})
+	l := listener(url)
+	seen := proto.Message{From: "bob", To: "alice", Body: "2", Date: proto.Date{Time: time.Unix(1479394802, 0)}}
+	f := fingerprintOf(seen)
+	var g ledger
+	g.add(entry{f, seen.Date.Time})
+	p := g.position()
+	l.Resume = &p
+	if got := bodies(t, l, 2); !reflect.DeepEqual(got, []string{"3", "4"}) {
+		t.Errorf("%q", got)
+	}
+}
+
+// TestLedgerBounds: a ledger does not grow, and forgets nothing that matters.
+func TestLedgerBounds(t *testing.T) {
+	var g ledger
+	var history []proto.Message
+	const n = ledgerMost + 5000
+	for i := range n {
+		m := said("bob", fmt.Sprint(i), int64(1+i/10))
+		if i%7 == 0 {
+			m = said("bob", fmt.Sprint(i), 0)
+		}
+		history = append(history, m)
+		g.remember(m, fmt.Sprint("dialog ", i%1000))
+	}
+	if len(g.seen) > ledgerMost || len(g.order) > ledgerMost || len(g.dialogs) > dialogsMost || len(g.undated) > undatedMost {
+		t.Errorf("%d seen, %d in order, %d dialogs, %d undated", len(g.seen), len(g.order), len(g.dialogs), len(g.undated))
+	}
+	missed := []proto.Message{said("bob", "new", n), said("bob", fmt.Sprint(n-1), int64(1+(n-1)/10)), said("bob", "undated", 0)}
+	if got := g.unknown(append(history, missed...), map[fingerprint]int{}); !reflect.DeepEqual(got, missed) {
+		t.Errorf("%d messages are taken for new, %d are", len(got), len(missed))
+	}
+}
