@@ -82,15 +82,20 @@ func lookPath(ts *testscript.TestScript, name string) string {
 	return ""
 }
 
-// behind VAR… makes a program skaroctl, first on PATH, that runs the real one with
-// these variables set, whatever the environment it is run in.
+// behind VAR… [FLAG…] makes a program skaroctl, first on PATH, that runs the real one
+// with these variables set, whatever the environment it is run in, and with these
+// flags added.
 func cmdBehind(ts *testscript.TestScript, neg bool, args []string) {
-	want(ts, neg, len(args) >= 1, "behind VAR...")
-	script := "#!/bin/sh\n"
-	for _, name := range args {
-		script += fmt.Sprintf("export %s='%s'\n", name, ts.Getenv(name))
+	want(ts, neg, len(args) >= 1, "behind VAR... [FLAG...]")
+	script, flags := "#!/bin/sh\n", ""
+	for _, arg := range args {
+		if strings.HasPrefix(arg, "-") {
+			flags += " " + arg
+		} else {
+			script += fmt.Sprintf("export %s='%s'\n", arg, ts.Getenv(arg))
+		}
 	}
-	script += fmt.Sprintf("exec '%s' \"$@\"\n", lookPath(ts, "skaroctl"))
+	script += fmt.Sprintf("exec '%s' \"$@\"%s\n", lookPath(ts, "skaroctl"), flags)
 	folder := ts.MkAbs("behind")
 	ts.Check(os.MkdirAll(folder, 0o700))
 	ts.Check(os.WriteFile(filepath.Join(folder, "skaroctl"), []byte(script), 0o700))
