@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestCredentialsFail: a server that says nothing does not hold up the reason why
@@ -55,8 +56,8 @@ func names(t *testing.T, addresses ...string) {
 		}
 	}()
 	old := net.DefaultResolver
-	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "udp", conn.LocalAddr().String())
+	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
+		return net.DialUDP("udp", nil, conn.LocalAddr().(*net.UDPAddr)) // looks nothing up itself
 	}}
 	t.Cleanup(func() {
 		net.DefaultResolver = old
@@ -129,6 +130,28 @@ func TestAddresses(t *testing.T) {
 				checkUnreachable(t, err, "refused", "")
 			}
 		})
+	}
+}
+
+// TestSilentDNS: the time that the caller gives bounds the look-up too.
+func TestSilentDNS(t *testing.T) {
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	old := net.DefaultResolver
+	t.Cleanup(func() { net.DefaultResolver = old })
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
+		cancel(&TimeoutError{time.Second})
+		return net.DialUDP("udp", nil, conn.LocalAddr().(*net.UDPAddr))
+	}}
+	_, err = Open(ctx, Endpoint{URL: "wss://silent.invalid/skaro_client/"}, withToken, nil)
+	var timeout *TimeoutError
+	if !errors.As(err, &timeout) {
+		t.Fatalf("got %v (%T), not a *TimeoutError", err, err)
 	}
 }
 
