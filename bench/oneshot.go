@@ -18,7 +18,7 @@ const (
 
 // oneShot measures the whole process that sends one message, each program in turn.
 func oneShot(ctx context.Context, l *lab, r *report) error {
-	url, err := l.serve(ctx, "skarod")
+	url, err := l.serve(ctx, "skarod-oneshot")
 	if err != nil {
 		return err
 	}
