@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	linesMessages = 200_000
+	linesMessages = 100_000
 	linesRounds   = 3
 )
 

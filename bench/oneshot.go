@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,7 +18,7 @@ const (
 
 // oneShot measures the whole process that sends one message, each program in turn.
 func oneShot(ctx context.Context, l *lab, r *report) error {
-	url, err := l.serve(ctx, "skarod")
+	url, err := l.serve(ctx, "skarod-oneshot")
 	if err != nil {
 		return err
 	}
@@ -107,12 +108,20 @@ type program struct {
 	took   []float64
 }
 
-// inTurn runs the programs A B C, A B C …, so that what disturbs one disturbs all.
-// The first round is not counted: it brings files into memory.
+// inTurn runs each program once a round, so that what disturbs one disturbs all.
+// The order changes with every round: what a program leaves behind, in the servers
+// for a moment, must not always meet the same one. The first round is not counted:
+// it brings files into memory.
 func (l *lab) inTurn(programs []program) error {
+	order := make([]int, len(programs))
+	for i := range order {
+		order[i] = i
+	}
+	shuffle := rand.New(rand.NewPCG(1, 2))
 	for round := -1; ; round++ {
 		ran := false
-		for i := range programs {
+		shuffle.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+		for _, i := range order {
 			p := &programs[i]
 			if round >= p.rounds {
 				continue

@@ -48,6 +48,14 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"silent":      cmdSilent,
 	"within":      cmdWithin,
 	"bus":         cmdBus,
+
+	"interrupted": cmdInterrupted,
+
+	"behind":  cmdBehind,
+	"blocks":  cmdBlocks,
+	"crontab": cmdCrontab,
+	"units":   cmdUnits,
+	"service": cmdService,
 }
 
 // output is what a process has written so far to one of its streams.

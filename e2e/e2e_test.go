@@ -96,6 +96,10 @@ func runScripts(t *testing.T, dir string, vars []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	docs, err := filepath.Abs("../docs")
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                dir,
 		Deadline:           time.Now().Add(5 * time.Minute), // a script that hangs says where
@@ -106,6 +110,7 @@ func runScripts(t *testing.T, dir string, vars []string) {
 			env.Vars = append(env.Vars, vars...)
 			env.Vars = append(env.Vars,
 				"PEERS="+peers,
+				"DOCS="+docs,
 				"TZ=UTC",
 				"DBUS_SESSION_BUS_ADDRESS=disabled:",
 				"GORACE=halt_on_error=1 atexit_sleep_ms=0", // by default every program sleeps for a second
@@ -128,7 +133,7 @@ func runScripts(t *testing.T, dir string, vars []string) {
 // statSources looks at every file that the programs and the peers are made of, so
 // that `go test` does not repeat a cached result after one has changed.
 func statSources(t *testing.T) {
-	for _, root := range []string{"../cmd", "../internal", "../go.mod", "../go.sum", "peers"} {
+	for _, root := range []string{"../cmd", "../internal", "../go.mod", "../go.sum", "../docs", "peers"} {
 		err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
 			if err != nil {
 				return err

@@ -204,8 +204,9 @@ func (a *app) place(homeless bool) (target, error) {
 		URL: t.saved.Server, CAFile: t.saved.CAFile, AllowPlaintext: t.saved.AllowPlaintext || a.flags.allowPlaintext,
 		UserAgent: "skaroctl/" + version,
 	}
-	if a.flags.server != "" {
-		t.endpoint.URL = a.flags.server
+	if a.flags.server != "" && a.flags.server != t.saved.Server {
+		// What the profile permits, it permits for its own server.
+		t.endpoint.URL, t.endpoint.AllowPlaintext = a.flags.server, a.flags.allowPlaintext
 	}
 	if a.flags.caFile != "" {
 		if t.endpoint.CAFile, err = filepath.Abs(a.flags.caFile); err != nil {
@@ -293,6 +294,10 @@ func (t target) credentials(ctx context.Context, stored *account.Credentials) (s
 // is written again: a store is not to be written at every command.
 const sidRefresh = time.Minute
 
+// sidPatience bounds the wait for a store that another program keeps locked: it may
+// have been stopped, and nobody should wait for a SID.
+const sidPatience = 3 * time.Second
+
 // keepSID stores the SID that the server gave, where it is news. A command has
 // done its work by then: a SID that can't be kept costs the next one nothing but a
 // fresh login.
@@ -302,6 +307,8 @@ func (a *app) keepSID(ctx context.Context, t target, stored account.Credentials,
 	if t.env != nil || got.SID == "" || got.SID == stored.SID && age >= 0 && age < sidRefresh {
 		return
 	}
+	ctx, cancel := context.WithTimeoutCause(ctx, sidPatience, &session.TimeoutError{After: sidPatience})
+	defer cancel()
 	store, err := t.store()
 	if err == nil {
 		err = account.UpdateSID(ctx, store, t.key(), got.SID, now)

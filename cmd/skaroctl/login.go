@@ -132,6 +132,12 @@ func (a *app) login(ctx context.Context, o loginOptions, args []string) error {
 	if err != nil {
 		return fmt.Errorf("logged in, but the profile can't be saved: %w", err)
 	}
+	if t.saved.Login != "" && !sameCredentials(t.saved, profile) {
+		// Nobody would look for a token in a store that no profile names.
+		if err := t.drop(ctx, t.profile, t.saved); err != nil {
+			a.notice("the old credentials of %s at %s could not be removed: %v", t.saved.Login, t.saved.Server, err)
+		}
+	}
 	a.notice("logged in as %s; the credentials are in the %s store", t.login, store.Name())
 	p := a.printer()
 	if err := p.Account(output.Account{

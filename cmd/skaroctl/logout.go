@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -53,19 +54,8 @@ func (a *app) logout(ctx context.Context, all bool) error {
 // forget removes a profile: its credentials first, so that none is left that
 // nothing points to.
 func (a *app) forget(ctx context.Context, t target, name string) error {
-	profile := t.config.Profiles[name]
-	store, err := account.OpenStore(profile.Store, t.files)
-	if err != nil {
+	if err := t.drop(ctx, name, t.config.Profiles[name]); err != nil {
 		return err
-	}
-	shared := false // another profile may use the same account
-	for other, p := range t.config.Profiles {
-		shared = shared || other != name && p.Server == profile.Server && p.Login == profile.Login && p.Store == profile.Store
-	}
-	if !shared {
-		if err := store.Delete(ctx, account.Key{Server: profile.Server, Login: profile.Login}); err != nil {
-			return err
-		}
 	}
 	delete(t.config.Profiles, name)
 	return account.UpdateConfig(t.files.Config, func(c *account.Config) error {
@@ -75,4 +65,23 @@ func (a *app) forget(ctx context.Context, t target, name string) error {
 		}
 		return nil
 	})
+}
+
+// drop removes the credentials of a profile, unless another one uses the same.
+func (t target) drop(ctx context.Context, name string, profile account.Profile) error {
+	store, err := account.OpenStore(profile.Store, t.files)
+	if err != nil {
+		return err
+	}
+	for other, p := range t.config.Profiles {
+		if other != name && sameCredentials(p, profile) {
+			return nil
+		}
+	}
+	return store.Delete(ctx, account.Key{Server: profile.Server, Login: profile.Login})
+}
+
+// sameCredentials reports whether two profiles share what a store keeps.
+func sameCredentials(a, b account.Profile) bool {
+	return a.Server == b.Server && a.Login == b.Login && cmp.Or(a.Store, "keyring") == cmp.Or(b.Store, "keyring")
 }

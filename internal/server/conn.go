@@ -35,6 +35,7 @@ type conn struct {
 	code   websocket.StatusCode
 	reason string
 	wake   chan struct{} // has room for one
+	taken  chan struct{} // the writer has taken the queue, or the end has come; has room for one
 
 	gone chan struct{} // closed when both goroutines have ended
 }
@@ -42,7 +43,7 @@ type conn struct {
 func newConn(s *Server, ws *websocket.Conn, k *cork.Conn, peer string) *conn {
 	return &conn{
 		server: s, ws: ws, cork: k, peer: peer, challenge: newChallenge(),
-		inFlight: make(chan struct{}, s.o.MaxInFlight), wake: make(chan struct{}, 1), gone: make(chan struct{}),
+		inFlight: make(chan struct{}, s.o.MaxInFlight), wake: make(chan struct{}, 1), taken: make(chan struct{}, 1), gone: make(chan struct{}),
 	}
 }
 
@@ -100,12 +101,24 @@ func (c *conn) read() error {
 			buf = bytes.Buffer{}
 		}
 		c.handle(frame)
-		c.mu.Lock()
-		ending := c.ending
-		c.mu.Unlock()
-		if ending {
+		if !c.room() {
 			return errors.New("ended by the server")
 		}
+	}
+}
+
+// room waits until half of the queue is free: who asks and does not read the
+// answers waits for itself. It is false when the connection is to end.
+func (c *conn) room() bool {
+	for {
+		c.mu.Lock()
+		ending := c.ending
+		free := len(c.queue) <= c.server.o.MaxQueue/2 && c.bytes <= c.server.o.MaxQueueBytes/2
+		c.mu.Unlock()
+		if ending || free {
+			return !ending
+		}
+		<-c.taken
 	}
 }
 
@@ -127,9 +140,12 @@ func (c *conn) enqueue(frame []byte) {
 	c.signal()
 }
 
-func (c *conn) signal() {
+func (c *conn) signal() { wake(c.wake) }
+
+// wake wakes whoever waits on a channel that has room for one.
+func wake(ch chan struct{}) {
 	select {
-	case c.wake <- struct{}{}:
+	case ch <- struct{}{}:
 	default:
 	}
 }
@@ -150,6 +166,7 @@ func (c *conn) endLocked(code websocket.StatusCode, reason string) {
 		c.queue, c.bytes = nil, 0
 	}
 	c.signal()
+	wake(c.taken)
 }
 
 // write is the writer: it ends with the close frame, and so ends the reader.
@@ -159,7 +176,9 @@ func (c *conn) write() {
 		batch, ending := c.queue, c.ending
 		c.queue, c.bytes = nil, 0
 		c.mu.Unlock()
+		wake(c.taken)
 		if len(batch) > 0 && !c.writeBatch(batch) {
+			c.end(websocket.StatusAbnormalClosure, "") // for the reader, if it waits for room
 			c.ws.CloseNow()
 			return
 		}
@@ -193,7 +212,13 @@ func (c *conn) drop() {
 func (c *conn) writeBatch(batch [][]byte) bool {
 	if c.cork != nil && len(batch) > 1 {
 		c.cork.Hold()
-		defer c.cork.Release() // the next write meets the same error
+		defer func() {
+			_ = c.cork.SetWriteDeadline(time.Now().Add(c.server.o.WriteTime))
+			if err := c.cork.Release(); err != nil {
+				c.drop()
+			}
+			_ = c.cork.SetWriteDeadline(time.Time{})
+		}()
 	}
 	for _, frame := range batch {
 		ctx, cancel := context.WithTimeout(context.Background(), c.server.o.WriteTime)

@@ -46,6 +46,9 @@ func (e Endpoint) trace(format string, args ...any) {
 func (e Endpoint) Check() error {
 	const example = "a server URL looks like wss://chat.example.org/skaro_client/"
 	if !strings.Contains(e.URL, "://") {
+		if strings.Contains(e.URL, "@") { // what is before it may be a password
+			return &EndpointError{Why: "the server URL does not start with ws:// or wss://", Advice: example}
+		}
 		advice := example
 		if u, err := url.Parse("wss://" + e.URL); err == nil && u.Hostname() != "" && u.User == nil {
 			advice = didYouMean(u, loopback(u.Hostname()))
@@ -95,6 +98,13 @@ func didYouMean(u *url.URL, plaintext bool) string {
 	return "did you mean " + likely.String() + " ?"
 }
 
+// scheme reports whether the URL has that scheme, whose letters may be of any case
+// (RFC 3986, 3.1).
+func (e Endpoint) scheme(name string) bool {
+	s, _, _ := strings.Cut(e.URL, ":")
+	return strings.EqualFold(s, name)
+}
+
 // loopback reports whether a host is this machine, without looking it up.
 func loopback(host string) bool {
 	if strings.EqualFold(strings.TrimSuffix(host, "."), "localhost") {
@@ -117,7 +127,7 @@ func (e Endpoint) pathHint() string {
 // roots is the system's root certificates and those of the CA file; nil is the
 // system's alone.
 func (e Endpoint) roots() (*x509.CertPool, error) {
-	if e.CAFile == "" || !strings.HasPrefix(e.URL, "wss:") {
+	if e.CAFile == "" || !e.scheme("wss") {
 		return nil, nil // reading them costs more than a whole message does
 	}
 	pem, err := os.ReadFile(e.CAFile)
@@ -287,7 +297,7 @@ func (e Endpoint) badHandshake(resp *http.Response, err error) error {
 	saw := status
 	if resp.Body != nil {
 		body, _ := io.ReadAll(resp.Body) // the library keeps the first 1,024 bytes
-		if resp.StatusCode == http.StatusBadRequest && strings.HasPrefix(e.URL, "ws:") && bytes.Contains(body, []byte("HTTPS")) {
+		if resp.StatusCode == http.StatusBadRequest && e.scheme("ws") && bytes.Contains(body, []byte("HTTPS")) {
 			return e.speaksTLS() // as the HTTP servers of Go, nginx and Apache put it
 		}
 		if len(body) > 0 {

@@ -7,7 +7,9 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"strings"
 	"testing"
+	"time"
 )
 
 // TestCredentialsFail: a server that says nothing does not hold up the reason why
@@ -54,8 +56,8 @@ func names(t *testing.T, addresses ...string) {
 		}
 	}()
 	old := net.DefaultResolver
-	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "udp", conn.LocalAddr().String())
+	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
+		return net.DialUDP("udp", nil, conn.LocalAddr().(*net.UDPAddr)) // looks nothing up itself
 	}}
 	t.Cleanup(func() {
 		net.DefaultResolver = old
@@ -131,6 +133,28 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
+// TestSilentDNS: the time that the caller gives bounds the look-up too.
+func TestSilentDNS(t *testing.T) {
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	old := net.DefaultResolver
+	t.Cleanup(func() { net.DefaultResolver = old })
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
+		cancel(&TimeoutError{time.Second})
+		return net.DialUDP("udp", nil, conn.LocalAddr().(*net.UDPAddr))
+	}}
+	_, err = Open(ctx, Endpoint{URL: "wss://silent.invalid/skaro_client/"}, withToken, nil)
+	var timeout *TimeoutError
+	if !errors.As(err, &timeout) {
+		t.Fatalf("got %v (%T), not a *TimeoutError", err, err)
+	}
+}
+
 // TestIPv6 connects to an IPv6 literal.
 func TestIPv6(t *testing.T) {
 	l, err := net.Listen("tcp", "[::1]:0")
@@ -156,5 +180,22 @@ func TestNamesNothing(t *testing.T) {
 	var endpoint *EndpointError
 	if !errors.As(err, &endpoint) {
 		t.Fatalf("got %v (%T), not an *EndpointError", err, err)
+	}
+}
+
+// TestNoPasswordShown: a password that somebody put into the URL is in no error.
+func TestNoPasswordShown(t *testing.T) {
+	for _, url := range []string{
+		"alice:secret@chat.example.org", "//alice:secret@chat.example.org/x", "wss:alice:secret@chat.example.org",
+		"wss//alice:secret@chat.example.org", "wss://alice:secret%zz@chat.example.org/", "wss://alice:secret@bad host/",
+		"ws://alice:secret@chat.example.org/", "ftp://alice:secret@chat.example.org/", "wss://chat.example.org:secret/",
+	} {
+		err := Endpoint{URL: url}.Check()
+		var e *EndpointError
+		if !errors.As(err, &e) || e.Hint() == "" {
+			t.Errorf("%s: got %v (%T)", url, err, err)
+		} else if strings.Contains(e.Error()+e.Hint(), "secret") {
+			t.Errorf("%s: the error is %q, the hint %q", url, e, e.Hint())
+		}
 	}
 }

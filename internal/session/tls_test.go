@@ -181,6 +181,7 @@ func TestTLS(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		cert   tls.Certificate
+		scheme string // "" for wss
 		host   string // "" for 127.0.0.1
 		caFile string
 		why    string // "" where it must work
@@ -188,6 +189,7 @@ func TestTLS(t *testing.T) {
 	}{
 		{name: "--ca-file", cert: good, caFile: caFile},
 		{name: "self-signed, and in --ca-file", cert: self, caFile: pemFile(t, self.Leaf)},
+		{name: "a URL in capitals", cert: good, scheme: "WSS", caFile: caFile},
 		{name: "localhost", cert: good, host: "localhost", caFile: caFile},
 		{
 			name: "unknown authority", cert: good,
@@ -239,12 +241,16 @@ func TestTLS(t *testing.T) {
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			scheme := test.scheme
+			if scheme == "" {
+				scheme = "wss"
+			}
 			address := serveTLS(t, pair(test.cert))
 			if test.host != "" {
 				_, port, _ := net.SplitHostPort(address)
 				address = net.JoinHostPort(test.host, port)
 			}
-			err := login(t, Endpoint{URL: "wss://" + address + "/skaro_client/", CAFile: test.caFile})
+			err := login(t, Endpoint{URL: scheme + "://" + address + "/skaro_client/", CAFile: test.caFile})
 			if test.why == "" {
 				if err != nil {
 					t.Fatal(err)

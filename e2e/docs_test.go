@@ -1,0 +1,128 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+var fenced = regexp.MustCompile("(?ms)^```(\\w+)\n(.*?)^```$")
+
+// blocks FILE writes the fenced blocks of a file of docs/ to files LANGUAGE-NUMBER,
+// and prints their names.
+func cmdBlocks(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, len(args) == 1, "blocks FILE")
+	text, err := os.ReadFile(filepath.Join(ts.Getenv("DOCS"), args[0]))
+	ts.Check(err)
+	count := map[string]int{}
+	for _, block := range fenced.FindAllStringSubmatch(string(text), -1) {
+		count[block[1]]++
+		name := fmt.Sprintf("%s-%d", block[1], count[block[1]])
+		ts.Check(os.WriteFile(ts.MkAbs(name), []byte(block[2]), 0o600))
+		fmt.Fprintln(ts.Stdout(), name)
+	}
+}
+
+var cronJob = regexp.MustCompile(`^(?:[\d*/,-]+ ){5}(.*)$`)
+
+// crontab FILE PREFIX… runs the jobs of a crontab, each behind the words of PREFIX:
+// the environment.
+func cmdCrontab(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, len(args) >= 2, "crontab FILE PREFIX...")
+	for line := range strings.Lines(ts.ReadFile(args[0])) {
+		line = strings.TrimSpace(line)
+		job := cronJob.FindStringSubmatch(line)
+		switch {
+		case line == "", strings.HasPrefix(line, "#"), strings.HasPrefix(line, "PATH="):
+			continue
+		case job == nil:
+			ts.Fatalf("this is no job: %s", line)
+		case strings.Contains(strings.ReplaceAll(job[1], `\%`, ""), "%"):
+			ts.Fatalf("a %% is a new line in a crontab: %s", line)
+		}
+		command := append(args[1:len(args):len(args)], "/bin/sh", "-c", strings.ReplaceAll(job[1], `\%`, "%"))
+		ts.Check(ts.Exec(command[0], command[1:]...))
+	}
+}
+
+var unitName = regexp.MustCompile(`^# /etc/systemd/system/(\S+)\n`)
+
+// units FOLDER FILE… writes units to a folder, each named as its first line says,
+// with /usr/bin/skaroctl replaced by the program that is tested.
+func cmdUnits(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, len(args) >= 2, "units FOLDER FILE...")
+	program := lookPath(ts, "skaroctl")
+	folder := ts.MkAbs(args[0])
+	ts.Check(os.MkdirAll(folder, 0o700))
+	for _, file := range args[1:] {
+		text := ts.ReadFile(file)
+		name := unitName.FindStringSubmatch(text)
+		if name == nil {
+			ts.Fatalf("%s does not begin with the name of a unit", file)
+		}
+		text = strings.ReplaceAll(text, "/usr/bin/skaroctl", program)
+		ts.Check(os.WriteFile(filepath.Join(folder, name[1]), []byte(text), 0o600))
+		fmt.Fprintln(ts.Stdout(), name[1])
+	}
+}
+
+// lookPath finds a program on the script's PATH.
+func lookPath(ts *testscript.TestScript, name string) string {
+	for folder := range strings.SplitSeq(ts.Getenv("PATH"), string(os.PathListSeparator)) {
+		path := filepath.Join(folder, name)
+		if _, err := os.Stat(path); err == nil {
+			return path
+		}
+	}
+	ts.Fatalf("there is no %s on PATH", name)
+	return ""
+}
+
+// behind VAR… [FLAG…] makes a program skaroctl, first on PATH, that runs the real one
+// with these variables set, whatever the environment it is run in, and with these
+// flags added.
+func cmdBehind(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, len(args) >= 1, "behind VAR... [FLAG...]")
+	script, flags := "#!/bin/sh\n", ""
+	for _, arg := range args {
+		if strings.HasPrefix(arg, "-") {
+			flags += " " + arg
+		} else {
+			script += fmt.Sprintf("export %s='%s'\n", arg, ts.Getenv(arg))
+		}
+	}
+	script += fmt.Sprintf("exec '%s' \"$@\"%s\n", lookPath(ts, "skaroctl"), flags)
+	folder := ts.MkAbs("behind")
+	ts.Check(os.MkdirAll(folder, 0o700))
+	ts.Check(os.WriteFile(filepath.Join(folder, "skaroctl"), []byte(script), 0o700))
+	ts.Setenv("PATH", folder+string(os.PathListSeparator)+ts.Getenv("PATH"))
+}
+
+var setting = regexp.MustCompile(`(?m)^(Environment|ExecStart)=(.*)$`)
+
+// service UNIT DIR writes a shell script `service.sh` that runs a unit's
+// ExecStart with its Environment, %S being DIR.
+func cmdService(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, len(args) == 2, "service UNIT DIR")
+	var script strings.Builder
+	run := ""
+	for _, s := range setting.FindAllStringSubmatch(ts.ReadFile(args[0]), -1) {
+		value := strings.ReplaceAll(s[2], "%S", args[1])
+		if strings.Contains(value, "%") {
+			ts.Fatalf("a %% that this test does not know: %s", value)
+		}
+		if s[1] == "ExecStart" {
+			run = "exec " + value + "\n"
+			continue
+		}
+		script.WriteString("export " + value + "\n")
+	}
+	if run == "" {
+		ts.Fatalf("%s starts nothing", args[0])
+	}
+	ts.Check(os.WriteFile(ts.MkAbs("service.sh"), []byte(script.String()+run), 0o600))
+}
