@@ -98,6 +98,9 @@ func (f *positionFile) read() (*session.Position, error) {
 			Path: f.path, Err: fmt.Errorf("its version is %d, this program knows version %d", c.Version, positionVersion), Advice: advice,
 		}
 	}
+	if c.Position.ID < 0 {
+		return nil, &account.FileError{Path: f.path, Err: fmt.Errorf("the position can't be %d", c.Position.ID), Advice: advice}
+	}
 	f.last = b
 	return &c.Position, nil
 }
