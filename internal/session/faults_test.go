@@ -361,7 +361,7 @@ func TestHalfOpenLink(t *testing.T) {
 	l := h.listener()
 	l.PingInterval = 50 * time.Millisecond
 	lost := ""
-	l.Lost = func(err error, _ time.Duration) { lost = err.Error() }
+	l.Lost = func(err error, _ time.Duration) { lost += err.Error() }
 	l.Listening = func(Account) {
 		if lost == "" {
 			h.proxy.swallow()
