@@ -239,7 +239,9 @@ func (c *conn) getHistory(ctx context.Context, f proto.Frame) (map[string]any, e
 }
 
 func (c *conn) getUpdates(ctx context.Context, f proto.Frame) (map[string]any, error) {
-	told := c.server.told.Load()
+	c.server.mu.Lock()
+	told := c.server.told
+	c.server.mu.Unlock()
 	if _, ok := f["after"]; !ok {
 		return map[string]any{"messages": []any{}, "last_id": told}, nil
 	}
@@ -345,6 +347,5 @@ func (s *Server) deliver(c *conn, m store.Stored, from store.User, l store.Lette
 		s.o.Log.Error("encode a message", "error", err)
 		return
 	}
-	s.push(frame, c, m.Recipient, from.ID)
-	s.told.Store(m.ID)
+	s.push(m.ID, frame, c, m.Recipient, from.ID)
 }

@@ -72,9 +72,10 @@ type Server struct {
 	unkept   map[*session]bool // changed, and not yet given to the store
 	keeping  chan struct{}     // wakes the goroutine that does it; has room for one
 
-	// told is the id of the newest message that every connection it is for has
-	// been sent: get_updates looks no further, so that nothing falls in between.
-	told atomic.Int64
+	// told is the id of the newest message that every connection it is for has been
+	// sent. It grows in the same breath as that happens: a connection that logs in
+	// either is sent the message, or finds it below told when it asks for updates.
+	told int64
 
 	// inFlight bounds the bytes of all messages that are not yet on disk.
 	inFlight *semaphore.Weighted
@@ -98,7 +99,7 @@ func New(o Options) (*Server, error) {
 	defer cancel()
 	last, err := o.Store.LastID(ctx)
 	if err == nil {
-		s.told.Store(last)
+		s.told = last
 		err = s.loadSessions(ctx)
 	}
 	if err == nil {
@@ -281,10 +282,11 @@ func (s *Server) logoutLocked(c *conn) {
 	s.leaveSession(x)
 }
 
-// push sends a frame to every connection of the users but one.
-func (s *Server) push(frame []byte, except *conn, users ...int64) {
+// push sends the frame of the message id to every connection of the users but one.
+func (s *Server) push(id int64, frame []byte, except *conn, users ...int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.told = id
 	for i, id := range users {
 		if i > 0 && id == users[0] {
 			continue // a message to oneself

@@ -1279,3 +1279,34 @@ func BenchmarkSend(b *testing.B) {
 		})
 	}
 }
+
+// A message that is sent while its recipient logs in is pushed, or is among the
+// updates: it does not fall in between.
+func TestSentDuringLogin(t *testing.T) {
+	w := newWorld(t, nil, "alice", "bob")
+	alice := w.login("alice")
+	sid := w.connect().authorize("bob", "secret of bob").Fields.Text("session_id")
+	last := int64(0)
+	for range 200 {
+		bob := w.connect()
+		sent := make(chan int64, 1)
+		go func() { sent <- alice.send("bob", "x") }()
+		restored := bob.ask(proto.TypeSessionRestore, map[string]any{"sid": sid})
+		updates := bob.ask(proto.TypeGetUpdates, map[string]any{"after": last})
+		bob.reply(restored)
+		r := bob.reply(updates)
+		id := <-sent
+		found, err := proto.ParseMessages(r.Fields, "messages")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(found) == 0 {
+			found = append(found, bob.message())
+		}
+		if found[0].ID != id {
+			t.Fatalf("message %d, want %d", found[0].ID, id)
+		}
+		last = id
+		bob.ws.CloseNow()
+	}
+}
