@@ -994,7 +994,7 @@ func TestLoginDeadline(t *testing.T) {
 // A link whose other end is silent, as one that was cut without a word, is
 // dropped; a live one that has nothing to say is not.
 func TestSilentLink(t *testing.T) {
-	w := newWorld(t, func(o *Options) { o.PingInterval = 20 * time.Millisecond }, "alice")
+	w := newWorld(t, func(o *Options) { o.PingInterval = 500 * time.Millisecond }, "alice")
 	live := w.login("alice")
 	w.dial() // never reads again, so never answers a ping
 	go func() {
