@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -593,4 +594,61 @@ func TestNoGrowth(t *testing.T) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	t.Errorf("after 100 reconnects %+v, after %d %+v", first, reconnects, last)
+}
+
+// TestOutboxCutSkarod cuts a send to the real server before, in and after each of
+// its frames, in both directions: all letters are confirmed, and the recipient has
+// each once and in order.
+func TestOutboxCutSkarod(t *testing.T) {
+	h := newHouse(t, nil, "alice", "bob")
+	var want []string
+	for _, direction := range []string{"up", "down"} {
+		uncut := 0
+		for at := int64(0); uncut < 3; at += 7 {
+			up, down := at, int64(-1)
+			if direction == "down" {
+				up, down = -1, at
+			}
+			through, settle := cutter(t, "ws://"+h.addr+server.Path, up, down)
+			var got []Outcome
+			ch := make(chan Letter, 3)
+			for i := range cap(ch) {
+				body := fmt.Sprintf("%s %d, letter %d", direction, at, i)
+				want = append(want, body)
+				ch <- Letter{To: "bob", Body: body}
+			}
+			close(ch)
+			o := outbox(through, &got)
+			o.Retry = patience
+			lost := 0
+			o.Lost = func(error, time.Duration) { lost++ }
+			ctx, cancel := context.WithTimeout(context.Background(), 3*patience)
+			err := o.Run(ctx, ch)
+			cancel()
+			settle()
+			if err != nil || len(got) != cap(ch) {
+				t.Fatalf("%s, cut at %d: %v, outcomes %v", direction, at, err, got)
+			}
+			for _, out := range got {
+				if out.Err != nil || out.ID == 0 {
+					t.Errorf("%s, cut at %d: %v", direction, at, out.Err)
+				}
+			}
+			if lost == 0 {
+				uncut++
+			}
+		}
+	}
+	ctx, s := open(t, "ws://"+h.addr+server.Path, withToken)
+	list, err := s.History(ctx, "bob", HistoryRange{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var have []string
+	for _, m := range list {
+		have = append(have, m.Body)
+	}
+	if !slices.Equal(have, want) {
+		t.Errorf("the recipient has %d messages of %d, or in another order", len(have), len(want))
+	}
 }
