@@ -400,7 +400,11 @@ func (k *link) message(m proto.Message) error {
 	if m.ID != 0 && m.ID <= k.position {
 		return nil
 	}
-	return k.hand(m, func() { k.position = max(k.position, m.ID) })
+	return k.hand(m, func() {
+		if m.ID != 0 {
+			k.position, k.known = max(k.position, m.ID), true
+		}
+	})
 }
 
 // hand gives a message to deliver, and calls done when it has been taken.

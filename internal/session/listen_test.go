@@ -333,3 +333,28 @@ func TestPauses(t *testing.T) {
 		t.Errorf("a long connection did not start the pauses over: %v", d)
 	}
 }
+
+// TestListenPositionFromNothing: whoever resumes from before the first message, or
+// starts there, has a position as soon as a message has been delivered, and not
+// only at the end of the page.
+func TestListenPositionFromNothing(t *testing.T) {
+	url := serve(t, func(p *peer) {
+		p.login(proto.ExtUpdates)
+		f := p.expectUpdates(0)
+		p.updates(f, 3, false, incoming(1), incoming(2), incoming(3))
+		p.recv()
+	})
+	for name, begin := range map[string]func(*Listener){
+		"resume": func(l *Listener) { l.Resume = &Position{} },
+		"start":  func(l *Listener) { l.Start = &Bound{} },
+	} {
+		l := listener(url)
+		begin(l)
+		if got := bodies(t, l, 2); len(got) != 2 {
+			t.Errorf("%s: %q", name, got)
+		}
+		if p, ok := l.Position(); !ok || p.ID != 1 { // the second was not taken
+			t.Errorf("%s: the position is %+v, %v", name, p, ok)
+		}
+	}
+}
