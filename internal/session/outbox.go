@@ -379,9 +379,10 @@ func (p *post) collect(ctx, connecting context.Context) error {
 	}
 }
 
-// wait waits for one confirmation, for as long as AttemptTime allows.
+// wait waits for one confirmation, for as long as AttemptTime allows. In a flood
+// most are there already, and need no timer.
 func (p *post) wait(ctx context.Context, l *posted) (Sent, error) {
-	if p.AttemptTime > 0 {
+	if p.AttemptTime > 0 && len(l.on.request.p.reply) == 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, p.AttemptTime, &TimeoutError{After: p.AttemptTime})
 		defer cancel()

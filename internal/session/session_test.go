@@ -579,3 +579,42 @@ func TestTraceHidesSecrets(t *testing.T) {
 		}
 	}
 }
+
+// TestHistoryPlain: on a plain server the range is cut out of what it sends.
+func TestHistoryPlain(t *testing.T) {
+	url := serve(t, func(p *peer) {
+		p.login()
+		f := p.expect(proto.TypeGetHistory)
+		if len(f) != 3 { // type, on_request, login
+			t.Errorf("asked a plain server %s", f.Describe())
+		}
+		var all []any
+		for i := range 10 {
+			m := proto.Message{From: "bob", To: "alice", Body: fmt.Sprint(i), Date: proto.Date{Time: time.Unix(int64(1000+i), 0)}}.Fields()
+			m["date"] = time.Unix(int64(1000+i), 0).UTC().Format(time.RFC3339)
+			all = append(all, m)
+		}
+		p.reply(f, proto.StatusOK, map[string]any{"history": all, "more": true}) // more means nothing here
+	})
+	at := func(n int64) Bound { return Bound{Time: time.Unix(1000+n, 0)} }
+	for name, c := range map[string]struct {
+		r    HistoryRange
+		want string
+	}{
+		"all":     {HistoryRange{}, "0123456789"},
+		"limit":   {HistoryRange{Limit: 2}, "89"},
+		"since":   {HistoryRange{Since: at(7)}, "789"},
+		"until":   {HistoryRange{Until: at(3)}, "012"},
+		"between": {HistoryRange{Since: at(2), Until: at(8), Limit: 3}, "567"},
+	} {
+		ctx, s := open(t, url, withToken)
+		h, err := s.History(ctx, "bob", c.r)
+		got := ""
+		for _, m := range h {
+			got += m.Body
+		}
+		if err != nil || got != c.want {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+}
