@@ -259,8 +259,7 @@ func (t target) storeName() string {
 	return t.saved.Store
 }
 
-// credentials reads the token and the SID. stored, where it is not nil, gets
-// what the store had.
+// credentials reads the token and the SID. stored gets what the store had.
 func (t target) credentials(ctx context.Context, stored *account.Credentials) (session.Credentials, error) {
 	if t.env != nil {
 		return session.Credentials{Login: t.login, Token: t.env.Token}, nil
@@ -279,9 +278,7 @@ func (t target) credentials(ctx context.Context, stored *account.Credentials) (s
 	case err != nil:
 		return session.Credentials{}, err
 	}
-	if stored != nil {
-		*stored = c
-	}
+	*stored = c
 	cred := session.Credentials{Login: t.login, Token: c.Token}
 	// An old SID is not even tried, unless there is nothing else.
 	if c.SIDFresh(time.Now()) || c.Token.IsZero() {
