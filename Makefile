@@ -2,7 +2,9 @@
 # make test   vet and test everything, the race detector on
 # The other targets are described in docs/development.md.
 
-VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+# The programs' version is what the go command makes of the commit and its tag.
+# Where there is no git repository, VERSION=1.2.3 says it.
+BUILDVCS := $(shell git rev-parse --quiet --verify HEAD >/dev/null 2>&1 && echo auto || echo false)
 # The race detector needs a C compiler; without one, cgo is off.
 RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
@@ -12,7 +14,7 @@ FUZZTIME ?= 10s
 .PHONY: build demo test venv lint cross fuzz bench clean
 
 build:
-	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/ ./cmd/skaroctl ./cmd/skarod
+	CGO_ENABLED=0 go build -buildvcs=$(BUILDVCS) -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/ ./cmd/skaroctl ./cmd/skarod
 
 demo:
 	@sh script/demo
@@ -39,7 +41,7 @@ cross:
 	@set -e; for platform in $(PLATFORMS); do \
 		echo "$$platform"; \
 		CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/} \
-			go build -trimpath -ldflags '-X main.version=$(VERSION)' -o "dist/$$(echo $$platform | tr / -)/" ./cmd/skaroctl ./cmd/skarod; \
+			go build -buildvcs=$(BUILDVCS) -trimpath -ldflags '-X main.version=$(VERSION)' -o "dist/$$(echo $$platform | tr / -)/" ./cmd/skaroctl ./cmd/skarod; \
 	done
 
 # go test fuzzes one target at a time.

@@ -11,16 +11,20 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/skaroctl/skaroctl/internal/build"
 	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/store"
 )
 
-// version is set when a release is built.
-var version = "dev"
+// version is set by the linker where the go command can't know it.
+var version string
 
 func main() {
 	os.Exit(run(os.Args[1:], output.SystemStreams(), os.Getenv))
 }
+
+// buildInfo tells what this program was built from.
+func buildInfo() build.Info { return build.Read("skarod", version) }
 
 // app is what the commands share.
 type app struct {
@@ -44,12 +48,15 @@ func run(args []string, streams output.Streams, getenv func(string) string) int 
 	root := &cobra.Command{
 		Use:           "skarod",
 		Short:         "A small, durable server for Skaro instant messages",
+		Version:       buildInfo().Version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return &usageError{err.Error(), fmt.Sprintf("see `%s --help`", c.CommandPath())}
 	})
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
+	root.Flags().Bool("version", false, "print the version alone")
 	root.PersistentFlags().StringVar(&a.data, "data", "", "`FOLDER` of the database skarod.db (default skarod in XDG_DATA_HOME)")
 	root.AddCommand(a.serveCommand(), a.userCommand(), a.versionCommand())
 	root.SetArgs(args)
@@ -100,11 +107,14 @@ func (a *app) does(run func(ctx context.Context, args []string) error) func(*cob
 func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
-		Short: "Print the version",
+		Short: "Print the version, and what it was built from",
 		Args:  cobra.NoArgs,
 		RunE: a.does(func(context.Context, []string) error {
-			_, err := fmt.Fprintf(a.streams.Out, "skarod %s\n", version)
-			return err
+			p := output.NewPrinter(a.streams.Out, output.Options{Colour: output.UseColour("auto", a.streams.OutTerminal, a.getenv)})
+			if err := p.Version(buildInfo()); err != nil {
+				return err
+			}
+			return p.Flush()
 		}),
 	}
 }

@@ -111,7 +111,7 @@ func TestUserCommands(t *testing.T) {
 		{"", "user list -o xml", 2, "", "not one of"},
 		{"", "user list --nonsense", 2, "", "--nonsense"},
 		{"", "nonsense", 2, "", "unknown command"},
-		{"", "version", 0, "skarod dev\n", ""},
+		{"", "--version", 0, "skarod dev\n", ""},
 	} {
 		args := append(strings.Split(c.args, " "), "--data", data)
 		code, out, errs := skarod(c.in, args...)
@@ -369,8 +369,13 @@ func TestServe(t *testing.T) {
 }
 
 func TestVersionIsSetByTheLinker(t *testing.T) {
-	out, err := exec.Command(program(t), "version").Output()
+	out, err := exec.Command(program(t), "--version").Output()
 	if err != nil || string(out) != "skarod 1.2.3\n" {
+		t.Errorf("%q, %v", out, err)
+	}
+	out, err = exec.Command(program(t), "version").Output()
+	built := fmt.Sprintf("built with:      %s\nbuilt for:       %s/%s\n", runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	if err != nil || !strings.HasPrefix(string(out), "skarod 1.2.3\n") || !strings.HasSuffix(string(out), built) {
 		t.Errorf("%q, %v", out, err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/skaroctl/skaroctl/internal/build"
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
@@ -158,6 +159,42 @@ func (p *Printer) Account(a Account) error {
 	if a.RoundTrip > 0 {
 		rows = append(rows, [2]string{"round trip", a.RoundTrip.Round(10 * time.Microsecond).String()})
 	}
+	return p.rows(rows)
+}
+
+// Version writes what a program was built from.
+func (p *Printer) Version(i build.Info) error {
+	if p.options.JSON {
+		o := open(p.buf[:0])
+		o.text("type", "version")
+		o.text("program", i.Program)
+		o.text("version", i.Version)
+		o.some("commit", i.Commit)
+		o.date("date", proto.Date{Time: i.Date})
+		if i.Modified {
+			o.bool("modified", true)
+		}
+		o.text("go", i.Go)
+		o.text("os", i.OS)
+		o.text("arch", i.Arch)
+		return p.line(o.close())
+	}
+	if err := p.text(i.Program + " " + i.Version + "\n"); err != nil {
+		return err
+	}
+	commit, date := i.Commit, ""
+	if i.Modified {
+		commit += ", and changes to it"
+	}
+	if !i.Date.IsZero() {
+		date = i.Date.UTC().Format(time.RFC3339)
+	}
+	return p.rows([][2]string{{"commit", commit}, {"date", date}, {"built with", i.Go}, {"built for", i.OS + "/" + i.Arch}})
+}
+
+// rows writes names and what belongs to them, in two columns, without those that
+// have nothing.
+func (p *Printer) rows(rows [][2]string) error {
 	for _, row := range rows {
 		if row[1] == "" {
 			continue
