@@ -17,10 +17,6 @@ import (
 // version is set by the linker where the go command can't know it.
 var version string
 
-func main() {
-	os.Exit(run(os.Args[1:], output.SystemStreams(), os.Getenv))
-}
-
 // buildInfo tells what this program was built from.
 func buildInfo() build.Info { return build.Read("skaroctl", version) }
 

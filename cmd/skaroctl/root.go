@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"github.com/skaroctl/skaroctl/internal/commandline"
 )
 
 // execute runs the command that the arguments name.
@@ -15,14 +17,14 @@ func (a *app) execute(ctx context.Context, args []string) error {
 	root.SetIn(a.streams.In)
 	root.SetOut(a.streams.Out)
 	root.SetErr(a.streams.Err)
-	err := root.ExecuteContext(ctx)
-	if err != nil && !a.ran {
-		// It comes from cobra, before any command: unknown command, wrong flag,
-		// wrong number of arguments.
-		var usage *usageError
-		if !errors.As(err, &usage) {
-			err = &usageError{why: err.Error(), hint: "see `skaroctl --help`"}
-		}
+	c, err := root.ExecuteContextC(ctx)
+	var unknown *commandline.UsageError
+	switch {
+	case errors.As(err, &unknown):
+		err = &usageError{unknown.Why, unknown.Advice}
+	case err != nil && !a.ran: // it comes from cobra, before any command
+		why, hint := commandline.Explain(c, err)
+		err = &usageError{why, hint}
 	}
 	return err
 }
@@ -40,9 +42,6 @@ pipelines. Results go to standard output, everything else to standard error.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return &usageError{why: err.Error(), hint: fmt.Sprintf("see `%s --help`", c.CommandPath())}
-	})
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.Flags().Bool("version", false, "print the version alone") // cobra's own would take -v
 	a.addCommonFlags(root)
@@ -52,6 +51,8 @@ pipelines. Results go to standard output, everything else to standard error.`,
 	} {
 		root.AddCommand(c)
 	}
+	root.AddCommand(topics()...)
+	commandline.Finish(root)
 	return root
 }
 
@@ -63,6 +64,10 @@ func (a *app) does(run func(ctx context.Context, args []string) error) func(*cob
 		err := a.settle()
 		if err == nil {
 			err = run(c.Context(), args)
+		}
+		var usage *usageError
+		if errors.As(err, &usage) && usage.hint == "" {
+			usage.hint = commandline.SeeHelp(c)
 		}
 		var list several
 		if err == nil || errors.As(err, &list) {
@@ -79,8 +84,9 @@ func (a *app) versionCommand() *cobra.Command {
 		Long: `Print the version, the commit and its date, and the Go version and the platform
 that the program was built with and for. It needs no login, no server and no
 configuration.`,
-		Example: `  skaroctl version -o text
-  skaroctl version -o json | jq -r .commit`,
+		Example: `  skaroctl version
+  skaroctl version -o json | jq -r .commit
+  echo "this is $(skaroctl --version)"`,
 		Args: cobra.NoArgs,
 		RunE: a.does(func(context.Context, []string) error {
 			p := a.printer()

@@ -21,6 +21,8 @@ func (a *app) userCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "user",
 		Short: "Manage accounts; also while the server runs",
+		Example: `  skarod user add carol
+  skarod user list`,
 	}
 	c.AddCommand(a.userAddCommand(), a.userPasswdCommand(), a.userRemoveCommand(), a.userListCommand())
 	return c
@@ -31,8 +33,8 @@ func (a *app) userAddCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "add LOGIN",
 		Short: "Make an account",
-		Example: `  skarod user add alice
-  skarod user add alice --password-stdin < password.txt`,
+		Example: `  skarod user add carol
+  skarod user add carol --password-stdin <password.txt`,
 		Args: cobra.ExactArgs(1),
 		RunE: a.does(func(ctx context.Context, args []string) error {
 			return a.withLogin(args[0], true, func(s *store.Store, login string) error {
@@ -53,7 +55,9 @@ func (a *app) userPasswdCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "passwd LOGIN",
 		Short: "Change a password, and end the account's sessions",
-		Args:  cobra.ExactArgs(1),
+		Example: `  skarod user passwd bob
+  skarod user passwd bob --password-stdin <password.txt`,
+		Args: cobra.ExactArgs(1),
 		RunE: a.does(func(ctx context.Context, args []string) error {
 			return a.withLogin(args[0], false, func(s *store.Store, login string) error {
 				if _, err := s.User(ctx, login); err != nil { // before anybody types a password
@@ -77,6 +81,8 @@ func (a *app) userRemoveCommand() *cobra.Command {
 		Short: "Remove an account, and end its sessions",
 		Long: `Remove an account, and end its sessions. What it sent is still delivered to those
 it was for. Somebody who gets the same login later sees nothing of it.`,
+		Example: `  skarod user remove bob
+  skarod user remove bob --data /var/lib/skarod`,
 		Args: cobra.ExactArgs(1),
 		RunE: a.does(func(_ context.Context, args []string) error {
 			return a.withLogin(args[0], false, func(s *store.Store, login string) error {
@@ -91,7 +97,9 @@ func (a *app) userListCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "list",
 		Short: "List the accounts",
-		Args:  cobra.NoArgs,
+		Example: `  skarod user list
+  skarod user list -o json | jq -r .login`,
+		Args: cobra.NoArgs,
 		RunE: a.does(func(ctx context.Context, _ []string) error {
 			if format != "auto" && format != "text" && format != "json" {
 				return &usageError{fmt.Sprintf("--output is %q, not one of auto, text, json", format), ""}
