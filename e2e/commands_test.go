@@ -50,6 +50,7 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"bus":         cmdBus,
 
 	"interrupted": cmdInterrupted,
+	"tab":         cmdTab,
 
 	"behind":  cmdBehind,
 	"blocks":  cmdBlocks,

@@ -23,8 +23,9 @@ func (a *app) historyCommand() *cobra.Command {
 		Short: "Show the messages exchanged with somebody, oldest first",
 		Example: `  skaroctl history bob --limit 20
   skaroctl history bob --since 24h -o json | jq -r .body`,
-		Args: cobra.ExactArgs(1),
-		RunE: a.does(func(ctx context.Context, args []string) error { return a.history(ctx, o, args[0]) }),
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: a.completeLogin,
+		RunE:              a.does(func(ctx context.Context, args []string) error { return a.history(ctx, o, args[0]) }),
 	}
 	c.Flags().IntVar(&o.limit, "limit", 0, "the newest `N` only")
 	c.Flags().StringVar(&o.since, "since", "", "from `WHEN` on: a time, a duration before now, or a message id")

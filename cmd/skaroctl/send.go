@@ -44,9 +44,10 @@ have been delivered. Where the server can tell a message that comes twice, as
 skarod can, such a message is sent again until --timeout or --retry is over.`,
 		Example: `  skaroctl send bob "the build is green"
   df -h / | skaroctl send alice,bob
-  tail -F /var/log/app.log | skaroctl send ops --lines >/dev/null`,
-		Args: cobra.MinimumNArgs(1),
-		RunE: a.does(func(ctx context.Context, args []string) error { return a.send(ctx, o, args) }),
+  grep ERROR app.log | skaroctl send ops --lines`,
+		Args:              cobra.MinimumNArgs(1),
+		ValidArgsFunction: a.completeLogins,
+		RunE:              a.does(func(ctx context.Context, args []string) error { return a.send(ctx, o, args) }),
 	}
 	c.Flags().BoolVar(&o.lines, "lines", false, "send each line of standard input as a message, empty ones left out")
 	c.Flags().IntVar(&o.inFlight, "inflight", 256, "with --lines, how `MANY` messages may wait for their confirmation")

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/skaroctl/skaroctl/internal/commandline"
 	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/store"
@@ -82,7 +83,7 @@ func (a *app) userRemoveCommand() *cobra.Command {
 		Long: `Remove an account, and end its sessions. What it sent is still delivered to those
 it was for. Somebody who gets the same login later sees nothing of it.`,
 		Example: `  skarod user remove bob
-  skarod user remove bob --data /var/lib/skarod`,
+  skarod user remove bob --data ./skaro`,
 		Args: cobra.ExactArgs(1),
 		RunE: a.does(func(_ context.Context, args []string) error {
 			return a.withLogin(args[0], false, func(s *store.Store, login string) error {
@@ -114,6 +115,7 @@ func (a *app) userListCommand() *cobra.Command {
 		}),
 	}
 	c.Flags().StringVarP(&format, "output", "o", format, "`FORMAT`: auto, text or json; auto is text on a terminal, JSON Lines elsewhere")
+	commandline.Choices(c, "output", "auto", "text", "json")
 	return c
 }
 

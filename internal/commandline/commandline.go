@@ -59,7 +59,12 @@ func finish(c *cobra.Command) {
 
 // Choices are the values that completion offers for a flag.
 func Choices(c *cobra.Command, flag string, values ...string) {
-	must(c.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)))
+	Completes(c, flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// Completes sets what completes the value of a flag.
+func Completes(c *cobra.Command, flag string, complete cobra.CompletionFunc) {
+	must(c.RegisterFlagCompletionFunc(flag, complete))
 }
 
 // must is for what fails only where a flag does not exist.
