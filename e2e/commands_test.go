@@ -51,6 +51,8 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 
 	"interrupted": cmdInterrupted,
 	"tab":         cmdTab,
+	"examples":    cmdExamples,
+	"hints":       cmdHints,
 
 	"behind":  cmdBehind,
 	"blocks":  cmdBlocks,

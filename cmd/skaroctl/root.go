@@ -25,6 +25,9 @@ func (a *app) execute(ctx context.Context, args []string) error {
 	case err != nil && !a.ran: // it comes from cobra, before any command
 		why, hint := commandline.Explain(c, err)
 		err = &usageError{why, hint}
+		// cobra gave up before it read every flag: -o says how the error is to look.
+		root.PersistentFlags().ParseErrorsAllowlist.UnknownFlags = true
+		_ = root.PersistentFlags().Parse(args)
 	}
 	return err
 }
