@@ -13,7 +13,7 @@ import (
 )
 
 var (
-	codeBlock = regexp.MustCompile("(?ms)^```.*?^```$|^(?: {4}.*\n)+")
+	codeBlock = regexp.MustCompile("(?ms)^```.*?^```$|^(?: {4}[^\n]*\n)+")
 	codeSpan  = regexp.MustCompile("`[^`\n]+`")
 	link      = regexp.MustCompile(`\]\(([^)\s]+)\)|(?:src|href|srcset)="([^"]+)"`)
 	heading   = regexp.MustCompile(`(?m)^#{1,6} +(.*?)#*$`)
