@@ -98,7 +98,7 @@ func (a *app) settle() error {
 		}
 		if s := a.getenv(v.env); s != "" && !a.flags.changed(v.flag) {
 			if err := v.set(s); err != nil {
-				return usagef("%s: %v", v.env, err)
+				return &usageError{fmt.Sprintf("%s: %v", v.env, err), "mend the variable, or unset it"}
 			}
 		}
 	}

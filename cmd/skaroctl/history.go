@@ -38,7 +38,7 @@ func (a *app) history(ctx context.Context, o historyOptions, login string) error
 		return err
 	}
 	if o.limit < 0 {
-		return usagef("--limit is %d, less than nothing", o.limit)
+		return &usageError{fmt.Sprintf("--limit is %d, less than nothing", o.limit), "leave it out for everything"}
 	}
 	r := session.HistoryRange{Limit: o.limit}
 	var err error
@@ -74,7 +74,7 @@ func bound(flag, s string, now time.Time) (session.Bound, error) {
 	}
 	if id, err := strconv.ParseInt(s, 10, 64); err == nil {
 		if id < 1 {
-			return session.Bound{}, usagef("%s is %q: message ids start at 1", flag, s)
+			return session.Bound{}, &usageError{fmt.Sprintf("%s is %q: message ids start at 1", flag, s), "leave it out to have no such limit"}
 		}
 		return session.Bound{ID: id}, nil
 	}

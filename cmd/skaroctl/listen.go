@@ -76,7 +76,7 @@ var errReaderGone = errors.New("the reader of the output has gone")
 // check looks for what can be seen to be wrong before anything is sent.
 func (o listenOptions) check() error {
 	if o.counted && o.count < 1 {
-		return usagef("--count is %d: less than one message", o.count)
+		return &usageError{fmt.Sprintf("--count is %d: less than one message", o.count), "leave it out to listen until interrupted"}
 	}
 	for _, login := range o.from {
 		if err := validText("the login of --from", login); err != nil {

@@ -73,7 +73,7 @@ func (a *app) login(ctx context.Context, o loginOptions, args []string) error {
 		}
 	}
 	if t.login == "" {
-		return usagef("the login is empty")
+		return &usageError{"the login is empty", "give it as an argument: skaroctl login LOGIN"}
 	}
 	if err := validText("the login", t.login); err != nil {
 		return err

@@ -143,7 +143,11 @@ func (a *app) printUsers(users []store.User, asJSON bool) error {
 func (a *app) withLogin(given string, create bool, do func(s *store.Store, login string) error) error {
 	login, err := store.Login(given)
 	if err != nil {
-		return &usageError{why: err.Error()}
+		hint := "`skarod user list` shows the logins that there are"
+		if create {
+			hint = "choose another login"
+		}
+		return &usageError{err.Error(), hint}
 	}
 	err = a.withStore(create, func(s *store.Store) error { return do(s, login) })
 	if errors.Is(err, store.ErrNoUser) || errors.Is(err, store.ErrTaken) {
@@ -166,11 +170,11 @@ func (a *app) newToken(ctx context.Context, login string, stdin bool) (proto.Tok
 	case err != nil:
 		return proto.Token{}, err
 	case password == "":
-		return proto.Token{}, &usageError{why: "the password is empty"}
+		return proto.Token{}, &usageError{"the password is empty", "give one of a character at least"}
 	case strings.ContainsAny(password, "\r\n"):
-		return proto.Token{}, &usageError{why: "the password has more than one line"}
+		return proto.Token{}, &usageError{"the password has more than one line", "give the password alone, with one line end behind it or none"}
 	case !utf8.ValidString(password):
-		return proto.Token{}, &usageError{why: "the password is not UTF-8"}
+		return proto.Token{}, &usageError{"the password is not UTF-8", "convert it, with iconv for example"}
 	}
 	return proto.NewToken(password), nil
 }
