@@ -20,7 +20,14 @@ func (a *app) contactsCommand() *cobra.Command {
 }
 
 func (a *app) contacts(ctx context.Context) error {
-	return a.withSession(ctx, func(ctx context.Context, s *session.Session) error {
+	t, err := a.target()
+	if err != nil {
+		return err
+	}
+	if err := t.needLogin(); err != nil {
+		return err
+	}
+	return a.onTarget(ctx, t, func(ctx context.Context, s *session.Session) error {
 		contacts, err := s.Contacts(ctx)
 		if err != nil {
 			return err
@@ -31,6 +38,10 @@ func (a *app) contacts(ctx context.Context) error {
 				return err
 			}
 		}
-		return p.Flush()
+		if err := p.Flush(); err != nil {
+			return err
+		}
+		a.cacheContacts(t, contacts)
+		return nil
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/skaroctl/skaroctl/internal/account"
+	"github.com/skaroctl/skaroctl/internal/commandline"
 	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/session"
@@ -36,6 +37,7 @@ nowhere, and never leaves this program.`,
 	}
 	o.addFlags(c)
 	c.Flags().StringVar(&o.store, "store", "", "where to keep the credentials: keyring or file (default keyring)")
+	commandline.Choices(c, "store", "keyring", "file")
 	c.Flags().BoolVar(&o.sessionOnly, "session-only", false, "save the SID alone: good until five minutes after its last use")
 	c.Flags().BoolVar(&o.printToken, "print-token", false, "print the token, for SKAROCTL_TOKEN, and save nothing")
 	c.MarkFlagsMutuallyExclusive("session-only", "print-token")
@@ -71,7 +73,7 @@ func (a *app) login(ctx context.Context, o loginOptions, args []string) error {
 		}
 	}
 	if t.login == "" {
-		return usagef("the login is empty")
+		return &usageError{"the login is empty", "give it as an argument: skaroctl login LOGIN"}
 	}
 	if err := validText("the login", t.login); err != nil {
 		return err

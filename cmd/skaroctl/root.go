@@ -12,7 +12,7 @@ import (
 
 // execute runs the command that the arguments name.
 func (a *app) execute(ctx context.Context, args []string) error {
-	root := a.root()
+	root := a.root(args)
 	root.SetArgs(args)
 	root.SetIn(a.streams.In)
 	root.SetOut(a.streams.Out)
@@ -25,11 +25,14 @@ func (a *app) execute(ctx context.Context, args []string) error {
 	case err != nil && !a.ran: // it comes from cobra, before any command
 		why, hint := commandline.Explain(c, err)
 		err = &usageError{why, hint}
+		// cobra gave up before it read every flag: -o says how the error is to look.
+		root.PersistentFlags().ParseErrorsAllowlist.UnknownFlags = true
+		_ = root.PersistentFlags().Parse(args)
 	}
 	return err
 }
 
-func (a *app) root() *cobra.Command {
+func (a *app) root(args []string) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "skaroctl",
 		Short: "Skaro instant messages from the command line",
@@ -52,7 +55,7 @@ pipelines. Results go to standard output, everything else to standard error.`,
 		root.AddCommand(c)
 	}
 	root.AddCommand(topics()...)
-	commandline.Finish(root)
+	commandline.Finish(root, args)
 	return root
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/skaroctl/skaroctl/internal/commandline"
 	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/store"
@@ -82,7 +83,7 @@ func (a *app) userRemoveCommand() *cobra.Command {
 		Long: `Remove an account, and end its sessions. What it sent is still delivered to those
 it was for. Somebody who gets the same login later sees nothing of it.`,
 		Example: `  skarod user remove bob
-  skarod user remove bob --data /var/lib/skarod`,
+  skarod user remove bob --data ./skaro`,
 		Args: cobra.ExactArgs(1),
 		RunE: a.does(func(_ context.Context, args []string) error {
 			return a.withLogin(args[0], false, func(s *store.Store, login string) error {
@@ -114,6 +115,7 @@ func (a *app) userListCommand() *cobra.Command {
 		}),
 	}
 	c.Flags().StringVarP(&format, "output", "o", format, "`FORMAT`: auto, text or json; auto is text on a terminal, JSON Lines elsewhere")
+	commandline.Choices(c, "output", "auto", "text", "json")
 	return c
 }
 
@@ -141,7 +143,11 @@ func (a *app) printUsers(users []store.User, asJSON bool) error {
 func (a *app) withLogin(given string, create bool, do func(s *store.Store, login string) error) error {
 	login, err := store.Login(given)
 	if err != nil {
-		return &usageError{why: err.Error()}
+		hint := "`skarod user list` shows the logins that there are"
+		if create {
+			hint = "choose another login"
+		}
+		return &usageError{err.Error(), hint}
 	}
 	err = a.withStore(create, func(s *store.Store) error { return do(s, login) })
 	if errors.Is(err, store.ErrNoUser) || errors.Is(err, store.ErrTaken) {
@@ -164,11 +170,11 @@ func (a *app) newToken(ctx context.Context, login string, stdin bool) (proto.Tok
 	case err != nil:
 		return proto.Token{}, err
 	case password == "":
-		return proto.Token{}, &usageError{why: "the password is empty"}
+		return proto.Token{}, &usageError{"the password is empty", "give one of a character at least"}
 	case strings.ContainsAny(password, "\r\n"):
-		return proto.Token{}, &usageError{why: "the password has more than one line"}
+		return proto.Token{}, &usageError{"the password has more than one line", "give the password alone, with one line end behind it or none"}
 	case !utf8.ValidString(password):
-		return proto.Token{}, &usageError{why: "the password is not UTF-8"}
+		return proto.Token{}, &usageError{"the password is not UTF-8", "convert it, with iconv for example"}
 	}
 	return proto.NewToken(password), nil
 }
