@@ -10,7 +10,7 @@ RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 PYTHON ?= python3
 FUZZTIME ?= 10s
 
-.PHONY: build demo test docs venv lint release reproduce package-test fuzz bench clean
+.PHONY: build demo test docs venv lint picture release reproduce package-test fuzz bench clean
 
 build:
 	CGO_ENABLED=0 go build -buildvcs=$(BUILDVCS) -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/ ./cmd/skaroctl ./cmd/skarod
@@ -42,6 +42,10 @@ lint:
 	go vet ./...
 	go vet -tags docs ./cmd/...
 	go tool staticcheck ./...
+
+# The picture in the README, of a real run.
+picture:
+	go run ./script/picture
 
 # Everything that is handed out, in dist/.
 release:
