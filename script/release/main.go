@@ -9,6 +9,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"crypto/sha256"
 	"debug/buildinfo"
 	"errors"
@@ -17,6 +18,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path"
 	"path/filepath"
 	"runtime"
@@ -30,6 +32,8 @@ import (
 
 var programs = []string{"skaroctl", "skarod"}
 
+const host = runtime.GOOS + "/" + runtime.GOARCH
+
 const everywhere = "linux/amd64,linux/arm64,darwin/amd64,darwin/arm64,windows/amd64,windows/arm64,freebsd/amd64,freebsd/arm64"
 
 func main() {
@@ -37,16 +41,18 @@ func main() {
 	out := flag.String("out", "dist", "`FOLDER` of the result; it is emptied first")
 	flag.Parse()
 	list := strings.Split(*platforms, ",")
-	if host := runtime.GOOS + "/" + runtime.GOARCH; !slices.Contains(list, host) {
-		list = append(list, host) // it writes the completions
-	}
-	if err := run(list, *out); err != nil {
+	// This platform's programs write the completions, and say whether the commit is
+	// in them, which should not take minutes to learn.
+	list = append([]string{host}, slices.DeleteFunc(list, func(p string) bool { return p == host })...)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, list, *out); err != nil {
 		fmt.Fprintln(os.Stderr, "release:", err)
 		os.Exit(1)
 	}
 }
 
-func run(platforms []string, out string) error {
+func run(ctx context.Context, platforms []string, out string) error {
 	out, err := filepath.Abs(out)
 	if err != nil {
 		return err
@@ -62,33 +68,34 @@ func run(platforms []string, out string) error {
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return err
 	}
-	var builds errgroup.Group
+	r := release{work: work, out: out}
+	builds, building := errgroup.WithContext(ctx)
 	builds.SetLimit(2) // the largest package is compiled by one core
 	for _, p := range platforms {
 		builds.Go(func() error {
 			fmt.Println("building for", p)
-			return build(p, work)
+			if err := build(building, p, work); err != nil || p != host {
+				return err
+			}
+			r.version, r.date, err = origin(filepath.Join(work, binary(host, "skaroctl")))
+			return err
 		})
 	}
 	if err := builds.Wait(); err != nil {
 		return err
 	}
-	r := release{work: work, out: out}
-	if r.version, r.date, err = origin(filepath.Join(work, binary(runtime.GOOS+"/"+runtime.GOARCH, "skaroctl"))); err != nil {
-		return err
-	}
-	if err := r.writeShared(); err != nil {
+	if err := r.writeShared(ctx); err != nil {
 		return err
 	}
 	for _, p := range platforms {
 		if err := r.archive(p); err != nil {
 			return fmt.Errorf("archive for %s: %w", p, err)
 		}
-		if err := r.bills(p); err != nil {
+		if err := r.bills(ctx, p); err != nil {
 			return fmt.Errorf("bill of materials for %s: %w", p, err)
 		}
 		if strings.HasPrefix(p, "linux/") {
-			if err := r.packages(p); err != nil {
+			if err := r.packages(ctx, p); err != nil {
 				return fmt.Errorf("packages for %s: %w", p, err)
 			}
 		}
@@ -105,7 +112,7 @@ func binary(platform, program string) string {
 }
 
 // build builds both programs. What else could change the result is set here too.
-func build(platform, work string) error {
+func build(ctx context.Context, platform, work string) error {
 	goos, goarch, ok := strings.Cut(platform, "/")
 	if !ok {
 		return fmt.Errorf("%q is no platform like linux/amd64", platform)
@@ -114,12 +121,12 @@ func build(platform, work string) error {
 	for _, p := range programs {
 		args = append(args, "./cmd/"+p)
 	}
-	return command("go", args, "CGO_ENABLED=0", "GOOS="+goos, "GOARCH="+goarch, "GOAMD64=v1", "GOARM64=v8.0", "GOFLAGS=", "GOEXPERIMENT=", "GOFIPS140=off")
+	return command(ctx, "go", args, "CGO_ENABLED=0", "GOOS="+goos, "GOARCH="+goarch, "GOAMD64=v1", "GOARM64=v8.0", "GOFLAGS=", "GOEXPERIMENT=", "GOFIPS140=off")
 }
 
 // command runs a command. It is silent unless the command fails.
-func command(name string, args []string, env ...string) error {
-	cmd := exec.Command(name, args...)
+func command(ctx context.Context, name string, args []string, env ...string) error {
+	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Env = append(os.Environ(), env...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w\n%s", cmd, err, out)
@@ -156,18 +163,18 @@ type release struct {
 func (r *release) epoch() string { return "SOURCE_DATE_EPOCH=" + strconv.FormatInt(r.date.Unix(), 10) }
 
 // writeShared writes what is the same for every platform.
-func (r *release) writeShared() error {
+func (r *release) writeShared(ctx context.Context) error {
 	man := filepath.Join(r.work, "man")
 	if err := os.Mkdir(man, 0o755); err != nil {
 		return err
 	}
 	for _, p := range programs {
-		if err := command("go", []string{"run", "-tags=docs", "./cmd/" + p, "man", man}, r.epoch()); err != nil {
+		if err := command(ctx, "go", []string{"run", "-tags=docs", "./cmd/" + p, "man", man}, r.epoch()); err != nil {
 			return err
 		}
 		for shell, name := range map[string]string{"bash": p, "zsh": "_" + p, "fish": p + ".fish", "powershell": p + ".ps1"} {
-			program := filepath.Join(r.work, binary(runtime.GOOS+"/"+runtime.GOARCH, p))
-			script, err := exec.Command(program, "completion", shell).Output()
+			program := filepath.Join(r.work, binary(host, p))
+			script, err := exec.CommandContext(ctx, program, "completion", shell).Output()
 			if err != nil {
 				return fmt.Errorf("%s completion %s: %w", p, shell, err)
 			}
@@ -312,15 +319,15 @@ func (r *release) zip(w io.Writer, folder string, members []string) error {
 
 // tool is a command of tools/go.mod, for this platform and without the folder it
 // was built in: a bill of materials has its sum.
-func tool(name string, args []string, env ...string) error {
+func tool(ctx context.Context, name string, args []string, env ...string) error {
 	args = append([]string{"tool", "-modfile=tools/go.mod", name}, args...)
-	return command("go", args, append(env, "GOFLAGS=-trimpath", "CGO_ENABLED=0")...)
+	return command(ctx, "go", args, append(env, "GOFLAGS=-trimpath", "CGO_ENABLED=0")...)
 }
 
 // bills writes what each program is made of, in CycloneDX's JSON.
-func (r *release) bills(platform string) error {
+func (r *release) bills(ctx context.Context, platform string) error {
 	for _, p := range programs {
-		if err := tool("cyclonedx-gomod", []string{
+		if err := tool(ctx, "cyclonedx-gomod", []string{
 			"bin", "-json", "-std", "-noserial", "-notimestamp",
 			"-output", filepath.Join(r.out, r.name(p, platform)+".cdx.json"), filepath.Join(r.work, binary(platform, p)),
 		}); err != nil {
@@ -331,11 +338,11 @@ func (r *release) bills(platform string) error {
 }
 
 // packages writes a .deb and an .rpm of each program.
-func (r *release) packages(platform string) error {
+func (r *release) packages(ctx context.Context, platform string) error {
 	_, arch, _ := strings.Cut(platform, "/")
 	for _, p := range programs {
 		for _, packager := range []string{"deb", "rpm"} {
-			if err := tool("nfpm", []string{"package", "--config", "packaging/" + p + ".yaml", "--packager", packager, "--target", r.out},
+			if err := tool(ctx, "nfpm", []string{"package", "--config", "packaging/" + p + ".yaml", "--packager", packager, "--target", r.out},
 				"WORK="+r.work, "ARCH="+arch, "VERSION="+r.version, r.epoch()); err != nil {
 				return err
 			}
