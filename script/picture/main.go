@@ -16,6 +16,7 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 const (
@@ -59,6 +60,11 @@ func run(name string) (err error) {
 	defer ops.close()
 	if err := play(s, build, ops); err != nil {
 		return err
+	}
+	for line := range strings.Lines(build.text() + ops.text()) {
+		if n := utf8.RuneCountInString(strings.TrimSpace(escape.ReplaceAllString(line, ""))); n > columns {
+			return fmt.Errorf("a terminal would wrap this line, the picture would cut it: %q has %d characters, and there are %d columns", line, n, columns)
+		}
 	}
 	return os.WriteFile(name, draw([]pane{{"build, on a server", build.text()}, {"ops, at a desk", ops.text()}}), 0o644)
 }
@@ -262,7 +268,10 @@ func (t *terminal) await(text string) error {
 	return nil
 }
 
-var clock = regexp.MustCompile(`\d\d:\d\d`)
+var (
+	clock  = regexp.MustCompile(`\d\d:\d\d`)
+	escape = regexp.MustCompile(`\x1b\[[\d;]*[@-~]`)
+)
 
 // text is what the terminal has shown, without the last prompt, and with the same
 // time of day everywhere.
