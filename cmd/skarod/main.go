@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -51,7 +52,7 @@ func run(args []string, streams output.Streams, getenv func(string) string) int 
 		return &usageError{err.Error(), fmt.Sprintf("see `%s --help`", c.CommandPath())}
 	})
 	root.PersistentFlags().StringVar(&a.data, "data", "", "`FOLDER` of the database skarod.db (default skarod in XDG_DATA_HOME)")
-	root.AddCommand(a.serveCommand(), a.userCommand(), a.versionCommand())
+	root.AddCommand(a.serveCommand(), a.userCommand(), a.inviteCommand(), a.versionCommand())
 	root.SetArgs(args)
 	root.SetIn(streams.In)
 	root.SetOut(streams.Out)
@@ -79,7 +80,7 @@ func (a *app) report(err error) int {
 		exit, f.Hint = 2, "see `skarod --help`"
 	case errors.Is(err, context.Canceled):
 		exit = 130
-	case errors.Is(err, store.ErrNoUser), errors.Is(err, store.ErrTaken):
+	case errors.Is(err, store.ErrNoUser), errors.Is(err, store.ErrTaken), errors.Is(err, store.ErrNoInvite), errors.Is(err, store.ErrInviteUsed):
 		exit = 5
 	}
 	_ = output.WriteFailure(a.streams.Err, "skarod", f, false, output.UseColour("auto", a.streams.ErrTerminal, a.getenv))
@@ -91,7 +92,7 @@ func (a *app) does(run func(ctx context.Context, args []string) error) func(*cob
 	return func(c *cobra.Command, args []string) error {
 		a.ran = true
 		if err := run(c.Context(), args); err != nil {
-			return fmt.Errorf("%s: %w", c.Name(), err)
+			return fmt.Errorf("%s: %w", strings.TrimPrefix(c.CommandPath(), "skarod "), err)
 		}
 		return nil
 	}

@@ -1,11 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -87,46 +86,42 @@ it was for. Somebody who gets the same login later sees nothing of it.`,
 }
 
 func (a *app) userListCommand() *cobra.Command {
-	format := "auto"
+	var l listing
 	c := &cobra.Command{
 		Use:   "list",
 		Short: "List the accounts",
 		Args:  cobra.NoArgs,
 		RunE: a.does(func(ctx context.Context, _ []string) error {
-			if format != "auto" && format != "text" && format != "json" {
-				return &usageError{fmt.Sprintf("--output is %q, not one of auto, text, json", format), ""}
-			}
-			return a.withStore(false, func(s *store.Store) error {
+			return a.list(l, func(s *store.Store, asJSON bool, out io.Writer) error {
 				users, err := s.Users(ctx)
 				if err != nil {
 					return err
 				}
-				return a.printUsers(users, format == "json" || format == "auto" && !a.streams.OutTerminal)
+				return writeUsers(out, users, asJSON)
 			})
 		}),
 	}
-	c.Flags().StringVarP(&format, "output", "o", format, "`FORMAT`: auto, text or json; auto is text on a terminal, JSON Lines elsewhere")
+	l.addFlags(c)
 	return c
 }
 
-func (a *app) printUsers(users []store.User, asJSON bool) error {
-	var out bytes.Buffer
-	e := json.NewEncoder(&out)
+func writeUsers(out io.Writer, users []store.User, asJSON bool) error {
 	for _, u := range users {
-		if !asJSON {
-			fmt.Fprintf(&out, "%s  %s\n", u.Created.Local().Format(time.DateTime), output.Line(u.Login))
-			continue
+		var err error
+		if asJSON {
+			err = writeJSON(out, struct {
+				Type    string `json:"type"`
+				Login   string `json:"login"`
+				Created string `json:"created"`
+			}{"user", u.Login, u.Created.Format(time.RFC3339)})
+		} else {
+			_, err = fmt.Fprintf(out, "%s  %s\n", u.Created.Local().Format(time.DateTime), output.Line(u.Login))
 		}
-		if err := e.Encode(struct {
-			Type    string `json:"type"`
-			Login   string `json:"login"`
-			Created string `json:"created"`
-		}{"user", u.Login, u.Created.Format(time.RFC3339)}); err != nil {
+		if err != nil {
 			return err
 		}
 	}
-	_, err := a.streams.Out.Write(out.Bytes())
-	return err
+	return nil
 }
 
 // withLogin opens the store for a command on one account.

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/skaroctl/skaroctl/internal/output"
+	"github.com/skaroctl/skaroctl/internal/store"
+)
+
+func (a *app) inviteCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "invite",
+		Short: "Manage invitations; also while the server runs",
+		Long: `Manage invitations: with one, one person can create one account on a server that
+runs with --registration invite.`,
+	}
+	c.AddCommand(a.inviteCreateCommand(), a.inviteListCommand(), a.inviteRevokeCommand())
+	return c
+}
+
+// inviteLife is how long an invitation is good unless told otherwise.
+const inviteLife = 7 * 24 * time.Hour
+
+func (a *app) inviteCreateCommand() *cobra.Command {
+	var expires time.Duration
+	c := &cobra.Command{
+		Use:   "create",
+		Short: "Make an invitation, and print its code",
+		Long: `Make an invitation, and print its code, which is shown this once only. It goes to
+skaroctl register --invite.`,
+		Example: `  skarod invite create
+  skarod invite create --expires 24h`,
+		Args: cobra.NoArgs,
+		RunE: a.does(func(context.Context, []string) error {
+			if expires <= 0 {
+				return &usageError{fmt.Sprintf("--expires is %v, not longer than nothing", expires), "write a duration like 24h"}
+			}
+			return a.withStore(true, func(s *store.Store) error {
+				now := time.Now()
+				code, err := s.CreateInvite(now, now.Add(expires))
+				if err != nil {
+					return err
+				}
+				if _, err := fmt.Fprintln(a.streams.Out, code); err != nil {
+					return err
+				}
+				fmt.Fprintf(a.streams.Err, "skarod: for one account, until %s\n", now.Add(expires).Local().Format("2006-01-02 15:04"))
+				return nil
+			})
+		}),
+	}
+	c.Flags().DurationVar(&expires, "expires", inviteLife, "how long it is good, like 24h")
+	return c
+}
+
+func (a *app) inviteListCommand() *cobra.Command {
+	var l listing
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "List the invitations, used and expired ones too",
+		Example: `  skarod invite list
+  skarod invite list -o json | jq 'select(.state == "open") | .id'`,
+		Args: cobra.NoArgs,
+		RunE: a.does(func(ctx context.Context, _ []string) error {
+			return a.list(l, func(s *store.Store, asJSON bool, out io.Writer) error {
+				invites, err := s.Invites(ctx)
+				if err != nil {
+					return err
+				}
+				return writeInvites(out, invites, time.Now(), asJSON)
+			})
+		}),
+	}
+	l.addFlags(c)
+	return c
+}
+
+func writeInvites(out io.Writer, invites []store.Invite, now time.Time, asJSON bool) error {
+	for _, i := range invites {
+		state := "open"
+		switch {
+		case i.User != "":
+			state = "used"
+		case !i.Expires.After(now):
+			state = "expired"
+		}
+		if asJSON {
+			if err := writeJSON(out, struct {
+				Type    string `json:"type"`
+				ID      int64  `json:"id"`
+				Created string `json:"created"`
+				Expires string `json:"expires"`
+				State   string `json:"state"`
+				Login   string `json:"login,omitempty"`
+			}{"invite", i.ID, i.Created.Format(time.RFC3339), i.Expires.Format(time.RFC3339), state, i.User}); err != nil {
+				return err
+			}
+			continue
+		}
+		if i.User != "" {
+			state = "used by " + output.Line(i.User)
+		}
+		if _, err := fmt.Fprintf(out, "%4d  made %s  until %s  %s\n", i.ID, i.Created.Local().Format("2006-01-02 15:04"), i.Expires.Local().Format("2006-01-02 15:04"), state); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *app) inviteRevokeCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "revoke ID|CODE",
+		Short: "Take an invitation back",
+		Example: `  skarod invite revoke 3
+  skarod invite revoke "$CODE"`,
+		Args: cobra.ExactArgs(1),
+		RunE: a.does(func(_ context.Context, args []string) error {
+			return a.withStore(false, func(s *store.Store) error { return s.RevokeInvite(args[0]) })
+		}),
+	}
+}
