@@ -347,6 +347,19 @@ func (a *app) onTarget(ctx context.Context, t target, do func(context.Context, *
 	return err
 }
 
+// withoutLogin runs a request on a connection that is not logged in.
+func (a *app) withoutLogin(ctx context.Context, t target, do func(context.Context, *session.Session) error) error {
+	if err := t.needServer(); err != nil {
+		return err
+	}
+	s, err := session.Open(ctx, t.endpoint, nil, nil)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	return do(ctx, s)
+}
+
 // oneShot bounds a command by --timeout.
 func (a *app) oneShot(ctx context.Context) (context.Context, context.CancelFunc) {
 	d := time.Duration(a.flags.timeout)

@@ -32,6 +32,15 @@ type loginError struct {
 func (e *loginError) Error() string { return e.why }
 func (e *loginError) Hint() string  { return e.hint }
 
+// advised is an error with advice that only the command can give.
+type advised struct {
+	error
+	hint string
+}
+
+func (e *advised) Unwrap() error { return e.error }
+func (e *advised) Hint() string  { return e.hint }
+
 // interrupt is the cause of a context that a signal ended.
 type interrupt struct{ signal os.Signal }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -44,8 +45,8 @@ pipelines. Results go to standard output, everything else to standard error.`,
 	})
 	a.addCommonFlags(root)
 	for _, c := range []*cobra.Command{
-		a.loginCommand(), a.logoutCommand(), a.statusCommand(), a.registerTypeCommand(),
-		a.contactsCommand(), a.historyCommand(), a.sendCommand(), a.listenCommand(), a.versionCommand(),
+		a.loginCommand(), a.logoutCommand(), a.statusCommand(), a.registerTypeCommand(), a.registerCommand(),
+		a.contactsCommand(), a.historyCommand(), a.sendCommand(), a.listenCommand(), a.requestCommand(), a.versionCommand(),
 	} {
 		root.AddCommand(c)
 	}
@@ -65,7 +66,7 @@ func (a *app) does(run func(ctx context.Context, args []string) error) func(*cob
 		if err == nil || errors.As(err, &list) {
 			return err
 		}
-		return fmt.Errorf("%s: %w", c.Name(), err)
+		return fmt.Errorf("%s: %w", strings.TrimPrefix(c.CommandPath(), "skaroctl "), err)
 	}
 }
 

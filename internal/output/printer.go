@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -119,6 +121,23 @@ func (p *Printer) RegisterType(policy string) error {
 		return p.line(o.close())
 	}
 	return p.text(Line(policy) + "\n")
+}
+
+// Reply writes a whole reply as it came, as JSON in every case: what it holds is not
+// known here.
+func (p *Printer) Reply(r proto.Reply) error {
+	o := open(p.buf[:0])
+	o.text("type", r.Fields.Type())
+	o.text("for", r.For)
+	o.key("id")
+	o.buf = appendValue(o.buf, r.ID)
+	o.text("status", r.Status)
+	extra := r.Fields.Extra("type", "for", "id", "status")
+	for _, name := range slices.Sorted(maps.Keys(extra)) {
+		o.key(name)
+		o.buf = appendValue(o.buf, extra[name])
+	}
+	return p.line(o.close())
 }
 
 // Account is what login and status tell of an account.
