@@ -9,7 +9,7 @@ PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 win
 PYTHON ?= python3
 FUZZTIME ?= 10s
 
-.PHONY: build demo test venv lint cross fuzz bench clean
+.PHONY: build demo test docs venv lint cross fuzz bench clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/ ./cmd/skaroctl ./cmd/skarod
@@ -22,6 +22,12 @@ test:
 	go run ./script/gotest $(RACE) ./...
 	@$(if $(RACE),,echo 'SKIPPED: the race detector needs a C compiler; how to enable it: install gcc or clang'; test "$$SKARO_TEST_REQUIRE" != 1)
 
+# The manual pages are made in the same way: `go run -tags docs ./cmd/skaroctl man FOLDER`.
+docs:
+	rm -f docs/commands/*.md
+	go run -tags docs ./cmd/skaroctl markdown docs/commands
+	go run -tags docs ./cmd/skarod markdown docs/commands
+
 venv: .venv/made
 
 # pip is quiet unless something is wrong.
@@ -33,6 +39,7 @@ venv: .venv/made
 lint:
 	@unformatted=$$(gofmt -l .) && if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:"; echo "$$unformatted"; exit 1; fi
 	go vet ./...
+	go vet -tags docs ./cmd/...
 	go tool staticcheck ./...
 
 cross:

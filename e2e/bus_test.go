@@ -26,13 +26,19 @@ const privateBus = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Co
 </busconfig>
 `
 
-// bus silent|empty|prompt|locked makes a D-Bus session with a keyring that can't be
-// used: one that accepts and says nothing, one without a provider, one whose
-// provider shows a prompt that nobody answers, and one whose prompt is dismissed.
+// bus alarm|silent|empty|prompt|locked makes a D-Bus session with a keyring that can't
+// be used: one that must not be asked at all, one that accepts and says nothing, one
+// without a provider, one whose provider shows a prompt that nobody answers, and one
+// whose prompt is dismissed.
 func cmdBus(ts *testscript.TestScript, neg bool, args []string) {
-	want(ts, neg, len(args) == 1, "bus silent|empty|prompt|locked")
+	want(ts, neg, len(args) == 1, "bus alarm|silent|empty|prompt|locked")
 	socket := filepath.Join(ts.Getenv("XDG_RUNTIME_DIR"), args[0])
-	if args[0] == "silent" {
+	switch args[0] {
+	case "alarm":
+		t := processesOf(ts).t
+		ts.Setenv("DBUS_SESSION_BUS_ADDRESS", servePrivate(ts, socket, func(net.Conn) { t.Errorf("the keyring was asked") }))
+		return
+	case "silent":
 		ts.Setenv("DBUS_SESSION_BUS_ADDRESS", servePrivate(ts, socket, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }))
 		return
 	}

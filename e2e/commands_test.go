@@ -50,6 +50,9 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"bus":         cmdBus,
 
 	"interrupted": cmdInterrupted,
+	"tab":         cmdTab,
+	"examples":    cmdExamples,
+	"hints":       cmdHints,
 
 	"behind":  cmdBehind,
 	"blocks":  cmdBlocks,

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -40,6 +41,19 @@ func run(m *testing.M) int {
 
 // TestProgram runs the scripts that need skaroctl and skarod alone.
 func TestProgram(t *testing.T) { runScripts(t, "testdata/script", nil) }
+
+// TestExamples runs the examples of every command's help.
+func TestExamples(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("SKIPPED: it needs a pseudo-terminal, which this test opens on Linux only")
+	}
+	for _, program := range []string{"bash", "jq"} {
+		if _, err := exec.LookPath(program); err != nil {
+			skip(t, "there is no "+program, "apt-get install "+program)
+		}
+	}
+	runScripts(t, "testdata/examples", nil)
+}
 
 // TestPython runs the scripts with peers in Python: a plain Skaro server on the
 // packages websockets and cbor, and the reference client libskaro.

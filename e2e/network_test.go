@@ -66,11 +66,18 @@ func cmdCertificate(ts *testscript.TestScript, neg bool, args []string) {
 // proxy is a proxy that takes every connection to the script's server, whatever
 // host it is for, and remembers what it was asked for.
 type proxy struct {
-	address string // of the server
-	user    string // who may use it, as "Basic …"; "" for everybody
+	user string // who may use it, as "Basic …"; "" for everybody
 
-	mu    sync.Mutex
-	asked []string
+	mu      sync.Mutex
+	address string // of the server
+	asked   []string
+}
+
+// serve changes the server.
+func (p *proxy) serve(address string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.address = address
 }
 
 // serveOn gives each connection to serve until the script ends.
@@ -192,8 +199,9 @@ func (p *proxy) socks(c net.Conn) {
 func (p *proxy) pass(c net.Conn, in io.Reader, target, ready string) {
 	p.mu.Lock()
 	p.asked = append(p.asked, target)
+	address := p.address
 	p.mu.Unlock()
-	server, err := net.Dial("tcp", p.address)
+	server, err := net.Dial("tcp", address)
 	if err != nil {
 		return
 	}

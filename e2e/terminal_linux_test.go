@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -53,6 +54,67 @@ func cmdInterrupted(ts *testscript.TestScript, neg bool, args []string) {
 	terminal.Close()
 	if strings.Contains(screen.String(), "half") {
 		ts.Fatalf("what was typed was shown: %q", screen)
+	}
+}
+
+// typed is what a shell of cmdTab prints for a line.
+var typed = regexp.MustCompile(`(?:<[^<>]*>)+END`)
+
+// tab SHELL RC FILE types lines into a shell that has read the start-up file RC,
+// presses the Tab key behind each and then Enter, and asserts what became of it.
+// Each line of FILE is "TYPED -> WORD WORD…". RC makes a function skaroctl of which
+// each word is printed.
+func cmdTab(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, len(args) == 3, "tab SHELL RC FILE")
+	start := map[string][]string{
+		"bash": {"bash", "--noprofile", "--rcfile", ts.MkAbs(args[1]), "-i"},
+		"zsh":  {"zsh", "-i"}, // it reads .zshrc in ZDOTDIR
+	}[args[0]]
+	if args[0] == "zsh" {
+		ts.Check(os.WriteFile(ts.MkAbs(".zshrc"), []byte(ts.ReadFile(args[1])), 0o600))
+		ts.Setenv("ZDOTDIR", ts.MkAbs("."))
+	}
+	keyboard, terminal := openPTY(ts)
+	defer keyboard.Close()
+	ts.Setenv("TERM", "dumb")
+	cmd := command(ts, start[0], start[1:]...)
+	cmd.Stdin = terminal
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	p := &process{name: args[0], cmd: cmd, stdout: newOutput(), stderr: newOutput(), done: make(chan struct{})}
+	cmd.Stdout, cmd.Stderr = terminal, terminal
+	ts.Check(cmd.Start())
+	terminal.Close()
+	go func() {
+		b := make([]byte, 4096)
+		for {
+			n, err := keyboard.Read(b)
+			_, _ = p.stdout.Write(b[:n])
+			if err != nil { // it is, when the shell has ended
+				_ = cmd.Wait()
+				close(p.done)
+				return
+			}
+		}
+	}()
+	ts.Defer(func() {
+		_ = cmd.Process.Kill()
+		<-p.done
+	})
+	p.await(ts, p.stdout, "READY")
+	n := 0
+	for line := range strings.Lines(ts.ReadFile(args[2])) {
+		begun, words, ok := strings.Cut(strings.TrimSuffix(line, "\n"), " -> ")
+		if !ok {
+			ts.Fatalf("this is no case: %s", line)
+		}
+		_, err := keyboard.WriteString("skaroctl " + begun + "\t\r")
+		ts.Check(err)
+		n++
+		p.await(ts, p.stdout, fmt.Sprintf(`(?s)(%s.*?){%d}`, typed, n))
+		got := typed.FindAllString(p.stdout.String(), -1)[n-1]
+		if wanted := "<" + strings.ReplaceAll(words, " ", "><") + ">END"; got != wanted {
+			ts.Fatalf("%s: %q and the Tab key make %s, not %s\n%s", args[0], begun, got, wanted, p.stdout)
+		}
 	}
 }
 

@@ -4,6 +4,12 @@ package e2e
 
 import "github.com/rogpeppe/go-internal/testscript"
 
+// tab needs a pseudo-terminal, which this test opens on Linux only.
+func cmdTab(ts *testscript.TestScript, _ bool, _ []string) { ts.Fatalf("this test needs Linux") }
+
+// examples needs a pseudo-terminal, which this test opens on Linux only.
+func cmdExamples(ts *testscript.TestScript, _ bool, _ []string) { ts.Fatalf("this test needs Linux") }
+
 // interrupted needs a pseudo-terminal, which this test opens on Linux only.
 func cmdInterrupted(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Fatalf("this test needs Linux")

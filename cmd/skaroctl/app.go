@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/skaroctl/skaroctl/internal/account"
+	"github.com/skaroctl/skaroctl/internal/commandline"
 	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/session"
 )
@@ -75,6 +76,9 @@ func (a *app) addCommonFlags(root *cobra.Command) {
 	f.StringVar(&a.flags.caFile, "ca-file", "", "PEM `FILE` with further root certificates (SSL_CERT_FILE)")
 	f.BoolVar(&a.flags.allowPlaintext, "allow-plaintext", false, "permit ws:// to a host that is not this one")
 	a.flags.changed = f.Changed
+	commandline.Choices(root, "output", "auto", "text", "json")
+	commandline.Choices(root, "color", "auto", "always", "never")
+	commandline.Completes(root, "profile", a.completeProfile)
 }
 
 // settle fills in from the environment what no flag gave, and checks the values.
@@ -94,7 +98,7 @@ func (a *app) settle() error {
 		}
 		if s := a.getenv(v.env); s != "" && !a.flags.changed(v.flag) {
 			if err := v.set(s); err != nil {
-				return usagef("%s: %v", v.env, err)
+				return &usageError{fmt.Sprintf("%s: %v", v.env, err), "mend the variable, or unset it"}
 			}
 		}
 	}

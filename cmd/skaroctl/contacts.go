@@ -21,18 +21,31 @@ each other; contacts add and contacts remove do it by hand.`,
 		Example: `  skaroctl contacts
   skaroctl contacts -o json | jq -r 'select(.online) | .login'`,
 		Args: cobra.NoArgs,
-		RunE: a.does(func(ctx context.Context, _ []string) error {
-			return a.withSession(ctx, func(ctx context.Context, s *session.Session) error {
-				contacts, err := s.Contacts(ctx)
-				if err != nil {
-					return err
-				}
-				return a.printContacts(contacts)
-			})
-		}),
+		RunE: a.does(func(ctx context.Context, _ []string) error { return a.contacts(ctx) }),
 	}
 	c.AddCommand(a.contactsAddCommand(), a.contactsRemoveCommand(), a.contactsSearchCommand())
 	return c
+}
+
+func (a *app) contacts(ctx context.Context) error {
+	t, err := a.target()
+	if err != nil {
+		return err
+	}
+	if err := t.needLogin(); err != nil {
+		return err
+	}
+	return a.onTarget(ctx, t, func(ctx context.Context, s *session.Session) error {
+		contacts, err := s.Contacts(ctx)
+		if err != nil {
+			return err
+		}
+		if err := a.printContacts(contacts); err != nil {
+			return err
+		}
+		a.cacheContacts(t, contacts)
+		return nil
+	})
 }
 
 func (a *app) printContacts(contacts []proto.Contact) error {
@@ -73,7 +86,8 @@ func (a *app) contactsRemoveCommand() *cobra.Command {
 history.`,
 		Example: `  skaroctl contacts remove bob
   skaroctl contacts remove bob --quiet`,
-		Args: cobra.ExactArgs(1),
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: a.completeLogin,
 		RunE: a.does(func(ctx context.Context, args []string) error {
 			return a.withContact(ctx, args[0], func(ctx context.Context, s *session.Session) error {
 				err := s.RemoveContact(ctx, args[0])

@@ -55,23 +55,24 @@ func (e several) Unwrap() []error { return e }
 // incomplete is a listener that was to wait for more messages than came.
 var errIncomplete = errors.New("the time ran out")
 
-// kind is a row of the table of exit statuses (docs/scripting.md, "Exit status").
+// kind is a row of the table of exit statuses (`skaroctl help exit-status`).
 type kind struct {
 	name string
 	exit int
+	when string
 }
 
 var (
-	kindInternal    = kind{"internal", 1}
-	kindUsage       = kind{"usage", 2}
-	kindAuth        = kind{"auth", 3}
-	kindUnreachable = kind{"unreachable", 4}
-	kindRefused     = kind{"refused", 5}
-	kindTimeout     = kind{"timeout", 6}
-	kindUnknown     = kind{"unknown", 7}
-	kindProtocol    = kind{"protocol", 8}
-	kindInterrupted = kind{"interrupted", 130}
-	kindTerminated  = kind{"interrupted", 143}
+	kindInternal    = kind{"internal", 1, "anything that is not below: a full disk, a keyring that can't be used, a broken file"}
+	kindUsage       = kind{"usage", 2, "a wrong flag or argument; nothing was sent"}
+	kindAuth        = kind{"auth", 3, "not logged in, or the server refused the login, the token or the SID"}
+	kindUnreachable = kind{"unreachable", 4, "no connection, a TLS failure, or the connection was lost before the request could take effect"}
+	kindRefused     = kind{"refused", 5, "the server answered with a status other than 200"}
+	kindTimeout     = kind{"timeout", 6, "--timeout, or --for with too few messages, ran out before the request could take effect"}
+	kindUnknown     = kind{"unknown", 7, "a message, or a request that changes something, was sent and never confirmed: it may or may not have been delivered, or done"}
+	kindProtocol    = kind{"protocol", 8, "the server sent something that is not Skaro"}
+	kindInterrupted = kind{"interrupted", 130, "by SIGINT"}
+	kindTerminated  = kind{"interrupted", 143, "by SIGTERM"}
 )
 
 // severity orders kinds, the worst first, for a command that failed in several ways.

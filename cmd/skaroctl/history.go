@@ -23,8 +23,9 @@ func (a *app) historyCommand() *cobra.Command {
 		Short: "Show the messages exchanged with somebody, oldest first",
 		Example: `  skaroctl history bob --limit 20
   skaroctl history bob --since 24h -o json | jq -r .body`,
-		Args: cobra.ExactArgs(1),
-		RunE: a.does(func(ctx context.Context, args []string) error { return a.history(ctx, o, args[0]) }),
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: a.completeLogin,
+		RunE:              a.does(func(ctx context.Context, args []string) error { return a.history(ctx, o, args[0]) }),
 	}
 	c.Flags().IntVar(&o.limit, "limit", 0, "the newest `N` only")
 	c.Flags().StringVar(&o.since, "since", "", "from `WHEN` on: a time, a duration before now, or a message id")
@@ -37,7 +38,7 @@ func (a *app) history(ctx context.Context, o historyOptions, login string) error
 		return err
 	}
 	if o.limit < 0 {
-		return usagef("--limit is %d, less than nothing", o.limit)
+		return &usageError{fmt.Sprintf("--limit is %d, less than nothing", o.limit), "leave it out for everything"}
 	}
 	r := session.HistoryRange{Limit: o.limit}
 	var err error
@@ -73,7 +74,7 @@ func bound(flag, s string, now time.Time) (session.Bound, error) {
 	}
 	if id, err := strconv.ParseInt(s, 10, 64); err == nil {
 		if id < 1 {
-			return session.Bound{}, usagef("%s is %q: message ids start at 1", flag, s)
+			return session.Bound{}, &usageError{fmt.Sprintf("%s is %q: message ids start at 1", flag, s), "leave it out to have no such limit"}
 		}
 		return session.Bound{ID: id}, nil
 	}

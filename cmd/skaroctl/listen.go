@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/skaroctl/skaroctl/internal/account"
+	"github.com/skaroctl/skaroctl/internal/commandline"
 	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/session"
 )
@@ -40,7 +41,7 @@ connection is made again, and what was missed meanwhile is fetched. With --resum
 that holds across runs too: each begins where the last one ended.`,
 		Example: `  skaroctl listen | jq -r .body
   skaroctl listen --from bob --count 1 --for 1m
-  skaroctl listen --resume --exec 'jq -r .body | mail -s "from $SKARO_FROM" me'`,
+  skaroctl listen --resume --exec 'jq -r .body >>messages.txt'`,
 		Args: cobra.NoArgs,
 	}
 	c.RunE = a.does(func(ctx context.Context, _ []string) error {
@@ -49,6 +50,7 @@ that holds across runs too: each begins where the last one ended.`,
 	})
 	f := c.Flags()
 	f.StringArrayVar(&o.from, "from", nil, "messages of `LOGIN` only; may be given again")
+	commandline.Completes(c, "from", a.completeFrom)
 	f.StringVar(&o.conference, "conference", "", "messages in the conference `NAME` only")
 	f.BoolVar(&o.own, "own", false, "also what we sent from elsewhere")
 	f.BoolVar(&o.events, "events", false, "also what the server pushes beside messages: info, error and others")
@@ -74,7 +76,7 @@ var errReaderGone = errors.New("the reader of the output has gone")
 // check looks for what can be seen to be wrong before anything is sent.
 func (o listenOptions) check() error {
 	if o.counted && o.count < 1 {
-		return usagef("--count is %d: less than one message", o.count)
+		return &usageError{fmt.Sprintf("--count is %d: less than one message", o.count), "leave it out to listen until interrupted"}
 	}
 	for _, login := range o.from {
 		if err := validText("the login of --from", login); err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/skaroctl/skaroctl/internal/account"
+	"github.com/skaroctl/skaroctl/internal/commandline"
 	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/session"
@@ -44,6 +45,7 @@ nowhere, and never leaves this program.`,
 func (o *loginOptions) addFlags(c *cobra.Command) {
 	o.passwordOptions.addFlags(c)
 	c.Flags().StringVar(&o.store, "store", "", "where to keep the credentials: keyring or file (default keyring)")
+	commandline.Choices(c, "store", "keyring", "file")
 	c.Flags().BoolVar(&o.printToken, "print-token", false, "print the token, for SKAROCTL_TOKEN, and save nothing")
 	c.MarkFlagsMutuallyExclusive("store", "print-token")
 }
@@ -90,7 +92,7 @@ func (a *app) entrant(ctx context.Context, o loginOptions, args []string) (entra
 		}
 	}
 	if e.login == "" {
-		return e, usagef("the login is empty")
+		return e, &usageError{"the login is empty", "give it as an argument: skaroctl login LOGIN"}
 	}
 	return e, validText("the login", e.login)
 }

@@ -57,6 +57,10 @@ func (a *app) forget(ctx context.Context, t target, name string) error {
 	if err := t.drop(ctx, name, t.config.Profiles[name]); err != nil {
 		return err
 	}
+	p := t.config.Profiles[name]
+	if err := t.files.ForgetContacts(account.Key{Server: p.Server, Login: p.Login}); err != nil {
+		return err
+	}
 	delete(t.config.Profiles, name)
 	return account.UpdateConfig(t.files.Config, func(c *account.Config) error {
 		delete(c.Profiles, name)

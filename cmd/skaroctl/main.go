@@ -16,10 +16,6 @@ import (
 // version is set when a release is built.
 var version = "dev"
 
-func main() {
-	os.Exit(run(os.Args[1:], output.SystemStreams(), os.Getenv))
-}
-
 // run is the whole program: it returns the exit status.
 func run(args []string, streams output.Streams, getenv func(string) string) int {
 	log.SetOutput(io.Discard) // net/http writes there what comes back as an error anyway

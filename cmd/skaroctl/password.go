@@ -47,7 +47,7 @@ func (a *app) password(ctx context.Context, o passwordOptions, prompt string, co
 	case o.file != "":
 		f, err := os.Open(o.file)
 		if err != nil {
-			return "", &usageError{why: fmt.Sprintf("read the password: %v", err)}
+			return "", &usageError{fmt.Sprintf("read the password: %v", err), "check --password-file, or leave it out to be asked"}
 		}
 		defer f.Close()
 		b, err := io.ReadAll(io.LimitReader(f, maxPassword+1))
@@ -66,17 +66,17 @@ func (a *app) password(ctx context.Context, o passwordOptions, prompt string, co
 				return "", noTerminal(err)
 			}
 			if again != password {
-				return "", usagef("the two passwords are not the same")
+				return "", &usageError{"the two passwords are not the same", "try again, and type the same one twice"}
 			}
 		}
 	}
 	switch {
 	case password == "":
-		return "", usagef("the password is empty")
+		return "", &usageError{"the password is empty", "give one of a character at least"}
 	case len(password) > maxPassword:
-		return "", usagef("the password has more than %d bytes", maxPassword)
+		return "", &usageError{fmt.Sprintf("the password has more than %d bytes", maxPassword), "give the password alone"}
 	case strings.ContainsAny(password, "\r\n"):
-		return "", usagef("the password has more than one line")
+		return "", &usageError{"the password has more than one line", "give the password alone, with one line end behind it or none"}
 	}
 	return password, validText("the password", password)
 }

@@ -25,8 +25,8 @@ func (a *app) registerCommand() *cobra.Command {
 		Long: `Create an account on a server that allows it (see register-type), log in with it,
 and remember that as login does. The server gets the password's token, which answers
 its challenges, and never the password itself.`,
-		Example: `  skaroctl register carol --server wss://chat.example.org/skaro_client/
-  skaroctl register carol --invite "$CODE" --password-file password.txt --store file`,
+		Example: `  skaroctl register carol --server wss://chat.example.org/skaro_client/ --profile carol --store file
+  skaroctl register carol --invite "$CODE" --password-file password.txt --print-token`,
 		Args: cobra.ExactArgs(1),
 		RunE: a.does(func(ctx context.Context, args []string) error { return a.register(ctx, o, args) }),
 	}
@@ -50,6 +50,9 @@ func (a *app) register(ctx context.Context, o registerOptions, args []string) er
 	if !o.printToken {
 		// Before there is an account that nobody could save.
 		if _, err := e.newStore.Get(ctx, e.key()); err != nil && !errors.Is(err, account.ErrNone) {
+			if e.newStore.Name() == "keyring" {
+				err = &advised{err, "nothing was created; give --store file to keep the credentials in a private file"}
+			}
 			return err
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/skaroctl/skaroctl/internal/commandline"
 )
 
 // execute runs the command that the arguments name.
@@ -16,14 +18,17 @@ func (a *app) execute(ctx context.Context, args []string) error {
 	root.SetIn(a.streams.In)
 	root.SetOut(a.streams.Out)
 	root.SetErr(a.streams.Err)
-	err := root.ExecuteContext(ctx)
-	if err != nil && !a.ran {
-		// It comes from cobra, before any command: unknown command, wrong flag,
-		// wrong number of arguments.
-		var usage *usageError
-		if !errors.As(err, &usage) {
-			err = &usageError{why: err.Error(), hint: "see `skaroctl --help`"}
-		}
+	c, err := root.ExecuteContextC(ctx)
+	var unknown *commandline.UsageError
+	switch {
+	case errors.As(err, &unknown):
+		err = &usageError{unknown.Why, unknown.Advice}
+	case err != nil && !a.ran: // it comes from cobra, before any command
+		why, hint := commandline.Explain(c, err)
+		err = &usageError{why, hint}
+		// cobra gave up before it read every flag: -o says how the error is to look.
+		root.PersistentFlags().ParseErrorsAllowlist.UnknownFlags = true
+		_ = root.PersistentFlags().Parse(args)
 	}
 	return err
 }
@@ -40,9 +45,6 @@ pipelines. Results go to standard output, everything else to standard error.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return &usageError{why: err.Error(), hint: fmt.Sprintf("see `%s --help`", c.CommandPath())}
-	})
 	a.addCommonFlags(root)
 	for _, c := range []*cobra.Command{
 		a.loginCommand(), a.logoutCommand(), a.statusCommand(), a.registerTypeCommand(), a.registerCommand(),
@@ -50,6 +52,8 @@ pipelines. Results go to standard output, everything else to standard error.`,
 	} {
 		root.AddCommand(c)
 	}
+	root.AddCommand(topics()...)
+	commandline.Finish(root)
 	return root
 }
 
@@ -61,6 +65,10 @@ func (a *app) does(run func(ctx context.Context, args []string) error) func(*cob
 		err := a.settle()
 		if err == nil {
 			err = run(c.Context(), args)
+		}
+		var usage *usageError
+		if errors.As(err, &usage) && usage.hint == "" {
+			usage.hint = commandline.SeeHelp(c)
 		}
 		var list several
 		if err == nil || errors.As(err, &list) {
@@ -74,7 +82,9 @@ func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
-		Args:  cobra.NoArgs,
+		Example: `  skaroctl version
+  echo "this is $(skaroctl version)"`,
+		Args: cobra.NoArgs,
 		RunE: a.does(func(context.Context, []string) error {
 			_, err := fmt.Fprintf(a.streams.Out, "skaroctl %s\n", version)
 			return err

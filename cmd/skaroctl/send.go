@@ -44,9 +44,10 @@ have been delivered. Where the server can tell a message that comes twice, as
 skarod can, such a message is sent again until --timeout or --retry is over.`,
 		Example: `  skaroctl send bob "the build is green"
   df -h / | skaroctl send alice,bob
-  tail -F /var/log/app.log | skaroctl send ops --lines >/dev/null`,
-		Args: cobra.MinimumNArgs(1),
-		RunE: a.does(func(ctx context.Context, args []string) error { return a.send(ctx, o, args) }),
+  grep ERROR app.log | skaroctl send ops --lines`,
+		Args:              cobra.MinimumNArgs(1),
+		ValidArgsFunction: a.completeLogins,
+		RunE:              a.does(func(ctx context.Context, args []string) error { return a.send(ctx, o, args) }),
 	}
 	c.Flags().BoolVar(&o.lines, "lines", false, "send each line of standard input as a message, empty ones left out")
 	c.Flags().IntVar(&o.inFlight, "inflight", 256, "with --lines, how `MANY` messages may wait for their confirmation")
@@ -68,10 +69,10 @@ func (a *app) send(ctx context.Context, o sendOptions, args []string) error {
 	}
 	if o.lines {
 		if len(args) > 1 {
-			return usagef("--lines takes its text from standard input, not from arguments")
+			return &usageError{"--lines takes its text from standard input, not from arguments", "write `skaroctl send LOGIN --lines <FILE`, or leave --lines out"}
 		}
 		if o.inFlight < 1 || o.inFlight > 1<<16 {
-			return usagef("--inflight is %d, not from 1 to %d", o.inFlight, 1<<16)
+			return &usageError{fmt.Sprintf("--inflight is %d, not from 1 to %d", o.inFlight, 1<<16), "leave it out for 256"}
 		}
 		return a.sendLines(ctx, o, t, to)
 	}
@@ -242,7 +243,10 @@ func readLines(r io.Reader, line func(n int, s string) bool) error {
 			part, err := in.ReadSlice('\n')
 			b = append(b, part...)
 			if len(b) > maxBody {
-				return usagef("line %d has more than %d bytes, more than a message can hold; the lines before it were sent", n, maxBody)
+				return &usageError{
+					fmt.Sprintf("line %d has more than %d bytes, more than a message can hold; the lines before it were sent", n, maxBody),
+					"break long lines, with fold for example",
+				}
 			}
 			if err == nil {
 				b = b[:len(b)-1]
@@ -279,7 +283,7 @@ func recipients(s string) ([]string, error) {
 	var to []string
 	for login := range strings.SplitSeq(s, ",") {
 		if login == "" {
-			return nil, usagef("%q names an empty login", s)
+			return nil, &usageError{fmt.Sprintf("%q names an empty login", s), "write logins with one comma between them, like alice,bob"}
 		}
 		if !slices.Contains(to, login) {
 			to = append(to, login)
@@ -298,7 +302,7 @@ func (a *app) body(words []string) (string, error) {
 			return "", fmt.Errorf("read standard input: %w", err)
 		}
 		if len(b) > maxBody {
-			return "", usagef("standard input has more than %d bytes, more than a message can hold", maxBody)
+			return "", &usageError{fmt.Sprintf("standard input has more than %d bytes, more than a message can hold", maxBody), "send a part of it, with tail for example"}
 		}
 		if !utf8.Valid(b) {
 			return "", validText("the text on standard input", string(b))

@@ -18,6 +18,8 @@ func (a *app) inviteCommand() *cobra.Command {
 		Short: "Manage invitations; also while the server runs",
 		Long: `Manage invitations: with one, one person can create one account on a server that
 runs with --registration invite.`,
+		Example: `  skarod invite create
+  skarod invite list`,
 	}
 	c.AddCommand(a.inviteCreateCommand(), a.inviteListCommand(), a.inviteRevokeCommand())
 	return c
@@ -117,7 +119,7 @@ func (a *app) inviteRevokeCommand() *cobra.Command {
 		Use:   "revoke ID|CODE",
 		Short: "Take an invitation back",
 		Example: `  skarod invite revoke 3
-  skarod invite revoke "$CODE"`,
+  skarod invite list -o json | jq 'select(.state == "open") | .id' | xargs -n 1 skarod invite revoke`,
 		Args: cobra.ExactArgs(1),
 		RunE: a.does(func(_ context.Context, args []string) error {
 			return a.withStore(false, func(s *store.Store) error { return s.RevokeInvite(args[0]) })

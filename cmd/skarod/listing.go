@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/skaroctl/skaroctl/internal/commandline"
 	"github.com/skaroctl/skaroctl/internal/store"
 )
 
@@ -16,6 +17,7 @@ type listing struct{ format string }
 
 func (l *listing) addFlags(c *cobra.Command) {
 	c.Flags().StringVarP(&l.format, "output", "o", "auto", "`FORMAT`: auto, text or json; auto is text on a terminal, JSON Lines elsewhere")
+	commandline.Choices(c, "output", "auto", "text", "json")
 }
 
 // list opens the store for a command that lists something, and writes out the list

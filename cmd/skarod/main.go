@@ -12,16 +12,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/skaroctl/skaroctl/internal/commandline"
 	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/store"
 )
 
 // version is set when a release is built.
 var version = "dev"
-
-func main() {
-	os.Exit(run(os.Args[1:], output.SystemStreams(), os.Getenv))
-}
 
 // app is what the commands share.
 type app struct {
@@ -42,22 +39,40 @@ func run(args []string, streams output.Streams, getenv func(string) string) int 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	a := &app{streams: streams, getenv: getenv}
-	root := &cobra.Command{
-		Use:           "skarod",
-		Short:         "A small, durable server for Skaro instant messages",
-		SilenceErrors: true,
-		SilenceUsage:  true,
-	}
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return &usageError{err.Error(), fmt.Sprintf("see `%s --help`", c.CommandPath())}
-	})
-	root.PersistentFlags().StringVar(&a.data, "data", "", "`FOLDER` of the database skarod.db (default skarod in XDG_DATA_HOME)")
-	root.AddCommand(a.serveCommand(), a.userCommand(), a.inviteCommand(), a.versionCommand())
+	root := a.root()
 	root.SetArgs(args)
 	root.SetIn(streams.In)
 	root.SetOut(streams.Out)
 	root.SetErr(streams.Err)
-	return a.report(root.ExecuteContext(ctx))
+	c, err := root.ExecuteContextC(ctx)
+	var unknown *commandline.UsageError
+	switch {
+	case errors.As(err, &unknown):
+		err = &usageError{unknown.Why, unknown.Advice}
+	case err != nil && !a.ran: // it comes from cobra, before any command
+		why, hint := commandline.Explain(c, err)
+		err = &usageError{why, hint}
+	}
+	return a.report(err)
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "skarod",
+		Short: "A small, durable server for Skaro instant messages",
+		Long: `skarod is a server for the people and programs of a team: one program, one SQLite
+file. A message is confirmed to its sender only when it is on disk. Accounts are made
+with "skarod user add", also while the server runs.`,
+		Example: `  skarod user add carol
+  skarod serve --data ./skaro`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.PersistentFlags().StringVar(&a.data, "data", "", "`FOLDER` of the database skarod.db (default skarod in XDG_DATA_HOME)")
+	root.AddCommand(a.serveCommand(), a.userCommand(), a.inviteCommand(), a.versionCommand())
+	root.AddCommand(topics()...)
+	commandline.Finish(root)
+	return root
 }
 
 // report writes what went wrong, and returns the exit status: 2 for wrong usage,
@@ -76,8 +91,6 @@ func (a *app) report(err error) int {
 	switch {
 	case errors.As(err, &usage):
 		exit = 2
-	case !a.ran:
-		exit, f.Hint = 2, "see `skarod --help`"
 	case errors.Is(err, context.Canceled):
 		exit = 130
 	case errors.Is(err, store.ErrNoUser), errors.Is(err, store.ErrTaken), errors.Is(err, store.ErrNoInvite), errors.Is(err, store.ErrInviteUsed):
@@ -92,6 +105,10 @@ func (a *app) does(run func(ctx context.Context, args []string) error) func(*cob
 	return func(c *cobra.Command, args []string) error {
 		a.ran = true
 		if err := run(c.Context(), args); err != nil {
+			var usage *usageError
+			if errors.As(err, &usage) && usage.hint == "" {
+				usage.hint = commandline.SeeHelp(c)
+			}
 			return fmt.Errorf("%s: %w", strings.TrimPrefix(c.CommandPath(), "skarod "), err)
 		}
 		return nil
@@ -102,7 +119,9 @@ func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
-		Args:  cobra.NoArgs,
+		Example: `  skarod version
+  echo "this is $(skarod version)"`,
+		Args: cobra.NoArgs,
 		RunE: a.does(func(context.Context, []string) error {
 			_, err := fmt.Fprintf(a.streams.Out, "skarod %s\n", version)
 			return err

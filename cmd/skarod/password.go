@@ -21,7 +21,7 @@ func passwordFrom(in io.Reader) (string, error) {
 		return "", fmt.Errorf("read the password from standard input: %w", err)
 	}
 	if len(b) > maxPassword {
-		return "", &usageError{why: fmt.Sprintf("the password has more than %d bytes", maxPassword)}
+		return "", &usageError{fmt.Sprintf("the password has more than %d bytes", maxPassword), "give the password alone"}
 	}
 	return string(bytes.TrimSuffix(bytes.TrimSuffix(b, []byte("\n")), []byte("\r"))), nil
 }
@@ -52,7 +52,7 @@ func askTwice(ctx context.Context, question string) (string, error) {
 		return "", err
 	}
 	if again != password {
-		return "", &usageError{why: "the two passwords are not the same"}
+		return "", &usageError{"the two passwords are not the same", "try again, and type the same one twice"}
 	}
 	return password, nil
 }

@@ -142,8 +142,8 @@ func TestUserCommands(t *testing.T) {
 		{"a\nb\n", "user add carol --password-stdin", 2, "", "more than one line"},
 		{"\xff\n", "user add carol --password-stdin", 2, "", "not UTF-8"},
 		{strings.Repeat("x", maxPassword+1), "user add carol --password-stdin", 2, "", "more than 65536 bytes"},
-		{"x\n", "user add --password-stdin", 2, "", "accepts 1 arg(s)"},
-		{"x\n", "user add a b --password-stdin", 2, "", "accepts 1 arg(s)"},
+		{"x\n", "user add --password-stdin", 2, "", "add needs LOGIN\nhint: write `skarod user add LOGIN`"},
+		{"x\n", "user add a b --password-stdin", 2, "", "add takes one argument, and got 2"},
 		{"x\n", "user add car\u202eol --password-stdin", 2, "", "can't be a login"},
 		{"new\n", "user passwd bob --password-stdin", 0, "", ""},
 		{"new\n", "user passwd carol --password-stdin", 5, "", `"carol": no such user`},
@@ -155,7 +155,10 @@ func TestUserCommands(t *testing.T) {
 		{"", "invite revoke 1", 5, "", "skarod: invite revoke: no such invitation"},
 		{"", "invite list", 0, "", ""},
 		{"", "user list --nonsense", 2, "", "--nonsense"},
-		{"", "nonsense", 2, "", "unknown command"},
+		{"", "nonsense", 2, "", "unknown command \"nonsense\"\nhint: see `skarod --help`"},
+		{"", "sevre", 2, "", "hint: did you mean serve?"},
+		{"", "user ad carol", 2, "", "unknown command \"user ad\"\nhint: did you mean add?"},
+		{"", "user list --dta x", 2, "", "hint: did you mean --data?"},
 		{"", "version", 0, "skarod dev\n", ""},
 	} {
 		args := append(strings.Split(c.args, " "), "--data", data)
@@ -203,8 +206,8 @@ func TestServeRefuses(t *testing.T) {
 		"--listen [::]:0":                         "there is no TLS",
 		"--tls-cert x":                            "tls-key",
 		"--tls-cert x --tls-key y":                "the certificate can't be used",
-		"--registration maybe":                    "not one of open, invite, closed",
-		"now --listen 127.0.0.1:0 --data " + data: "unknown command",
+		"--registration maybe":                    "not one of open, invite, closed\nhint: see `skarod serve --help`",
+		"now --listen 127.0.0.1:0 --data " + data: "serve takes no argument, and got \"now\"",
 	} {
 		code, _, errs := skarod("", append(append([]string{"serve"}, strings.Split(args, " ")...), "--data", data)...)
 		if code != 2 || !strings.Contains(errs, want) {

@@ -20,6 +20,8 @@ func (a *app) userCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "user",
 		Short: "Manage accounts; also while the server runs",
+		Example: `  skarod user add carol
+  skarod user list`,
 	}
 	c.AddCommand(a.userAddCommand(), a.userPasswdCommand(), a.userRemoveCommand(), a.userListCommand())
 	return c
@@ -30,8 +32,8 @@ func (a *app) userAddCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "add LOGIN",
 		Short: "Make an account",
-		Example: `  skarod user add alice
-  skarod user add alice --password-stdin < password.txt`,
+		Example: `  skarod user add carol
+  skarod user add carol --password-stdin <password.txt`,
 		Args: cobra.ExactArgs(1),
 		RunE: a.does(func(ctx context.Context, args []string) error {
 			return a.withLogin(args[0], true, func(s *store.Store, login string) error {
@@ -52,7 +54,9 @@ func (a *app) userPasswdCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "passwd LOGIN",
 		Short: "Change a password, and end the account's sessions",
-		Args:  cobra.ExactArgs(1),
+		Example: `  skarod user passwd bob
+  skarod user passwd bob --password-stdin <password.txt`,
+		Args: cobra.ExactArgs(1),
 		RunE: a.does(func(ctx context.Context, args []string) error {
 			return a.withLogin(args[0], false, func(s *store.Store, login string) error {
 				if _, err := s.User(ctx, login); err != nil { // before anybody types a password
@@ -76,6 +80,8 @@ func (a *app) userRemoveCommand() *cobra.Command {
 		Short: "Remove an account, and end its sessions",
 		Long: `Remove an account, and end its sessions. What it sent is still delivered to those
 it was for. Somebody who gets the same login later sees nothing of it.`,
+		Example: `  skarod user remove bob
+  skarod user remove bob --data ./skaro`,
 		Args: cobra.ExactArgs(1),
 		RunE: a.does(func(_ context.Context, args []string) error {
 			return a.withLogin(args[0], false, func(s *store.Store, login string) error {
@@ -90,7 +96,9 @@ func (a *app) userListCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "list",
 		Short: "List the accounts",
-		Args:  cobra.NoArgs,
+		Example: `  skarod user list
+  skarod user list -o json | jq -r .login`,
+		Args: cobra.NoArgs,
 		RunE: a.does(func(ctx context.Context, _ []string) error {
 			return a.list(l, func(s *store.Store, asJSON bool, out io.Writer) error {
 				users, err := s.Users(ctx)
@@ -128,7 +136,11 @@ func writeUsers(out io.Writer, users []store.User, asJSON bool) error {
 func (a *app) withLogin(given string, create bool, do func(s *store.Store, login string) error) error {
 	login, err := store.Login(given)
 	if err != nil {
-		return &usageError{why: err.Error()}
+		hint := "`skarod user list` shows the logins that there are"
+		if create {
+			hint = "choose another login"
+		}
+		return &usageError{err.Error(), hint}
 	}
 	err = a.withStore(create, func(s *store.Store) error { return do(s, login) })
 	if errors.Is(err, store.ErrNoUser) || errors.Is(err, store.ErrTaken) {
@@ -151,11 +163,11 @@ func (a *app) newToken(ctx context.Context, login string, stdin bool) (proto.Tok
 	case err != nil:
 		return proto.Token{}, err
 	case password == "":
-		return proto.Token{}, &usageError{why: "the password is empty"}
+		return proto.Token{}, &usageError{"the password is empty", "give one of a character at least"}
 	case strings.ContainsAny(password, "\r\n"):
-		return proto.Token{}, &usageError{why: "the password has more than one line"}
+		return proto.Token{}, &usageError{"the password has more than one line", "give the password alone, with one line end behind it or none"}
 	case !utf8.ValidString(password):
-		return proto.Token{}, &usageError{why: "the password is not UTF-8"}
+		return proto.Token{}, &usageError{"the password is not UTF-8", "convert it, with iconv for example"}
 	}
 	return proto.NewToken(password), nil
 }

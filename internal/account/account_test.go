@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -359,11 +361,85 @@ func TestFindFiles(t *testing.T) {
 				}
 				return
 			}
+			got.Cache = "" // see TestCacheFolder
 			want := Files{Config: tt.config + "/skaroctl/config.toml", Credentials: tt.state + "/skaroctl/credentials.json", State: tt.state + "/skaroctl"}
 			if err != nil || got != want {
 				t.Errorf("%+v, %v", got, err)
 			}
 		})
+	}
+}
+
+func TestCacheFolder(t *testing.T) {
+	for _, tt := range []struct{ goos, name, value, want string }{
+		{"linux", "XDG_CACHE_HOME", "/c", "/c/skaroctl"},
+		{"linux", "XDG_CACHE_HOME", "c", ""},
+		{"linux", "HOME", "/home/a", "/home/a/.cache/skaroctl"},
+		{"linux", "HOME", "me", ""},
+		{"darwin", "HOME", "/Users/a", "/Users/a/Library/Caches/skaroctl"},
+		{"windows", "LocalAppData", "/local", "/local/skaroctl"},
+	} {
+		if !filepath.IsAbs("/") {
+			t.Skip("SKIPPED: the paths of this table are for Unix")
+		}
+		getenv := func(name string) string { return map[string]string{tt.name: tt.value}[name] }
+		if got := cacheFolder(tt.goos, getenv); got != tt.want {
+			t.Errorf("%s, %s=%s: %q", tt.goos, tt.name, tt.value, got)
+		}
+	}
+}
+
+func TestContacts(t *testing.T) {
+	files := Files{Cache: filepath.Join(t.TempDir(), "new", "folder")}
+	a, b := Key{"wss://a/", "alice"}, Key{"wss://b/", "alice"}
+	if got, kept, err := files.CachedContacts(a); len(got) != 0 || !kept.IsZero() || err == nil {
+		t.Errorf("of nothing: %q, %v, %v", got, kept, err)
+	}
+	if err := files.ForgetContacts(a); err != nil {
+		t.Error(err)
+	}
+	for key, logins := range map[Key][]string{a: {"bob", "zoë"}, b: nil} {
+		if err := files.CacheContacts(key, logins); err != nil {
+			t.Fatal(err)
+		}
+		got, kept, err := files.CachedContacts(key)
+		if err != nil || !slices.Equal(got, logins) || time.Since(kept) > time.Minute {
+			t.Errorf("%v: %q, %v, %v", key, got, kept, err)
+		}
+	}
+	path, err := files.contacts(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(path); err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
+		t.Errorf("the mode is %v, %v", info.Mode(), err)
+	}
+	if err := files.CacheContacts(a, []string{"carol"}); err != nil {
+		t.Error(err)
+	}
+	if got, _, err := files.CachedContacts(a); err != nil || !slices.Equal(got, []string{"carol"}) {
+		t.Errorf("replaced: %q, %v", got, err)
+	}
+	if names, err := os.ReadDir(filepath.Dir(path)); err != nil || len(names) != 2 {
+		t.Errorf("more is left than two files: %v, %v", names, err)
+	}
+	if err := os.WriteFile(path, []byte(`{"version":2,"contacts":["bob"]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, _, err := files.CachedContacts(a); err == nil || got != nil {
+		t.Errorf("of a strange file: %q", got)
+	}
+	if err := files.ForgetContacts(a); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(path); err == nil {
+		t.Error("what was to be forgotten is there")
+	}
+	if _, _, err := files.CachedContacts(b); err != nil {
+		t.Errorf("the other account is forgotten too: %v", err)
+	}
+	if err := (Files{}).CacheContacts(a, nil); err == nil {
+		t.Error("contacts were kept nowhere")
 	}
 }
 

@@ -19,12 +19,14 @@ type Files struct {
 	Config      string // the config file
 	Credentials string // the file of the store "file"
 	State       string // the folder of everything else
+	Cache       string // the folder of what can be had again; "" where none is known
 }
 
 // FindFiles says where our files are. None needs to exist. XDG_CONFIG_HOME and
 // XDG_STATE_HOME come first, on every platform, unless they are relative (XDG
 // Base Directory Specification 0.8). Else it is ~/.config and ~/.local/state, on
 // macOS ~/Library/Application Support, on Windows %AppData% and %LocalAppData%.
+// XDG_CACHE_HOME, ~/.cache, ~/Library/Caches and %LocalAppData% are for the cache.
 func FindFiles(getenv func(string) string) (Files, error) {
 	return findFiles(runtime.GOOS, getenv)
 }
@@ -54,7 +56,27 @@ func findFiles(goos string, getenv func(string) string) (Files, error) {
 		Config:      filepath.Join(config, "skaroctl", "config.toml"),
 		Credentials: filepath.Join(state, "credentials.json"),
 		State:       state,
+		Cache:       cacheFolder(goos, getenv),
 	}, nil
+}
+
+// cacheFolder is where the cache is, "" where that is not known: no command fails
+// for want of it.
+func cacheFolder(goos string, getenv func(string) string) string {
+	if folder := getenv("XDG_CACHE_HOME"); filepath.IsAbs(folder) {
+		return filepath.Join(folder, "skaroctl")
+	}
+	base, below := getenv("HOME"), ".cache"
+	switch goos {
+	case "darwin":
+		below = filepath.Join("Library", "Caches")
+	case "windows":
+		base, below = getenv("LocalAppData"), ""
+	}
+	if !filepath.IsAbs(base) {
+		return ""
+	}
+	return filepath.Join(base, below, "skaroctl")
 }
 
 // ownFolders are the folders of the platform for config and for state.

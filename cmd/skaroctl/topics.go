@@ -1,0 +1,86 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/skaroctl/skaroctl/internal/commandline"
+)
+
+// topics are the pages of help that are no commands.
+func topics() []*cobra.Command {
+	return []*cobra.Command{
+		commandline.Topic("exit-status", "What the exit status says", exitStatusHelp()),
+		commandline.Topic("environment", "The variables that skaroctl reads", environmentHelp),
+		commandline.Topic("files", "The files that skaroctl keeps", filesHelp),
+	}
+}
+
+func exitStatusHelp() string {
+	var b strings.Builder
+	b.WriteString(`The exit status says what became of a command. With -o json an error names its kind,
+which is the word in front of the colon here.
+
+`)
+	b.WriteString("  0    done; also when the reader of the output has gone away\n")
+	byStatus := slices.SortedFunc(slices.Values(severity), func(a, b kind) int { return cmp.Compare(a.exit, b.exit) })
+	for _, k := range byStatus {
+		fmt.Fprintf(&b, "  %-3d  %s:", k.exit, k.name)
+		column := 8 + len(k.name)
+		for word := range strings.FieldsSeq(k.when) {
+			if column += 1 + len(word); column > 84 {
+				b.WriteString("\n      ")
+				column = 7 + len(word)
+			}
+			b.WriteString(" " + word)
+		}
+		b.WriteString("\n")
+	}
+	b.WriteString(`
+A message was delivered when the status is 0, and was not when it is 2, 3, 4, 5 or
+6. Only 7 leaves that open.`)
+	return b.String()
+}
+
+const environmentHelp = `A flag comes before its variable, and that before what the profile says. A variable
+that is empty counts as not set.
+
+  SKAROCTL_SERVER      the URL of the server, as --server
+  SKAROCTL_PROFILE     which account, as --profile
+  SKAROCTL_OUTPUT      auto, text or json, as --output
+  SKAROCTL_TIMEOUT     how long a command may take, as --timeout
+  SKAROCTL_LOGIN       the login that a token in the environment is for
+  SKAROCTL_TOKEN       a token in place of a credential store, made by
+                       "skaroctl login --print-token"; other programs of the same
+                       user can read it here, so a file is better
+  SKAROCTL_TOKEN_FILE  a file with such a token, which nobody else may read
+  CREDENTIALS_DIRECTORY
+                       where systemd puts the credential skaroctl-token
+  SSL_CERT_FILE        PEM file with root certificates
+  HTTPS_PROXY, HTTP_PROXY, NO_PROXY
+                       proxies, http://, https:// or socks5h://, and the hosts that
+                       are reached without one; this machine always is
+  NO_COLOR, CLICOLOR, CLICOLOR_FORCE
+                       whether text is in colour where --color is auto
+  XDG_CONFIG_HOME, XDG_STATE_HOME, XDG_CACHE_HOME
+                       where the files are, see "skaroctl help files"`
+
+const filesHelp = `Every file is private to its owner (mode 0600), and none has the password.
+
+  ~/.config/skaroctl/config.toml
+                       the profiles that "skaroctl login" wrote: server, login, and
+                       where the credentials are
+  ~/.local/state/skaroctl/credentials.json
+                       token and SID of each account with "login --store file"
+  ~/.local/state/skaroctl/positions/
+                       how far "listen --resume" has come with each account
+  ~/.cache/skaroctl/   the logins that completion offers
+
+XDG_CONFIG_HOME, XDG_STATE_HOME and XDG_CACHE_HOME name other folders than ~/.config,
+~/.local/state and ~/.cache. Without them it is ~/Library/Application Support and
+~/Library/Caches on macOS, %AppData% and %LocalAppData% on Windows. With the store
+"keyring" token and SID are in the keyring of the operating system.`

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/skaroctl/skaroctl/internal/commandline"
+)
+
+// topics are the pages of help that are no commands.
+func topics() []*cobra.Command {
+	return []*cobra.Command{
+		commandline.Topic("exit-status", "What the exit status says", exitStatusHelp),
+		commandline.Topic("environment", "The variables that skarod reads", environmentHelp),
+		commandline.Topic("files", "The files that skarod keeps", filesHelp),
+	}
+}
+
+const exitStatusHelp = `  0    done; for "skarod serve": ended by SIGINT or SIGTERM
+  1    anything that is not below
+  2    wrong usage: a flag, an argument, a password that can't be one, a second server
+       on the same data
+  5    no such user or invitation, the login is taken, or the invitation was
+       used
+  130  interrupted at the password prompt`
+
+const environmentHelp = `  XDG_DATA_HOME  the folder that has the data folder skarod in it, where --data is not
+                 given
+  NO_COLOR, CLICOLOR, CLICOLOR_FORCE
+                 whether errors are in colour on a terminal`
+
+const filesHelp = `  ~/.local/share/skarod/skarod.db
+       accounts, sessions and messages, mode 0600. It has no password, but what is as
+       good as one for logging in, and the messages as they are.
+  skarod.db-wal, skarod.db-shm
+       belong to the database while it is in use
+  skarod.db.lock
+       keeps a second server away
+
+--data and XDG_DATA_HOME name other folders. Without them it is ~/Library/Application
+Support/skarod on macOS, %LocalAppData%\skarod on Windows.`

@@ -1,0 +1,152 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+var helpExamples = regexp.MustCompile(`(?ms)^Examples:\n(.*?)(?:\n\n|\z)`)
+
+// exampleShims are what stands in the place of the programs while examples run: what
+// listens or serves ends by itself or says where it is, and no example leaves this
+// machine.
+var exampleShims = map[string]string{
+	"skaroctl": `#!/bin/sh
+export HTTPS_PROXY=$PROXY SSL_CERT_FILE=$WORK/ca.pem
+if [ "$1" = listen ]; then
+	case " $* " in *" --count "*) ;; *) set -- "$@" --count 1 ;; esac
+	set -- "$@" --verbose
+fi
+exec PROGRAM "$@"
+`,
+	"skarod": `#!/bin/sh
+if [ "$1" = serve ]; then
+	echo $$ >"$TMPDIR/serve.pid"
+	set -- "$@" --listen 127.0.0.1:0
+fi
+exec PROGRAM "$@"
+`,
+}
+
+// examples PROGRAM runs every example in the help of a program and of its commands,
+// as it stands, in a shell on a terminal. Each begins with the script's files as they
+// are now, and, where the script has one, a server of its own; each must succeed.
+// Where a password is asked for it is pw. A listener gets a message of profile bob.
+// A command with fewer than two examples fails the script.
+func cmdExamples(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, len(args) == 1 && exampleShims[args[0]] != "", "examples PROGRAM")
+	serving := processesOf(ts).running["skarod"] != nil
+	if serving {
+		stopServer(ts)
+	}
+	bin := ts.MkAbs("bin")
+	ts.Check(os.Mkdir(bin, 0o700))
+	for name, shim := range exampleShims {
+		shim = strings.ReplaceAll(shim, "PROGRAM", lookPath(ts, name))
+		ts.Check(os.WriteFile(filepath.Join(bin, name), []byte(shim), 0o700))
+	}
+	path := ts.Getenv("PATH")
+	saved, err := os.MkdirTemp("", "skaro-examples-")
+	ts.Check(err)
+	ts.Defer(func() { os.RemoveAll(saved) })
+	ts.Check(ts.Exec("sh", "-c", `cp -a . "$1"`, "sh", saved))
+	for _, words := range commandsOf(ts, args[0], nil) {
+		lines := examplesOf(ts, args[0], words)
+		if len(lines) < 2 {
+			ts.Fatalf("%s %s has fewer than two examples", args[0], strings.Join(words, " "))
+		}
+		for _, line := range lines {
+			ts.Check(ts.Exec("sh", "-c", `rm -rf ./* && cp -a "$1/." .`, "sh", saved))
+			if serving {
+				cmdSkarod(ts, false, []string{"--tls-cert", "cert.pem", "--tls-key", "key.pem", "--registration", "open"})
+				processesOf(ts).proxy.serve(ts.Getenv("ADDRESS"))
+			}
+			ts.Setenv("PATH", bin+string(os.PathListSeparator)+path)
+			runExample(ts, line)
+			ts.Setenv("PATH", path)
+			if serving {
+				stopServer(ts)
+			}
+		}
+	}
+}
+
+func stopServer(ts *testscript.TestScript) {
+	cmdSignal(ts, false, []string{"skarod", "TERM"})
+	cmdCollect(ts, false, []string{"skarod"})
+}
+
+func examplesOf(ts *testscript.TestScript, program string, words []string) (lines []string) {
+	if m := helpExamples.FindStringSubmatch(helpOf(ts, program, words)); m != nil {
+		for line := range strings.Lines(m[1]) {
+			lines = append(lines, strings.TrimSpace(line))
+		}
+	}
+	return lines
+}
+
+// runExample runs one line on a terminal of its own.
+func runExample(ts *testscript.TestScript, line string) {
+	keyboard, terminal := openPTY(ts)
+	defer terminal.Close()
+	defer keyboard.Close()
+	cmd := command(ts, "bash", "-o", "pipefail", "-c", line)
+	cmd.Stdin = terminal
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	stdout, stderr, screen := newOutput(), newOutput(), newOutput()
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	ts.Check(cmd.Start())
+	go func() {
+		b := make([]byte, 4096)
+		for {
+			n, err := keyboard.Read(b)
+			if err != nil {
+				return
+			}
+			_, _ = screen.Write(b[:n])
+		}
+	}()
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
+	late := time.After(deadline)
+	asked, heard, served := 0, false, false
+	for {
+		_, grown := stderr.read()
+		text, drawn := screen.read()
+		if n := strings.Count(text, "Password of ") + strings.Count(text, "The same again: "); n > asked {
+			asked = n
+			_, err := keyboard.WriteString("pw\n")
+			ts.Check(err)
+		}
+		if !heard && strings.Contains(stderr.String(), "listening as ") {
+			heard = true
+			ts.Check(ts.Exec("skaroctl", "send", "--profile", "bob", "alice", "hello"))
+		}
+		if !served && strings.Contains(stderr.String(), "skarod: listening on ") {
+			served = true
+			pid, err := strconv.Atoi(strings.TrimSpace(ts.ReadFile(filepath.Join(ts.Getenv("TMPDIR"), "serve.pid"))))
+			ts.Check(err)
+			ts.Check(syscall.Kill(pid, syscall.SIGTERM))
+		}
+		select {
+		case err := <-done:
+			ts.Logf("%s\n%s%s", line, stdout, stderr)
+			if err != nil {
+				ts.Fatalf("%v: %s\n[stdout]\n%s\n[stderr]\n%s", err, line, stdout, stderr)
+			}
+			return
+		case <-grown:
+		case <-drawn:
+		case <-late:
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+			ts.Fatalf("it does not end: %s\n[stdout]\n%s\n[stderr]\n%s\n[terminal]\n%s", line, stdout, stderr, screen)
+		}
+	}
+}

@@ -1,0 +1,106 @@
+package account
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/rogpeppe/go-internal/robustio"
+)
+
+// contactsFile is what is kept of an account's contacts, for completion. Server and
+// Login are for people.
+type contactsFile struct {
+	Version  int      `json:"version"`
+	Server   string   `json:"server"`
+	Login    string   `json:"login"`
+	Contacts []string `json:"contacts"`
+}
+
+const contactsVersion = 1
+
+func (f Files) contacts(key Key) (string, error) {
+	if f.Cache == "" {
+		return "", errors.New("there is no folder for it: neither HOME nor XDG_CACHE_HOME is set")
+	}
+	sum := sha256.Sum256([]byte(key.Server + "\n" + key.Login))
+	return filepath.Join(f.Cache, "contacts", hex.EncodeToString(sum[:12])+".json"), nil
+}
+
+// CachedContacts are the logins of an account's contacts as they were when
+// CacheContacts kept them, and when that was.
+func (f Files) CachedContacts(key Key) (logins []string, kept time.Time, err error) {
+	path, err := f.contacts(key)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	content, err := readFile(path, func(path string, info fs.FileInfo) error {
+		kept = info.ModTime()
+		if err := ours(path, info); err != nil {
+			return err
+		}
+		return private(path, info)
+	})
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	var c contactsFile
+	if err := json.Unmarshal(content, &c); err != nil || c.Version != contactsVersion {
+		return nil, time.Time{}, &FileError{Path: path, Err: errors.New("there are no contacts in it")}
+	}
+	return c.Contacts, kept, nil
+}
+
+// CacheContacts keeps the logins of an account's contacts, in place of what was
+// there.
+func (f Files) CacheContacts(key Key, logins []string) (err error) {
+	path, err := f.contacts(key)
+	if err != nil {
+		return err
+	}
+	content, err := json.Marshal(contactsFile{contactsVersion, key.Server, key.Login, logins})
+	if err != nil {
+		return err
+	}
+	folder := filepath.Dir(path)
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return fileError(folder, err)
+	}
+	// No lock: whoever comes last has the newest contacts.
+	temporary, err := os.CreateTemp(folder, "contacts-*.tmp")
+	if err != nil {
+		return fileError(folder, err)
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(temporary.Name())
+			err = fileError(path, err)
+		}
+	}()
+	_, err = temporary.Write(append(content, '\n'))
+	if closed := temporary.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		return err
+	}
+	return robustio.Rename(temporary.Name(), path)
+}
+
+// ForgetContacts removes what CacheContacts kept. That there is nothing is no error.
+func (f Files) ForgetContacts(key Key) error {
+	path, err := f.contacts(key)
+	if err != nil {
+		return nil // nothing can have been kept
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("forget the contacts: %w", err)
+	}
+	return nil
+}

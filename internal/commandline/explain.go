@@ -1,0 +1,187 @@
+package commandline
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// Explain turns an error that cobra met before a command's own code ran into what
+// was wrong and what to do about it. c is the command that cobra had found.
+func Explain(c *cobra.Command, err error) (why, hint string) {
+	var (
+		unknown *pflag.NotExistError
+		missing *pflag.ValueRequiredError
+		invalid *pflag.InvalidValueError
+		syntax  *pflag.InvalidSyntaxError
+	)
+	switch {
+	case errors.As(err, &unknown):
+		return unknownFlag(c, unknown)
+	case errors.As(err, &missing):
+		return flagName(missing.GetFlag()) + " needs a value", flagHelp(missing.GetFlag())
+	case errors.As(err, &invalid):
+		return badValue(invalid), flagHelp(invalid.GetFlag())
+	case errors.As(err, &syntax):
+		return fmt.Sprintf("%q is not a flag", syntax.GetSpecifiedFlag()), SeeHelp(c)
+	}
+	if m := unknownCommand.FindStringSubmatch(err.Error()); m != nil {
+		if word, unquoteErr := strconv.Unquote(m[1]); unquoteErr == nil && c.HasSubCommands() {
+			return UnknownCommand(c, word)
+		}
+	}
+	if why, hint := flagGroup(err.Error()); why != "" {
+		return why, hint
+	}
+	if why := arguments(c, c.Flags().Args()); why != "" {
+		return why, usageOf(c)
+	}
+	return err.Error(), SeeHelp(c)
+}
+
+// UnknownCommand is what to say about a word that is no command of c.
+func UnknownCommand(c *cobra.Command, word string) (why, hint string) {
+	path := strings.TrimPrefix(c.CommandPath()+" "+word, c.Root().Name()+" ")
+	return fmt.Sprintf("unknown command %q", path), didYouMean(nearest(c, word), SeeHelp(c))
+}
+
+// unknownCommand is what cobra says of a word that is no command.
+var unknownCommand = regexp.MustCompile(`^unknown command ("(?:[^"\\]|\\.)*") for `)
+
+// SeeHelp is the hint where there is no better one.
+func SeeHelp(c *cobra.Command) string { return fmt.Sprintf("see `%s --help`", c.CommandPath()) }
+
+func didYouMean(names []string, otherwise string) string {
+	if len(names) == 0 {
+		return otherwise
+	}
+	return "did you mean " + strings.Join(names, " or ") + "?"
+}
+
+// typo is how many letters may be wrong in a name that is taken for another.
+const typo = 2
+
+// nearest are the commands of c that a mistyped word may mean.
+func nearest(c *cobra.Command, word string) []string {
+	c.SuggestionsMinimumDistance = typo
+	return c.SuggestionsFor(word)
+}
+
+func unknownFlag(c *cobra.Command, err *pflag.NotExistError) (why, hint string) {
+	word := err.GetSpecifiedName()
+	if letters := err.GetSpecifiedShortnames(); letters != "" {
+		why, word = "unknown flag -"+word, ""
+		if len(letters) > 1 {
+			why += fmt.Sprintf(" (in -%s)", letters)
+			word = letters // -timeout for --timeout
+		}
+	} else {
+		why = "unknown flag --" + word
+	}
+	// cobra measures how far a word is from the names of commands: so the flags
+	// become some.
+	names := &cobra.Command{}
+	if word != "" {
+		c.Flags().VisitAll(func(f *pflag.Flag) {
+			if !f.Hidden {
+				names.AddCommand(&cobra.Command{Use: f.Name, Run: func(*cobra.Command, []string) {}})
+			}
+		})
+	}
+	found := nearest(names, word)
+	for i := range found {
+		found[i] = "--" + found[i]
+	}
+	return why, didYouMean(found, SeeHelp(c))
+}
+
+func flagName(f *pflag.Flag) string { return "--" + f.Name }
+
+// flagHelp is a flag and what it is for.
+func flagHelp(f *pflag.Flag) string {
+	value, usage := pflag.UnquoteUsage(f)
+	return strings.TrimSpace(flagName(f)+" "+strings.ToUpper(value)) + ": " + usage
+}
+
+func badValue(err *pflag.InvalidValueError) string {
+	f := err.GetFlag()
+	var number *strconv.NumError
+	if errors.As(err, &number) {
+		kind := "a whole number"
+		if f.Value.Type() == "bool" {
+			kind = "true or false"
+		}
+		return fmt.Sprintf("%s: %q is not %s", flagName(f), err.GetValue(), kind)
+	}
+	return fmt.Sprintf("%s: %v", flagName(f), err.Unwrap())
+}
+
+// What cobra says of flags that go together, or don't.
+var (
+	exclusive = regexp.MustCompile(`^if any flags in the group \[.*\] are set none of the others can be; \[(.*)\] were all set$`)
+	together  = regexp.MustCompile(`^if any flags in the group \[(.*)\] are set they must all be set; missing \[(.*)\]$`)
+)
+
+func flagGroup(text string) (why, hint string) {
+	list := func(names string) string { return "--" + strings.Join(strings.Fields(names), " and --") }
+	if m := exclusive.FindStringSubmatch(text); m != nil {
+		return list(m[1]) + " can't be given together", "leave one of them out"
+	}
+	if m := together.FindStringSubmatch(text); m != nil {
+		return list(m[1]) + " are given together or not at all", "give " + list(m[2]) + " too"
+	}
+	return "", ""
+}
+
+// operands are the arguments in the usage line of a command: which must be there,
+// and how many there may be, -1 where there is no limit.
+func operands(c *cobra.Command) (needed []string, most int) {
+	for _, word := range strings.Fields(c.Use)[1:] {
+		if !strings.HasPrefix(word, "[") {
+			needed = append(needed, word)
+		}
+		most++
+		if repeated.MatchString(word) {
+			return needed, -1
+		}
+	}
+	return needed, most
+}
+
+var repeated = regexp.MustCompile(`^\[?\w+\.\.\.\]?$`)
+
+// arguments says what is wrong with the number of arguments.
+func arguments(c *cobra.Command, given []string) string {
+	needed, most := operands(c)
+	switch {
+	case len(given) < len(needed):
+		return c.Name() + " needs " + strings.Join(needed[len(given):], " and ")
+	case most < 0 || len(given) <= most:
+		return ""
+	case most == 0:
+		return fmt.Sprintf("%s takes no argument, and got %q", c.Name(), given[0])
+	case most == 1:
+		return fmt.Sprintf("%s takes one argument, and got %d", c.Name(), len(given))
+	}
+	return fmt.Sprintf("%s takes %d arguments, and got %d", c.Name(), most, len(given))
+}
+
+// usageOf is how a command is written, with the first of its examples.
+func usageOf(c *cobra.Command) string {
+	usage := "write `" + c.CommandPath()
+	if _, rest, ok := strings.Cut(c.Use, " "); ok {
+		usage += " " + rest
+	}
+	usage += "`"
+	for line := range strings.Lines(c.Example) {
+		if line = strings.TrimSpace(line); line != "" {
+			return usage + ", for example: " + line
+		}
+	}
+	return usage
+}
