@@ -156,6 +156,13 @@ func TestTopics(t *testing.T) {
 			t.Errorf("`skaroctl help exit-status` does not say %q, as docs/scripting.md does", want)
 		}
 	}
+	// The shell idiom beside the table has a branch for each.
+	for _, row := range append(rows, []string{"", "130"}, []string{"", "143"}) {
+		branch := regexp.MustCompile(`(?m)^    (\d+\|)*` + row[1] + `(\|\d+)*\) `)
+		if !branch.Match(scripting) {
+			t.Errorf("the case of docs/scripting.md has no branch for %s", row[1])
+		}
+	}
 	environment, found := helpText(t, "environment"), 0
 	for _, folder := range []string{"../cmd/skaroctl", "../internal/account"} {
 		for name, text := range readFiles(t, folder) {

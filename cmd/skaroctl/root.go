@@ -13,7 +13,7 @@ import (
 
 // execute runs the command that the arguments name.
 func (a *app) execute(ctx context.Context, args []string) error {
-	root := a.root()
+	root := a.root(args)
 	root.SetArgs(args)
 	root.SetIn(a.streams.In)
 	root.SetOut(a.streams.Out)
@@ -33,7 +33,7 @@ func (a *app) execute(ctx context.Context, args []string) error {
 	return err
 }
 
-func (a *app) root() *cobra.Command {
+func (a *app) root(args []string) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "skaroctl",
 		Short: "Skaro instant messages from the command line",
@@ -53,7 +53,7 @@ pipelines. Results go to standard output, everything else to standard error.`,
 		root.AddCommand(c)
 	}
 	root.AddCommand(topics()...)
-	commandline.Finish(root)
+	commandline.Finish(root, args)
 	return root
 }
 

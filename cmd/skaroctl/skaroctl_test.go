@@ -184,7 +184,7 @@ func TestNothingIsTouched(t *testing.T) {
 			t.Errorf("%q: exit %d, %q", args, exit, &errs)
 		}
 	}
-	root := (&app{}).root()
+	root := (&app{}).root(nil)
 	for _, c := range root.Commands() {
 		if c.Short == "" {
 			t.Errorf("%s has no short help", c.Name())

@@ -39,7 +39,7 @@ func run(args []string, streams output.Streams, getenv func(string) string) int 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	a := &app{streams: streams, getenv: getenv}
-	root := a.root()
+	root := a.root(args)
 	root.SetArgs(args)
 	root.SetIn(streams.In)
 	root.SetOut(streams.Out)
@@ -56,7 +56,7 @@ func run(args []string, streams output.Streams, getenv func(string) string) int 
 	return a.report(err)
 }
 
-func (a *app) root() *cobra.Command {
+func (a *app) root(args []string) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "skarod",
 		Short: "A small, durable server for Skaro instant messages",
@@ -71,7 +71,7 @@ with "skarod user add", also while the server runs.`,
 	root.PersistentFlags().StringVar(&a.data, "data", "", "`FOLDER` of the database skarod.db (default skarod in XDG_DATA_HOME)")
 	root.AddCommand(a.serveCommand(), a.userCommand(), a.inviteCommand(), a.versionCommand())
 	root.AddCommand(topics()...)
-	commandline.Finish(root)
+	commandline.Finish(root, args)
 	return root
 }
 

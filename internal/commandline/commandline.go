@@ -18,24 +18,36 @@ func (e *UsageError) Error() string { return e.Why }
 // Hint is what to do about it.
 func (e *UsageError) Hint() string { return e.Advice }
 
-// Finish completes a tree of commands: it adds help and completion, makes a command
-// that only holds others refuse what is none of them, and sees that completion
-// offers names of files only where a file is wanted.
-func Finish(root *cobra.Command) {
+// Finish completes a tree of commands: it adds help and completion, and makes a
+// command that only holds others refuse what is none of them. args are those of the
+// program: what only completion needs is left out where they ask for none, because
+// it would make every start slower.
+func Finish(root *cobra.Command, args []string) {
 	root.DisableSuggestions = true // Explain has better ones
 	help := helpCommand(root.Name())
 	root.SetHelpCommand(help)
 	root.AddCommand(help, completionCommand(root.Name()))
-	finish(root)
+	holdOnly(root)
+	if len(args) > 0 && (args[0] == cobra.ShellCompRequestCmd || args[0] == cobra.ShellCompNoDescRequestCmd) {
+		completeFiles(root)
+	}
 }
 
-func finish(c *cobra.Command) {
+func holdOnly(c *cobra.Command) {
 	for _, child := range c.Commands() {
-		finish(child)
+		holdOnly(child)
 	}
 	if c.HasParent() && c.HasSubCommands() && !c.Runnable() {
 		c.Args = cobra.NoArgs
 		c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+	}
+}
+
+// completeFiles sees that completion offers names of files where a file is wanted,
+// and only there.
+func completeFiles(c *cobra.Command) {
+	for _, child := range c.Commands() {
+		completeFiles(child)
 	}
 	if c.ValidArgsFunction == nil && len(c.ValidArgs) == 0 {
 		c.ValidArgsFunction = cobra.NoFileCompletions

@@ -13,6 +13,9 @@ import (
 
 // Explain turns an error that cobra met before a command's own code ran into what
 // was wrong and what to do about it. c is the command that cobra had found.
+//
+// The patterns of this file are made where they are used: none is needed at a start
+// that goes well.
 func Explain(c *cobra.Command, err error) (why, hint string) {
 	var (
 		unknown *pflag.NotExistError
@@ -30,6 +33,7 @@ func Explain(c *cobra.Command, err error) (why, hint string) {
 	case errors.As(err, &syntax):
 		return fmt.Sprintf("%q is not a flag", syntax.GetSpecifiedFlag()), SeeHelp(c)
 	}
+	unknownCommand := regexp.MustCompile(`^unknown command ("(?:[^"\\]|\\.)*") for `)
 	if m := unknownCommand.FindStringSubmatch(err.Error()); m != nil {
 		if word, unquoteErr := strconv.Unquote(m[1]); unquoteErr == nil && c.HasSubCommands() {
 			return UnknownCommand(c, word)
@@ -49,9 +53,6 @@ func UnknownCommand(c *cobra.Command, word string) (why, hint string) {
 	path := strings.TrimPrefix(c.CommandPath()+" "+word, c.Root().Name()+" ")
 	return fmt.Sprintf("unknown command %q", path), didYouMean(nearest(c, word), SeeHelp(c))
 }
-
-// unknownCommand is what cobra says of a word that is no command.
-var unknownCommand = regexp.MustCompile(`^unknown command ("(?:[^"\\]|\\.)*") for `)
 
 // SeeHelp is the hint where there is no better one.
 func SeeHelp(c *cobra.Command) string { return fmt.Sprintf("see `%s --help`", c.CommandPath()) }
@@ -121,13 +122,10 @@ func badValue(err *pflag.InvalidValueError) string {
 	return fmt.Sprintf("%s: %v", flagName(f), err.Unwrap())
 }
 
-// What cobra says of flags that go together, or don't.
-var (
-	exclusive = regexp.MustCompile(`^if any flags in the group \[.*\] are set none of the others can be; \[(.*)\] were all set$`)
-	together  = regexp.MustCompile(`^if any flags in the group \[(.*)\] are set they must all be set; missing \[(.*)\]$`)
-)
-
+// flagGroup looks for what cobra says of flags that go together, or don't.
 func flagGroup(text string) (why, hint string) {
+	exclusive := regexp.MustCompile(`^if any flags in the group \[.*\] are set none of the others can be; \[(.*)\] were all set$`)
+	together := regexp.MustCompile(`^if any flags in the group \[(.*)\] are set they must all be set; missing \[(.*)\]$`)
 	list := func(names string) string { return "--" + strings.Join(strings.Fields(names), " and --") }
 	if m := exclusive.FindStringSubmatch(text); m != nil {
 		return list(m[1]) + " can't be given together", "leave one of them out"
@@ -141,6 +139,7 @@ func flagGroup(text string) (why, hint string) {
 // operands are the arguments in the usage line of a command: which must be there,
 // and how many there may be, -1 where there is no limit.
 func operands(c *cobra.Command) (needed []string, most int) {
+	repeated := regexp.MustCompile(`^\[?\w+\.\.\.\]?$`)
 	for _, word := range strings.Fields(c.Use)[1:] {
 		if !strings.HasPrefix(word, "[") {
 			needed = append(needed, word)
@@ -152,8 +151,6 @@ func operands(c *cobra.Command) (needed []string, most int) {
 	}
 	return needed, most
 }
-
-var repeated = regexp.MustCompile(`^\[?\w+\.\.\.\]?$`)
 
 // arguments says what is wrong with the number of arguments.
 func arguments(c *cobra.Command, given []string) string {
