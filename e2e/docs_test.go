@@ -12,18 +12,39 @@ import (
 
 var fenced = regexp.MustCompile("(?ms)^```(\\w+)\n(.*?)^```$")
 
-// blocks FILE writes the fenced blocks of a file of docs/ to files LANGUAGE-NUMBER,
-// and prints their names.
+var (
+	scriptName = regexp.MustCompile(`^#!.*\n# ([\w-]+)`)
+	comments   = regexp.MustCompile(`(?m)^#.*$`)
+)
+
+// blocks FILE writes the fenced blocks of a file of docs/ to files: a script to
+// bin/NAME, with the name that its second line begins with, another block to
+// LANGUAGE-NUMBER. Every one of them must be named somewhere in the test's script.
 func cmdBlocks(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, len(args) == 1, "blocks FILE")
 	text, err := os.ReadFile(filepath.Join(ts.Getenv("DOCS"), args[0]))
 	ts.Check(err)
+	archive, err := os.ReadFile(filepath.Join("testdata/script", ts.Name()+".txtar"))
+	ts.Check(err)
+	script, _, _ := strings.Cut(comments.ReplaceAllString(string(archive), ""), "\n-- ")
+	ts.Check(os.MkdirAll(ts.MkAbs("bin"), 0o700))
+	found := fenced.FindAllStringSubmatch(string(text), -1)
+	if fences := strings.Count("\n"+string(text), "\n```"); fences != 2*len(found) {
+		ts.Fatalf("%s has %d fences, and %d blocks with a language", args[0], fences, len(found))
+	}
 	count := map[string]int{}
-	for _, block := range fenced.FindAllStringSubmatch(string(text), -1) {
-		count[block[1]]++
-		name := fmt.Sprintf("%s-%d", block[1], count[block[1]])
-		ts.Check(os.WriteFile(ts.MkAbs(name), []byte(block[2]), 0o600))
-		fmt.Fprintln(ts.Stdout(), name)
+	for _, block := range found {
+		path, mode := "", os.FileMode(0o600)
+		if name := scriptName.FindStringSubmatch(block[2]); name != nil {
+			path, mode = "bin/"+name[1], 0o700
+		} else {
+			count[block[1]]++
+			path = fmt.Sprintf("%s-%d", block[1], count[block[1]])
+		}
+		if !regexp.MustCompile(`\b` + filepath.Base(path) + `\b`).MatchString(script) {
+			ts.Fatalf("nothing is done with %s of %s:\n%s", path, args[0], block[2])
+		}
+		ts.Check(os.WriteFile(ts.MkAbs(path), []byte(block[2]), mode))
 	}
 }
 
@@ -84,7 +105,7 @@ func lookPath(ts *testscript.TestScript, name string) string {
 
 // behind VAR… [FLAG…] makes a program skaroctl, first on PATH, that runs the real one
 // with these variables set, whatever the environment it is run in, and with these
-// flags added.
+// flags first.
 func cmdBehind(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, len(args) >= 1, "behind VAR... [FLAG...]")
 	script, flags := "#!/bin/sh\n", ""
@@ -95,7 +116,7 @@ func cmdBehind(ts *testscript.TestScript, neg bool, args []string) {
 			script += fmt.Sprintf("export %s='%s'\n", arg, ts.Getenv(arg))
 		}
 	}
-	script += fmt.Sprintf("exec '%s' \"$@\"%s\n", lookPath(ts, "skaroctl"), flags)
+	script += fmt.Sprintf("exec '%s'%s \"$@\"\n", lookPath(ts, "skaroctl"), flags)
 	folder := ts.MkAbs("behind")
 	ts.Check(os.MkdirAll(folder, 0o700))
 	ts.Check(os.WriteFile(filepath.Join(folder, "skaroctl"), []byte(script), 0o700))
