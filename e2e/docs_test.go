@@ -147,3 +147,57 @@ func cmdService(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	ts.Check(os.WriteFile(ts.MkAbs("service.sh"), []byte(script.String()+run), 0o600))
 }
+
+var (
+	icingaAccount   = regexp.MustCompile(`(?ms)^const (\w+) = \{\n(.*?)^\}$`)
+	icingaObject    = regexp.MustCompile(`(?ms)^object (\w+) "[\w-]+" \{\n(.*?)^\}$`)
+	icingaCommand   = regexp.MustCompile(`(?s)command = \[(.*?)\]`)
+	icingaArguments = regexp.MustCompile(`(?s)arguments = \{(.*?)\}`)
+	icingaSetting   = regexp.MustCompile(`(\w+) = "([^"]*)"`)
+	icingaString    = regexp.MustCompile(`"([^"]*)"`)
+	icingaMacro     = regexp.MustCompile(`\$[\w.]+\$`)
+)
+
+// icinga FILE OBJECT MACRO=VALUE… writes a shell script `icinga.sh` that runs the
+// command of an object as Icinga does: with its environment and its arguments, and
+// with values in the places of the macros. The program is looked for on PATH.
+func cmdIcinga(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, len(args) >= 2, "icinga FILE OBJECT MACRO=VALUE...")
+	text := ts.ReadFile(args[0])
+	object := ""
+	for _, o := range icingaObject.FindAllStringSubmatch(text, -1) {
+		if o[1] == args[1] {
+			object = o[2]
+		}
+	}
+	account := icingaAccount.FindStringSubmatch(text)
+	command := icingaCommand.FindStringSubmatch(object)
+	if command == nil || account == nil || !strings.Contains(object, "env = "+account[1]+"\n") {
+		ts.Fatalf("no %s with a command and an environment in:\n%s", args[1], text)
+	}
+	words := icingaString.FindAllStringSubmatch(command[1], -1)
+	if arguments := icingaArguments.FindStringSubmatch(object); arguments != nil {
+		words = append(words, icingaString.FindAllStringSubmatch(arguments[1], -1)...)
+	}
+	script := "unset HOME\n"
+	for _, setting := range icingaSetting.FindAllStringSubmatch(account[2], -1) {
+		script += fmt.Sprintf("export %s='%s'\n", setting[1], setting[2])
+	}
+	script += "exec"
+	for i, word := range words {
+		value := icingaMacro.ReplaceAllStringFunc(word[1], func(macro string) string {
+			for _, arg := range args[2:] {
+				if value, ok := strings.CutPrefix(arg, strings.Trim(macro, "$")+"="); ok {
+					return value
+				}
+			}
+			ts.Fatalf("no value for %s", macro)
+			return ""
+		})
+		if i == 0 {
+			value = lookPath(ts, filepath.Base(value))
+		}
+		script += " '" + value + "'"
+	}
+	ts.Check(os.WriteFile(ts.MkAbs("icinga.sh"), []byte(script+"\n"), 0o600))
+}
