@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/skaroctl/skaroctl/internal/account"
-	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/session"
 )
 
@@ -109,7 +108,7 @@ func (a *app) listen(ctx context.Context, o listenOptions) (err error) {
 		PingInterval:   time.Duration(o.pingInterval),
 		Reconnect:      !o.noReconnect,
 	}
-	if l.Start, err = o.start(time.Now()); err != nil {
+	if l.Start, err = o.start(a.now()); err != nil {
 		return err
 	}
 	t, err := a.target()
@@ -154,7 +153,7 @@ func (a *app) listen(ctx context.Context, o listenOptions) (err error) {
 			a.errLine("listening as " + got.Login)
 		}
 	}
-	p := output.NewPrinter(a.streams.Out, output.Options{JSON: a.json(), Colour: a.colour(a.streams.OutTerminal), Format: format})
+	p := a.formatPrinter(format)
 	show := func(e session.Event) error {
 		if e.Message != nil {
 			return p.Message(*e.Message, e.Own)

@@ -76,7 +76,7 @@ func TestValues(t *testing.T) {
 func printed(t *testing.T, o Options, print func(*Printer) error) string {
 	t.Helper()
 	var out bytes.Buffer
-	o.Location, o.Now = time.UTC, func() time.Time { return at.Add(3 * time.Hour) }
+	o.Now = func() time.Time { return at.Add(3 * time.Hour) }
 	p := NewPrinter(&out, o)
 	if err := print(p); err != nil {
 		t.Fatal(err)

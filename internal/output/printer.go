@@ -12,13 +12,12 @@ import (
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
-// Options say how results are written. Location and Now are for text only.
+// Options say how results are written.
 type Options struct {
-	JSON     bool    // JSON Lines; else text for people
-	Format   *Format // where it is not nil, messages and pushes go through it
-	Colour   bool    // text only
-	Location *time.Location
-	Now      func() time.Time
+	JSON   bool             // JSON Lines; else text for people
+	Format *Format          // where it is not nil, messages and pushes go through it
+	Colour bool             // text only
+	Now    func() time.Time // text only: what day it is, and in which zone
 }
 
 // Printer writes results. It buffers: what must be seen now needs a Flush. Its
@@ -31,9 +30,6 @@ type Printer struct {
 
 // NewPrinter makes a printer on w.
 func NewPrinter(w io.Writer, o Options) *Printer {
-	if o.Location == nil {
-		o.Location = time.Local
-	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}

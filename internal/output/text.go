@@ -40,7 +40,8 @@ func name(login string, colour bool) string {
 func (p *Printer) dateText(d proto.Date) string {
 	switch {
 	case !d.Time.IsZero():
-		t, now := d.Time.In(p.options.Location), p.options.Now().In(p.options.Location)
+		now := p.options.Now()
+		t := d.Time.In(now.Location())
 		if t.Format(time.DateOnly) == now.Format(time.DateOnly) {
 			return t.Format("15:04")
 		}
