@@ -149,7 +149,7 @@ func (a *app) printer() *output.Printer { return a.formatPrinter(nil) }
 // nil.
 func (a *app) formatPrinter(f *output.Format) *output.Printer {
 	return output.NewPrinter(a.streams.Out, output.Options{
-		JSON: a.json(), Format: f, Colour: a.colour(a.streams.OutTerminal), Now: a.now,
+		JSON: a.json(), Format: f, Colour: a.colour(a.streams.OutTerminal), Terminal: a.streams.OutTerminal, Now: a.now,
 	})
 }
 

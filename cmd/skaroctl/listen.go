@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/skaroctl/skaroctl/internal/account"
+	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/session"
 )
 
@@ -150,7 +151,7 @@ func (a *app) listen(ctx context.Context, o listenOptions) (err error) {
 	}
 	l.Listening = func(got session.Account) {
 		if a.flags.verbose {
-			a.errLine("listening as " + got.Login)
+			a.errLine("listening as " + output.Login(got.Login))
 		}
 	}
 	p := a.formatPrinter(format)

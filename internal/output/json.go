@@ -69,6 +69,11 @@ func (o *object) date(name string, d proto.Date) {
 	}
 }
 
+func (o *object) seconds(name string, t time.Time) {
+	o.key(name)
+	o.buf = appendTime(o.buf, t.Truncate(time.Second))
+}
+
 func (o *object) extra(fields map[string]any) {
 	if len(fields) > 0 {
 		o.key("extra")
