@@ -112,7 +112,7 @@ func jsonText(v any) (string, error) {
 	}
 	var escaped []byte
 	for _, r := range strings.TrimSuffix(b.String(), "\n") {
-		if hostile(r) { // only in a string
+		if hostile(r) || tag(r) { // only in a string
 			escaped = appendEscape(escaped, r)
 		} else {
 			escaped = utf8.AppendRune(escaped, r)

@@ -65,18 +65,20 @@ func everywhere(t *testing.T, o Options, s string) map[string]string {
 	message := proto.Message{ID: 1, Date: date, From: s, To: s, Conference: s, Body: s, Extra: extra}
 	own := message
 	own.Conference = ""
-	push := func(fields map[string]any) func(*Printer) error {
-		return func(p *Printer) error {
-			b, err := proto.Encode(fields)
-			if err != nil {
-				t.Fatal(err)
-			}
-			f, err := proto.Decode(b)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return p.Push(f)
+	frame := func(fields map[string]any) proto.Frame {
+		b, err := proto.Encode(fields)
+		if err != nil {
+			t.Fatal(err)
 		}
+		f, err := proto.Decode(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	push := func(fields map[string]any) func(*Printer) error {
+		f := frame(fields)
+		return func(p *Printer) error { return p.Push(f) }
 	}
 	text := strings.ToValidUTF8(s, "\ufffd") // as the frames have it
 	got := map[string]string{}
@@ -89,7 +91,11 @@ func everywhere(t *testing.T, o Options, s string) map[string]string {
 		"contact":     func(p *Printer) error { return p.Contact(proto.Contact{Login: s, Name: s, Online: &yes, Extra: extra}) },
 		"sent":        func(p *Printer) error { return p.Sent(1, date, s, extra) },
 		"policy":      func(p *Printer) error { return p.RegisterType(s) },
-		"user":        func(p *Printer) error { return p.User(s, at) },
+		"reply": func(p *Printer) error {
+			return p.Reply(proto.Reply{For: s, ID: 1, Status: s, Fields: frame(map[string]any{"type": text, text: text, "list": []any{text, map[string]any{text: text}}})})
+		},
+		"invite": func(p *Printer) error { return p.Invite(Invite{State: "used", Login: s}) },
+		"user":   func(p *Printer) error { return p.User(s, at) },
 		"account": func(p *Printer) error {
 			return p.Account(Account{Profile: s, Server: s, Login: s, Store: s, Credentials: s, ServerVersion: s, Extensions: []string{s, s}, RoundTrip: time.Second})
 		},
@@ -146,7 +152,7 @@ func TestHostileJSON(t *testing.T) {
 		want := string([]rune(s)) // each bad byte becomes U+FFFD
 		for what, text := range everywhere(t, Options{JSON: true}, s) {
 			text, ok := strings.CutSuffix(text, "\n")
-			if got := leak(strings.Map(dropTags, text)); got != "" || !ok || strings.ContainsAny(text, "\n\t") {
+			if got := leak(text); got != "" || !ok || strings.ContainsAny(text, "\n\t") {
 				t.Errorf("%s of %.60q is not one safe line: %s, %.200q", what, s, got, text)
 			}
 			var value map[string]any
@@ -163,14 +169,6 @@ func TestHostileJSON(t *testing.T) {
 			}
 		}
 	}
-}
-
-// dropTags leaves out what JSON has as it is: its readers are programs.
-func dropTags(r rune) rune {
-	if r>>8 == 0xe00 {
-		return -1
-	}
-	return r
 }
 
 // TestHostileFormat: whatever a template does to a text before it writes it, a

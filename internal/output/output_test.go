@@ -41,8 +41,8 @@ func TestMessageJSON(t *testing.T) {
 			`{"type":"message","date":"yesterday","dialog":"bob","from":"bob","to":"","body":""}`,
 		},
 		"hostile": {
-			proto.Message{From: "b\x1b[2Jb", Body: "\x00\n\r\t\x7f\u0085\u009b\u2028\u2029\u202e\u2066é👋\xff\u200d"},
-			`{"type":"message","dialog":"b\u001b[2Jb","from":"b\u001b[2Jb","to":"","body":"\u0000\u000a\u000d\u0009\u007f\u0085\u009b\u2028\u2029\u202e\u2066é👋\ufffd` + "\u200d" + `"}`,
+			proto.Message{From: "b\x1b[2Jb", Body: "\x00\n\r\t\x7f\u0085\u009b\u2028\u2029\u202e\u2066é👋\xff\u200d\U000e0041"},
+			`{"type":"message","dialog":"b\u001b[2Jb","from":"b\u001b[2Jb","to":"","body":"\u0000\u000a\u000d\u0009\u007f\u0085\u009b\u2028\u2029\u202e\u2066é👋\ufffd` + "\u200d" + `\udb40\udc41"}`,
 		},
 	} {
 		got := string(AppendMessage(nil, c.m, "alice"))
