@@ -94,7 +94,7 @@ func examplesOf(ts *testscript.TestScript, program string, words []string) (line
 
 // runExample runs one line on a terminal of its own.
 func runExample(ts *testscript.TestScript, line string) {
-	keyboard, terminal := openPTY(ts)
+	keyboard, terminal := openPTY(ts.Check)
 	defer terminal.Close()
 	defer keyboard.Close()
 	cmd := command(ts, "bash", "-o", "pipefail", "-c", line)

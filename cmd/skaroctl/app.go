@@ -35,7 +35,7 @@ type app struct {
 type commonFlags struct {
 	server, profile, output, colour, caFile string
 	timeout                                 duration
-	verbose, quiet, allowPlaintext          bool
+	verbose, quiet, allowPlaintext, utc     bool
 
 	changed func(name string) bool // whether a flag was given
 }
@@ -71,6 +71,7 @@ func (a *app) addCommonFlags(root *cobra.Command) {
 	f.StringVarP(&a.flags.output, "output", "o", "auto", "`FORMAT` of results: auto, text or json; auto is text on a terminal, JSON Lines elsewhere (SKAROCTL_OUTPUT)")
 	f.Var(&a.flags.timeout, "timeout", "how long a one-shot command may take in all, listen each attempt to connect (SKAROCTL_TIMEOUT)")
 	f.StringVar(&a.flags.colour, "color", "auto", "`WHEN` to colour text: auto, always or never (NO_COLOR, CLICOLOR_FORCE)")
+	f.BoolVar(&a.flags.utc, "utc", false, "times in text, and those given without a zone, are UTC and not local time")
 	f.BoolVarP(&a.flags.verbose, "verbose", "v", false, "show every frame and state change on standard error, secrets replaced")
 	f.BoolVarP(&a.flags.quiet, "quiet", "q", false, "nothing on standard error but errors")
 	f.StringVar(&a.flags.caFile, "ca-file", "", "PEM `FILE` with further root certificates (SSL_CERT_FILE)")
@@ -138,8 +139,22 @@ func (a *app) colour(terminal bool) bool {
 	return output.UseColour(a.flags.colour, terminal, a.getenv)
 }
 
-func (a *app) printer() *output.Printer {
-	return output.NewPrinter(a.streams.Out, output.Options{JSON: a.json(), Colour: a.colour(a.streams.OutTerminal)})
+// now is the time, in the zone that times are shown and read in.
+func (a *app) now() time.Time {
+	if a.flags.utc {
+		return time.Now().UTC()
+	}
+	return time.Now()
+}
+
+func (a *app) printer() *output.Printer { return a.formatPrinter(nil) }
+
+// formatPrinter is a printer whose messages go through a format, where that is not
+// nil.
+func (a *app) formatPrinter(f *output.Format) *output.Printer {
+	return output.NewPrinter(a.streams.Out, output.Options{
+		JSON: a.json(), Format: f, Colour: a.colour(a.streams.OutTerminal), Terminal: a.streams.OutTerminal, Now: a.now,
+	})
 }
 
 // notice tells the user something that is no result and no error.

@@ -99,7 +99,7 @@ func (a *app) entrant(ctx context.Context, o loginOptions, args []string) (entra
 
 // askPassword gets the password, and keeps nothing but its token.
 func (a *app) askPassword(ctx context.Context, o loginOptions, e *entrant, confirm bool) error {
-	password, err := a.password(ctx, o.passwordOptions, fmt.Sprintf("Password of %s at %s: ", e.login, e.endpoint.URL), confirm)
+	password, err := a.password(ctx, o.passwordOptions, fmt.Sprintf("Password of %s at %s: ", output.Login(e.login), e.endpoint.URL), confirm)
 	if err == nil {
 		e.token = proto.NewToken(password)
 	}
@@ -163,7 +163,7 @@ func (a *app) enter(ctx context.Context, o loginOptions, t entrant) error {
 			a.notice("the old credentials of %s at %s could not be removed: %v", t.saved.Login, t.saved.Server, err)
 		}
 	}
-	a.notice("logged in as %s; the credentials are in the %s store", t.login, t.newStore.Name())
+	a.notice("logged in as %s; the credentials are in the %s store", output.Login(t.login), t.newStore.Name())
 	p := a.printer()
 	if err := p.Account(output.Account{
 		Profile: t.profile, Server: t.endpoint.URL, Login: t.login, Store: t.newStore.Name(), Credentials: held(saved),

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/skaroctl/skaroctl/internal/account"
+	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/session"
 )
@@ -79,7 +80,8 @@ func (a *app) register(ctx context.Context, o registerOptions, args []string) er
 		return err
 	}
 	if err := a.enter(ctx, o.loginOptions, e); err != nil {
-		return &advised{fmt.Errorf("the account of %s was created, but: %w", e.login, err), fmt.Sprintf("log in with `skaroctl login %s`", e.login)}
+		// The hint has the login as it was typed: nobody should run what a server says.
+		return &advised{fmt.Errorf("the account of %s was created, but: %w", output.Login(e.login), err), fmt.Sprintf("log in with `skaroctl login %s`", args[0])}
 	}
 	return nil
 }

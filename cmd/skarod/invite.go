@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -69,49 +68,30 @@ func (a *app) inviteListCommand() *cobra.Command {
   skarod invite list -o json | jq 'select(.state == "open") | .id'`,
 		Args: cobra.NoArgs,
 		RunE: a.does(func(ctx context.Context, _ []string) error {
-			return a.list(l, func(s *store.Store, asJSON bool, out io.Writer) error {
+			return a.list(l, func(s *store.Store, p *output.Printer) error {
 				invites, err := s.Invites(ctx)
 				if err != nil {
 					return err
 				}
-				return writeInvites(out, invites, time.Now(), asJSON)
+				now := time.Now()
+				for _, i := range invites {
+					state := "open"
+					switch {
+					case i.User != "":
+						state = "used"
+					case !i.Expires.After(now):
+						state = "expired"
+					}
+					if err := p.Invite(output.Invite{ID: i.ID, Created: i.Created, Expires: i.Expires, State: state, Login: i.User}); err != nil {
+						return err
+					}
+				}
+				return nil
 			})
 		}),
 	}
 	l.addFlags(c)
 	return c
-}
-
-func writeInvites(out io.Writer, invites []store.Invite, now time.Time, asJSON bool) error {
-	for _, i := range invites {
-		state := "open"
-		switch {
-		case i.User != "":
-			state = "used"
-		case !i.Expires.After(now):
-			state = "expired"
-		}
-		if asJSON {
-			if err := writeJSON(out, struct {
-				Type    string `json:"type"`
-				ID      int64  `json:"id"`
-				Created string `json:"created"`
-				Expires string `json:"expires"`
-				State   string `json:"state"`
-				Login   string `json:"login,omitempty"`
-			}{"invite", i.ID, i.Created.Format(time.RFC3339), i.Expires.Format(time.RFC3339), state, i.User}); err != nil {
-				return err
-			}
-			continue
-		}
-		if i.User != "" {
-			state = "used by " + output.Line(i.User)
-		}
-		if _, err := fmt.Fprintf(out, "%4d  made %s  until %s  %s\n", i.ID, i.Created.Local().Format("2006-01-02 15:04"), i.Expires.Local().Format("2006-01-02 15:04"), state); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func (a *app) inviteRevokeCommand() *cobra.Command {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -100,36 +99,22 @@ func (a *app) userListCommand() *cobra.Command {
   skarod user list -o json | jq -r .login`,
 		Args: cobra.NoArgs,
 		RunE: a.does(func(ctx context.Context, _ []string) error {
-			return a.list(l, func(s *store.Store, asJSON bool, out io.Writer) error {
+			return a.list(l, func(s *store.Store, p *output.Printer) error {
 				users, err := s.Users(ctx)
 				if err != nil {
 					return err
 				}
-				return writeUsers(out, users, asJSON)
+				for _, u := range users {
+					if err := p.User(u.Login, u.Created); err != nil {
+						return err
+					}
+				}
+				return nil
 			})
 		}),
 	}
 	l.addFlags(c)
 	return c
-}
-
-func writeUsers(out io.Writer, users []store.User, asJSON bool) error {
-	for _, u := range users {
-		var err error
-		if asJSON {
-			err = writeJSON(out, struct {
-				Type    string `json:"type"`
-				Login   string `json:"login"`
-				Created string `json:"created"`
-			}{"user", u.Login, u.Created.Format(time.RFC3339)})
-		} else {
-			_, err = fmt.Fprintf(out, "%s  %s\n", u.Created.Local().Format(time.DateTime), output.Line(u.Login))
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // withLogin opens the store for a command on one account.
@@ -157,7 +142,7 @@ func (a *app) newToken(ctx context.Context, login string, stdin bool) (proto.Tok
 	if stdin {
 		password, err = passwordFrom(a.streams.In)
 	} else {
-		password, err = askTwice(ctx, output.Line("Password of "+login+": "))
+		password, err = askTwice(ctx, "Password of "+output.Login(login)+": ")
 	}
 	switch {
 	case err != nil:

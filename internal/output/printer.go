@@ -6,19 +6,20 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
-// Options say how results are written. Location and Now are for text only.
+// Options say how results are written.
 type Options struct {
-	JSON     bool    // JSON Lines; else text for people
-	Format   *Format // where it is not nil, messages and pushes go through it
-	Colour   bool    // text only
-	Location *time.Location
-	Now      func() time.Time
+	JSON     bool             // JSON Lines; else text for people
+	Format   *Format          // where it is not nil, messages and pushes go through it
+	Colour   bool             // text only
+	Terminal bool             // text only: it goes to a terminal
+	Now      func() time.Time // text only: what day it is, and in which zone
 }
 
 // Printer writes results. It buffers: what must be seen now needs a Flush. Its
@@ -27,21 +28,24 @@ type Printer struct {
 	w       *bufio.Writer
 	options Options
 	buf     []byte
+	rows    table // of text in columns, until all of them are known
 }
 
 // NewPrinter makes a printer on w.
 func NewPrinter(w io.Writer, o Options) *Printer {
-	if o.Location == nil {
-		o.Location = time.Local
-	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	return &Printer{w: bufio.NewWriterSize(w, 64<<10), options: o}
 }
 
-// Flush writes out what is buffered.
-func (p *Printer) Flush() error { return p.w.Flush() }
+// Flush writes out what is buffered, and ends a table.
+func (p *Printer) Flush() error {
+	if err := p.text(""); err != nil {
+		return err
+	}
+	return p.w.Flush()
+}
 
 // line writes the JSON object that was appended to p.buf[:0].
 func (p *Printer) line(buf []byte) error {
@@ -53,10 +57,18 @@ func (p *Printer) line(buf []byte) error {
 	return err
 }
 
+// text writes text, behind the table that was begun before it.
 func (p *Printer) text(s string) error {
+	if err := p.rows.write(p.w, p.options.Colour, p.options.Terminal); err != nil {
+		return err
+	}
+	p.rows = nil
 	_, err := p.w.WriteString(s)
 	return err
 }
+
+// row adds a row to a table, which is written when it ends.
+func (p *Printer) row(cells ...cell) { p.rows = append(p.rows, cells) }
 
 // formatted writes a JSON object through the format.
 func (p *Printer) formatted(object []byte) error {
@@ -95,7 +107,8 @@ func (p *Printer) Contact(c proto.Contact) error {
 	if p.options.JSON {
 		return p.line(appendContact(p.buf[:0], c))
 	}
-	return p.text(p.contactText(c))
+	p.row(contactRow(c)...)
+	return nil
 }
 
 // Sent writes a message that the server has confirmed; id is 0 where it has none.
@@ -170,20 +183,66 @@ func (p *Printer) Account(a Account) error {
 		}
 		return p.line(o.close())
 	}
-	rows := [][2]string{
-		{"profile", Line(a.Profile)}, {"server", Line(a.Server)}, {"login", name(a.Login, p.options.Colour)}, {"store", Line(a.Store)},
-		{"credentials", Line(a.Credentials)}, {"server version", Line(a.ServerVersion)}, {"extensions", Line(strings.Join(a.Extensions, ", "))},
+	about := []struct {
+		label string
+		value cell
+	}{
+		{"profile", cell{text: Line(a.Profile)}},
+		{"server", cell{text: Line(a.Server)}},
+		{"login", nameCell(a.Login)},
+		{"store", cell{text: Line(a.Store)}},
+		{"credentials", cell{text: Line(a.Credentials)}},
+		{"server version", cell{text: Line(a.ServerVersion)}},
+		{"extensions", cell{text: Line(strings.Join(a.Extensions, ", "))}},
+	}
+	for _, row := range about {
+		if row.value.text != "" {
+			p.row(cell{row.label + ":", styleDim}, row.value)
+		}
 	}
 	if a.RoundTrip > 0 {
-		rows = append(rows, [2]string{"round trip", a.RoundTrip.Round(10 * time.Microsecond).String()})
+		p.row(cell{"round trip:", styleDim}, cell{text: a.RoundTrip.Round(10 * time.Microsecond).String()})
 	}
-	for _, row := range rows {
-		if row[1] == "" {
-			continue
-		}
-		if err := p.text(styled(row[0]+":", styleDim, p.options.Colour) + strings.Repeat(" ", 16-len(row[0])) + row[1] + "\n"); err != nil {
-			return err
-		}
+	return nil
+}
+
+// User writes an account of a server, and when it was made.
+func (p *Printer) User(login string, created time.Time) error {
+	if p.options.JSON {
+		o := open(p.buf[:0])
+		o.text("type", "user")
+		o.text("login", login)
+		o.seconds("created", created)
+		return p.line(o.close())
 	}
+	p.row(cell{p.minute(created), styleDim}, nameCell(login))
+	return nil
+}
+
+// Invite is an invitation to make an account on a server.
+type Invite struct {
+	ID               int64
+	Created, Expires time.Time
+	State            string // open, used, expired
+	Login            string // of the account that was made with it
+}
+
+// Invite writes an invitation.
+func (p *Printer) Invite(i Invite) error {
+	if p.options.JSON {
+		o := open(p.buf[:0])
+		o.text("type", "invite")
+		o.id(i.ID)
+		o.seconds("created", i.Created)
+		o.seconds("expires", i.Expires)
+		o.text("state", i.State)
+		o.some("login", i.Login)
+		return p.line(o.close())
+	}
+	state := i.State
+	if i.Login != "" {
+		state += " by " + name(i.Login, p.options.Colour)
+	}
+	p.row(cell{text: strconv.FormatInt(i.ID, 10)}, cell{"made " + p.minute(i.Created), styleDim}, cell{"until " + p.minute(i.Expires), styleDim}, cell{text: state})
 	return nil
 }
