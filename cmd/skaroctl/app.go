@@ -43,8 +43,15 @@ type commonFlags struct {
 // duration is a flag for a length of time.
 type duration time.Duration
 
-func (d *duration) String() string { return time.Duration(*d).String() }
-func (d *duration) Type() string   { return "duration" }
+func (d *duration) Type() string { return "duration" }
+
+// String writes a duration. None is "0", which pflag shows as no default.
+func (d *duration) String() string {
+	if *d == 0 {
+		return "0"
+	}
+	return time.Duration(*d).String()
+}
 
 // Set reads a duration. A bare number gets an error that says what is missing.
 func (d *duration) Set(s string) error {
