@@ -43,8 +43,15 @@ type commonFlags struct {
 // duration is a flag for a length of time.
 type duration time.Duration
 
-func (d *duration) String() string { return time.Duration(*d).String() }
-func (d *duration) Type() string   { return "duration" }
+func (d *duration) Type() string { return "duration" }
+
+// String writes a duration. None is "0", which pflag shows as no default.
+func (d *duration) String() string {
+	if *d == 0 {
+		return "0"
+	}
+	return time.Duration(*d).String()
+}
 
 // Set reads a duration. A bare number gets an error that says what is missing.
 func (d *duration) Set(s string) error {
@@ -337,6 +344,11 @@ func (a *app) keepSID(ctx context.Context, t target, stored account.Credentials,
 // withSession runs a one-shot command on an authenticated session, within the
 // time of --timeout.
 func (a *app) withSession(ctx context.Context, do func(context.Context, *session.Session) error) error {
+	return a.withAccount(ctx, func(ctx context.Context, _ target, s *session.Session) error { return do(ctx, s) })
+}
+
+// withAccount is withSession for a command that needs to know whose it is.
+func (a *app) withAccount(ctx context.Context, do func(context.Context, target, *session.Session) error) error {
 	t, err := a.target()
 	if err != nil {
 		return err
@@ -344,10 +356,6 @@ func (a *app) withSession(ctx context.Context, do func(context.Context, *session
 	if err := t.needLogin(); err != nil {
 		return err
 	}
-	return a.onTarget(ctx, t, do)
-}
-
-func (a *app) onTarget(ctx context.Context, t target, do func(context.Context, *session.Session) error) error {
 	ctx, cancel := a.oneShot(ctx)
 	defer cancel()
 	var stored account.Credentials
@@ -357,7 +365,7 @@ func (a *app) onTarget(ctx context.Context, t target, do func(context.Context, *
 	if err != nil {
 		return err
 	}
-	err = do(ctx, s)
+	err = do(ctx, t, s)
 	got, authErr := s.Account(ctx)
 	s.Close()
 	if authErr == nil {

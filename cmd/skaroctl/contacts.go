@@ -21,31 +21,22 @@ each other; contacts add and contacts remove do it by hand.`,
 		Example: `  skaroctl contacts
   skaroctl contacts -o json | jq -r 'select(.online) | .login'`,
 		Args: cobra.NoArgs,
-		RunE: a.does(func(ctx context.Context, _ []string) error { return a.contacts(ctx) }),
+		RunE: a.does(func(ctx context.Context, _ []string) error {
+			return a.withAccount(ctx, func(ctx context.Context, t target, s *session.Session) error {
+				contacts, err := s.Contacts(ctx)
+				if err != nil {
+					return err
+				}
+				if err := a.printContacts(contacts); err != nil {
+					return err
+				}
+				a.cacheContacts(t, loginsOf(contacts))
+				return nil
+			})
+		}),
 	}
 	c.AddCommand(a.contactsAddCommand(), a.contactsRemoveCommand(), a.contactsSearchCommand())
 	return c
-}
-
-func (a *app) contacts(ctx context.Context) error {
-	t, err := a.target()
-	if err != nil {
-		return err
-	}
-	if err := t.needLogin(); err != nil {
-		return err
-	}
-	return a.onTarget(ctx, t, func(ctx context.Context, s *session.Session) error {
-		contacts, err := s.Contacts(ctx)
-		if err != nil {
-			return err
-		}
-		if err := a.printContacts(contacts); err != nil {
-			return err
-		}
-		a.cacheContacts(t, contacts)
-		return nil
-	})
 }
 
 func (a *app) printContacts(contacts []proto.Contact) error {
@@ -67,11 +58,12 @@ func (a *app) contactsAddCommand() *cobra.Command {
   skaroctl contacts add bob -o json | jq .online`,
 		Args: cobra.ExactArgs(1),
 		RunE: a.does(func(ctx context.Context, args []string) error {
-			return a.withContact(ctx, args[0], func(ctx context.Context, s *session.Session) error {
+			return a.withContact(ctx, args[0], func(ctx context.Context, t target, s *session.Session) error {
 				contact, err := s.AddContact(ctx, args[0])
 				if err != nil {
 					return err
 				}
+				a.cacheContact(t, contact.Login, true)
 				return a.printContacts([]proto.Contact{contact})
 			})
 		}),
@@ -89,9 +81,10 @@ history.`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: a.completeLogin,
 		RunE: a.does(func(ctx context.Context, args []string) error {
-			return a.withContact(ctx, args[0], func(ctx context.Context, s *session.Session) error {
+			return a.withContact(ctx, args[0], func(ctx context.Context, t target, s *session.Session) error {
 				err := s.RemoveContact(ctx, args[0])
 				if err == nil {
+					a.cacheContact(t, args[0], false)
 					a.notice("%s is no contact any more", args[0])
 				}
 				return err
@@ -101,14 +94,14 @@ history.`,
 }
 
 // withContact runs a command on one contact.
-func (a *app) withContact(ctx context.Context, login string, do func(context.Context, *session.Session) error) error {
+func (a *app) withContact(ctx context.Context, login string, do func(context.Context, target, *session.Session) error) error {
 	if login == "" {
-		return usagef("the login is empty")
+		return &usageError{"the login is empty", "give it as an argument, like bob"}
 	}
 	if err := validText("the login", login); err != nil {
 		return err
 	}
-	err := a.withSession(ctx, do)
+	err := a.withAccount(ctx, do)
 	var refused *session.RefusedError
 	if errors.As(err, &refused) {
 		return fmt.Errorf("%s: %w", output.Line(login), err)

@@ -41,7 +41,7 @@ reply as JSON, that of a refused request too (the exit status is 5 then).`,
 
 func (a *app) request(ctx context.Context, o requestOptions, typ string) error {
 	if typ == "" {
-		return usagef("the type of the request is empty")
+		return &usageError{"the type of the request is empty", "docs/protocol.md has the types, get_contacts for example"}
 	}
 	if err := validText("the type of the request", typ); err != nil {
 		return err
@@ -82,7 +82,7 @@ func (a *app) requestFields(o requestOptions) (map[string]any, error) {
 			return &usageError{fmt.Sprintf("%s %q is not KEY=VALUE", flag, key), "write it as " + flag + " login=bob"}
 		}
 		if _, twice := fields[key]; twice || key == "type" || key == "on_request" {
-			return usagef("%s: the field %q is there already", flag, key)
+			return &usageError{fmt.Sprintf("%s: the field %q is there already", flag, key), "give each field once; type and on_request are set by skaroctl"}
 		}
 		if err := validText(flag+" "+key, given); err != nil {
 			return err
@@ -128,7 +128,7 @@ func (a *app) readAll(name string) (string, error) {
 	if name != "-" {
 		f, err := os.Open(name)
 		if err != nil {
-			return "", &usageError{why: fmt.Sprintf("read a field: %v", err)}
+			return "", &usageError{fmt.Sprintf("read a field: %v", err), "check the name behind the @"}
 		}
 		defer f.Close()
 		in = f
@@ -138,7 +138,7 @@ func (a *app) readAll(name string) (string, error) {
 	case err != nil:
 		return "", fmt.Errorf("read a field: %w", err)
 	case len(b) > maxInput:
-		return "", usagef("read a field: %s has more than %d bytes", name, maxInput)
+		return "", &usageError{fmt.Sprintf("read a field: %s has more than %d bytes", name, maxInput), "no frame of Skaro holds as much"}
 	}
 	return string(b), nil
 }
