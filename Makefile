@@ -2,17 +2,18 @@
 # make test   vet and test everything, the race detector on
 # The other targets are described in docs/development.md.
 
-VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+# The programs' version is what the go command makes of the commit and its tag.
+# Where there is no git repository, VERSION=1.2.3 says it.
+BUILDVCS := $(shell git rev-parse --quiet --verify HEAD >/dev/null 2>&1 && echo auto || echo false)
 # The race detector needs a C compiler; without one, cgo is off.
 RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
-PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 PYTHON ?= python3
 FUZZTIME ?= 10s
 
-.PHONY: build demo test docs venv lint cross fuzz bench clean
+.PHONY: build demo test docs venv lint picture release reproduce package-test fuzz bench clean
 
 build:
-	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/ ./cmd/skaroctl ./cmd/skarod
+	CGO_ENABLED=0 go build -buildvcs=$(BUILDVCS) -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/ ./cmd/skaroctl ./cmd/skarod
 
 demo:
 	@sh script/demo
@@ -42,12 +43,21 @@ lint:
 	go vet -tags docs ./cmd/...
 	go tool staticcheck ./...
 
-cross:
-	@set -e; for platform in $(PLATFORMS); do \
-		echo "$$platform"; \
-		CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/} \
-			go build -trimpath -ldflags '-X main.version=$(VERSION)' -o "dist/$$(echo $$platform | tr / -)/" ./cmd/skaroctl ./cmd/skarod; \
-	done
+# The picture in the README, of a real run.
+picture:
+	go run ./script/picture
+
+# Everything that is handed out, in dist/.
+release:
+	go run ./script/release
+
+# The release once more, elsewhere: is it the same?
+reproduce:
+	@sh script/reproduce
+
+# Installs the packages of dist/ on this machine, and removes them.
+package-test:
+	@sh script/package-test
 
 # go test fuzzes one target at a time.
 fuzz:

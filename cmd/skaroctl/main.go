@@ -10,11 +10,15 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/skaroctl/skaroctl/internal/build"
 	"github.com/skaroctl/skaroctl/internal/output"
 )
 
-// version is set when a release is built.
-var version = "dev"
+// version is set by the linker where the go command can't know it.
+var version string
+
+// buildInfo tells what this program was built from.
+func buildInfo() build.Info { return build.Read("skaroctl", version) }
 
 // run is the whole program: it returns the exit status.
 func run(args []string, streams output.Streams, getenv func(string) string) int {

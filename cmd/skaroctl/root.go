@@ -42,9 +42,12 @@ pipelines. Results go to standard output, everything else to standard error.`,
 		Example: `  skaroctl login alice --server wss://chat.example.org/skaro_client/
   echo "disk almost full" | skaroctl send ops
   skaroctl listen | jq -r .body`,
+		Version:       buildInfo().Version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
+	root.Flags().Bool("version", false, "print the version alone") // cobra's own would take -v
 	a.addCommonFlags(root)
 	for _, c := range []*cobra.Command{
 		a.loginCommand(), a.logoutCommand(), a.statusCommand(), a.registerTypeCommand(), a.registerCommand(),
@@ -81,13 +84,20 @@ func (a *app) does(run func(ctx context.Context, args []string) error) func(*cob
 func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
-		Short: "Print the version",
+		Short: "Print the version, and what it was built from",
+		Long: `Print the version, the commit and its date, and the Go version and the platform
+that the program was built with and for. It needs no login, no server and no
+configuration.`,
 		Example: `  skaroctl version
-  echo "this is $(skaroctl version)"`,
+  skaroctl version -o json | jq -r .commit
+  echo "this is $(skaroctl --version)"`,
 		Args: cobra.NoArgs,
 		RunE: a.does(func(context.Context, []string) error {
-			_, err := fmt.Fprintf(a.streams.Out, "skaroctl %s\n", version)
-			return err
+			p := a.printer()
+			if err := p.Version(buildInfo()); err != nil {
+				return err
+			}
+			return p.Flush()
 		}),
 	}
 }

@@ -177,7 +177,7 @@ func TestDuration(t *testing.T) {
 // TestNothingIsTouched: help and version need neither a home nor a network, and
 // every command has help.
 func TestNothingIsTouched(t *testing.T) {
-	for _, args := range [][]string{{"--help"}, {"version"}, {"send", "--help"}, {"help", "listen"}, {"login", "-h"}} {
+	for _, args := range [][]string{{"--help"}, {"version"}, {"--version"}, {"send", "--help"}, {"help", "listen"}, {"login", "-h"}} {
 		var out, errs strings.Builder
 		exit := run(args, output.Streams{In: strings.NewReader(""), Out: &out, Err: &errs}, func(string) string { return "" })
 		if exit != 0 || out.Len() == 0 || errs.Len() != 0 {

@@ -12,13 +12,17 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/skaroctl/skaroctl/internal/build"
 	"github.com/skaroctl/skaroctl/internal/commandline"
 	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/store"
 )
 
-// version is set when a release is built.
-var version = "dev"
+// version is set by the linker where the go command can't know it.
+var version string
+
+// buildInfo tells what this program was built from.
+func buildInfo() build.Info { return build.Read("skarod", version) }
 
 // app is what the commands share.
 type app struct {
@@ -65,9 +69,12 @@ file. A message is confirmed to its sender only when it is on disk. Accounts are
 with "skarod user add", also while the server runs.`,
 		Example: `  skarod user add carol
   skarod serve --data ./skaro`,
+		Version:       buildInfo().Version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
+	root.Flags().Bool("version", false, "print the version alone")
 	root.PersistentFlags().StringVar(&a.data, "data", "", "`FOLDER` of the database skarod.db (default skarod in XDG_DATA_HOME)")
 	root.AddCommand(a.serveCommand(), a.userCommand(), a.inviteCommand(), a.versionCommand())
 	root.AddCommand(topics()...)
@@ -118,13 +125,16 @@ func (a *app) does(run func(ctx context.Context, args []string) error) func(*cob
 func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
-		Short: "Print the version",
+		Short: "Print the version, and what it was built from",
 		Example: `  skarod version
-  echo "this is $(skarod version)"`,
+  echo "this is $(skarod --version)"`,
 		Args: cobra.NoArgs,
 		RunE: a.does(func(context.Context, []string) error {
-			_, err := fmt.Fprintf(a.streams.Out, "skarod %s\n", version)
-			return err
+			p := output.NewPrinter(a.streams.Out, output.Options{Colour: output.UseColour("auto", a.streams.OutTerminal, a.getenv)})
+			if err := p.Version(buildInfo()); err != nil {
+				return err
+			}
+			return p.Flush()
 		}),
 	}
 }

@@ -98,7 +98,7 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 		level = slog.LevelDebug
 	}
 	options := server.DefaultOptions()
-	options.Store, options.Version, options.Registration = s, version, o.registration
+	options.Store, options.Version, options.Registration = s, buildInfo().Version, o.registration
 	options.Log = slog.New(slog.NewTextHandler(a.streams.Err, &slog.HandlerOptions{Level: level}))
 	srv, err := server.New(options)
 	if err != nil {

@@ -159,7 +159,7 @@ func TestUserCommands(t *testing.T) {
 		{"", "sevre", 2, "", "hint: did you mean serve?"},
 		{"", "user ad carol", 2, "", "unknown command \"user ad\"\nhint: did you mean add?"},
 		{"", "user list --dta x", 2, "", "hint: did you mean --data?"},
-		{"", "version", 0, "skarod dev\n", ""},
+		{"", "--version", 0, "skarod dev\n", ""},
 	} {
 		args := append(strings.Split(c.args, " "), "--data", data)
 		code, out, errs := skarod(c.in, args...)
@@ -417,8 +417,13 @@ func TestServe(t *testing.T) {
 }
 
 func TestVersionIsSetByTheLinker(t *testing.T) {
-	out, err := exec.Command(program(t), "version").Output()
+	out, err := exec.Command(program(t), "--version").Output()
 	if err != nil || string(out) != "skarod 1.2.3\n" {
+		t.Errorf("%q, %v", out, err)
+	}
+	out, err = exec.Command(program(t), "version").Output()
+	built := fmt.Sprintf("built with:  %s\nbuilt for:   %s/%s\n", runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	if err != nil || !strings.HasPrefix(string(out), "skarod 1.2.3\n") || !strings.HasSuffix(string(out), built) {
 		t.Errorf("%q, %v", out, err)
 	}
 }

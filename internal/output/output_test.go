@@ -14,6 +14,7 @@ import (
 
 	"github.com/fxamacker/cbor/v2"
 
+	"github.com/skaroctl/skaroctl/internal/build"
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
@@ -93,6 +94,7 @@ func printed(t *testing.T, o Options, print func(*Printer) error) string {
 func TestRecords(t *testing.T) {
 	yes, no := true, false
 	account := Account{Profile: "default", Server: "ws://h/", Login: "alice", Store: "file", Credentials: "token", ServerVersion: "skarod/1", Extensions: []string{"nonce"}, RoundTrip: 1500 * time.Microsecond}
+	info := build.Info{Program: "skarod", Version: "1.2.3", Commit: "c6e7", Date: at, Modified: true, Go: "go1.26", OS: "linux", Arch: "arm64"}
 	for _, c := range []struct {
 		print      func(*Printer) error
 		json, text string
@@ -109,6 +111,18 @@ func TestRecords(t *testing.T) {
 			func(p *Printer) error { return p.Account(account) },
 			`{"type":"account","profile":"default","server":"ws://h/","login":"alice","store":"file","credentials":"token","server_version":"skarod/1","extensions":["nonce"],"rtt_ms":1.5}`,
 			"profile:         default\nserver:          ws://h/\nlogin:           alice\nstore:           file\ncredentials:     token\nserver version:  skarod/1\nextensions:      nonce\nround trip:      1.5ms",
+		},
+		{
+			func(p *Printer) error { return p.Version(info) },
+			`{"type":"version","program":"skarod","version":"1.2.3","commit":"c6e7","date":"2016-05-15T12:00:00Z","modified":true,"go":"go1.26","os":"linux","arch":"arm64"}`,
+			"skarod 1.2.3\ncommit:      c6e7, and changes to it\ndate:        2016-05-15T12:00:00Z\nbuilt with:  go1.26\nbuilt for:   linux/arm64",
+		},
+		{
+			func(p *Printer) error {
+				return p.Version(build.Info{Program: "skarod", Version: "dev", Go: "go1.26", OS: "linux", Arch: "arm64"})
+			},
+			`{"type":"version","program":"skarod","version":"dev","go":"go1.26","os":"linux","arch":"arm64"}`,
+			"skarod dev\nbuilt with:  go1.26\nbuilt for:   linux/arm64",
 		},
 	} {
 		if got := printed(t, Options{JSON: true}, c.print); got != c.json+"\n" {

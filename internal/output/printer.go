@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/skaroctl/skaroctl/internal/build"
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
@@ -183,10 +184,7 @@ func (p *Printer) Account(a Account) error {
 		}
 		return p.line(o.close())
 	}
-	about := []struct {
-		label string
-		value cell
-	}{
+	about := []fact{
 		{"profile", cell{text: Line(a.Profile)}},
 		{"server", cell{text: Line(a.Server)}},
 		{"login", nameCell(a.Login)},
@@ -195,14 +193,59 @@ func (p *Printer) Account(a Account) error {
 		{"server version", cell{text: Line(a.ServerVersion)}},
 		{"extensions", cell{text: Line(strings.Join(a.Extensions, ", "))}},
 	}
-	for _, row := range about {
-		if row.value.text != "" {
-			p.row(cell{row.label + ":", styleDim}, row.value)
+	if a.RoundTrip > 0 {
+		about = append(about, fact{"round trip", cell{text: a.RoundTrip.Round(10 * time.Microsecond).String()}})
+	}
+	p.facts(about)
+	return nil
+}
+
+// fact is one thing that is told of something.
+type fact struct {
+	label string
+	value cell
+}
+
+// facts writes facts in two columns, without those that have no value.
+func (p *Printer) facts(about []fact) {
+	for _, f := range about {
+		if f.value.text != "" {
+			p.row(cell{f.label + ":", styleDim}, f.value)
 		}
 	}
-	if a.RoundTrip > 0 {
-		p.row(cell{"round trip:", styleDim}, cell{text: a.RoundTrip.Round(10 * time.Microsecond).String()})
+}
+
+// Version writes what a program was built from.
+func (p *Printer) Version(i build.Info) error {
+	if p.options.JSON {
+		o := open(p.buf[:0])
+		o.text("type", "version")
+		o.text("program", i.Program)
+		o.text("version", i.Version)
+		o.some("commit", i.Commit)
+		o.date("date", proto.Date{Time: i.Date})
+		if i.Modified {
+			o.bool("modified", true)
+		}
+		o.text("go", i.Go)
+		o.text("os", i.OS)
+		o.text("arch", i.Arch)
+		return p.line(o.close())
 	}
+	if err := p.text(i.Program + " " + i.Version + "\n"); err != nil {
+		return err
+	}
+	commit, date := i.Commit, ""
+	if i.Modified {
+		commit += ", and changes to it"
+	}
+	if !i.Date.IsZero() {
+		date = i.Date.UTC().Format(time.RFC3339)
+	}
+	p.facts([]fact{
+		{"commit", cell{text: commit}}, {"date", cell{text: date}},
+		{"built with", cell{text: i.Go}}, {"built for", cell{text: i.OS + "/" + i.Arch}},
+	})
 	return nil
 }
 

@@ -1,0 +1,363 @@
+// Release makes what is handed out of a version: archives for every platform,
+// packages for Debian and for those that use RPM, lists of what the programs are
+// made of, and the sums of it all. The same commit and the same Go make the same
+// bytes, in any folder and at any time: every date in them is the commit's.
+package main
+
+import (
+	"archive/tar"
+	"archive/zip"
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"debug/buildinfo"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+var programs = []string{"skaroctl", "skarod"}
+
+const everywhere = "linux/amd64,linux/arm64,darwin/amd64,darwin/arm64,windows/amd64,windows/arm64,freebsd/amd64,freebsd/arm64"
+
+func main() {
+	platforms := flag.String("platforms", everywhere, "what to build for, as `OS/ARCH,...`; this platform is always among it")
+	out := flag.String("out", "dist", "`FOLDER` of the result; it is emptied first")
+	flag.Parse()
+	list := strings.Split(*platforms, ",")
+	if host := runtime.GOOS + "/" + runtime.GOARCH; !slices.Contains(list, host) {
+		list = append(list, host) // it writes the completions
+	}
+	if err := run(list, *out); err != nil {
+		fmt.Fprintln(os.Stderr, "release:", err)
+		os.Exit(1)
+	}
+}
+
+func run(platforms []string, out string) error {
+	out, err := filepath.Abs(out)
+	if err != nil {
+		return err
+	}
+	work, err := os.MkdirTemp("", "release")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(work)
+	if err := os.RemoveAll(out); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(out, 0o755); err != nil {
+		return err
+	}
+	var builds errgroup.Group
+	builds.SetLimit(2) // the largest package is compiled by one core
+	for _, p := range platforms {
+		builds.Go(func() error {
+			fmt.Println("building for", p)
+			return build(p, work)
+		})
+	}
+	if err := builds.Wait(); err != nil {
+		return err
+	}
+	r := release{work: work, out: out}
+	if r.version, r.date, err = origin(filepath.Join(work, binary(runtime.GOOS+"/"+runtime.GOARCH, "skaroctl"))); err != nil {
+		return err
+	}
+	if err := r.writeShared(); err != nil {
+		return err
+	}
+	for _, p := range platforms {
+		if err := r.archive(p); err != nil {
+			return fmt.Errorf("archive for %s: %w", p, err)
+		}
+		if err := r.bills(p); err != nil {
+			return fmt.Errorf("bill of materials for %s: %w", p, err)
+		}
+		if strings.HasPrefix(p, "linux/") {
+			if err := r.packages(p); err != nil {
+				return fmt.Errorf("packages for %s: %w", p, err)
+			}
+		}
+	}
+	return sums(out)
+}
+
+// binary is where a program is, below the folder of the work.
+func binary(platform, program string) string {
+	if strings.HasPrefix(platform, "windows/") {
+		program += ".exe"
+	}
+	return path.Join("bin", platform, program)
+}
+
+// build builds both programs. What else could change the result is set here too.
+func build(platform, work string) error {
+	goos, goarch, ok := strings.Cut(platform, "/")
+	if !ok {
+		return fmt.Errorf("%q is no platform like linux/amd64", platform)
+	}
+	args := []string{"build", "-buildvcs=auto", "-trimpath", "-ldflags=-s -w", "-o", filepath.Join(work, "bin", goos, goarch) + "/"}
+	for _, p := range programs {
+		args = append(args, "./cmd/"+p)
+	}
+	return command("go", args, "CGO_ENABLED=0", "GOOS="+goos, "GOARCH="+goarch, "GOAMD64=v1", "GOARM64=v8.0", "GOFLAGS=", "GOEXPERIMENT=", "GOFIPS140=off")
+}
+
+// command runs a command. It is silent unless the command fails.
+func command(name string, args []string, env ...string) error {
+	cmd := exec.Command(name, args...)
+	cmd.Env = append(os.Environ(), env...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", cmd, err, out)
+	}
+	return nil
+}
+
+// origin reads from a program the version and the date of what it was built from.
+func origin(program string) (version string, date time.Time, err error) {
+	info, err := buildinfo.ReadFile(program)
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.time" {
+			date, err = time.Parse(time.RFC3339, s.Value)
+		}
+	}
+	if err == nil && date.IsZero() {
+		err = errors.New("the go command does not see the commit: a release is made in a clone of the repository (a worktree of git will not do)")
+	}
+	return strings.TrimPrefix(info.Main.Version, "v"), date, err
+}
+
+// release is a release in the making. Below work are, by name, the files that go
+// into archives and packages.
+type release struct {
+	work, out string
+	version   string
+	date      time.Time // of the commit, and of everything
+}
+
+// epoch is the date for other programs (reproducible-builds.org/docs/source-date-epoch).
+func (r *release) epoch() string { return "SOURCE_DATE_EPOCH=" + strconv.FormatInt(r.date.Unix(), 10) }
+
+// writeShared writes what is the same for every platform.
+func (r *release) writeShared() error {
+	man := filepath.Join(r.work, "man")
+	if err := os.Mkdir(man, 0o755); err != nil {
+		return err
+	}
+	for _, p := range programs {
+		if err := command("go", []string{"run", "-tags=docs", "./cmd/" + p, "man", man}, r.epoch()); err != nil {
+			return err
+		}
+		for shell, name := range map[string]string{"bash": p, "zsh": "_" + p, "fish": p + ".fish", "powershell": p + ".ps1"} {
+			program := filepath.Join(r.work, binary(runtime.GOOS+"/"+runtime.GOARCH, p))
+			script, err := exec.Command(program, "completion", shell).Output()
+			if err != nil {
+				return fmt.Errorf("%s completion %s: %w", p, shell, err)
+			}
+			if err := r.write(path.Join("completions", shell, name), script); err != nil {
+				return err
+			}
+		}
+	}
+	for _, from := range []string{"README.md", "LICENSE", "CHANGELOG.md", "packaging/skarod.service"} {
+		text, err := os.ReadFile(from)
+		if err == nil {
+			err = r.write(path.Base(from), text)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	// Packages have the manual and the changes compressed.
+	pages, err := filepath.Glob(filepath.Join(man, "*.1"))
+	if err != nil {
+		return err
+	}
+	for _, page := range append(pages, "CHANGELOG.md") {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			return err
+		}
+		var packed bytes.Buffer
+		if err := compress(&packed, func(w io.Writer) error { _, err := w.Write(text); return err }); err != nil {
+			return err
+		}
+		if err := r.write(path.Join("packed", filepath.Base(page)+".gz"), packed.Bytes()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *release) write(name string, content []byte) error {
+	name = filepath.Join(r.work, filepath.FromSlash(name))
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(name, content, 0o644)
+}
+
+// compress writes gzip without a name and a date.
+func compress(w io.Writer, write func(io.Writer) error) error {
+	z, err := gzip.NewWriterLevel(w, gzip.BestCompression)
+	if err == nil {
+		err = write(z)
+	}
+	if err == nil {
+		err = z.Close()
+	}
+	return err
+}
+
+// archive writes the archive of a platform.
+func (r *release) archive(platform string) error {
+	members := []string{"README.md", "LICENSE", "CHANGELOG.md"}
+	for _, pattern := range []string{"man/*", "completions/*/*"} {
+		found, err := filepath.Glob(filepath.Join(r.work, pattern))
+		if err != nil {
+			return err
+		}
+		for _, f := range found {
+			members = append(members, filepath.ToSlash(strings.TrimPrefix(f, r.work+string(filepath.Separator))))
+		}
+	}
+	for _, p := range programs {
+		members = append(members, binary(platform, p))
+	}
+	slices.Sort(members)
+	folder := r.name("skaroctl", platform)
+	write, suffix := r.tarball, ".tar.gz"
+	if strings.HasPrefix(platform, "windows/") {
+		write, suffix = r.zip, ".zip"
+	}
+	file, err := os.Create(filepath.Join(r.out, folder+suffix))
+	if err != nil {
+		return err
+	}
+	return errors.Join(write(file, folder, members), file.Close())
+}
+
+// name is the first part of the name of a file of the release.
+func (r *release) name(program, platform string) string {
+	return program + "_" + r.version + "_" + strings.ReplaceAll(platform, "/", "_")
+}
+
+// inArchive is the name of a member in the archive, and its mode.
+func inArchive(folder, member string) (string, int64) {
+	if strings.HasPrefix(member, "bin/") {
+		return path.Join(folder, path.Base(member)), 0o755
+	}
+	return path.Join(folder, member), 0o644
+}
+
+func (r *release) tarball(w io.Writer, folder string, members []string) error {
+	return compress(w, func(w io.Writer) error {
+		t := tar.NewWriter(w)
+		for _, m := range members {
+			content, err := os.ReadFile(filepath.Join(r.work, m))
+			if err != nil {
+				return err
+			}
+			h := &tar.Header{Format: tar.FormatUSTAR, Typeflag: tar.TypeReg, Size: int64(len(content)), ModTime: r.date}
+			h.Name, h.Mode = inArchive(folder, m)
+			if err := t.WriteHeader(h); err != nil {
+				return err
+			}
+			if _, err := t.Write(content); err != nil {
+				return err
+			}
+		}
+		return t.Close()
+	})
+}
+
+func (r *release) zip(w io.Writer, folder string, members []string) error {
+	z := zip.NewWriter(w)
+	for _, m := range members {
+		content, err := os.ReadFile(filepath.Join(r.work, m))
+		if err != nil {
+			return err
+		}
+		h := &zip.FileHeader{Method: zip.Deflate, Modified: r.date.UTC()}
+		name, mode := inArchive(folder, m)
+		h.Name = name
+		h.SetMode(os.FileMode(mode))
+		member, err := z.CreateHeader(h)
+		if err != nil {
+			return err
+		}
+		if _, err := member.Write(content); err != nil {
+			return err
+		}
+	}
+	return z.Close()
+}
+
+// tool is a command of tools/go.mod, for this platform and without the folder it
+// was built in: a bill of materials has its sum.
+func tool(name string, args []string, env ...string) error {
+	args = append([]string{"tool", "-modfile=tools/go.mod", name}, args...)
+	return command("go", args, append(env, "GOFLAGS=-trimpath", "CGO_ENABLED=0")...)
+}
+
+// bills writes what each program is made of, in CycloneDX's JSON.
+func (r *release) bills(platform string) error {
+	for _, p := range programs {
+		if err := tool("cyclonedx-gomod", []string{
+			"bin", "-json", "-std", "-noserial", "-notimestamp",
+			"-output", filepath.Join(r.out, r.name(p, platform)+".cdx.json"), filepath.Join(r.work, binary(platform, p)),
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// packages writes a .deb and an .rpm of each program.
+func (r *release) packages(platform string) error {
+	_, arch, _ := strings.Cut(platform, "/")
+	for _, p := range programs {
+		for _, packager := range []string{"deb", "rpm"} {
+			if err := tool("nfpm", []string{"package", "--config", "packaging/" + p + ".yaml", "--packager", packager, "--target", r.out},
+				"WORK="+r.work, "ARCH="+arch, "VERSION="+r.version, r.epoch()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// sums writes SHA256SUMS, for `sha256sum --check`.
+func sums(folder string) error {
+	entries, err := os.ReadDir(folder) // sorted by name
+	if err != nil {
+		return err
+	}
+	var text strings.Builder
+	for _, e := range entries {
+		content, err := os.ReadFile(filepath.Join(folder, e.Name()))
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(&text, "%x  %s\n", sha256.Sum256(content), e.Name())
+	}
+	fmt.Print(text.String())
+	return os.WriteFile(filepath.Join(folder, "SHA256SUMS"), []byte(text.String()), 0o644)
+}
