@@ -408,6 +408,8 @@ func TestHostileServer(t *testing.T) {
 		look("format", tokenEnv, "", 0, []string{"<", ">"}, "listen", "-n", others, "--server", base+"well/", "--format", template)
 	}
 
+	look("completion", append(tokenEnv[:len(tokenEnv):len(tokenEnv)], "SKAROCTL_SERVER="+base+"well/"), "", 0, []string{":4"}, "__complete", "send", "")
+
 	// Where the start of one text alone is shown.
 	for i := range h.texts {
 		for way, exit := range map[string]int{"closed": 4, "body": 8, "text": 8} {

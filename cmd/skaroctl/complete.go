@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/skaroctl/skaroctl/internal/account"
+	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/session"
 )
@@ -62,11 +63,12 @@ func (a *app) completeProfile(_ *cobra.Command, _ []string, begun string) ([]cob
 
 // offer are the words that begin as the user has begun, each behind what stands
 // before it. One that a shell would have to quote is left out: the words come from
-// the network, and what a shell is given there might be run.
+// the network, and what a shell is given there might be run. So is one that can't be
+// seen as a whole, and might be taken for another.
 func offer(words []string, before, begun string) []cobra.Completion {
 	var offered []cobra.Completion
 	for _, word := range words {
-		if strings.HasPrefix(word, begun) && !strings.HasPrefix(word, "-") && !strings.ContainsFunc(word, special) {
+		if strings.HasPrefix(word, begun) && !strings.HasPrefix(word, "-") && !strings.ContainsFunc(word, special) && output.Login(word) == word {
 			offered = append(offered, before+word)
 		}
 	}
