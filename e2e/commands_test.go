@@ -59,6 +59,7 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"crontab": cmdCrontab,
 	"units":   cmdUnits,
 	"service": cmdService,
+	"icinga":  cmdIcinga,
 }
 
 // output is what a process has written so far to one of its streams.

@@ -12,18 +12,39 @@ import (
 
 var fenced = regexp.MustCompile("(?ms)^```(\\w+)\n(.*?)^```$")
 
-// blocks FILE writes the fenced blocks of a file of docs/ to files LANGUAGE-NUMBER,
-// and prints their names.
+var (
+	scriptName = regexp.MustCompile(`^#!.*\n# ([\w-]+)`)
+	comments   = regexp.MustCompile(`(?m)^#.*$`)
+)
+
+// blocks FILE writes the fenced blocks of a file of docs/ to files: a script to
+// bin/NAME, with the name that its second line begins with, another block to
+// LANGUAGE-NUMBER. Every one of them must be named somewhere in the test's script.
 func cmdBlocks(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, len(args) == 1, "blocks FILE")
 	text, err := os.ReadFile(filepath.Join(ts.Getenv("DOCS"), args[0]))
 	ts.Check(err)
+	archive, err := os.ReadFile(filepath.Join("testdata/script", ts.Name()+".txtar"))
+	ts.Check(err)
+	script, _, _ := strings.Cut(comments.ReplaceAllString(string(archive), ""), "\n-- ")
+	ts.Check(os.MkdirAll(ts.MkAbs("bin"), 0o700))
+	found := fenced.FindAllStringSubmatch(string(text), -1)
+	if fences := strings.Count("\n"+string(text), "\n```"); fences != 2*len(found) {
+		ts.Fatalf("%s has %d fences, and %d blocks with a language", args[0], fences, len(found))
+	}
 	count := map[string]int{}
-	for _, block := range fenced.FindAllStringSubmatch(string(text), -1) {
-		count[block[1]]++
-		name := fmt.Sprintf("%s-%d", block[1], count[block[1]])
-		ts.Check(os.WriteFile(ts.MkAbs(name), []byte(block[2]), 0o600))
-		fmt.Fprintln(ts.Stdout(), name)
+	for _, block := range found {
+		path, mode := "", os.FileMode(0o600)
+		if name := scriptName.FindStringSubmatch(block[2]); name != nil {
+			path, mode = "bin/"+name[1], 0o700
+		} else {
+			count[block[1]]++
+			path = fmt.Sprintf("%s-%d", block[1], count[block[1]])
+		}
+		if !regexp.MustCompile(`\b` + filepath.Base(path) + `\b`).MatchString(script) {
+			ts.Fatalf("nothing is done with %s of %s:\n%s", path, args[0], block[2])
+		}
+		ts.Check(os.WriteFile(ts.MkAbs(path), []byte(block[2]), mode))
 	}
 }
 
@@ -84,7 +105,7 @@ func lookPath(ts *testscript.TestScript, name string) string {
 
 // behind VAR… [FLAG…] makes a program skaroctl, first on PATH, that runs the real one
 // with these variables set, whatever the environment it is run in, and with these
-// flags added.
+// flags first.
 func cmdBehind(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, len(args) >= 1, "behind VAR... [FLAG...]")
 	script, flags := "#!/bin/sh\n", ""
@@ -95,7 +116,7 @@ func cmdBehind(ts *testscript.TestScript, neg bool, args []string) {
 			script += fmt.Sprintf("export %s='%s'\n", arg, ts.Getenv(arg))
 		}
 	}
-	script += fmt.Sprintf("exec '%s' \"$@\"%s\n", lookPath(ts, "skaroctl"), flags)
+	script += fmt.Sprintf("exec '%s'%s \"$@\"\n", lookPath(ts, "skaroctl"), flags)
 	folder := ts.MkAbs("behind")
 	ts.Check(os.MkdirAll(folder, 0o700))
 	ts.Check(os.WriteFile(filepath.Join(folder, "skaroctl"), []byte(script), 0o700))
@@ -125,4 +146,58 @@ func cmdService(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%s starts nothing", args[0])
 	}
 	ts.Check(os.WriteFile(ts.MkAbs("service.sh"), []byte(script.String()+run), 0o600))
+}
+
+var (
+	icingaAccount   = regexp.MustCompile(`(?ms)^const (\w+) = \{\n(.*?)^\}$`)
+	icingaObject    = regexp.MustCompile(`(?ms)^object (\w+) "[\w-]+" \{\n(.*?)^\}$`)
+	icingaCommand   = regexp.MustCompile(`(?s)command = \[(.*?)\]`)
+	icingaArguments = regexp.MustCompile(`(?s)arguments = \{(.*?)\}`)
+	icingaSetting   = regexp.MustCompile(`(\w+) = "([^"]*)"`)
+	icingaString    = regexp.MustCompile(`"([^"]*)"`)
+	icingaMacro     = regexp.MustCompile(`\$[\w.]+\$`)
+)
+
+// icinga FILE OBJECT MACRO=VALUE… writes a shell script `icinga.sh` that runs the
+// command of an object as Icinga does: with its environment and its arguments, and
+// with values in the places of the macros. The program is looked for on PATH.
+func cmdIcinga(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, len(args) >= 2, "icinga FILE OBJECT MACRO=VALUE...")
+	text := ts.ReadFile(args[0])
+	object := ""
+	for _, o := range icingaObject.FindAllStringSubmatch(text, -1) {
+		if o[1] == args[1] {
+			object = o[2]
+		}
+	}
+	account := icingaAccount.FindStringSubmatch(text)
+	command := icingaCommand.FindStringSubmatch(object)
+	if command == nil || account == nil || !strings.Contains(object, "env = "+account[1]+"\n") {
+		ts.Fatalf("no %s with a command and an environment in:\n%s", args[1], text)
+	}
+	words := icingaString.FindAllStringSubmatch(command[1], -1)
+	if arguments := icingaArguments.FindStringSubmatch(object); arguments != nil {
+		words = append(words, icingaString.FindAllStringSubmatch(arguments[1], -1)...)
+	}
+	script := "unset HOME\n"
+	for _, setting := range icingaSetting.FindAllStringSubmatch(account[2], -1) {
+		script += fmt.Sprintf("export %s='%s'\n", setting[1], setting[2])
+	}
+	script += "exec"
+	for i, word := range words {
+		value := icingaMacro.ReplaceAllStringFunc(word[1], func(macro string) string {
+			for _, arg := range args[2:] {
+				if value, ok := strings.CutPrefix(arg, strings.Trim(macro, "$")+"="); ok {
+					return value
+				}
+			}
+			ts.Fatalf("no value for %s", macro)
+			return ""
+		})
+		if i == 0 {
+			value = lookPath(ts, filepath.Base(value))
+		}
+		script += " '" + value + "'"
+	}
+	ts.Check(os.WriteFile(ts.MkAbs("icinga.sh"), []byte(script+"\n"), 0o600))
 }

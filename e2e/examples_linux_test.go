@@ -65,7 +65,7 @@ func cmdExamples(ts *testscript.TestScript, neg bool, args []string) {
 		for _, line := range lines {
 			ts.Check(ts.Exec("sh", "-c", `rm -rf ./* && cp -a "$1/." .`, "sh", saved))
 			if serving {
-				cmdSkarod(ts, false, []string{"--tls-cert", "cert.pem", "--tls-key", "key.pem"})
+				cmdSkarod(ts, false, []string{"--tls-cert", "cert.pem", "--tls-key", "key.pem", "--registration", "open"})
 				processesOf(ts).proxy.serve(ts.Getenv("ADDRESS"))
 			}
 			ts.Setenv("PATH", bin+string(os.PathListSeparator)+path)
@@ -94,7 +94,7 @@ func examplesOf(ts *testscript.TestScript, program string, words []string) (line
 
 // runExample runs one line on a terminal of its own.
 func runExample(ts *testscript.TestScript, line string) {
-	keyboard, terminal := openPTY(ts)
+	keyboard, terminal := openPTY(ts.Check)
 	defer terminal.Close()
 	defer keyboard.Close()
 	cmd := command(ts, "bash", "-o", "pipefail", "-c", line)

@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"time"
@@ -69,7 +70,7 @@ type proxy struct {
 	user string // who may use it, as "Basic …"; "" for everybody
 
 	mu      sync.Mutex
-	address string // of the server
+	address string // of the server; the path of a Unix socket where it is one
 	asked   []string
 }
 
@@ -201,7 +202,11 @@ func (p *proxy) pass(c net.Conn, in io.Reader, target, ready string) {
 	p.asked = append(p.asked, target)
 	address := p.address
 	p.mu.Unlock()
-	server, err := net.Dial("tcp", address)
+	network := "tcp"
+	if filepath.IsAbs(address) {
+		network = "unix"
+	}
+	server, err := net.Dial(network, address)
 	if err != nil {
 		return
 	}

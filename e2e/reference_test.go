@@ -131,7 +131,7 @@ func helpText(t *testing.T, args ...string) string {
 }
 
 var (
-	statusRow = regexp.MustCompile("(?m)^\\| (\\d+) \\| (?:`(\\w+)`)? ?\\| (.*) \\|$")
+	statusRow = regexp.MustCompile("(?m)^\\| (\\d+) \\| (?:`(\\w+)`)? ?\\| ([^|]*) \\| [^|]* \\|$")
 	variable  = regexp.MustCompile(`"(SKAROCTL_[A-Z_]+)"`)
 )
 
@@ -154,13 +154,6 @@ func TestTopics(t *testing.T) {
 		}
 		if want = strings.ReplaceAll(want, "`", ""); !strings.Contains(statuses, want) {
 			t.Errorf("`skaroctl help exit-status` does not say %q, as docs/scripting.md does", want)
-		}
-	}
-	// The shell idiom beside the table has a branch for each.
-	for _, row := range append(rows, []string{"", "130"}, []string{"", "143"}) {
-		branch := regexp.MustCompile(`(?m)^    (\d+\|)*` + row[1] + `(\|\d+)*\) `)
-		if !branch.Match(scripting) {
-			t.Errorf("the case of docs/scripting.md has no branch for %s", row[1])
 		}
 	}
 	environment, found := helpText(t, "environment"), 0

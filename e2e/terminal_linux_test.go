@@ -17,7 +17,7 @@ import (
 // what is typed, and asserts the exit status and that the terminal is as it was.
 func cmdInterrupted(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, len(args) >= 3, "interrupted CODE PROMPT PROGRAM [ARG...]")
-	keyboard, terminal := openPTY(ts)
+	keyboard, terminal := openPTY(ts.Check)
 	defer keyboard.Close()
 	before := termios(ts, keyboard)
 	cmd := command(ts, args[2], args[3:]...)
@@ -74,7 +74,7 @@ func cmdTab(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(os.WriteFile(ts.MkAbs(".zshrc"), []byte(ts.ReadFile(args[1])), 0o600))
 		ts.Setenv("ZDOTDIR", ts.MkAbs("."))
 	}
-	keyboard, terminal := openPTY(ts)
+	keyboard, terminal := openPTY(ts.Check)
 	defer keyboard.Close()
 	ts.Setenv("TERM", "dumb")
 	cmd := command(ts, start[0], start[1:]...)
@@ -125,13 +125,13 @@ func termios(ts *testscript.TestScript, f *os.File) unix.Termios {
 }
 
 // openPTY opens a pseudo-terminal (pty(7)).
-func openPTY(ts *testscript.TestScript) (keyboard, terminal *os.File) {
+func openPTY(check func(error)) (keyboard, terminal *os.File) {
 	keyboard, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
-	ts.Check(err)
-	ts.Check(unix.IoctlSetPointerInt(int(keyboard.Fd()), unix.TIOCSPTLCK, 0))
+	check(err)
+	check(unix.IoctlSetPointerInt(int(keyboard.Fd()), unix.TIOCSPTLCK, 0))
 	n, err := unix.IoctlGetInt(int(keyboard.Fd()), unix.TIOCGPTN)
-	ts.Check(err)
+	check(err)
 	terminal, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
-	ts.Check(err)
+	check(err)
 	return keyboard, terminal
 }

@@ -35,7 +35,7 @@ type app struct {
 type commonFlags struct {
 	server, profile, output, colour, caFile string
 	timeout                                 duration
-	verbose, quiet, allowPlaintext          bool
+	verbose, quiet, allowPlaintext, utc     bool
 
 	changed func(name string) bool // whether a flag was given
 }
@@ -43,8 +43,15 @@ type commonFlags struct {
 // duration is a flag for a length of time.
 type duration time.Duration
 
-func (d *duration) String() string { return time.Duration(*d).String() }
-func (d *duration) Type() string   { return "duration" }
+func (d *duration) Type() string { return "duration" }
+
+// String writes a duration. None is "0", which pflag shows as no default.
+func (d *duration) String() string {
+	if *d == 0 {
+		return "0"
+	}
+	return time.Duration(*d).String()
+}
 
 // Set reads a duration. A bare number gets an error that says what is missing.
 func (d *duration) Set(s string) error {
@@ -71,6 +78,7 @@ func (a *app) addCommonFlags(root *cobra.Command) {
 	f.StringVarP(&a.flags.output, "output", "o", "auto", "`FORMAT` of results: auto, text or json; auto is text on a terminal, JSON Lines elsewhere (SKAROCTL_OUTPUT)")
 	f.Var(&a.flags.timeout, "timeout", "how long a one-shot command may take in all, listen each attempt to connect (SKAROCTL_TIMEOUT)")
 	f.StringVar(&a.flags.colour, "color", "auto", "`WHEN` to colour text: auto, always or never (NO_COLOR, CLICOLOR_FORCE)")
+	f.BoolVar(&a.flags.utc, "utc", false, "times in text, and those given without a zone, are UTC and not local time")
 	f.BoolVarP(&a.flags.verbose, "verbose", "v", false, "show every frame and state change on standard error, secrets replaced")
 	f.BoolVarP(&a.flags.quiet, "quiet", "q", false, "nothing on standard error but errors")
 	f.StringVar(&a.flags.caFile, "ca-file", "", "PEM `FILE` with further root certificates (SSL_CERT_FILE)")
@@ -138,8 +146,22 @@ func (a *app) colour(terminal bool) bool {
 	return output.UseColour(a.flags.colour, terminal, a.getenv)
 }
 
-func (a *app) printer() *output.Printer {
-	return output.NewPrinter(a.streams.Out, output.Options{JSON: a.json(), Colour: a.colour(a.streams.OutTerminal)})
+// now is the time, in the zone that times are shown and read in.
+func (a *app) now() time.Time {
+	if a.flags.utc {
+		return time.Now().UTC()
+	}
+	return time.Now()
+}
+
+func (a *app) printer() *output.Printer { return a.formatPrinter(nil) }
+
+// formatPrinter is a printer whose messages go through a format, where that is not
+// nil.
+func (a *app) formatPrinter(f *output.Format) *output.Printer {
+	return output.NewPrinter(a.streams.Out, output.Options{
+		JSON: a.json(), Format: f, Colour: a.colour(a.streams.OutTerminal), Terminal: a.streams.OutTerminal, Now: a.now,
+	})
 }
 
 // notice tells the user something that is no result and no error.
@@ -322,6 +344,11 @@ func (a *app) keepSID(ctx context.Context, t target, stored account.Credentials,
 // withSession runs a one-shot command on an authenticated session, within the
 // time of --timeout.
 func (a *app) withSession(ctx context.Context, do func(context.Context, *session.Session) error) error {
+	return a.withAccount(ctx, func(ctx context.Context, _ target, s *session.Session) error { return do(ctx, s) })
+}
+
+// withAccount is withSession for a command that needs to know whose it is.
+func (a *app) withAccount(ctx context.Context, do func(context.Context, target, *session.Session) error) error {
 	t, err := a.target()
 	if err != nil {
 		return err
@@ -329,10 +356,6 @@ func (a *app) withSession(ctx context.Context, do func(context.Context, *session
 	if err := t.needLogin(); err != nil {
 		return err
 	}
-	return a.onTarget(ctx, t, do)
-}
-
-func (a *app) onTarget(ctx context.Context, t target, do func(context.Context, *session.Session) error) error {
 	ctx, cancel := a.oneShot(ctx)
 	defer cancel()
 	var stored account.Credentials
@@ -342,13 +365,26 @@ func (a *app) onTarget(ctx context.Context, t target, do func(context.Context, *
 	if err != nil {
 		return err
 	}
-	err = do(ctx, s)
+	err = do(ctx, t, s)
 	got, authErr := s.Account(ctx)
 	s.Close()
 	if authErr == nil {
 		a.keepSID(ctx, t, stored, got)
 	}
 	return err
+}
+
+// withoutLogin runs a request on a connection that is not logged in.
+func (a *app) withoutLogin(ctx context.Context, t target, do func(context.Context, *session.Session) error) error {
+	if err := t.needServer(); err != nil {
+		return err
+	}
+	s, err := session.Open(ctx, t.endpoint, nil, nil)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	return do(ctx, s)
 }
 
 // oneShot bounds a command by --timeout.

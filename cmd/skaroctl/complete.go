@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/skaroctl/skaroctl/internal/account"
+	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/session"
 )
@@ -62,11 +63,12 @@ func (a *app) completeProfile(_ *cobra.Command, _ []string, begun string) ([]cob
 
 // offer are the words that begin as the user has begun, each behind what stands
 // before it. One that a shell would have to quote is left out: the words come from
-// the network, and what a shell is given there might be run.
+// the network, and what a shell is given there might be run. So is one that can't be
+// seen as a whole, and might be taken for another.
 func offer(words []string, before, begun string) []cobra.Completion {
 	var offered []cobra.Completion
 	for _, word := range words {
-		if strings.HasPrefix(word, begun) && !strings.HasPrefix(word, "-") && !strings.ContainsFunc(word, special) {
+		if strings.HasPrefix(word, begun) && !strings.HasPrefix(word, "-") && !strings.ContainsFunc(word, special) && output.Login(word) == word {
 			offered = append(offered, before+word)
 		}
 	}
@@ -123,16 +125,30 @@ func (a *app) fetchLogins(ctx context.Context, t target) (logins []string, ok bo
 	if err != nil {
 		return nil, false
 	}
-	a.cacheContacts(t, contacts)
-	return loginsOf(contacts), true
+	logins = loginsOf(contacts)
+	a.cacheContacts(t, logins)
+	return logins, true
 }
 
 // cacheContacts keeps the contacts for completion. A cache that can't be written is
 // no failure of the command that had them.
-func (a *app) cacheContacts(t target, contacts []proto.Contact) {
-	if err := t.files.CacheContacts(t.key(), loginsOf(contacts)); err != nil && a.flags.verbose {
+func (a *app) cacheContacts(t target, logins []string) {
+	if err := t.files.CacheContacts(t.key(), logins); err != nil && a.flags.verbose {
 		a.errLine(fmt.Sprintf("skaroctl: the contacts can't be kept for completion: %v", err))
 	}
+}
+
+// cacheContact makes a login one of the contacts that are kept, or none of them.
+func (a *app) cacheContact(t target, login string, known bool) {
+	logins, _, err := t.files.CachedContacts(t.key())
+	if err != nil {
+		return // there are none yet, and one is not all
+	}
+	logins = slices.DeleteFunc(logins, func(other string) bool { return other == login })
+	if known {
+		logins = append(logins, login)
+	}
+	a.cacheContacts(t, logins)
 }
 
 func loginsOf(contacts []proto.Contact) []string {

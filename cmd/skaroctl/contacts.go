@@ -2,46 +2,137 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
+	"github.com/skaroctl/skaroctl/internal/output"
+	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/session"
 )
 
 func (a *app) contactsCommand() *cobra.Command {
-	return &cobra.Command{
+	c := &cobra.Command{
 		Use:   "contacts",
 		Short: "List everyone we know",
+		Long: `List everyone we know. A message makes its sender and its recipient contacts of
+each other; contacts add and contacts remove do it by hand.`,
 		Example: `  skaroctl contacts
   skaroctl contacts -o json | jq -r 'select(.online) | .login'`,
 		Args: cobra.NoArgs,
-		RunE: a.does(func(ctx context.Context, _ []string) error { return a.contacts(ctx) }),
+		RunE: a.does(func(ctx context.Context, _ []string) error {
+			return a.withAccount(ctx, func(ctx context.Context, t target, s *session.Session) error {
+				contacts, err := s.Contacts(ctx)
+				if err != nil {
+					return err
+				}
+				if err := a.printContacts(contacts); err != nil {
+					return err
+				}
+				a.cacheContacts(t, loginsOf(contacts))
+				return nil
+			})
+		}),
+	}
+	c.AddCommand(a.contactsAddCommand(), a.contactsRemoveCommand(), a.contactsSearchCommand())
+	return c
+}
+
+func (a *app) printContacts(contacts []proto.Contact) error {
+	p := a.printer()
+	for _, c := range contacts {
+		if err := p.Contact(c); err != nil {
+			return err
+		}
+	}
+	return p.Flush()
+}
+
+func (a *app) contactsAddCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "add LOGIN",
+		Short: "Make somebody a contact of ours",
+		Long:  `Make somebody a contact of ours. They learn nothing of it.`,
+		Example: `  skaroctl contacts add bob
+  skaroctl contacts add bob -o json | jq .online`,
+		Args: cobra.ExactArgs(1),
+		RunE: a.does(func(ctx context.Context, args []string) error {
+			return a.withContact(ctx, args[0], func(ctx context.Context, t target, s *session.Session) error {
+				contact, err := s.AddContact(ctx, args[0])
+				if err != nil {
+					return err
+				}
+				a.cacheContact(t, contact.Login, true)
+				return a.printContacts([]proto.Contact{contact})
+			})
+		}),
 	}
 }
 
-func (a *app) contacts(ctx context.Context) error {
-	t, err := a.target()
-	if err != nil {
+func (a *app) contactsRemoveCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "remove LOGIN",
+		Short: "Forget a contact",
+		Long: `Forget a contact, until the next message to or from them. What was said stays in the
+history.`,
+		Example: `  skaroctl contacts remove bob
+  skaroctl contacts remove bob --quiet`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: a.completeLogin,
+		RunE: a.does(func(ctx context.Context, args []string) error {
+			return a.withContact(ctx, args[0], func(ctx context.Context, t target, s *session.Session) error {
+				err := s.RemoveContact(ctx, args[0])
+				if err == nil {
+					a.cacheContact(t, args[0], false)
+					a.notice("%s is no contact any more", args[0])
+				}
+				return err
+			})
+		}),
+	}
+}
+
+// withContact runs a command on one contact.
+func (a *app) withContact(ctx context.Context, login string, do func(context.Context, target, *session.Session) error) error {
+	if login == "" {
+		return &usageError{"the login is empty", "give it as an argument, like bob"}
+	}
+	if err := validText("the login", login); err != nil {
 		return err
 	}
-	if err := t.needLogin(); err != nil {
-		return err
+	err := a.withAccount(ctx, do)
+	var refused *session.RefusedError
+	if errors.As(err, &refused) {
+		return fmt.Errorf("%s: %w", output.Line(login), err)
 	}
-	return a.onTarget(ctx, t, func(ctx context.Context, s *session.Session) error {
-		contacts, err := s.Contacts(ctx)
-		if err != nil {
-			return err
-		}
-		p := a.printer()
-		for _, c := range contacts {
-			if err := p.Contact(c); err != nil {
+	return err
+}
+
+func (a *app) contactsSearchCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "search TEXT",
+		Short: "Find people on the server by a part of their login",
+		Example: `  skaroctl contacts search bo
+  skaroctl contacts search build- -o json | jq -r .login`,
+		Args: cobra.ExactArgs(1),
+		RunE: a.does(func(ctx context.Context, args []string) error {
+			if args[0] == "" {
+				return &usageError{"the text is empty", "give a part of a login"}
+			}
+			if err := validText("the text", args[0]); err != nil {
 				return err
 			}
-		}
-		if err := p.Flush(); err != nil {
-			return err
-		}
-		a.cacheContacts(t, contacts)
-		return nil
-	})
+			return a.withSession(ctx, func(ctx context.Context, s *session.Session) error {
+				found, more, err := s.SearchContacts(ctx, args[0])
+				if err != nil {
+					return err
+				}
+				if more {
+					a.notice("these are the first %d only: search for a longer part of the login", len(found))
+				}
+				return a.printContacts(found)
+			})
+		}),
+	}
 }

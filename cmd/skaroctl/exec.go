@@ -52,11 +52,11 @@ func (h *hook) run(e session.Event) error {
 	var what string
 	if m := e.Message; m != nil {
 		line = output.AppendMessage(nil, *m, e.Own)
-		what = "the message from " + m.From
+		what = "the message from " + output.Login(m.From)
 		id := ""
 		if m.ID != 0 {
 			id = strconv.FormatInt(m.ID, 10)
-			what = fmt.Sprintf("message %s from %s", id, m.From)
+			what = fmt.Sprintf("message %s from %s", id, output.Login(m.From))
 		}
 		for _, v := range [][2]string{
 			{"SKARO_FROM", m.From}, {"SKARO_DIALOG", m.Dialog(e.Own)}, {"SKARO_ID", id}, {"SKARO_DATE", output.DateText(m.Date)}, {"SKARO_BODY", m.Body},

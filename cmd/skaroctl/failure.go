@@ -32,6 +32,15 @@ type loginError struct {
 func (e *loginError) Error() string { return e.why }
 func (e *loginError) Hint() string  { return e.hint }
 
+// advised is an error with advice that only the command can give.
+type advised struct {
+	error
+	hint string
+}
+
+func (e *advised) Unwrap() error { return e.error }
+func (e *advised) Hint() string  { return e.hint }
+
 // interrupt is the cause of a context that a signal ended.
 type interrupt struct{ signal os.Signal }
 
@@ -60,7 +69,7 @@ var (
 	kindUnreachable = kind{"unreachable", 4, "no connection, a TLS failure, or the connection was lost before the request could take effect"}
 	kindRefused     = kind{"refused", 5, "the server answered with a status other than 200"}
 	kindTimeout     = kind{"timeout", 6, "--timeout, or --for with too few messages, ran out before the request could take effect"}
-	kindUnknown     = kind{"unknown", 7, "a message was sent, and never confirmed: it may or may not have been delivered"}
+	kindUnknown     = kind{"unknown", 7, "a message, or a request that changes something, was sent and never confirmed: it may or may not have been delivered, or done"}
 	kindProtocol    = kind{"protocol", 8, "the server sent something that is not Skaro"}
 	kindInterrupted = kind{"interrupted", 130, "by SIGINT"}
 	kindTerminated  = kind{"interrupted", 143, "by SIGTERM"}

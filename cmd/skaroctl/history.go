@@ -42,10 +42,10 @@ func (a *app) history(ctx context.Context, o historyOptions, login string) error
 	}
 	r := session.HistoryRange{Limit: o.limit}
 	var err error
-	if r.Since, err = bound("--since", o.since, time.Now()); err != nil {
+	if r.Since, err = bound("--since", o.since, a.now()); err != nil {
 		return err
 	}
-	if r.Until, err = bound("--until", o.until, time.Now()); err != nil {
+	if r.Until, err = bound("--until", o.until, a.now()); err != nil {
 		return err
 	}
 	return a.withSession(ctx, func(ctx context.Context, s *session.Session) error {
@@ -67,7 +67,8 @@ func (a *app) history(ctx context.Context, o historyOptions, login string) error
 	})
 }
 
-// bound reads a TIME, a DURATION before now, or an ID.
+// bound reads a TIME, a DURATION before now, or an ID. A time without a zone is in
+// that of now.
 func bound(flag, s string, now time.Time) (session.Bound, error) {
 	if s == "" {
 		return session.Bound{}, nil
@@ -82,7 +83,7 @@ func bound(flag, s string, now time.Time) (session.Bound, error) {
 		return session.Bound{Time: now.Add(-d.Abs())}, nil
 	}
 	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02T15:04", "2006-01-02 15:04", time.DateOnly} {
-		if t, err := time.ParseInLocation(layout, s, time.Local); err == nil {
+		if t, err := time.ParseInLocation(layout, s, now.Location()); err == nil {
 			return session.Bound{Time: t}, nil
 		}
 	}

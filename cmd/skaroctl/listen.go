@@ -111,7 +111,7 @@ func (a *app) listen(ctx context.Context, o listenOptions) (err error) {
 		PingInterval:   time.Duration(o.pingInterval),
 		Reconnect:      !o.noReconnect,
 	}
-	if l.Start, err = o.start(time.Now()); err != nil {
+	if l.Start, err = o.start(a.now()); err != nil {
 		return err
 	}
 	t, err := a.target()
@@ -153,10 +153,10 @@ func (a *app) listen(ctx context.Context, o listenOptions) (err error) {
 	}
 	l.Listening = func(got session.Account) {
 		if a.flags.verbose {
-			a.errLine("listening as " + got.Login)
+			a.errLine("listening as " + output.Login(got.Login))
 		}
 	}
-	p := output.NewPrinter(a.streams.Out, output.Options{JSON: a.json(), Colour: a.colour(a.streams.OutTerminal), Format: format})
+	p := a.formatPrinter(format)
 	show := func(e session.Event) error {
 		if e.Message != nil {
 			return p.Message(*e.Message, e.Own)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,57 +37,79 @@ nowhere, and never leaves this program.`,
 		RunE: a.does(func(ctx context.Context, args []string) error { return a.login(ctx, o, args) }),
 	}
 	o.addFlags(c)
-	c.Flags().StringVar(&o.store, "store", "", "where to keep the credentials: keyring or file (default keyring)")
-	commandline.Choices(c, "store", "keyring", "file")
 	c.Flags().BoolVar(&o.sessionOnly, "session-only", false, "save the SID alone: good until five minutes after its last use")
-	c.Flags().BoolVar(&o.printToken, "print-token", false, "print the token, for SKAROCTL_TOKEN, and save nothing")
 	c.MarkFlagsMutuallyExclusive("session-only", "print-token")
-	c.MarkFlagsMutuallyExclusive("store", "print-token")
 	return c
 }
 
+func (o *loginOptions) addFlags(c *cobra.Command) {
+	o.passwordOptions.addFlags(c)
+	c.Flags().StringVar(&o.store, "store", "", "where to keep the credentials: keyring or file (default keyring)")
+	commandline.Choices(c, "store", "keyring", "file")
+	c.Flags().BoolVar(&o.printToken, "print-token", false, "print the token, for SKAROCTL_TOKEN, and save nothing")
+	c.MarkFlagsMutuallyExclusive("store", "print-token")
+}
+
 func (a *app) login(ctx context.Context, o loginOptions, args []string) error {
-	t, err := a.place(o.printToken)
+	e, err := a.entrant(ctx, o, args)
 	if err != nil {
 		return err
 	}
-	if err := t.needServer(); err != nil {
-		return err
-	}
-	storeName := o.store
-	if storeName == "" {
-		storeName = t.saved.Store
-	}
-	if storeName == "" {
-		storeName = "keyring"
-	}
-	store, err := account.OpenStore(storeName, t.files)
-	if err != nil {
-		return &usageError{why: err.Error(), hint: "give --store keyring or --store file"}
-	}
-	switch {
-	case len(args) == 1:
-		t.login = args[0]
-	case t.login == "":
-		if t.login, err = a.ask(ctx, "Login: ", true); err != nil {
-			return &usageError{"no login was given: " + err.Error(), "give it as an argument: skaroctl login LOGIN"}
-		}
-	}
-	if t.login == "" {
-		return &usageError{"the login is empty", "give it as an argument: skaroctl login LOGIN"}
-	}
-	if err := validText("the login", t.login); err != nil {
-		return err
-	}
-	password, err := a.password(ctx, o.passwordOptions, fmt.Sprintf("Password of %s at %s: ", t.login, t.endpoint.URL), false)
-	if err != nil {
+	if err := a.askPassword(ctx, o, &e, false); err != nil {
 		return err
 	}
 	ctx, cancel := a.oneShot(ctx) // the clock starts when the typing is done
 	defer cancel()
-	token := proto.NewToken(password)
+	return a.enter(ctx, o, e)
+}
+
+// entrant is who logs in, and where that is to be remembered.
+type entrant struct {
+	target
+	token    proto.Token
+	newStore account.Store // where the credentials go; target's store is where the profile has them now
+}
+
+// entrant finds out who logs in, and asks for the login where nothing gives it.
+func (a *app) entrant(ctx context.Context, o loginOptions, args []string) (entrant, error) {
+	t, err := a.place(o.printToken)
+	if err != nil {
+		return entrant{}, err
+	}
+	if err := t.needServer(); err != nil {
+		return entrant{}, err
+	}
+	e := entrant{target: t}
+	if e.newStore, err = account.OpenStore(cmp.Or(o.store, t.saved.Store, "keyring"), t.files); err != nil {
+		return e, &usageError{why: err.Error(), hint: "give --store keyring or --store file"}
+	}
+	switch {
+	case len(args) == 1:
+		e.login = args[0]
+	case e.login == "":
+		if e.login, err = a.ask(ctx, "Login: ", true); err != nil {
+			return e, &usageError{"no login was given: " + err.Error(), "give it as an argument: skaroctl login LOGIN"}
+		}
+	}
+	if e.login == "" {
+		return e, &usageError{"the login is empty", "give it as an argument: skaroctl login LOGIN"}
+	}
+	return e, validText("the login", e.login)
+}
+
+// askPassword gets the password, and keeps nothing but its token.
+func (a *app) askPassword(ctx context.Context, o loginOptions, e *entrant, confirm bool) error {
+	password, err := a.password(ctx, o.passwordOptions, fmt.Sprintf("Password of %s at %s: ", output.Login(e.login), e.endpoint.URL), confirm)
+	if err == nil {
+		e.token = proto.NewToken(password)
+	}
+	return err
+}
+
+// enter logs in, saves what later commands need, and shows the account.
+func (a *app) enter(ctx context.Context, o loginOptions, t entrant) error {
 	s, err := session.Open(ctx, t.endpoint, func(context.Context) (session.Credentials, error) {
-		return session.Credentials{Login: t.login, Token: token}, nil
+		return session.Credentials{Login: t.login, Token: t.token}, nil
 	}, nil)
 	if err != nil {
 		return err
@@ -101,22 +124,22 @@ func (a *app) login(ctx context.Context, o loginOptions, args []string) error {
 		return err
 	}
 	if o.printToken {
-		_, err := fmt.Fprintln(a.streams.Out, token.Text())
+		_, err := fmt.Fprintln(a.streams.Out, t.token.Text())
 		return err
 	}
 	t.login = got.Login
-	saved := account.Credentials{Token: token, SID: got.SID, SIDUsed: time.Now()}
+	saved := account.Credentials{Token: t.token, SID: got.SID, SIDUsed: time.Now()}
 	if o.sessionOnly {
 		if got.SID == "" {
 			return errors.New("the server gave no SID, so that --session-only has nothing to save")
 		}
 		saved.Token = proto.Token{}
 	}
-	if err := store.Set(ctx, t.key(), saved); err != nil {
+	if err := t.newStore.Set(ctx, t.key(), saved); err != nil {
 		return fmt.Errorf("logged in, but the credentials can't be saved: %w", err)
 	}
 	profile := account.Profile{
-		Server: t.endpoint.URL, Login: t.login, Store: storeName, CAFile: t.saved.CAFile, AllowPlaintext: t.endpoint.AllowPlaintext,
+		Server: t.endpoint.URL, Login: t.login, Store: t.newStore.Name(), CAFile: t.saved.CAFile, AllowPlaintext: t.endpoint.AllowPlaintext,
 	}
 	if a.flags.changed("ca-file") {
 		profile.CAFile = t.endpoint.CAFile
@@ -140,10 +163,10 @@ func (a *app) login(ctx context.Context, o loginOptions, args []string) error {
 			a.notice("the old credentials of %s at %s could not be removed: %v", t.saved.Login, t.saved.Server, err)
 		}
 	}
-	a.notice("logged in as %s; the credentials are in the %s store", t.login, store.Name())
+	a.notice("logged in as %s; the credentials are in the %s store", output.Login(t.login), t.newStore.Name())
 	p := a.printer()
 	if err := p.Account(output.Account{
-		Profile: t.profile, Server: t.endpoint.URL, Login: t.login, Store: storeName, Credentials: held(saved),
+		Profile: t.profile, Server: t.endpoint.URL, Login: t.login, Store: t.newStore.Name(), Credentials: held(saved),
 		ServerVersion: s.Greeting().Server, Extensions: s.Greeting().Extensions,
 	}); err != nil {
 		return err

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -57,10 +58,6 @@ func (a *app) forget(ctx context.Context, t target, name string) error {
 	if err := t.drop(ctx, name, t.config.Profiles[name]); err != nil {
 		return err
 	}
-	p := t.config.Profiles[name]
-	if err := t.files.ForgetContacts(account.Key{Server: p.Server, Login: p.Login}); err != nil {
-		return err
-	}
 	delete(t.config.Profiles, name)
 	return account.UpdateConfig(t.files.Config, func(c *account.Config) error {
 		delete(c.Profiles, name)
@@ -71,7 +68,8 @@ func (a *app) forget(ctx context.Context, t target, name string) error {
 	})
 }
 
-// drop removes the credentials of a profile, unless another one uses the same.
+// drop removes the credentials and the cached contacts of a profile, unless another
+// one uses the same.
 func (t target) drop(ctx context.Context, name string, profile account.Profile) error {
 	store, err := account.OpenStore(profile.Store, t.files)
 	if err != nil {
@@ -82,7 +80,8 @@ func (t target) drop(ctx context.Context, name string, profile account.Profile) 
 			return nil
 		}
 	}
-	return store.Delete(ctx, account.Key{Server: profile.Server, Login: profile.Login})
+	key := account.Key{Server: profile.Server, Login: profile.Login}
+	return errors.Join(t.files.ForgetContacts(key), store.Delete(ctx, key))
 }
 
 // sameCredentials reports whether two profiles share what a store keeps.

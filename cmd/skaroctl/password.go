@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"github.com/skaroctl/skaroctl/internal/output"
 )
 
 // passwordOptions are the ways to give a password. There is no flag for the
@@ -107,7 +109,7 @@ func (a *app) ask(ctx context.Context, question string, echo bool) (string, erro
 	if err != nil {
 		return "", errors.New("there is no terminal")
 	}
-	fmt.Fprint(out, question)
+	fmt.Fprint(out, output.Line(question))
 	type answer struct {
 		text string
 		err  error

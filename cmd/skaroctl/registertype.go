@@ -26,23 +26,17 @@ func (a *app) registerType(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := t.needServer(); err != nil {
-		return err
-	}
 	ctx, cancel := a.oneShot(ctx)
 	defer cancel()
-	s, err := session.Open(ctx, t.endpoint, nil, nil)
-	if err != nil {
-		return err
-	}
-	defer s.Close()
-	policy, err := s.RegisterType(ctx)
-	if err != nil {
-		return err
-	}
-	p := a.printer()
-	if err := p.RegisterType(policy); err != nil {
-		return err
-	}
-	return p.Flush()
+	return a.withoutLogin(ctx, t, func(ctx context.Context, s *session.Session) error {
+		policy, err := s.RegisterType(ctx)
+		if err != nil {
+			return err
+		}
+		p := a.printer()
+		if err := p.RegisterType(policy); err != nil {
+			return err
+		}
+		return p.Flush()
+	})
 }

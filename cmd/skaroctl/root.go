@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -49,8 +50,8 @@ pipelines. Results go to standard output, everything else to standard error.`,
 	root.Flags().Bool("version", false, "print the version alone") // cobra's own would take -v
 	a.addCommonFlags(root)
 	for _, c := range []*cobra.Command{
-		a.loginCommand(), a.logoutCommand(), a.statusCommand(), a.registerTypeCommand(),
-		a.contactsCommand(), a.historyCommand(), a.sendCommand(), a.listenCommand(), a.versionCommand(),
+		a.loginCommand(), a.logoutCommand(), a.statusCommand(), a.registerTypeCommand(), a.registerCommand(),
+		a.contactsCommand(), a.historyCommand(), a.sendCommand(), a.listenCommand(), a.requestCommand(), a.versionCommand(),
 	} {
 		root.AddCommand(c)
 	}
@@ -76,7 +77,7 @@ func (a *app) does(run func(ctx context.Context, args []string) error) func(*cob
 		if err == nil || errors.As(err, &list) {
 			return err
 		}
-		return fmt.Errorf("%s: %w", c.Name(), err)
+		return fmt.Errorf("%s: %w", strings.TrimPrefix(c.CommandPath(), "skaroctl "), err)
 	}
 }
 

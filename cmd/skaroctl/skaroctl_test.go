@@ -143,12 +143,12 @@ func TestBody(t *testing.T) {
 }
 
 func TestBound(t *testing.T) {
-	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
-	at := time.Date(2026, 1, 2, 3, 4, 0, 0, time.Local)
+	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.FixedZone("", 2*60*60))
+	at := time.Date(2026, 1, 2, 3, 4, 0, 0, now.Location())
 	for in, want := range map[string]session.Bound{
 		"": {}, "42": {ID: 42}, "90m": {Time: now.Add(-90 * time.Minute)}, "-1h": {Time: now.Add(-time.Hour)},
 		"2026-01-02T03:04:00Z": {Time: time.Date(2026, 1, 2, 3, 4, 0, 0, time.UTC)}, "2026-01-02 03:04": {Time: at}, "2026-01-02T03:04": {Time: at},
-		"2026-01-02": {Time: at.Truncate(time.Hour).Add(-3 * time.Hour)},
+		"2026-01-02": {Time: time.Date(2026, 1, 2, 0, 0, 0, 0, now.Location())},
 	} {
 		if got, err := bound("--since", in, now); err != nil || got.ID != want.ID || !got.Time.Equal(want.Time) {
 			t.Errorf("%q: %+v, %v", in, got, err)

@@ -25,14 +25,7 @@ longer work.`,
 }
 
 func (a *app) status(ctx context.Context) error {
-	t, err := a.target()
-	if err != nil {
-		return err
-	}
-	if err := t.needLogin(); err != nil {
-		return err
-	}
-	return a.onTarget(ctx, t, func(ctx context.Context, s *session.Session) error {
+	return a.withAccount(ctx, func(ctx context.Context, t target, s *session.Session) error {
 		got, err := s.Account(ctx)
 		if err != nil {
 			return err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -75,7 +76,7 @@ with "skarod user add", also while the server runs.`,
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.Flags().Bool("version", false, "print the version alone")
 	root.PersistentFlags().StringVar(&a.data, "data", "", "`FOLDER` of the database skarod.db (default skarod in XDG_DATA_HOME)")
-	root.AddCommand(a.serveCommand(), a.userCommand(), a.versionCommand())
+	root.AddCommand(a.serveCommand(), a.userCommand(), a.inviteCommand(), a.versionCommand())
 	root.AddCommand(topics()...)
 	commandline.Finish(root, args)
 	return root
@@ -99,7 +100,7 @@ func (a *app) report(err error) int {
 		exit = 2
 	case errors.Is(err, context.Canceled):
 		exit = 130
-	case errors.Is(err, store.ErrNoUser), errors.Is(err, store.ErrTaken):
+	case errors.Is(err, store.ErrNoUser), errors.Is(err, store.ErrTaken), errors.Is(err, store.ErrNoInvite), errors.Is(err, store.ErrInviteUsed):
 		exit = 5
 	}
 	_ = output.WriteFailure(a.streams.Err, "skarod", f, false, output.UseColour("auto", a.streams.ErrTerminal, a.getenv))
@@ -115,7 +116,7 @@ func (a *app) does(run func(ctx context.Context, args []string) error) func(*cob
 			if errors.As(err, &usage) && usage.hint == "" {
 				usage.hint = commandline.SeeHelp(c)
 			}
-			return fmt.Errorf("%s: %w", c.Name(), err)
+			return fmt.Errorf("%s: %w", strings.TrimPrefix(c.CommandPath(), "skarod "), err)
 		}
 		return nil
 	}

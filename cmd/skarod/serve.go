@@ -43,8 +43,8 @@ sender only when it is on disk.`,
 	f.StringVar(&o.listen, "listen", "127.0.0.1:8765", "`ADDRESS` to listen on; port 0 is any free one")
 	f.StringVar(&o.cert, "tls-cert", "", "PEM `FILE` of the certificate and its chain")
 	f.StringVar(&o.key, "tls-key", "", "PEM `FILE` of the certificate's key")
-	f.StringVar(&o.registration, "registration", "closed", "who may create an account: open, invite or closed; as register_type reports it")
-	commandline.Choices(c, "registration", "open", "invite", "closed")
+	f.StringVar(&o.registration, "registration", server.RegistrationClosed, "who may create an account: open (everybody), invite (see skarod invite) or closed (nobody)")
+	commandline.Choices(c, "registration", server.RegistrationOpen, server.RegistrationInvite, server.RegistrationClosed)
 	f.BoolVar(&o.allowPlaintext, "allow-plaintext", false, "permit other machines to connect without TLS")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "log every connection")
 	c.MarkFlagsRequiredTogether("tls-cert", "tls-key")
@@ -56,7 +56,7 @@ const shutdown = 5 * time.Second
 
 func (a *app) serve(ctx context.Context, o serveOptions) error {
 	switch o.registration {
-	case "open", "invite", "closed":
+	case server.RegistrationOpen, server.RegistrationInvite, server.RegistrationClosed:
 	default:
 		return &usageError{fmt.Sprintf("--registration is %q, not one of open, invite, closed", o.registration), ""}
 	}

@@ -15,7 +15,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -81,6 +83,45 @@ func addUsers(t testing.TB, data string, logins ...string) {
 	}
 }
 
+func TestInviteCommands(t *testing.T) {
+	data := t.TempDir()
+	code, first, errs := skarod("", "invite", "create", "--data", data)
+	if !regexp.MustCompile(`^([a-z2-7]{4}-){3}[a-z2-7]{4}\n$`).MatchString(first) || code != 0 || !strings.Contains(errs, "for one account, until ") {
+		t.Fatalf("exit %d, output %q, errors %q", code, first, errs)
+	}
+	_, second, _ := skarod("", "invite", "create", "--expires", "1ns", "--data", data)
+	if first == second {
+		t.Error("the same code twice")
+	}
+	path := filepath.Join(data, "skarod.db")
+	if b, err := os.ReadFile(path); err != nil || bytes.Contains(b, []byte(strings.TrimSpace(first))) {
+		t.Errorf("the code is in the database (%v)", err)
+	}
+	states := func() (states []string) {
+		_, out, _ := skarod("", "invite", "list", "-o", "json", "--data", data)
+		for line := range strings.Lines(out) {
+			var i struct{ Type, State, Created, Expires string }
+			if err := json.Unmarshal([]byte(line), &i); err != nil || i.Type != "invite" || i.Created == "" || i.Expires <= i.Created[:10] {
+				t.Errorf("%s: %v", line, err)
+			}
+			states = append(states, i.State)
+		}
+		return states
+	}
+	if got := states(); !slices.Equal(got, []string{"open", "expired"}) {
+		t.Errorf("states %v", got)
+	}
+	if code, _, errs := skarod("", "invite", "revoke", strings.ToUpper(strings.TrimSpace(first)), "--data", data); code != 0 || errs != "" {
+		t.Errorf("revoke by code: %d, %s", code, errs)
+	}
+	if code, _, errs := skarod("", "invite", "revoke", "2", "--data", data); code != 0 || errs != "" {
+		t.Errorf("revoke by id: %d, %s", code, errs)
+	}
+	if got := states(); len(got) != 0 {
+		t.Errorf("states %v", got)
+	}
+}
+
 func TestUserCommands(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "new", "folder")
 	for _, c := range []struct {
@@ -95,7 +136,7 @@ func TestUserCommands(t *testing.T) {
 		{"x\n", "user remove alice", 1, "", "hint: "},
 		{"secret\n", "user add Bob --password-stdin", 0, "", ""},
 		{"secret", "user add alice --password-stdin", 0, "", ""},
-		{"secret\n", "user add BOB --password-stdin", 5, "", `skarod: add: "bob": the login is taken`},
+		{"secret\n", "user add BOB --password-stdin", 5, "", `skarod: user add: "bob": the login is taken`},
 		{"\n", "user add carol --password-stdin", 2, "", "the password is empty"},
 		{"", "user add carol --password-stdin", 2, "", "the password is empty"},
 		{"a\nb\n", "user add carol --password-stdin", 2, "", "more than one line"},
@@ -109,6 +150,10 @@ func TestUserCommands(t *testing.T) {
 		{"", "user remove carol", 5, "", `"carol": no such user`},
 		{"", "user remove alice", 0, "", ""},
 		{"", "user list -o xml", 2, "", "not one of"},
+		{"", "invite create --expires 0s", 2, "", "not longer than nothing"},
+		{"", "invite create --expires 7", 2, "", "missing unit"},
+		{"", "invite revoke 1", 5, "", "skarod: invite revoke: no such invitation"},
+		{"", "invite list", 0, "", ""},
 		{"", "user list --nonsense", 2, "", "--nonsense"},
 		{"", "nonsense", 2, "", "unknown command \"nonsense\"\nhint: see `skarod --help`"},
 		{"", "sevre", 2, "", "hint: did you mean serve?"},
@@ -377,7 +422,7 @@ func TestVersionIsSetByTheLinker(t *testing.T) {
 		t.Errorf("%q, %v", out, err)
 	}
 	out, err = exec.Command(program(t), "version").Output()
-	built := fmt.Sprintf("built with:      %s\nbuilt for:       %s/%s\n", runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	built := fmt.Sprintf("built with:  %s\nbuilt for:   %s/%s\n", runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	if err != nil || !strings.HasPrefix(string(out), "skarod 1.2.3\n") || !strings.HasSuffix(string(out), built) {
 		t.Errorf("%q, %v", out, err)
 	}

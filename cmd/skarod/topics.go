@@ -19,7 +19,8 @@ const exitStatusHelp = `  0    done; for "skarod serve": ended by SIGINT or SIGT
   1    anything that is not below
   2    wrong usage: a flag, an argument, a password that can't be one, a second server
        on the same data
-  5    no such user, or the login is taken
+  5    no such user or invitation, the login is taken, or the invitation was
+       used
   130  interrupted at the password prompt`
 
 const environmentHelp = `  XDG_DATA_HOME  the folder that has the data folder skarod in it, where --data is not

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -12,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/skaroctl/skaroctl/internal/commandline"
 	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/store"
@@ -94,7 +91,7 @@ it was for. Somebody who gets the same login later sees nothing of it.`,
 }
 
 func (a *app) userListCommand() *cobra.Command {
-	format := "auto"
+	var l listing
 	c := &cobra.Command{
 		Use:   "list",
 		Short: "List the accounts",
@@ -102,41 +99,22 @@ func (a *app) userListCommand() *cobra.Command {
   skarod user list -o json | jq -r .login`,
 		Args: cobra.NoArgs,
 		RunE: a.does(func(ctx context.Context, _ []string) error {
-			if format != "auto" && format != "text" && format != "json" {
-				return &usageError{fmt.Sprintf("--output is %q, not one of auto, text, json", format), ""}
-			}
-			return a.withStore(false, func(s *store.Store) error {
+			return a.list(l, func(s *store.Store, p *output.Printer) error {
 				users, err := s.Users(ctx)
 				if err != nil {
 					return err
 				}
-				return a.printUsers(users, format == "json" || format == "auto" && !a.streams.OutTerminal)
+				for _, u := range users {
+					if err := p.User(u.Login, u.Created); err != nil {
+						return err
+					}
+				}
+				return nil
 			})
 		}),
 	}
-	c.Flags().StringVarP(&format, "output", "o", format, "`FORMAT`: auto, text or json; auto is text on a terminal, JSON Lines elsewhere")
-	commandline.Choices(c, "output", "auto", "text", "json")
+	l.addFlags(c)
 	return c
-}
-
-func (a *app) printUsers(users []store.User, asJSON bool) error {
-	var out bytes.Buffer
-	e := json.NewEncoder(&out)
-	for _, u := range users {
-		if !asJSON {
-			fmt.Fprintf(&out, "%s  %s\n", u.Created.Local().Format(time.DateTime), output.Line(u.Login))
-			continue
-		}
-		if err := e.Encode(struct {
-			Type    string `json:"type"`
-			Login   string `json:"login"`
-			Created string `json:"created"`
-		}{"user", u.Login, u.Created.Format(time.RFC3339)}); err != nil {
-			return err
-		}
-	}
-	_, err := a.streams.Out.Write(out.Bytes())
-	return err
 }
 
 // withLogin opens the store for a command on one account.
@@ -164,7 +142,7 @@ func (a *app) newToken(ctx context.Context, login string, stdin bool) (proto.Tok
 	if stdin {
 		password, err = passwordFrom(a.streams.In)
 	} else {
-		password, err = askTwice(ctx, output.Line("Password of "+login+": "))
+		password, err = askTwice(ctx, "Password of "+output.Login(login)+": ")
 	}
 	switch {
 	case err != nil:

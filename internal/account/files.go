@@ -116,19 +116,30 @@ func readFile(path string, check func(path string, info fs.FileInfo) error) ([]b
 		err = check(path, info)
 	}
 	if err != nil {
-		return nil, fileError(path, err)
+		return nil, unreadable(path, err)
 	}
 	b, err := robustio.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fileError(path, err)
+		return nil, unreadable(path, err)
 	}
 	if b == nil {
 		b = []byte{}
 	}
 	return b, nil
+}
+
+// unreadable is a file that can't be read. Who may not read it is often a service
+// that was left the HOME of another user.
+func unreadable(path string, err error) error {
+	err = fileError(path, err)
+	var known *FileError
+	if errors.As(err, &known) && known.Advice == "" && errors.Is(err, fs.ErrPermission) {
+		known.Advice = folderVariables + " may be those of another user: set or unset them"
+	}
+	return err
 }
 
 // regular refuses what reading could hang on, and what a new file must not replace.

@@ -9,6 +9,9 @@ import (
 	"syscall"
 )
 
+// folderVariables say where our files are.
+const folderVariables = "HOME, XDG_CONFIG_HOME or XDG_STATE_HOME"
+
 // private refuses a file that others than its owner may read or write.
 func private(path string, info fs.FileInfo) error {
 	if info.Mode().Perm()&0o077 == 0 {

@@ -86,6 +86,42 @@ func TestFilesOfAnotherUser(t *testing.T) {
 	}
 }
 
+// A folder that is closed to us, as that of another user is. Nothing is closed to
+// root, so that a child gives that up.
+func TestFolderOfAnotherUser(t *testing.T) {
+	s, _ := fileWith(t, alice)
+	folder := filepath.Dir(s.path)
+	if err := os.Chmod(folder, 0); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.Chmod(folder, 0o700) }) // so that it can be removed
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = asChild("closed", "ACCOUNT_TEST_FOLDER="+folder)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func init() { children["closed"] = closedChild }
+
+// closedChild tries to read files of a folder that is closed.
+func closedChild() error {
+	if os.Geteuid() == 0 {
+		if err := syscall.Seteuid(4242); err != nil {
+			return err
+		}
+	}
+	folder := os.Getenv("ACCOUNT_TEST_FOLDER")
+	_, getErr := (&fileStore{path: filepath.Join(folder, "credentials.json")}).Get(newContext(), alice)
+	_, loadErr := LoadConfig(filepath.Join(folder, "config.toml"))
+	for what, err := range map[string]error{"get": getErr, "load": loadErr} {
+		if !errors.Is(err, syscall.EACCES) || !strings.Contains(hintOf(err), "HOME, ") {
+			return fmt.Errorf("%s: %v, hint %q", what, err, hintOf(err))
+		}
+	}
+	return nil
+}
+
 // A named pipe in place of a file must not hang the program.
 func TestPipeIsNoFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pipe")

@@ -64,12 +64,13 @@ func didYouMean(names []string, otherwise string) string {
 	return "did you mean " + strings.Join(names, " or ") + "?"
 }
 
-// typo is how many letters may be wrong in a name that is taken for another.
-const typo = 2
+// typo is how many letters may be wrong in a name that is taken for another: of
+// three, two that are wrong leave too little.
+func typo(word string) int { return min(2, (len(word)+2)/3) }
 
 // nearest are the commands of c that a mistyped word may mean.
 func nearest(c *cobra.Command, word string) []string {
-	c.SuggestionsMinimumDistance = typo
+	c.SuggestionsMinimumDistance = typo(word)
 	return c.SuggestionsFor(word)
 }
 

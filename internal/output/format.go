@@ -7,17 +7,16 @@ import (
 	"fmt"
 	"strings"
 	"text/template"
+	"text/template/parse"
 	"time"
+	"unicode/utf8"
 
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
 // Format is a template for results: text/template over the JSON object, with its
 // keys. A key that JSON leaves out is empty.
-type Format struct {
-	template *template.Template
-	safe     bool // the result goes to a terminal
-}
+type Format struct{ template *template.Template }
 
 // formatKeys are the keys of a message and of a push.
 var formatKeys = []string{"type", "id", "date", "dialog", "from", "to", "conference", "own", "body", "info", "name", "extra"}
@@ -26,7 +25,8 @@ var formatKeys = []string{"type", "id", "date", "dialog", "from", "to", "confere
 func FormatKeys() string { return strings.Join(formatKeys, ", ") }
 
 // ParseFormat reads a template, and tries it on a message. Where terminal is set,
-// what comes from the network is made safe to show.
+// whatever its actions write is made safe to show; its own text, colours perhaps,
+// stays as it is.
 func ParseFormat(text string, terminal bool) (*Format, error) {
 	t, err := template.New("format").Funcs(template.FuncMap{"json": jsonText}).Parse(text)
 	if err != nil {
@@ -35,7 +35,7 @@ func ParseFormat(text string, terminal bool) (*Format, error) {
 	sample := AppendMessage(nil, proto.Message{
 		ID: 1, Date: proto.Date{Time: time.Unix(0, 0)}, From: "bob", To: "alice", Body: "hello",
 	}, "alice")
-	f := &Format{template: t, safe: terminal}
+	f := &Format{t}
 	if _, err := f.execute(sample); err != nil {
 		return nil, err
 	}
@@ -45,19 +45,80 @@ func ParseFormat(text string, terminal bool) (*Format, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, err = (&Format{template: strict.Option("missingkey=error")}).execute(sample)
+	_, err = (&Format{strict.Option("missingkey=error")}).execute(sample)
 	if err != nil && strings.Contains(err.Error(), "map has no entry") && !strings.Contains(err.Error(), ".extra") {
 		return nil, err
+	}
+	show := plainText
+	if terminal {
+		show = func(v any) string { return Block(plainText(v)) }
+	}
+	t.Funcs(template.FuncMap{showName: show})
+	for _, t := range t.Templates() {
+		showActions(t.Root)
 	}
 	return f, nil
 }
 
+// showName is a function at the end of every action of a template. A template can't
+// name it.
+const showName = "_show"
+
+func plainText(v any) string {
+	switch v := v.(type) {
+	case nil: // a key that is not there
+		return ""
+	case string:
+		return v
+	}
+	return fmt.Sprint(v)
+}
+
+// showActions adds the function to every action below a node, as html/template adds
+// its own: whatever is done to a text before it is written, it is safe afterwards.
+func showActions(n parse.Node) {
+	switch n := n.(type) {
+	case *parse.ListNode:
+		if n != nil {
+			for _, n := range n.Nodes {
+				showActions(n)
+			}
+		}
+	case *parse.ActionNode:
+		if len(n.Pipe.Decl) == 0 {
+			n.Pipe.Cmds = append(n.Pipe.Cmds, &parse.CommandNode{
+				NodeType: parse.NodeCommand, Pos: n.Pos, Args: []parse.Node{parse.NewIdentifier(showName).SetPos(n.Pos)},
+			})
+		}
+	case *parse.IfNode:
+		showActions(n.List)
+		showActions(n.ElseList)
+	case *parse.RangeNode:
+		showActions(n.List)
+		showActions(n.ElseList)
+	case *parse.WithNode:
+		showActions(n.List)
+		showActions(n.ElseList)
+	}
+}
+
+// jsonText is a value as JSON, escaped as all of our JSON is.
 func jsonText(v any) (string, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	err := e.Encode(v)
-	return strings.TrimSuffix(b.String(), "\n"), err
+	if err := e.Encode(v); err != nil {
+		return "", err
+	}
+	var escaped []byte
+	for _, r := range strings.TrimSuffix(b.String(), "\n") {
+		if hostile(r) || tag(r) { // only in a string
+			escaped = appendEscape(escaped, r)
+		} else {
+			escaped = utf8.AppendRune(escaped, r)
+		}
+	}
+	return string(escaped), nil
 }
 
 func (f *Format) execute(object []byte) ([]byte, error) {
@@ -66,9 +127,6 @@ func (f *Format) execute(object []byte) ([]byte, error) {
 	got := map[string]any{}
 	if err := d.Decode(&got); err != nil {
 		return nil, fmt.Errorf("format: %w", err)
-	}
-	if f.safe {
-		got = safeValue(got).(map[string]any)
 	}
 	for _, key := range formatKeys {
 		if _, ok := got[key]; !ok {
@@ -92,23 +150,4 @@ func (f *Format) execute(object []byte) ([]byte, error) {
 	}
 	b.WriteByte('\n')
 	return b.Bytes(), nil
-}
-
-// safeValue makes the text in a decoded JSON value safe for a terminal.
-func safeValue(v any) any {
-	switch v := v.(type) {
-	case string:
-		return Block(v)
-	case []any:
-		for i := range v {
-			v[i] = safeValue(v[i])
-		}
-	case map[string]any:
-		safe := make(map[string]any, len(v))
-		for k, e := range v {
-			safe[Block(k)] = safeValue(e)
-		}
-		return safe
-	}
-	return v
 }

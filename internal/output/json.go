@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/fxamacker/cbor/v2"
@@ -67,6 +69,11 @@ func (o *object) date(name string, d proto.Date) {
 		o.key(name)
 		o.buf = appendValue(o.buf, d.Raw)
 	}
+}
+
+func (o *object) seconds(name string, t time.Time) {
+	o.key(name)
+	o.buf = appendTime(o.buf, t.Truncate(time.Second))
 }
 
 func (o *object) extra(fields map[string]any) {
@@ -137,8 +144,8 @@ func appendTime(buf []byte, t time.Time) []byte {
 
 const hexDigits = "0123456789abcdef"
 
-// appendString appends a JSON string (RFC 8259, 7). Control, C1, line-separator
-// and direction characters are \u escapes, always; bytes that are not UTF-8
+// appendString appends a JSON string (RFC 8259, 7). Control, C1, line-separator,
+// direction and tag characters are \u escapes, always; bytes that are not UTF-8
 // become U+FFFD.
 func appendString(buf []byte, s string) []byte {
 	buf = append(buf, '"')
@@ -161,7 +168,7 @@ func appendString(buf []byte, s string) []byte {
 		}
 		r, size := utf8.DecodeRuneInString(s[i:])
 		bad := r == utf8.RuneError && size == 1
-		if bad || hostile(r) {
+		if bad || hostile(r) || tag(r) {
 			buf = append(buf, s[start:i]...)
 			buf = appendEscape(buf, r)
 			start = i + size
@@ -172,8 +179,11 @@ func appendString(buf []byte, s string) []byte {
 	return append(buf, '"')
 }
 
-// appendEscape appends a character of the basic plane as \uXXXX.
+// appendEscape appends a character as \uXXXX, one beyond the basic plane as two.
 func appendEscape(buf []byte, r rune) []byte {
+	if high, low := utf16.EncodeRune(r); high != unicode.ReplacementChar {
+		return appendEscape(appendEscape(buf, high), low)
+	}
 	return append(buf, '\\', 'u', hexDigits[r>>12&15], hexDigits[r>>8&15], hexDigits[r>>4&15], hexDigits[r&15])
 }
 

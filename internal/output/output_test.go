@@ -42,8 +42,8 @@ func TestMessageJSON(t *testing.T) {
 			`{"type":"message","date":"yesterday","dialog":"bob","from":"bob","to":"","body":""}`,
 		},
 		"hostile": {
-			proto.Message{From: "b\x1b[2Jb", Body: "\x00\n\r\t\x7f\u0085\u009b\u2028\u2029\u202e\u2066é👋\xff\u200d"},
-			`{"type":"message","dialog":"b\u001b[2Jb","from":"b\u001b[2Jb","to":"","body":"\u0000\u000a\u000d\u0009\u007f\u0085\u009b\u2028\u2029\u202e\u2066é👋\ufffd` + "\u200d" + `"}`,
+			proto.Message{From: "b\x1b[2Jb", Body: "\x00\n\r\t\x7f\u0085\u009b\u2028\u2029\u202e\u2066é👋\xff\u200d\U000e0041"},
+			`{"type":"message","dialog":"b\u001b[2Jb","from":"b\u001b[2Jb","to":"","body":"\u0000\u000a\u000d\u0009\u007f\u0085\u009b\u2028\u2029\u202e\u2066é👋\ufffd` + "\u200d" + `\udb40\udc41"}`,
 		},
 	} {
 		got := string(AppendMessage(nil, c.m, "alice"))
@@ -77,7 +77,7 @@ func TestValues(t *testing.T) {
 func printed(t *testing.T, o Options, print func(*Printer) error) string {
 	t.Helper()
 	var out bytes.Buffer
-	o.Location, o.Now = time.UTC, func() time.Time { return at.Add(3 * time.Hour) }
+	o.Now = func() time.Time { return at.Add(3 * time.Hour) }
 	p := NewPrinter(&out, o)
 	if err := print(p); err != nil {
 		t.Fatal(err)
@@ -101,9 +101,9 @@ func TestRecords(t *testing.T) {
 	}{
 		{func(p *Printer) error {
 			return p.Contact(proto.Contact{Login: "bob", Name: "Bob B.", Online: &yes, Extra: map[string]any{"x": int64(1)}})
-		}, `{"type":"contact","login":"bob","name":"Bob B.","online":true,"extra":{"x":1}}`, "bob (Bob B.) online"},
-		{func(p *Printer) error { return p.Contact(proto.Contact{Login: "bob", Online: &no}) }, `{"type":"contact","login":"bob","online":false}`, "bob"},
-		{func(p *Printer) error { return p.Contact(proto.Contact{}) }, `{"type":"contact","login":""}`, ""},
+		}, `{"type":"contact","login":"bob","name":"Bob B.","online":true,"extra":{"x":1}}`, "bob  online  Bob B."},
+		{func(p *Printer) error { return p.Contact(proto.Contact{Login: "bob", Online: &no}) }, `{"type":"contact","login":"bob","online":false}`, "bob  offline"},
+		{func(p *Printer) error { return p.Contact(proto.Contact{}) }, `{"type":"contact","login":""}`, `""  -`},
 		{func(p *Printer) error { return p.Sent(43, proto.Date{Time: at}, "bob", nil) }, `{"type":"sent","id":43,"date":"2016-05-15T12:00:00Z","to":"bob"}`, "sent to bob"},
 		{func(p *Printer) error { return p.Sent(0, proto.Date{}, "bob", map[string]any{"q": "1"}) }, `{"type":"sent","to":"bob","extra":{"q":"1"}}`, "sent to bob"},
 		{func(p *Printer) error { return p.RegisterType("open") }, `{"type":"register_type","register_type":"open"}`, "open"},
@@ -115,14 +115,14 @@ func TestRecords(t *testing.T) {
 		{
 			func(p *Printer) error { return p.Version(info) },
 			`{"type":"version","program":"skarod","version":"1.2.3","commit":"c6e7","date":"2016-05-15T12:00:00Z","modified":true,"go":"go1.26","os":"linux","arch":"arm64"}`,
-			"skarod 1.2.3\ncommit:          c6e7, and changes to it\ndate:            2016-05-15T12:00:00Z\nbuilt with:      go1.26\nbuilt for:       linux/arm64",
+			"skarod 1.2.3\ncommit:      c6e7, and changes to it\ndate:        2016-05-15T12:00:00Z\nbuilt with:  go1.26\nbuilt for:   linux/arm64",
 		},
 		{
 			func(p *Printer) error {
 				return p.Version(build.Info{Program: "skarod", Version: "dev", Go: "go1.26", OS: "linux", Arch: "arm64"})
 			},
 			`{"type":"version","program":"skarod","version":"dev","go":"go1.26","os":"linux","arch":"arm64"}`,
-			"skarod dev\nbuilt with:      go1.26\nbuilt for:       linux/arm64",
+			"skarod dev\nbuilt with:  go1.26\nbuilt for:   linux/arm64",
 		},
 	} {
 		if got := printed(t, Options{JSON: true}, c.print); got != c.json+"\n" {
@@ -146,7 +146,7 @@ func TestMessageText(t *testing.T) {
 		{proto.Message{Date: proto.Date{Raw: "a\x1bb"}, From: "bob", Body: ""}, `"a\u001bb" bob: ` + "\n"},
 		// A body can't look like another message's line, a login can't either.
 		{proto.Message{From: "bob", Body: "x\n12:00 carol: forged\r12:01\n"}, "bob: x\n    12:00 carol: forged\\r12:01\n    \n"},
-		{proto.Message{From: "bob\n12:00 carol", Body: "x"}, `bob\n12:00 carol: x` + "\n"},
+		{proto.Message{From: "bob\n12:00 carol", Body: "x"}, `"bob\n12:00 carol": x` + "\n"},
 		{proto.Message{From: "b", Body: "\x1b]52;c;eA==\a\u009b31m\u202e\u202e tab\there"}, `b: \x1b]52;c;eA==\x07\x9b31m\u202e\u202e tab` + "\there\n"},
 	} {
 		if got := printed(t, Options{}, func(p *Printer) error { return p.Message(c.m, "alice") }); got != c.want {

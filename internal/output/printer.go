@@ -4,6 +4,9 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -11,13 +14,13 @@ import (
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
-// Options say how results are written. Location and Now are for text only.
+// Options say how results are written.
 type Options struct {
-	JSON     bool    // JSON Lines; else text for people
-	Format   *Format // where it is not nil, messages and pushes go through it
-	Colour   bool    // text only
-	Location *time.Location
-	Now      func() time.Time
+	JSON     bool             // JSON Lines; else text for people
+	Format   *Format          // where it is not nil, messages and pushes go through it
+	Colour   bool             // text only
+	Terminal bool             // text only: it goes to a terminal
+	Now      func() time.Time // text only: what day it is, and in which zone
 }
 
 // Printer writes results. It buffers: what must be seen now needs a Flush. Its
@@ -26,21 +29,24 @@ type Printer struct {
 	w       *bufio.Writer
 	options Options
 	buf     []byte
+	rows    table // of text in columns, until all of them are known
 }
 
 // NewPrinter makes a printer on w.
 func NewPrinter(w io.Writer, o Options) *Printer {
-	if o.Location == nil {
-		o.Location = time.Local
-	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	return &Printer{w: bufio.NewWriterSize(w, 64<<10), options: o}
 }
 
-// Flush writes out what is buffered.
-func (p *Printer) Flush() error { return p.w.Flush() }
+// Flush writes out what is buffered, and ends a table.
+func (p *Printer) Flush() error {
+	if err := p.text(""); err != nil {
+		return err
+	}
+	return p.w.Flush()
+}
 
 // line writes the JSON object that was appended to p.buf[:0].
 func (p *Printer) line(buf []byte) error {
@@ -52,10 +58,18 @@ func (p *Printer) line(buf []byte) error {
 	return err
 }
 
+// text writes text, behind the table that was begun before it.
 func (p *Printer) text(s string) error {
+	if err := p.rows.write(p.w, p.options.Colour, p.options.Terminal); err != nil {
+		return err
+	}
+	p.rows = nil
 	_, err := p.w.WriteString(s)
 	return err
 }
+
+// row adds a row to a table, which is written when it ends.
+func (p *Printer) row(cells ...cell) { p.rows = append(p.rows, cells) }
 
 // formatted writes a JSON object through the format.
 func (p *Printer) formatted(object []byte) error {
@@ -94,7 +108,8 @@ func (p *Printer) Contact(c proto.Contact) error {
 	if p.options.JSON {
 		return p.line(appendContact(p.buf[:0], c))
 	}
-	return p.text(p.contactText(c))
+	p.row(contactRow(c)...)
+	return nil
 }
 
 // Sent writes a message that the server has confirmed; id is 0 where it has none.
@@ -120,6 +135,23 @@ func (p *Printer) RegisterType(policy string) error {
 		return p.line(o.close())
 	}
 	return p.text(Line(policy) + "\n")
+}
+
+// Reply writes a whole reply as it came, as JSON in every case: what it holds is not
+// known here.
+func (p *Printer) Reply(r proto.Reply) error {
+	o := open(p.buf[:0])
+	o.text("type", r.Fields.Type())
+	o.text("for", r.For)
+	o.key("id")
+	o.buf = appendValue(o.buf, r.ID)
+	o.text("status", r.Status)
+	extra := r.Fields.Extra("type", "for", "id", "status")
+	for _, name := range slices.Sorted(maps.Keys(extra)) {
+		o.key(name)
+		o.buf = appendValue(o.buf, extra[name])
+	}
+	return p.line(o.close())
 }
 
 // Account is what login and status tell of an account.
@@ -152,14 +184,35 @@ func (p *Printer) Account(a Account) error {
 		}
 		return p.line(o.close())
 	}
-	rows := [][2]string{
-		{"profile", Line(a.Profile)}, {"server", Line(a.Server)}, {"login", name(a.Login, p.options.Colour)}, {"store", Line(a.Store)},
-		{"credentials", Line(a.Credentials)}, {"server version", Line(a.ServerVersion)}, {"extensions", Line(strings.Join(a.Extensions, ", "))},
+	about := []fact{
+		{"profile", cell{text: Line(a.Profile)}},
+		{"server", cell{text: Line(a.Server)}},
+		{"login", nameCell(a.Login)},
+		{"store", cell{text: Line(a.Store)}},
+		{"credentials", cell{text: Line(a.Credentials)}},
+		{"server version", cell{text: Line(a.ServerVersion)}},
+		{"extensions", cell{text: Line(strings.Join(a.Extensions, ", "))}},
 	}
 	if a.RoundTrip > 0 {
-		rows = append(rows, [2]string{"round trip", a.RoundTrip.Round(10 * time.Microsecond).String()})
+		about = append(about, fact{"round trip", cell{text: a.RoundTrip.Round(10 * time.Microsecond).String()}})
 	}
-	return p.rows(rows)
+	p.facts(about)
+	return nil
+}
+
+// fact is one thing that is told of something.
+type fact struct {
+	label string
+	value cell
+}
+
+// facts writes facts in two columns, without those that have no value.
+func (p *Printer) facts(about []fact) {
+	for _, f := range about {
+		if f.value.text != "" {
+			p.row(cell{f.label + ":", styleDim}, f.value)
+		}
+	}
 }
 
 // Version writes what a program was built from.
@@ -189,19 +242,50 @@ func (p *Printer) Version(i build.Info) error {
 	if !i.Date.IsZero() {
 		date = i.Date.UTC().Format(time.RFC3339)
 	}
-	return p.rows([][2]string{{"commit", commit}, {"date", date}, {"built with", i.Go}, {"built for", i.OS + "/" + i.Arch}})
+	p.facts([]fact{
+		{"commit", cell{text: commit}}, {"date", cell{text: date}},
+		{"built with", cell{text: i.Go}}, {"built for", cell{text: i.OS + "/" + i.Arch}},
+	})
+	return nil
 }
 
-// rows writes names and what belongs to them, in two columns, without those that
-// have nothing.
-func (p *Printer) rows(rows [][2]string) error {
-	for _, row := range rows {
-		if row[1] == "" {
-			continue
-		}
-		if err := p.text(styled(row[0]+":", styleDim, p.options.Colour) + strings.Repeat(" ", 16-len(row[0])) + row[1] + "\n"); err != nil {
-			return err
-		}
+// User writes an account of a server, and when it was made.
+func (p *Printer) User(login string, created time.Time) error {
+	if p.options.JSON {
+		o := open(p.buf[:0])
+		o.text("type", "user")
+		o.text("login", login)
+		o.seconds("created", created)
+		return p.line(o.close())
 	}
+	p.row(cell{p.minute(created), styleDim}, nameCell(login))
+	return nil
+}
+
+// Invite is an invitation to make an account on a server.
+type Invite struct {
+	ID               int64
+	Created, Expires time.Time
+	State            string // open, used, expired
+	Login            string // of the account that was made with it
+}
+
+// Invite writes an invitation.
+func (p *Printer) Invite(i Invite) error {
+	if p.options.JSON {
+		o := open(p.buf[:0])
+		o.text("type", "invite")
+		o.id(i.ID)
+		o.seconds("created", i.Created)
+		o.seconds("expires", i.Expires)
+		o.text("state", i.State)
+		o.some("login", i.Login)
+		return p.line(o.close())
+	}
+	state := i.State
+	if i.Login != "" {
+		state += " by " + name(i.Login, p.options.Colour)
+	}
+	p.row(cell{text: strconv.FormatInt(i.ID, 10)}, cell{"made " + p.minute(i.Created), styleDim}, cell{"until " + p.minute(i.Expires), styleDim}, cell{text: state})
 	return nil
 }

@@ -12,7 +12,7 @@ import (
 // nameColours are colours of the 256-colour palette that can be told apart and
 // have a contrast of at least 4:1 with black and with white alike (WCAG 2.1,
 // relative luminance).
-var nameColours = [...]uint8{27, 28, 29, 30, 31, 62, 64, 97, 99, 130, 131, 132, 133, 161, 163}
+var nameColours = [...]uint8{27, 28, 29, 30, 31, 62, 64, 97, 99, 130, 131, 132, 161, 163}
 
 const (
 	styleDim   = "2"
@@ -20,54 +20,74 @@ const (
 	styleError = "1;31"
 )
 
-// styled wraps text in a style (ECMA-48, SGR), where colour is wanted.
+// styled wraps text in a style (ECMA-48, SGR), where there is one and colour is wanted.
 func styled(text, style string, colour bool) string {
-	if !colour || text == "" {
+	if !colour || text == "" || style == "" {
 		return text
 	}
 	return "\x1b[" + style + "m" + text + "\x1b[0m"
 }
 
-// name is a login, made safe, in a colour that is always the same for it.
-func name(login string, colour bool) string {
+// nameCell is a login, made safe, in a colour that is always the same for it.
+func nameCell(login string) cell {
 	h := fnv.New32a()
 	h.Write([]byte(login))
 	c := nameColours[h.Sum32()%uint32(len(nameColours))]
-	return styled(Line(login), "38;5;"+strconv.Itoa(int(c)), colour)
+	return cell{Login(login), "38;5;" + strconv.Itoa(int(c))}
+}
+
+// name is nameCell on a line of text.
+func name(login string, colour bool) string {
+	c := nameCell(login)
+	return styled(c.text, c.style, colour)
 }
 
 // dateText is a date for people: the time alone when it is today, else the day too.
 func (p *Printer) dateText(d proto.Date) string {
 	switch {
 	case !d.Time.IsZero():
-		t, now := d.Time.In(p.options.Location), p.options.Now().In(p.options.Location)
+		now := p.options.Now()
+		t := d.Time.In(now.Location())
 		if t.Format(time.DateOnly) == now.Format(time.DateOnly) {
 			return t.Format("15:04")
 		}
-		return t.Format("2006-01-02 15:04")
+		return p.minute(t)
 	case d.Raw != nil:
 		return Line(string(appendValue(nil, d.Raw)))
 	}
 	return ""
 }
 
+// minute is a date with its day.
+func (p *Printer) minute(t time.Time) string {
+	return t.In(p.options.Now().Location()).Format("2006-01-02 15:04")
+}
+
 // messageText is a message for people. Every line of the body after the first is
 // indented, so that no body can look like another message's line.
+//
+// A terminal that orders text by its direction would take a name from right to left
+// and the body behind it for one text, and show the body first. Marks around such
+// names keep what is before the body in its place; they are never next to a letter
+// of the name, so that who copies it copies it alone.
 func (p *Printer) messageText(m proto.Message, own string) string {
 	var b strings.Builder
-	colour := p.options.Colour
-	if date := p.dateText(m.Date); date != "" {
-		b.WriteString(styled(date, styleDim, colour))
-		b.WriteByte(' ')
+	colour, date := p.options.Colour, p.dateText(m.Date)
+	mark := ""
+	if p.options.Terminal && rightToLeft(date+m.Conference+m.From+m.To) {
+		mark = leftToRight
+	}
+	if date != "" {
+		b.WriteString(styled(date, styleDim, colour) + " " + mark)
 	}
 	if m.Conference != "" {
-		b.WriteString("[" + name(m.Conference, colour) + "] ")
+		b.WriteString("[" + name(m.Conference, colour) + "]" + mark + " ")
 	}
 	b.WriteString(name(m.From, colour))
 	if m.From == own && m.Conference == "" {
-		b.WriteString(" → " + name(m.To, colour))
+		b.WriteString(" →" + mark + " " + name(m.To, colour))
 	}
-	b.WriteString(": ")
+	b.WriteString(":" + mark + " ")
 	b.WriteString(strings.ReplaceAll(Block(m.Body), "\n", "\n    "))
 	b.WriteByte('\n')
 	return b.String()
@@ -90,13 +110,15 @@ func (p *Printer) pushText(f proto.Frame) string {
 	return styled(s, styleDim, p.options.Colour) + "\n"
 }
 
-func (p *Printer) contactText(c proto.Contact) string {
-	s := name(c.Login, p.options.Colour)
-	if c.Name != "" {
-		s += " (" + Line(c.Name) + ")"
+// contactRow has the name that people chose for themselves at its end, where
+// whatever it says can't be taken for another column.
+func contactRow(c proto.Contact) []cell {
+	online := cell{"-", styleDim}
+	if c.Online != nil {
+		online.text = "offline"
+		if *c.Online {
+			online = cell{text: "online"}
+		}
 	}
-	if c.Online != nil && *c.Online {
-		s += styled(" online", styleDim, p.options.Colour)
-	}
-	return s + "\n"
+	return []cell{nameCell(c.Login), online, {text: Line(c.Name)}}
 }

@@ -232,8 +232,9 @@ func (f Frame) Extra(known ...string) map[string]any {
 	return extra
 }
 
-// secretFields are the fields whose values must never be shown: the challenge
-// answer, the SID under both its names, the challenge, and an invitation.
+// secretFields are the fields whose values must never be shown, however deep they
+// are: the challenge answer, the SID under both its names, the challenge or a
+// token, and an invitation.
 var secretFields = []string{"password", "sid", "session_id", "token", "invite"}
 
 // describeLimit bounds what Describe shows of one field, in bytes.
@@ -241,7 +242,9 @@ const describeLimit = 512
 
 // Describe shows the frame in CBOR diagnostic notation for a log, "type" first,
 // with every secret replaced and long fields cut.
-func (f Frame) Describe() string {
+func (f Frame) Describe() string { return f.describe(describeLimit) }
+
+func (f Frame) describe(limit int) string {
 	names := slices.SortedFunc(maps.Keys(f), func(a, b string) int {
 		switch {
 		case a == b:
@@ -264,14 +267,40 @@ func (f Frame) Describe() string {
 			b.WriteString("[secret]")
 			continue
 		}
-		text := diagnose(f[name])
-		if len(text) > describeLimit {
-			text = strings.ToValidUTF8(text[:describeLimit], "") + fmt.Sprintf("… (%d bytes)", len(f[name]))
+		b.WriteString(describe(f, name, limit))
+		if b.Len() > maxDescription {
+			b.WriteString(", …")
+			break
 		}
-		b.WriteString(text)
 	}
 	b.WriteByte('}')
 	return b.String()
+}
+
+// maxDescription bounds a whole description, roughly, in bytes: a frame may have
+// thousands of fields.
+const maxDescription = 16 << 10
+
+// describe shows one field, cut to a limit.
+func describe(f Frame, name string, limit int) string {
+	var text string
+	if list, ok := f.List(name); ok {
+		parts := make([]string, 0, len(list))
+		for size := 0; len(parts) < len(list) && size <= limit; {
+			part := describe(Frame{"": list[len(parts)]}, "", limit)
+			size += len(part)
+			parts = append(parts, part)
+		}
+		text = "[" + strings.Join(parts, ", ") + "]"
+	} else if m, ok := f.Map(name); ok {
+		text = m.describe(limit)
+	} else {
+		text = diagnose(f[name])
+	}
+	if len(text) > limit {
+		text = strings.ToValidUTF8(text[:limit], "") + fmt.Sprintf("… (%d bytes)", len(f[name]))
+	}
+	return text
 }
 
 func diagnose(raw cbor.RawMessage) string {

@@ -15,9 +15,14 @@ const (
 	TypeGreeting       = "check_connection"
 	TypeReply          = "request"
 	TypeRegisterType   = "register_type"
+	TypeRegister       = "register"
 	TypeAuthorize      = "authorize"
 	TypeSessionRestore = "session_restore"
 	TypeGetContacts    = "get_contacts"
+	TypeAddContact     = "add_contact"
+	TypeDelContact     = "del_contact"
+	TypeSearchContacts = "search_contacts"
+	TypeGetUserData    = "get_user_data"
 	TypeGetHistory     = "get_history"
 	TypeSendMessage    = "send_message"
 	TypeGetUpdates     = "get_updates"
@@ -288,20 +293,26 @@ func ParseContacts(f Frame) ([]Contact, error) {
 	}
 	contacts := make([]Contact, len(frames))
 	for i, m := range frames {
-		c := Contact{Login: m.Text("login")}
-		known := []string{"login"}
-		if name, ok := m.TextOK("name"); ok {
-			c.Name = name
-			known = append(known, "name")
-		}
-		if online, ok := m.Bool("online"); ok {
-			c.Online = &online
-			known = append(known, "online")
-		}
-		c.Extra = m.Extra(known...)
-		contacts[i] = c
+		contacts[i] = ParseContact(m)
 	}
 	return contacts, nil
+}
+
+// ParseContact reads one contact. It never fails: a field that is missing is
+// empty, a field of an unexpected type is kept in Extra.
+func ParseContact(f Frame) Contact {
+	c := Contact{Login: f.Text("login")}
+	known := []string{"login"}
+	if name, ok := f.TextOK("name"); ok {
+		c.Name = name
+		known = append(known, "name")
+	}
+	if online, ok := f.Bool("online"); ok {
+		c.Online = &online
+		known = append(known, "online")
+	}
+	c.Extra = f.Extra(known...)
+	return c
 }
 
 // mapsOf reads a field that is an array of maps.

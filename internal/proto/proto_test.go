@@ -419,18 +419,19 @@ func TestGreetingRefuses(t *testing.T) {
 
 func TestDescribeHidesSecrets(t *testing.T) {
 	f, err := Decode(enc(t, map[string]any{
-		"type": "authorize", "login": "alice", "password": "S1", "sid": "S2", "session_id": "S3", "token": "S4", "invite": "S5", "body": strings.Repeat("ж", 5000),
+		"type": "authorize", "login": "alice", "password": "S1", "sid": "S2", "session_id": "S3", "token": "S4", "invite": "S5",
+		"form": map[string]any{"login": "bob", "token": "S6", "list": []any{map[string]any{"sid": "S7"}}}, "body": strings.Repeat("ж", 5000),
 	}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	got := f.Describe()
-	for _, secret := range []string{"S1", "S2", "S3", "S4", "S5"} {
+	for _, secret := range []string{"S1", "S2", "S3", "S4", "S5", "S6", "S7"} {
 		if strings.Contains(got, secret) {
 			t.Errorf("%s is shown: %s", secret, got)
 		}
 	}
-	if !strings.HasPrefix(got, `{"type": "authorize"`) || !strings.Contains(got, `"login": "alice"`) || len(got) > 2*describeLimit {
+	if !strings.HasPrefix(got, `{"type": "authorize"`) || !strings.Contains(got, `"login": "alice"`) || !strings.Contains(got, `"login": "bob"`) || len(got) > 2*describeLimit {
 		t.Errorf("described as %s", got)
 	}
 }

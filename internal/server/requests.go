@@ -35,9 +35,14 @@ type handler struct {
 
 var handlers = map[string]handler{
 	proto.TypeRegisterType:   {(*conn).registerType, true},
+	proto.TypeRegister:       {(*conn).register, true},
 	proto.TypeAuthorize:      {(*conn).authorize, true},
 	proto.TypeSessionRestore: {(*conn).sessionRestore, true},
 	proto.TypeGetContacts:    {(*conn).getContacts, false},
+	proto.TypeAddContact:     {(*conn).addContact, false},
+	proto.TypeDelContact:     {(*conn).delContact, false},
+	proto.TypeSearchContacts: {(*conn).searchContacts, false},
+	proto.TypeGetUserData:    {(*conn).getUserData, false},
 	proto.TypeGetHistory:     {(*conn).getHistory, false},
 	proto.TypeGetUpdates:     {(*conn).getUpdates, false},
 }
@@ -69,7 +74,7 @@ func (c *conn) handle(f proto.Frame) {
 		cancel()
 		c.answer(typ, id, fields, err)
 		if c.refusals >= c.server.o.MaxRefusals {
-			c.end(websocket.StatusPolicyViolation, "too many refused logins")
+			c.end(websocket.StatusPolicyViolation, "too many refusals")
 		}
 	}
 }
@@ -103,10 +108,6 @@ func (c *conn) reply(fields map[string]any) {
 	c.enqueue(frame)
 }
 
-func (c *conn) registerType(context.Context, proto.Frame) (map[string]any, error) {
-	return map[string]any{"register_type": c.server.o.Registration}, nil
-}
-
 func (c *conn) authorize(ctx context.Context, f proto.Frame) (map[string]any, error) {
 	login, loginErr := store.Login(f.Text("login"))
 	u, err := store.User{}, store.ErrNoUser
@@ -137,12 +138,10 @@ func (c *conn) authorize(ctx context.Context, f proto.Frame) (map[string]any, er
 	return c.welcome(x, sid), nil
 }
 
-// refuseLogin counts refusals: who guesses has to connect again and again.
 func (c *conn) refuseLogin(status, info string) error {
 	c.server.counter.refusedLogins.Add(1)
 	c.server.o.Log.Info("login refused", "peer", c.peer)
-	c.refusals++
-	return refuse(status, "%s", info)
+	return c.refuseStranger(status, info)
 }
 
 func (c *conn) sessionRestore(_ context.Context, f proto.Frame) (map[string]any, error) {
@@ -160,18 +159,6 @@ func (c *conn) welcome(x *session, sid string) map[string]any {
 	c.server.counter.logins.Add(1)
 	c.server.o.Log.Debug("logged in", "peer", c.peer, "login", x.user.Login)
 	return map[string]any{"session_id": sid, "user": map[string]any{"login": x.user.Login}}
-}
-
-func (c *conn) getContacts(ctx context.Context, _ proto.Frame) (map[string]any, error) {
-	contacts, err := c.server.o.Store.Contacts(ctx, c.user().user.ID)
-	if err != nil {
-		return nil, err
-	}
-	data := make([]any, len(contacts))
-	for i, k := range contacts {
-		data[i] = map[string]any{"login": k.Login, "online": c.server.isOnline(k.ID)}
-	}
-	return map[string]any{"data": data}, nil
 }
 
 // Limits of the messages in one reply. A client that gives no limit may be one
@@ -203,23 +190,6 @@ func page(f proto.Frame) (store.Page, error) {
 		p.Limit, p.Bytes = int(min(n, pageMost)), pageBytes
 	}
 	return p, nil
-}
-
-// somebody reads a field that is somebody's login.
-func (c *conn) somebody(ctx context.Context, f proto.Frame, field string) (store.User, error) {
-	given, ok := f.ExactText(field)
-	if !ok {
-		return store.User{}, refuse(proto.StatusBadRequest, "%s is a login", field)
-	}
-	login, err := store.Login(given)
-	if err != nil {
-		return store.User{}, refuse(proto.StatusNotFound, "there is no user %q", given)
-	}
-	u, err := c.server.o.Store.User(ctx, login)
-	if errors.Is(err, store.ErrNoUser) {
-		err = refuse(proto.StatusNotFound, "there is no user %q", given)
-	}
-	return u, err
 }
 
 func (c *conn) getHistory(ctx context.Context, f proto.Frame) (map[string]any, error) {

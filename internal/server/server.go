@@ -16,6 +16,7 @@ import (
 
 	"github.com/coder/websocket"
 	"golang.org/x/sync/semaphore"
+	"golang.org/x/time/rate"
 
 	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/store"
@@ -29,7 +30,7 @@ const Path = "/skaro_client/"
 type Options struct {
 	Store        *store.Store
 	Version      string
-	Registration string // open, invite or closed
+	Registration string // RegistrationOpen, RegistrationInvite or RegistrationClosed
 	Log          *slog.Logger
 	Clock        func() time.Time
 
@@ -46,15 +47,16 @@ type Options struct {
 	MaxQueue       int   // frames that wait for a slow peer
 	MaxQueueBytes  int
 	MaxInFlight    int // messages of one connection that are not yet on disk
-	MaxRefusals    int // refused logins of one connection
+	MaxRefusals    int // refused logins and registrations of one connection
+	Newcomers      int // accounts that strangers make in a minute, where everybody may
 }
 
 // DefaultOptions are what skarod runs with.
 func DefaultOptions() Options {
 	return Options{
-		Version: "dev", Registration: "closed", Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Clock: time.Now,
+		Version: "dev", Registration: RegistrationClosed, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Clock: time.Now,
 		SessionLife: 5 * time.Minute, AliveInterval: 30 * time.Second, PingInterval: 30 * time.Second, AuthTime: time.Minute, WriteTime: 10 * time.Second,
-		MaxConnections: 10000, MaxStranger: 1 << 20, MaxFrame: proto.MaxFrame, MaxBody: 256 << 10, MaxQueue: 8192, MaxQueueBytes: 8 << 20, MaxInFlight: 1024, MaxRefusals: 10,
+		MaxConnections: 10000, MaxStranger: 1 << 20, MaxFrame: proto.MaxFrame, MaxBody: 256 << 10, MaxQueue: 8192, MaxQueueBytes: 8 << 20, MaxInFlight: 1024, MaxRefusals: 10, Newcomers: 60,
 	}
 }
 
@@ -80,6 +82,8 @@ type Server struct {
 	// inFlight bounds the bytes of all messages that are not yet on disk.
 	inFlight *semaphore.Weighted
 
+	newcomers *rate.Limiter
+
 	stop        chan struct{}
 	counter     counters
 	lastTrouble atomic.Int64 // see trouble
@@ -94,6 +98,7 @@ func New(o Options) (*Server, error) {
 		o: o, dummy: proto.NewToken(rand.Text()), stop: make(chan struct{}), inFlight: semaphore.NewWeighted(inFlightBytes),
 		conns: map[*conn]bool{}, online: map[int64]map[*conn]bool{}, sessions: map[[32]byte]*session{},
 		unkept: map[*session]bool{}, keeping: make(chan struct{}, 1),
+		newcomers: rate.NewLimiter(rate.Every(time.Minute/time.Duration(o.Newcomers)), o.Newcomers),
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()

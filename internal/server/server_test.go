@@ -382,7 +382,8 @@ func TestUnauthorized(t *testing.T) {
 	c := w.dial()
 	for name, want := range map[string]string{
 		proto.TypeGetContacts: "401", proto.TypeGetHistory: "401", proto.TypeSendMessage: "401", proto.TypeGetUpdates: "401",
-		"register": "501", strings.Repeat("x", 1000): "501",
+		proto.TypeAddContact: "401", proto.TypeDelContact: "401", proto.TypeSearchContacts: "401", proto.TypeGetUserData: "401",
+		"update_my_data": "501", strings.Repeat("x", 1000): "501",
 	} {
 		if r := c.request(name, nil); code(r) != want || r.For != name || r.Info == "" {
 			t.Errorf("%.20q: %s", name, r.Fields.Describe())
@@ -766,6 +767,155 @@ func TestContacts(t *testing.T) {
 	contacts, err := proto.ParseContacts(r.Fields)
 	if err != nil || len(contacts) != 2 || contacts[0].Login != "bob" || !*contacts[0].Online || contacts[1].Login != "carol" || *contacts[1].Online {
 		t.Errorf("%s, %v", r.Fields.Describe(), err)
+	}
+}
+
+func TestChangeContacts(t *testing.T) {
+	w := newWorld(t, nil, "alice", "bob", "carol")
+	alice, _ := w.login("alice"), w.login("bob")
+	for _, c := range []struct {
+		request string
+		fields  map[string]any
+		status  string
+	}{
+		{proto.TypeAddContact, map[string]any{"login": "Bob"}, "200"},
+		{proto.TypeAddContact, map[string]any{"login": "bob"}, "200"},
+		{proto.TypeAddContact, map[string]any{"login": "alice"}, "400"},
+		{proto.TypeAddContact, map[string]any{"login": "nobody"}, "404"},
+		{proto.TypeAddContact, map[string]any{"login": "\n"}, "404"},
+		{proto.TypeAddContact, map[string]any{"login": 5}, "400"},
+		{proto.TypeAddContact, nil, "400"},
+		{proto.TypeDelContact, map[string]any{"login": "carol"}, "404"},
+		{proto.TypeDelContact, nil, "400"},
+		{proto.TypeSearchContacts, map[string]any{"text": ""}, "400"},
+		{proto.TypeSearchContacts, map[string]any{"text": true}, "400"},
+		{proto.TypeGetUserData, map[string]any{"login": "nobody"}, "404"},
+		{proto.TypeGetUserData, map[string]any{"login": "alice", "add_contact": true}, "400"},
+		{proto.TypeGetUserData, map[string]any{"login": "alice"}, "200"},
+		{proto.TypeGetUserData, map[string]any{"login": "carol", "add_contact": true, "load_if_empty": true}, "200"},
+	} {
+		if r := alice.request(c.request, c.fields); code(r) != c.status {
+			t.Errorf("%s %v: %s", c.request, c.fields, r.Fields.Describe())
+		}
+	}
+	contacts := func(typ string, fields map[string]any) string {
+		t.Helper()
+		list, err := proto.ParseContacts(alice.request(typ, fields).Fields)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var text strings.Builder
+		for _, c := range list {
+			fmt.Fprintf(&text, "%s %v;", c.Login, *c.Online)
+		}
+		return text.String()
+	}
+	if got := contacts(proto.TypeGetContacts, nil); got != "bob true;carol false;" {
+		t.Error(got)
+	}
+	if r := alice.request(proto.TypeDelContact, map[string]any{"login": "bob"}); !r.OK() {
+		t.Error(r.Status)
+	}
+	if got := contacts(proto.TypeGetContacts, nil); got != "carol false;" {
+		t.Error(got)
+	}
+	if got := contacts(proto.TypeSearchContacts, map[string]any{"text": "B"}); got != "bob true;" {
+		t.Error(got)
+	}
+	user, _ := alice.request(proto.TypeGetUserData, map[string]any{"login": "bob"}).Fields.Map("user")
+	if online, _ := user.Bool("online"); !online || user.Text("login") != "bob" || !user.Date("created").Time.Equal(w.clock.Now()) {
+		t.Error(user.Describe())
+	}
+}
+
+// form is a filled-in form of register.
+func form(login, password, invite string) map[string]any {
+	f := map[string]any{"login": login, "token": proto.NewToken(password).Text()}
+	if invite != "" {
+		f["invite"] = invite
+	}
+	return map[string]any{"register_type": "open", "form": f}
+}
+
+func TestRegister(t *testing.T) {
+	w := newWorld(t, func(o *Options) { o.Registration = RegistrationOpen; o.Newcomers = 3 }, "alice")
+	c := w.dial()
+	for _, x := range []struct {
+		fields map[string]any
+		status string
+	}{
+		{nil, "400"},
+		{map[string]any{"form": "login"}, "400"},
+		{map[string]any{"form": map[string]any{"login": "bob"}}, "400"},
+		{map[string]any{"form": map[string]any{"token": proto.NewToken("x").Text()}}, "400"},
+		{map[string]any{"form": map[string]any{"login": "bob", "token": "x"}}, "400"},
+		{form("a b", "x", ""), "400"},
+		{form("Alice", "x", ""), "409"},
+		{form("Bob", "x", ""), "200"},
+		{form("bob", "y", ""), "409"},
+		{form("carol", "x", ""), "429"},
+	} {
+		if r := c.request(proto.TypeRegister, x.fields); code(r) != x.status {
+			t.Errorf("%v: %s", x.fields, r.Fields.Describe())
+		}
+	}
+	w.clock.Add(time.Minute)
+	if r := c.request(proto.TypeRegister, form("carol", "x", "")); !r.OK() {
+		t.Error(r.Status)
+	}
+	if r := c.authorize("bob", "y"); code(r) != "401" {
+		t.Errorf("the second one took the first one's account: %s", r.Status)
+	}
+	if r := c.authorize("bob", "x"); !r.OK() {
+		t.Error(r.Status)
+	}
+	if strings.Contains(w.log.String(), proto.NewToken("x").Text()) {
+		t.Error("the token is in the log")
+	}
+}
+
+func TestRegisterByInvitation(t *testing.T) {
+	w := newWorld(t, func(o *Options) { o.Registration = RegistrationInvite }, "alice")
+	invite, err := w.store.CreateInvite(w.clock.Now(), w.clock.Now().Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := w.dial()
+	for _, x := range []struct {
+		fields map[string]any
+		status string
+	}{
+		{form("bob", "x", ""), "403"},
+		{form("bob", "x", "wrong"), "403"},
+		{form("alice", "x", invite), "409"},
+		{form("bob", "x", invite), "200"},
+		{form("carol", "x", invite), "403"},
+	} {
+		if r := c.request(proto.TypeRegister, x.fields); code(r) != x.status {
+			t.Errorf("%v: %s", x.fields, r.Fields.Describe())
+		}
+	}
+	if r := c.authorize("bob", "x"); !r.OK() {
+		t.Error(r.Status)
+	}
+	guesser := w.dial()
+	for range w.options.MaxRefusals {
+		guesser.request(proto.TypeRegister, form("dave", "x", "wrong"))
+	}
+	guesser.closed(websocket.StatusPolicyViolation)
+	if strings.Contains(w.log.String(), invite) {
+		t.Error("the invitation is in the log")
+	}
+}
+
+func TestRegisterClosed(t *testing.T) {
+	w := newWorld(t, nil)
+	invite, err := w.store.CreateInvite(w.clock.Now(), w.clock.Now().Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := w.dial().request(proto.TypeRegister, form("bob", "x", invite)); code(r) != "403" {
+		t.Error(r.Status)
 	}
 }
 

@@ -64,7 +64,7 @@ func (e Endpoint) Check() error {
 	case "http", "https":
 		return &EndpointError{
 			Why:    fmt.Sprintf("the server URL %q starts with %s://, not ws:// or wss://", u.Redacted(), u.Scheme),
-			Advice: didYouMean(u, u.Scheme == "http"),
+			Advice: didYouMean(u, u.Scheme == "http" && loopback(u.Hostname())), // ws:// elsewhere is the next error
 		}
 	default:
 		return &EndpointError{Why: fmt.Sprintf("the server URL %q does not start with ws:// or wss://", u.Redacted()), Advice: example}

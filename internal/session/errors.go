@@ -117,11 +117,17 @@ func (e *TimeoutError) Error() string { return fmt.Sprintf("no answer within %v"
 // Timeout makes errors.As on net.Error see a time-out.
 func (e *TimeoutError) Timeout() bool { return true }
 
-// UnknownError is a message that was sent and not confirmed: it may or may not
-// have been delivered.
-type UnknownError struct{ Err error }
+// UnknownError is a message, or another request that changes something, that was
+// sent and not confirmed: it may or may not have taken effect.
+type UnknownError struct {
+	Err     error
+	Request string // what was asked; "" for a message
+}
 
 func (e *UnknownError) Error() string {
+	if e.Request != "" {
+		return "sent, but not answered by the server: it may or may not have been done: " + e.Err.Error()
+	}
 	return "sent, but not confirmed by the server: it may or may not have been delivered: " + e.Err.Error()
 }
 

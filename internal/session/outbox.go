@@ -63,6 +63,7 @@ type posted struct {
 	nonce string
 	limbo bool // it was sent on a connection that is gone, and never answered
 	on    *Sending
+	torn  bool // it may have been sent in part on this connection
 }
 
 // What may leave before the login is confirmed: so many letters, each to somebody
@@ -203,8 +204,8 @@ func (o *Outbox) once(ctx context.Context, letters <-chan Letter) (up bool, err 
 	var refused *RefusedError
 	refusedLogin := !p.up && (errors.As(err, &auth) || errors.As(err, &refused))
 	for _, l := range p.left {
-		l.limbo = l.limbo || l.on != nil && !refusedLogin
-		l.on = nil
+		l.limbo = l.limbo || (l.on != nil || l.torn) && !refusedLogin
+		l.on, l.torn = nil, false
 	}
 	o.again = append(p.left, o.again...)
 	if err != nil && !nonces && ctx.Err() == nil && stopped == nil {
@@ -296,7 +297,7 @@ func (p *post) write(ctx, connecting context.Context) {
 		}
 		l.on, p.writeErr = p.s.StartSend(ctx, l.To, l.Body, l.nonce)
 		var unknown *UnknownError
-		l.limbo = l.limbo || errors.As(p.writeErr, &unknown)
+		l.torn = errors.As(p.writeErr, &unknown)
 		p.queue <- l // it has room for all that have a place
 		if p.writeErr != nil {
 			return

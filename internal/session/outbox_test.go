@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/url"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -392,6 +393,45 @@ func TestOutboxRefusedLogin(t *testing.T) {
 				t.Errorf("outcome: %v", out.Err)
 			}
 		}
+	}
+}
+
+// TestOutboxRefusedWhileWriting: the same holds for a letter that is just being
+// written when the login is refused and the connection closed.
+func TestOutboxRefusedWhileWriting(t *testing.T) {
+	writing, closed := make(chan struct{}), make(chan struct{})
+	url := serve(t, func(p *peer) {
+		p.greet()
+		p.reply(p.expect(proto.TypeAuthorize), proto.StatusUnauthorized, nil)
+		p.send(map[string]any{"type": proto.TypeInfo, "info": "bye"})
+		p.recv()
+		close(closed)
+	})
+	var got []Outcome
+	_, ch := letters(1)
+	o := outbox(url, &got)
+	o.Endpoint.Trace = func(line string) {
+		switch {
+		case strings.HasPrefix(line, "> ") && strings.Contains(line, proto.TypeSendMessage):
+			close(writing)
+			<-closed // and the next thing that happens to the letter is that it is written
+		case strings.HasPrefix(line, "< ") && strings.Contains(line, proto.TypeAuthorize):
+			<-writing
+		case strings.HasPrefix(line, "< ") && strings.Contains(line, "bye"):
+			<-closed
+			for range 1000 { // the reader notices the end after the writer
+				runtime.Gosched()
+			}
+		}
+	}
+	err := o.Run(context.Background(), ch)
+	var auth *AuthError
+	var unknown *UnknownError
+	if !errors.As(err, &auth) || len(got) != 1 {
+		t.Fatalf("%v, %d outcomes", err, len(got))
+	}
+	if !errors.As(got[0].Err, &auth) || errors.As(got[0].Err, &unknown) {
+		t.Errorf("outcome: %v", got[0].Err)
 	}
 }
 

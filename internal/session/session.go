@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/skaroctl/skaroctl/internal/proto"
@@ -266,7 +267,37 @@ func unauthorized(status string) bool {
 	return code == "401" || code == "403"
 }
 
-// Do sends a request and waits for its reply, as Start and Wait do.
+// harmless are the requests that change nothing: when one is not answered, that is
+// all there is to say.
+func harmless(typ string) bool {
+	switch typ {
+	case proto.TypeRegisterType, proto.TypeAuthorize, proto.TypeSessionRestore, proto.TypeSearchContacts:
+		return true
+	}
+	return strings.HasPrefix(typ, "get_")
+}
+
+// Change sends a request that may change something on the server, and waits for
+// its reply. A refusal is a *RefusedError or an *AuthError, and means that nothing
+// was done; where it was sent and not answered the error is an *UnknownError,
+// unless the request is one that changes nothing.
+func (s *Session) Change(ctx context.Context, typ string, fields map[string]any) (proto.Reply, error) {
+	r, sent, err := s.Start(ctx, typ, fields)
+	var reply proto.Reply
+	if err == nil {
+		reply, err = r.Wait(ctx)
+	}
+	var refused *RefusedError
+	var auth *AuthError
+	switch {
+	case err == nil, !sent, harmless(typ), errors.As(err, &refused), errors.As(err, &auth):
+		return reply, err
+	}
+	return reply, &UnknownError{Err: err, Request: typ}
+}
+
+// Do sends a request that changes nothing and waits for its reply, as Start and
+// Wait do.
 func (s *Session) Do(ctx context.Context, typ string, fields map[string]any) (proto.Reply, error) {
 	r, _, err := s.Start(ctx, typ, fields)
 	if err != nil {
@@ -289,17 +320,29 @@ func (s *Session) RegisterType(ctx context.Context) (string, error) {
 	return proto.RegisterPolicy(word), nil
 }
 
-// Contacts asks for everyone we know.
-func (s *Session) Contacts(ctx context.Context) ([]proto.Contact, error) {
-	r, err := s.Do(ctx, proto.TypeGetContacts, nil)
-	if err != nil {
-		return nil, err
+// NewAccount is who wants an account.
+type NewAccount struct {
+	Login  string
+	Token  proto.Token
+	Invite string // the code of an invitation; "" where everybody may
+}
+
+// Register makes an account (docs/protocol.md, "register"), and returns its login
+// as the server has it. Its errors are those of Change.
+func (s *Session) Register(ctx context.Context, a NewAccount) (string, error) {
+	form := map[string]any{"login": a.Login, "token": a.Token.Text()}
+	policy := "open"
+	if a.Invite != "" {
+		form["invite"], policy = a.Invite, "invite"
 	}
-	contacts, err := proto.ParseContacts(r.Fields)
+	r, err := s.Change(ctx, proto.TypeRegister, map[string]any{"register_type": policy, "form": form})
 	if err != nil {
-		return nil, s.wrongReply(err)
+		return "", err
 	}
-	return contacts, nil
+	if user, ok := r.Fields.Map("user"); ok && user.Text("login") != "" {
+		return user.Text("login"), nil
+	}
+	return a.Login, nil
 }
 
 // wrongReply is the error for a reply that lacks what its request is for.

@@ -105,23 +105,6 @@ func (s *Store) first(l Letter) (Stored, error) {
 	return m, nil
 }
 
-// pair makes two users contacts of each other.
-func (s *Store) pair(a, b int64) error {
-	for _, p := range [][2]int64{{a, b}, {b, a}} {
-		if s.pairs[p] {
-			continue
-		}
-		if err := s.exec("INSERT OR IGNORE INTO contacts (user, contact) VALUES (?, ?)", p[0], p[1]); err != nil {
-			return err
-		}
-		if len(s.pairs) >= 1<<18 {
-			clear(s.pairs)
-		}
-		s.pairs[p] = true
-	}
-	return nil
-}
-
 // pruneBatch bounds how long PruneNonces keeps messages waiting.
 const pruneBatch = 2000
 
@@ -148,31 +131,6 @@ func (s *Store) PruneNonces(now time.Time) error {
 			return err
 		}
 	}
-}
-
-// Contact is somebody a user knows.
-type Contact struct {
-	ID    int64
-	Login string
-}
-
-// Contacts are everyone a user knows, by login, themselves left out.
-func (s *Store) Contacts(ctx context.Context, user int64) ([]Contact, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT u.id, u.login FROM contacts c JOIN users u ON u.id = c.contact
-		WHERE c.user = ? AND c.contact <> c.user AND u.removed IS NULL ORDER BY u.login`, user)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var list []Contact
-	for rows.Next() {
-		var c Contact
-		if err := rows.Scan(&c.ID, &c.Login); err != nil {
-			return nil, err
-		}
-		list = append(list, c)
-	}
-	return list, rows.Err()
 }
 
 // LastID is the id of the newest message of all.

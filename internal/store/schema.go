@@ -49,4 +49,12 @@ CREATE TABLE server (
 	nonceless INTEGER NOT NULL  -- up to which message id the nonces have been forgotten
 );
 INSERT INTO server VALUES (0, 0);
+`, `
+CREATE TABLE invites (
+	id      INTEGER PRIMARY KEY AUTOINCREMENT,
+	code    BLOB NOT NULL UNIQUE, -- SHA-256 of the code
+	created INTEGER NOT NULL,
+	expires INTEGER NOT NULL,
+	user    INTEGER REFERENCES users -- who used it
+);
 `}

@@ -350,18 +350,33 @@ func fromMicros(n int64) time.Time { return time.UnixMicro(n).UTC() }
 func (s *Store) AddUser(login string, token proto.Token, now time.Time) error {
 	var refusal error
 	err := s.do(func() error {
-		_, err := s.userID(login)
-		switch {
-		case err == nil:
-			refusal = ErrTaken
+		_, err := s.insertUser(login, token, now)
+		if errors.Is(err, ErrTaken) {
+			refusal = err
 			return nil
-		case !errors.Is(err, ErrNoUser):
-			return err
 		}
-		delete(s.users, login)
-		return s.exec("INSERT INTO users (login, token, created) VALUES (?, ?, ?)", login, token.Bytes(), micros(now))
+		return err
 	})
 	return errors.Join(err, refusal)
+}
+
+// insertUser makes an account, inside the writing goroutine; ErrTaken.
+func (s *Store) insertUser(login string, token proto.Token, now time.Time) (int64, error) {
+	switch _, err := s.userID(login); {
+	case err == nil:
+		return 0, ErrTaken
+	case !errors.Is(err, ErrNoUser):
+		return 0, err
+	}
+	st, err := s.stmt("INSERT INTO users (login, token, created) VALUES (?, ?, ?)")
+	if err != nil {
+		return 0, err
+	}
+	r, err := st.Exec(login, token.Bytes(), micros(now))
+	if err != nil {
+		return 0, err
+	}
+	return r.LastInsertId()
 }
 
 // SetToken changes a password, and ends the user's sessions; ErrNoUser.

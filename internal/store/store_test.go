@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -256,6 +257,159 @@ func TestRemovedUser(t *testing.T) {
 	}
 	if got, _ := updates(t, s, bob, 0, 10); got != "alice>bob:1 bob>alice:2 bob>alice:4" {
 		t.Errorf("the other side sees %s", got)
+	}
+}
+
+func logins(list []Contact) string {
+	var names []string
+	for _, c := range list {
+		names = append(names, c.Login)
+	}
+	return strings.Join(names, " ")
+}
+
+func TestContacts(t *testing.T) {
+	ctx := t.Context()
+	s := newStore(t, "alice", "bob", "carol")
+	alice, bob, carol := id(t, s, "alice"), id(t, s, "bob"), id(t, s, "carol")
+	known := func(user int64) string {
+		t.Helper()
+		list, err := s.Contacts(ctx, user)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return logins(list)
+	}
+	for range 2 { // a second time changes nothing
+		if err := s.AddContact(alice, carol); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustSend(t, s, "alice", "bob", "1")
+	if known(alice) != "bob carol" || known(bob) != "alice" || known(carol) != "" {
+		t.Errorf("%q, %q, %q", known(alice), known(bob), known(carol))
+	}
+	if err := s.RemoveContact(alice, bob); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.RemoveContact(alice, bob); !errors.Is(err, ErrNoContact) {
+		t.Errorf("twice: %v", err)
+	}
+	if known(alice) != "carol" || known(bob) != "alice" {
+		t.Errorf("%q, %q", known(alice), known(bob))
+	}
+	mustSend(t, s, "bob", "alice", "2")
+	if known(alice) != "bob carol" {
+		t.Errorf("after the next message: %q", known(alice))
+	}
+}
+
+func TestSearch(t *testing.T) {
+	s := newStore(t, "alice", "bob", "100%", "a_b", "a'b", `a"b`, "a\\b", "jürgen", "straße", "gone")
+	if err := s.RemoveUser("gone", now); err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]string{
+		"LIC": "alice", "ob": "bob", "%": "100%", "_": "a_b", "'": "a'b", `"`: `a"b`, "\\": "a\\b", "%%": "", "b": `a"b a'b a\b a_b bob`,
+		"JU\u0308R": "jürgen", "ｂｏｂ": "bob", "STRASSE": "", "straß": "straße", "gon": "", "o b": "", "' OR 1=1 --": "", "\x00": "", "\xff": "", "*": "",
+	} {
+		list, more, err := s.Search(t.Context(), text, 100)
+		if logins(list) != want || more || err != nil {
+			t.Errorf("%q finds %q, %v, %v, not %q", text, logins(list), more, err, want)
+		}
+	}
+	if list, more, err := s.Search(t.Context(), "b", 2); len(list) != 2 || !more || err != nil {
+		t.Errorf("with a limit: %v, %v, %v", list, more, err)
+	}
+}
+
+func TestInvites(t *testing.T) {
+	s := newStore(t, "alice")
+	token := proto.NewToken("x")
+	later := now.Add(time.Hour)
+	code, err := s.CreateInvite(now, later)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, wrong := range []string{"", "x", code[1:], "1"} {
+		if err := s.Redeem(wrong, "bob", token, now); !errors.Is(err, ErrNoInvite) {
+			t.Errorf("%q: %v", wrong, err)
+		}
+	}
+	if err := s.Redeem(code, "bob", token, later); !errors.Is(err, ErrNoInvite) {
+		t.Errorf("too late: %v", err)
+	}
+	if err := s.Redeem(code, "alice", token, now); !errors.Is(err, ErrTaken) {
+		t.Errorf("a login that is taken: %v", err)
+	}
+	// Of several who come with one code, one gets in.
+	outcomes := make(chan error)
+	for i := range 8 {
+		go func() {
+			outcomes <- s.Redeem(strings.ReplaceAll(strings.ToUpper(code), "-", " "), fmt.Sprintf("bob%d", i), token, now)
+		}()
+	}
+	in := 0
+	for range 8 {
+		if err := <-outcomes; err == nil {
+			in++
+		} else if !errors.Is(err, ErrNoInvite) {
+			t.Errorf("the others: %v", err)
+		}
+	}
+	users, err := s.Users(t.Context())
+	if in != 1 || len(users) != 2 || err != nil {
+		t.Errorf("%d got in, users %v, %v", in, users, err)
+	}
+	list, err := s.Invites(t.Context())
+	if err != nil || len(list) != 1 || list[0].User != users[1].Login || !list[0].Created.Equal(now) || !list[0].Expires.Equal(later) {
+		t.Errorf("%+v, %v", list, err)
+	}
+	for _, which := range []string{code, "1"} {
+		if err := s.RevokeInvite(which); !errors.Is(err, ErrInviteUsed) {
+			t.Errorf("revoke a used one: %v", err)
+		}
+	}
+	code, _ = s.CreateInvite(now, later)
+	if err := s.RevokeInvite("2"); err != nil {
+		t.Errorf("revoke: %v", err)
+	}
+	if err := s.Redeem(code, "bobby", token, now); !errors.Is(err, ErrNoInvite) {
+		t.Errorf("a revoked one: %v", err)
+	}
+	if err := s.RevokeInvite(code); !errors.Is(err, ErrNoInvite) {
+		t.Errorf("revoke twice: %v", err)
+	}
+}
+
+// A database of the first version is brought to this one, with all that is in it.
+func TestMigrate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "skarod.db")
+	old, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, statement := range []string{schema[0], "PRAGMA user_version = 1"} {
+		if _, err := old.Exec(statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := old.Exec("INSERT INTO users (login, token, created) VALUES ('alice', ?, 1)", proto.NewToken("x").Bytes()); err != nil {
+		t.Fatal(err)
+	}
+	if err := old.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, path)
+	code, err := s.CreateInvite(now, now.Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Redeem(code, "bob", proto.NewToken("x"), now); err != nil {
+		t.Fatal(err)
+	}
+	if users, err := s.Users(t.Context()); err != nil || len(users) != 2 {
+		t.Errorf("%v, %v", users, err)
 	}
 }
 

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/skaroctl/skaroctl/internal/account"
+	"github.com/skaroctl/skaroctl/internal/output"
+	"github.com/skaroctl/skaroctl/internal/proto"
+	"github.com/skaroctl/skaroctl/internal/session"
+)
+
+type registerOptions struct {
+	loginOptions
+	invite string
+}
+
+func (a *app) registerCommand() *cobra.Command {
+	var o registerOptions
+	c := &cobra.Command{
+		Use:   "register LOGIN",
+		Short: "Create an account, and log in",
+		Long: `Create an account on a server that allows it (see register-type), log in with it,
+and remember that as login does. The server gets the password's token, which answers
+its challenges, and never the password itself.`,
+		Example: `  skaroctl register carol --server wss://chat.example.org/skaro_client/ --profile carol --store file
+  skaroctl register carol --invite "$CODE" --password-file password.txt --print-token`,
+		Args: cobra.ExactArgs(1),
+		RunE: a.does(func(ctx context.Context, args []string) error { return a.register(ctx, o, args) }),
+	}
+	o.addFlags(c)
+	c.Flags().StringVar(&o.invite, "invite", "", "`CODE` of an invitation, where the server wants one")
+	return c
+}
+
+func (a *app) register(ctx context.Context, o registerOptions, args []string) error {
+	e, err := a.entrant(ctx, o.loginOptions, args)
+	if err != nil {
+		return err
+	}
+	if e.saved.Login != "" && !o.printToken {
+		// Logging in with a new account must not be how another one's token is lost.
+		return &usageError{
+			fmt.Sprintf("the profile %q is that of %s already", e.profile, e.saved.Login),
+			fmt.Sprintf("give the new account a profile of its own: skaroctl register %s --profile NAME --server %s", e.login, e.endpoint.URL),
+		}
+	}
+	if !o.printToken {
+		// Before there is an account that nobody could save.
+		if _, err := e.newStore.Get(ctx, e.key()); err != nil && !errors.Is(err, account.ErrNone) {
+			if e.newStore.Name() == "keyring" {
+				err = &advised{err, "nothing was created; give --store file to keep the credentials in a private file"}
+			}
+			return err
+		}
+	}
+	if err := a.askPassword(ctx, o.loginOptions, &e, true); err != nil {
+		return err
+	}
+	ctx, cancel := a.oneShot(ctx)
+	defer cancel()
+	err = a.withoutLogin(ctx, e.target, func(ctx context.Context, s *session.Session) error {
+		login, err := s.Register(ctx, session.NewAccount{Login: e.login, Token: e.token, Invite: o.invite})
+		if err == nil {
+			e.login = login
+		}
+		return err
+	})
+	var unknown *session.UnknownError
+	var refused *session.RefusedError
+	switch {
+	case errors.As(err, &unknown):
+		return &advised{err, fmt.Sprintf("whether there is an account now, `skaroctl login %s` tells", e.login)}
+	case errors.As(err, &refused) && proto.StatusCode(refused.Status) == "403" && o.invite == "":
+		return &advised{err, "`skaroctl register-type` tells who may create an account; the code of an invitation goes to --invite"}
+	case err != nil:
+		return err
+	}
+	if err := a.enter(ctx, o.loginOptions, e); err != nil {
+		// The hint has the login as it was typed: nobody should run what a server says.
+		return &advised{fmt.Errorf("the account of %s was created, but: %w", output.Login(e.login), err), fmt.Sprintf("log in with `skaroctl login %s`", args[0])}
+	}
+	return nil
+}

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/skaroctl/skaroctl/internal/output"
+	"github.com/skaroctl/skaroctl/internal/store"
+)
+
+func (a *app) inviteCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "invite",
+		Short: "Manage invitations; also while the server runs",
+		Long: `Manage invitations: with one, one person can create one account on a server that
+runs with --registration invite.`,
+		Example: `  skarod invite create
+  skarod invite list`,
+	}
+	c.AddCommand(a.inviteCreateCommand(), a.inviteListCommand(), a.inviteRevokeCommand())
+	return c
+}
+
+// inviteLife is how long an invitation is good unless told otherwise.
+const inviteLife = 7 * 24 * time.Hour
+
+func (a *app) inviteCreateCommand() *cobra.Command {
+	var expires time.Duration
+	c := &cobra.Command{
+		Use:   "create",
+		Short: "Make an invitation, and print its code",
+		Long: `Make an invitation, and print its code, which is shown this once only. It goes to
+skaroctl register --invite.`,
+		Example: `  skarod invite create
+  skarod invite create --expires 24h`,
+		Args: cobra.NoArgs,
+		RunE: a.does(func(context.Context, []string) error {
+			if expires <= 0 {
+				return &usageError{fmt.Sprintf("--expires is %v, not longer than nothing", expires), "write a duration like 24h"}
+			}
+			return a.withStore(true, func(s *store.Store) error {
+				now := time.Now()
+				code, err := s.CreateInvite(now, now.Add(expires))
+				if err != nil {
+					return err
+				}
+				if _, err := fmt.Fprintln(a.streams.Out, code); err != nil {
+					return err
+				}
+				fmt.Fprintf(a.streams.Err, "skarod: for one account, until %s\n", now.Add(expires).Local().Format("2006-01-02 15:04"))
+				return nil
+			})
+		}),
+	}
+	c.Flags().DurationVar(&expires, "expires", inviteLife, "how long it is good, like 24h")
+	return c
+}
+
+func (a *app) inviteListCommand() *cobra.Command {
+	var l listing
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "List the invitations, used and expired ones too",
+		Example: `  skarod invite list
+  skarod invite list -o json | jq 'select(.state == "open") | .id'`,
+		Args: cobra.NoArgs,
+		RunE: a.does(func(ctx context.Context, _ []string) error {
+			return a.list(l, func(s *store.Store, p *output.Printer) error {
+				invites, err := s.Invites(ctx)
+				if err != nil {
+					return err
+				}
+				now := time.Now()
+				for _, i := range invites {
+					state := "open"
+					switch {
+					case i.User != "":
+						state = "used"
+					case !i.Expires.After(now):
+						state = "expired"
+					}
+					if err := p.Invite(output.Invite{ID: i.ID, Created: i.Created, Expires: i.Expires, State: state, Login: i.User}); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		}),
+	}
+	l.addFlags(c)
+	return c
+}
+
+func (a *app) inviteRevokeCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "revoke ID|CODE",
+		Short: "Take an invitation back",
+		Example: `  skarod invite revoke 3
+  skarod invite list -o json | jq 'select(.state == "open") | .id' | xargs -n 1 skarod invite revoke`,
+		Args: cobra.ExactArgs(1),
+		RunE: a.does(func(_ context.Context, args []string) error {
+			return a.withStore(false, func(s *store.Store) error { return s.RevokeInvite(args[0]) })
+		}),
+	}
+}

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/skaroctl/skaroctl/internal/commandline"
+	"github.com/skaroctl/skaroctl/internal/output"
+	"github.com/skaroctl/skaroctl/internal/store"
+)
+
+// listing is how a command that lists something writes it.
+type listing struct {
+	format string
+	utc    bool
+}
+
+func (l *listing) addFlags(c *cobra.Command) {
+	c.Flags().StringVarP(&l.format, "output", "o", "auto", "`FORMAT`: auto, text or json; auto is text on a terminal, JSON Lines elsewhere")
+	commandline.Choices(c, "output", "auto", "text", "json")
+	c.Flags().BoolVar(&l.utc, "utc", false, "times in text are UTC and not local time")
+}
+
+// list opens the store for a command that lists something, and writes out the list
+// when it is whole.
+func (a *app) list(l listing, write func(*store.Store, *output.Printer) error) error {
+	switch l.format {
+	case "auto", "text", "json":
+	default:
+		return &usageError{fmt.Sprintf("--output is %q, not one of auto, text, json", l.format), "leave it out for what fits"}
+	}
+	terminal := a.streams.OutTerminal
+	now := time.Now
+	if l.utc {
+		now = func() time.Time { return time.Now().UTC() }
+	}
+	p := output.NewPrinter(a.streams.Out, output.Options{
+		JSON: l.format == "json" || l.format == "auto" && !terminal, Colour: output.UseColour("auto", terminal, a.getenv), Terminal: terminal, Now: now,
+	})
+	return a.withStore(false, func(s *store.Store) error {
+		if err := write(s, p); err != nil {
+			return err
+		}
+		return p.Flush()
+	})
+}

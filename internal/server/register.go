@@ -1,0 +1,74 @@
+package server
+
+import (
+	"context"
+	"errors"
+
+	"github.com/skaroctl/skaroctl/internal/proto"
+	"github.com/skaroctl/skaroctl/internal/store"
+)
+
+// Policies of registration, as register_type tells them.
+const (
+	RegistrationOpen   = "open"
+	RegistrationInvite = "invite"
+	RegistrationClosed = "closed"
+)
+
+func (c *conn) registerType(context.Context, proto.Frame) (map[string]any, error) {
+	return map[string]any{"register_type": c.server.o.Registration}, nil
+}
+
+// register makes an account: for everybody, or for whoever has an invitation. The
+// password does not travel here either; its token does (docs/protocol.md, "register").
+func (c *conn) register(_ context.Context, f proto.Frame) (map[string]any, error) {
+	s := c.server
+	if s.o.Registration != RegistrationOpen && s.o.Registration != RegistrationInvite {
+		return nil, c.refuseStranger(proto.StatusForbidden, "accounts are made by whoever runs this server")
+	}
+	form, ok := f.Map("form")
+	if !ok {
+		return nil, refuse(proto.StatusBadRequest, "form is a map with login and token")
+	}
+	given, ok := form.ExactText("login")
+	if !ok {
+		return nil, refuse(proto.StatusBadRequest, "form.login is text")
+	}
+	login, err := store.Login(given)
+	if err != nil {
+		return nil, refuse(proto.StatusBadRequest, "%v", err)
+	}
+	token, err := proto.ParseToken(form.Text("token"))
+	if err != nil {
+		return nil, refuse(proto.StatusBadRequest, "form.token: %v", err)
+	}
+	if s.o.Registration == RegistrationInvite {
+		code, _ := form.ExactText("invite")
+		if code == "" {
+			return nil, c.refuseStranger(proto.StatusForbidden, "an account needs an invitation")
+		}
+		err = s.o.Store.Redeem(code, login, token, s.o.Clock())
+	} else {
+		if !s.newcomers.AllowN(s.o.Clock(), 1) {
+			return nil, refuse(proto.StatusTooMany, "too many new accounts at once: try again in a minute")
+		}
+		err = s.o.Store.AddUser(login, token, s.o.Clock())
+	}
+	switch {
+	case errors.Is(err, store.ErrNoInvite):
+		return nil, c.refuseStranger(proto.StatusForbidden, "the invitation is wrong, was used, or has expired")
+	case errors.Is(err, store.ErrTaken):
+		return nil, c.refuseStranger(proto.StatusConflict, "the login is taken")
+	case err != nil:
+		return nil, err
+	}
+	s.counter.registered.Add(1)
+	s.o.Log.Info("account made", "peer", c.peer, "login", login)
+	return map[string]any{"user": map[string]any{"login": login}}, nil
+}
+
+// refuseStranger counts a refusal: who guesses has to connect again and again.
+func (c *conn) refuseStranger(status, info string) error {
+	c.refusals++
+	return refuse(status, "%s", info)
+}

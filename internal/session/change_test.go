@@ -1,0 +1,120 @@
+package session
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/skaroctl/skaroctl/internal/proto"
+)
+
+// A request that was sent and not answered: whether it took effect is not known,
+// unless it is one that has no effect.
+func TestChangeUnanswered(t *testing.T) {
+	for typ, unknown := range map[string]bool{
+		proto.TypeRegister: true, proto.TypeAddContact: true, proto.TypeDelContact: true, proto.TypeSendMessage: true, "anything": true,
+		proto.TypeGetContacts: false, proto.TypeGetUserData: false, proto.TypeSearchContacts: false, proto.TypeRegisterType: false,
+	} {
+		url := serve(t, func(p *peer) {
+			p.login()
+			p.expect(typ)
+		})
+		ctx, s := open(t, url, withToken)
+		_, err := s.Change(ctx, typ, nil)
+		var u *UnknownError
+		var lost *UnreachableError
+		if errors.As(err, &u) != unknown || !errors.As(err, &lost) || !lost.Lost {
+			t.Errorf("%s: %v", typ, err)
+		}
+	}
+}
+
+// A refusal, of the request or of the login, means that nothing was done.
+func TestChangeRefused(t *testing.T) {
+	url := serve(t, func(p *peer) {
+		p.greet()
+		f := p.expect(proto.TypeAuthorize)
+		if p.nth == 1 {
+			p.welcome(f)
+			p.reply(p.expect(proto.TypeAddContact), proto.StatusNotFound, map[string]any{"info": "nobody"})
+			return
+		}
+		p.expect(proto.TypeAddContact)
+		p.reply(f, proto.StatusUnauthorized, nil)
+	})
+	ctx, s := open(t, url, withToken)
+	_, err := s.AddContact(ctx, "nobody")
+	var refused *RefusedError
+	if !errors.As(err, &refused) || refused.Status != proto.StatusNotFound {
+		t.Error(err)
+	}
+	ctx, s = open(t, url, withToken)
+	_, err = s.AddContact(ctx, "bob")
+	var auth *AuthError
+	if !errors.As(err, &auth) {
+		t.Error(err)
+	}
+}
+
+func TestContactRequests(t *testing.T) {
+	url := serve(t, func(p *peer) {
+		p.login()
+		f := p.expect(proto.TypeSearchContacts)
+		p.reply(f, "200", map[string]any{"data": []any{map[string]any{"login": "bob", "online": true, "x": 1}}, "more": true})
+		p.reply(p.expect(proto.TypeSearchContacts), "200", map[string]any{"data": 5})
+		f = p.expect(proto.TypeAddContact)
+		p.reply(f, "200", map[string]any{"contact": map[string]any{"login": "bob", "name": "Bob " + f.Text("login")}})
+		p.reply(p.expect(proto.TypeAddContact), "200", nil) // another server may say less
+		f = p.expect(proto.TypeDelContact)
+		if f.Text("login") != "Bob" {
+			t.Error(f.Describe())
+		}
+		p.reply(f, "200", nil)
+	})
+	ctx, s := open(t, url, withToken)
+	found, more, err := s.SearchContacts(ctx, "b")
+	if err != nil || !more || len(found) != 1 || found[0].Login != "bob" || !*found[0].Online || found[0].Extra["x"] != uint64(1) {
+		t.Errorf("%+v, %v, %v", found, more, err)
+	}
+	var wrong *ProtocolError
+	if _, _, err := s.SearchContacts(ctx, "b"); !errors.As(err, &wrong) {
+		t.Error(err)
+	}
+	if c, err := s.AddContact(ctx, "Bob"); err != nil || c.Login != "bob" || c.Name != "Bob Bob" {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if c, err := s.AddContact(ctx, "Bob"); err != nil || c.Login != "Bob" {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if err := s.RemoveContact(ctx, "Bob"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRegister(t *testing.T) {
+	url := serve(t, func(p *peer) {
+		p.greet()
+		f := p.expect(proto.TypeRegister)
+		form, _ := f.Map("form")
+		if f.Text("register_type") != "open" || form.Text("login") != "Alice" || form.Text("token") != token.Text() || form["invite"] != nil {
+			t.Error(f.Describe())
+		}
+		p.reply(f, "200", map[string]any{"user": map[string]any{"login": "alice"}})
+		f = p.expect(proto.TypeRegister)
+		if form, _ = f.Map("form"); f.Text("register_type") != "invite" || form.Text("invite") != "code" {
+			t.Error(f.Describe())
+		}
+		p.reply(f, "200", nil)
+		p.expect(proto.TypeRegister)
+	})
+	ctx, s := open(t, url, nil)
+	if login, err := s.Register(ctx, NewAccount{Login: "Alice", Token: token}); login != "alice" || err != nil {
+		t.Error(login, err)
+	}
+	if login, err := s.Register(ctx, NewAccount{Login: "Alice", Token: token, Invite: "code"}); login != "Alice" || err != nil {
+		t.Error(login, err)
+	}
+	var unknown *UnknownError
+	if _, err := s.Register(ctx, NewAccount{Login: "Alice", Token: token}); !errors.As(err, &unknown) {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,54 @@
+package session
+
+import (
+	"context"
+
+	"github.com/skaroctl/skaroctl/internal/proto"
+)
+
+// Contacts asks for everyone we know.
+func (s *Session) Contacts(ctx context.Context) ([]proto.Contact, error) {
+	r, err := s.Do(ctx, proto.TypeGetContacts, nil)
+	if err != nil {
+		return nil, err
+	}
+	contacts, err := proto.ParseContacts(r.Fields)
+	if err != nil {
+		return nil, s.wrongReply(err)
+	}
+	return contacts, nil
+}
+
+// SearchContacts asks for the users whose login holds a text, and tells whether
+// there are more than the server has listed (docs/protocol.md, "contacts").
+func (s *Session) SearchContacts(ctx context.Context, text string) (found []proto.Contact, more bool, err error) {
+	r, err := s.Do(ctx, proto.TypeSearchContacts, map[string]any{"text": text})
+	if err != nil {
+		return nil, false, err
+	}
+	if found, err = proto.ParseContacts(r.Fields); err != nil {
+		return nil, false, s.wrongReply(err)
+	}
+	more, _ = r.Fields.Bool("more")
+	return found, more, nil
+}
+
+// AddContact makes somebody a contact of ours, and returns what the server tells of
+// them. Its errors are those of Change.
+func (s *Session) AddContact(ctx context.Context, login string) (proto.Contact, error) {
+	r, err := s.Change(ctx, proto.TypeAddContact, map[string]any{"login": login})
+	if err != nil {
+		return proto.Contact{}, err
+	}
+	if c, ok := r.Fields.Map("contact"); ok && c.Text("login") != "" {
+		return proto.ParseContact(c), nil
+	}
+	return proto.Contact{Login: login}, nil
+}
+
+// RemoveContact makes the server forget a contact of ours. Its errors are those of
+// Change.
+func (s *Session) RemoveContact(ctx context.Context, login string) error {
+	_, err := s.Change(ctx, proto.TypeDelContact, map[string]any{"login": login})
+	return err
+}
