@@ -87,6 +87,9 @@ func run(ctx context.Context, platforms []string, out string) error {
 	if err := r.writeShared(ctx); err != nil {
 		return err
 	}
+	if err := r.writeLicences(ctx, platforms); err != nil {
+		return err
+	}
 	for _, p := range platforms {
 		if err := r.archive(p); err != nil {
 			return fmt.Errorf("archive for %s: %w", p, err)
@@ -213,6 +216,79 @@ func (r *release) writeShared(ctx context.Context) error {
 	return nil
 }
 
+// thirdParty is the file with the licences of what the programs are made of: most of
+// them say that they go along with every copy.
+const thirdParty = "THIRD-PARTY-LICENSES"
+
+// writeLicences writes that file, and the one that packages have, where ours is first.
+func (r *release) writeLicences(ctx context.Context, platforms []string) error {
+	used := map[string]bool{}
+	for _, platform := range platforms {
+		for _, p := range programs {
+			info, err := buildinfo.ReadFile(filepath.Join(r.work, binary(platform, p)))
+			if err != nil {
+				return err
+			}
+			for _, m := range info.Deps {
+				used[m.Path] = true
+			}
+		}
+	}
+	root, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
+	if err != nil {
+		return fmt.Errorf("go env GOROOT: %w", err)
+	}
+	listed, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Path}}\t{{.Version}}\t{{.Dir}}", "all").Output()
+	if err != nil {
+		return fmt.Errorf("go list -m all: %w", err)
+	}
+	text, err := licences("The Go programming language and its standard library", strings.TrimSpace(string(root)))
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(listed)) {
+		module := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		if !used[module[0]] {
+			continue
+		}
+		more, err := licences(module[0]+" "+module[1], module[2])
+		if err != nil {
+			return err
+		}
+		text += more
+	}
+	if err := r.write(thirdParty, []byte(text)); err != nil {
+		return err
+	}
+	ours, err := os.ReadFile("LICENSE")
+	if err != nil {
+		return err
+	}
+	return r.write("copyright", append(ours, "\n\nThe programs are made of these, too:\n\n"+text...))
+}
+
+// licences are the licences in a folder, under a title.
+func licences(title, folder string) (string, error) {
+	text := ""
+	for _, pattern := range []string{"LICENSE*", "LICENCE*", "COPYING*", "NOTICE*"} {
+		found, err := filepath.Glob(filepath.Join(folder, pattern))
+		if err != nil {
+			return "", err
+		}
+		for _, f := range found {
+			content, err := os.ReadFile(f)
+			if err != nil {
+				return "", err
+			}
+			text += "---- " + title + ": " + filepath.Base(f) + " ----\n\n" + strings.TrimSpace(string(content)) + "\n\n"
+		}
+	}
+	if text == "" {
+		return "", fmt.Errorf("%s has no licence in %s", title, folder)
+	}
+	return text, nil
+}
+
 func (r *release) write(name string, content []byte) error {
 	name = filepath.Join(r.work, filepath.FromSlash(name))
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
@@ -235,7 +311,7 @@ func compress(w io.Writer, write func(io.Writer) error) error {
 
 // archive writes the archive of a platform.
 func (r *release) archive(platform string) error {
-	members := []string{"README.md", "LICENSE", "CHANGELOG.md"}
+	members := []string{"README.md", "LICENSE", thirdParty, "CHANGELOG.md"}
 	for _, pattern := range []string{"man/*", "completions/*/*"} {
 		found, err := filepath.Glob(filepath.Join(r.work, pattern))
 		if err != nil {
