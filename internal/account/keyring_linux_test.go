@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -119,6 +120,7 @@ func init() {
 	children["closing bus"] = closingBusChild
 	children["silent provider"] = silentProviderChild
 	children["strange provider"] = strangeProviderChild
+	children["forgetful provider"] = forgetfulProviderChild
 }
 
 // realStore is the store as the program opens it.
@@ -352,7 +354,55 @@ func strangeProviderChild() error {
 		unavailable(realStore().Delete(context.Background(), alice), "an answer that can't be read"))
 }
 
+// forgetfulProviderChild has a provider that must not be asked for a session before
+// it has answered something else.
+func forgetfulProviderChild() error {
+	conn, err := offer(fakeService{func() {}}, []dbus.ObjectPath{})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	var answered, early atomic.Bool
+	const item = dbus.ObjectPath("/org/freedesktop/secrets/collection/login/1")
+	search := func(map[string]string) ([]dbus.ObjectPath, *dbus.Error) {
+		// What was sent right behind the question is here before the answer to this one.
+		_ = conn.BusObject().Call("org.freedesktop.DBus.GetId", 0)
+		answered.Store(true)
+		return []dbus.ObjectPath{item}, nil
+	}
+	open := func(string, dbus.Variant) (dbus.Variant, dbus.ObjectPath, *dbus.Error) {
+		if !answered.Load() {
+			early.Store(true)
+		}
+		return dbus.MakeVariant(""), "/session", nil
+	}
+	type secret struct {
+		Session           dbus.ObjectPath
+		Parameters, Value []byte
+		ContentType       string
+	}
+	get := func(session dbus.ObjectPath) (secret, *dbus.Error) {
+		return secret{session, nil, []byte("the secret"), "text/plain"}, nil
+	}
+	err = errors.Join(
+		conn.ExportMethodTable(map[string]any{"OpenSession": open}, "/org/freedesktop/secrets", "org.freedesktop.Secret.Service"),
+		conn.ExportMethodTable(map[string]any{"SearchItems": search}, "/org/freedesktop/secrets/collection/login", "org.freedesktop.Secret.Collection"),
+		conn.ExportMethodTable(map[string]any{"GetSecret": get}, item, "org.freedesktop.Secret.Item"),
+	)
+	if err != nil {
+		return err
+	}
+	if got, ok := peek("service", "user"); got != "the secret" || !ok {
+		return fmt.Errorf("peek: %q, %v", got, ok)
+	}
+	if early.Load() {
+		return errors.New("a session was asked for before anything was answered")
+	}
+	return nil
+}
+
 func TestKeyringWithStrangeProvider(t *testing.T) {
 	session(t, t.TempDir(), "", "silent provider")
 	session(t, t.TempDir(), "", "strange provider")
+	session(t, t.TempDir(), "", "forgetful provider")
 }
