@@ -22,13 +22,30 @@ import (
 // app is what the commands share: the streams, the environment, the common
 // flags, and what is made of them when a command needs it.
 type app struct {
-	streams output.Streams
-	getenv  func(string) string
-	flags   commonFlags
-	ran     bool // a command's own code was reached: an error before is one of usage
+	streams  output.Streams
+	getenv   func(string) string
+	flags    commonFlags
+	profiles func() profiles // reads them the first time
+	ran      bool            // a command's own code was reached: an error before is one of usage
 
 	errMu sync.Mutex // the trace and the notices come from several goroutines
 	bar   *progress  // what they must not write into; nil where there is none
+}
+
+// profiles are what the config file has, and where that and the other files are.
+type profiles struct {
+	files  account.Files
+	config account.Config
+	err    error
+}
+
+func loadProfiles(getenv func(string) string) profiles {
+	files, err := account.FindFiles(getenv)
+	if err != nil {
+		return profiles{err: err}
+	}
+	config, err := account.LoadConfig(files.Config)
+	return profiles{files, config, err}
 }
 
 // commonFlags are the flags of every command.
@@ -208,24 +225,19 @@ func (a *app) target() (target, error) {
 // file. homeless tells that the command needs no file where the server is given: a
 // container may have no home.
 func (a *app) place(homeless bool) (target, error) {
-	var config account.Config
-	files, err := account.FindFiles(a.getenv)
-	if err == nil {
-		config, err = account.LoadConfig(files.Config)
-	} else if homeless && a.flags.server != "" {
-		err = nil
+	p := a.profiles()
+	nowhere := p.files == account.Files{} // there is no home
+	if p.err != nil && !(nowhere && homeless && a.flags.server != "") {
+		return target{}, p.err
 	}
-	if err != nil {
-		return target{}, err
-	}
-	t := target{files: files, config: config, profile: a.flags.profile, login: a.getenv("SKAROCTL_LOGIN")}
+	t := target{files: p.files, config: p.config, profile: a.flags.profile, login: a.getenv("SKAROCTL_LOGIN")}
 	if t.profile == "" {
-		t.profile = config.DefaultProfile
+		t.profile = p.config.DefaultProfile
 	}
 	if t.profile == "" {
 		t.profile = "default"
 	}
-	t.saved = config.Profiles[t.profile]
+	t.saved = p.config.Profiles[t.profile]
 	t.endpoint = session.Endpoint{
 		URL: t.saved.Server, CAFile: t.saved.CAFile, AllowPlaintext: t.saved.AllowPlaintext || a.flags.allowPlaintext,
 		UserAgent: "skaroctl/" + buildInfo().Version,
@@ -235,6 +247,7 @@ func (a *app) place(homeless bool) (target, error) {
 		t.endpoint.URL, t.endpoint.AllowPlaintext = a.flags.server, a.flags.allowPlaintext
 	}
 	if a.flags.caFile != "" {
+		var err error
 		if t.endpoint.CAFile, err = filepath.Abs(a.flags.caFile); err != nil {
 			return target{}, err
 		}

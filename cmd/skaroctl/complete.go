@@ -50,15 +50,8 @@ func (a *app) completeFrom(c *cobra.Command, _ []string, begun string) ([]cobra.
 
 // completeProfile completes the name of a profile, from the config file.
 func (a *app) completeProfile(_ *cobra.Command, _ []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	files, err := account.FindFiles(a.getenv)
-	var config account.Config
-	if err == nil {
-		config, err = account.LoadConfig(files.Config)
-	}
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	return offer(slices.Sorted(maps.Keys(config.Profiles)), "", begun), cobra.ShellCompDirectiveNoFileComp
+	names := slices.Sorted(maps.Keys(a.profiles().config.Profiles))
+	return offer(names, "", begun), cobra.ShellCompDirectiveNoFileComp
 }
 
 // offer are the words that begin as the user has begun, each behind what stands

@@ -8,6 +8,7 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 
 	"github.com/skaroctl/skaroctl/internal/build"
@@ -23,24 +24,26 @@ func buildInfo() build.Info { return build.Read("skaroctl", version) }
 // run is the whole program: it returns the exit status.
 func run(args []string, streams output.Streams, getenv func(string) string) int {
 	log.SetOutput(io.Discard) // net/http writes there what comes back as an error anyway
-	ctx, stop := interruptible(context.Background())
+	ctx, caught, stop := interruptible(context.Background())
 	defer stop()
-	a := &app{streams: streams, getenv: getenv}
-	err := a.execute(ctx, args)
-	return a.report(err)
+	a := &app{streams: streams, getenv: getenv, profiles: sync.OnceValue(func() profiles { return loadProfiles(getenv) })}
+	go a.profiles() // most commands want them: they are there when the command line is understood
+	return a.report(a.execute(ctx, args, caught))
 }
 
 // interruptible is a context that SIGINT and SIGTERM end, with an *interrupt as
 // its cause. A second signal ends the program at once. SIGPIPE is caught, so that
 // a reader that goes away is an error of the write and not the end of the
-// process.
-func interruptible(parent context.Context) (context.Context, func()) {
+// process. Catching takes a quarter of a millisecond, in which other things can be
+// done: caught is closed when it is so.
+func interruptible(parent context.Context) (ctx context.Context, caught <-chan struct{}, stop func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	catchPipe()
-	done := make(chan struct{})
+	catching, done := make(chan struct{}), make(chan struct{})
 	go func() {
+		signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+		catchPipe()
+		close(catching)
 		select {
 		case s := <-signals:
 			signal.Reset(os.Interrupt, syscall.SIGTERM)
@@ -48,7 +51,7 @@ func interruptible(parent context.Context) (context.Context, func()) {
 		case <-done:
 		}
 	}()
-	return ctx, func() {
+	return ctx, catching, func() {
 		signal.Stop(signals)
 		close(done)
 		cancel(nil)

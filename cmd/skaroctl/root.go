@@ -11,13 +11,14 @@ import (
 	"github.com/skaroctl/skaroctl/internal/commandline"
 )
 
-// execute runs the command that the arguments name.
-func (a *app) execute(ctx context.Context, args []string) error {
+// execute runs the command that the arguments name, when signals are caught.
+func (a *app) execute(ctx context.Context, args []string, caught <-chan struct{}) error {
 	root := a.root(args)
 	root.SetArgs(args)
 	root.SetIn(a.streams.In)
 	root.SetOut(a.streams.Out)
 	root.SetErr(a.streams.Err)
+	<-caught
 	c, err := root.ExecuteContextC(ctx)
 	var unknown *commandline.UsageError
 	switch {
