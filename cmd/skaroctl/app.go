@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -93,7 +94,7 @@ func (a *app) addCommonFlags(root *cobra.Command) {
 	f.StringVarP(&a.flags.server, "server", "s", "", "server `URL`, ws:// or wss://, path included (SKAROCTL_SERVER)")
 	f.StringVarP(&a.flags.profile, "profile", "p", "", "account to use, by its profile `NAME` (SKAROCTL_PROFILE)")
 	f.StringVarP(&a.flags.output, "output", "o", "auto", "`FORMAT` of results: auto, text or json; auto is text on a terminal, JSON Lines elsewhere (SKAROCTL_OUTPUT)")
-	f.Var(&a.flags.timeout, "timeout", "how long a one-shot command may take in all, listen each attempt to connect (SKAROCTL_TIMEOUT)")
+	f.Var(&a.flags.timeout, "timeout", "how long a command may take, reading its input and --retry not counted; for listen, how long each attempt to connect (SKAROCTL_TIMEOUT)")
 	f.StringVar(&a.flags.colour, "color", "auto", "`WHEN` to colour text: auto, always or never (NO_COLOR, CLICOLOR_FORCE)")
 	f.BoolVar(&a.flags.utc, "utc", false, "times in text, and those given without a zone, are UTC and not local time")
 	f.BoolVarP(&a.flags.verbose, "verbose", "v", false, "show every frame and state change on standard error, secrets replaced")
@@ -123,7 +124,7 @@ func (a *app) settle() error {
 		}
 		if s := a.getenv(v.env); s != "" && !a.flags.changed(v.flag) {
 			if err := v.set(s); err != nil {
-				return &usageError{fmt.Sprintf("%s: %v", v.env, err), "mend the variable, or unset it"}
+				return &usageError{fmt.Sprintf("%s: %v", v.env, err), "correct the variable, or unset it"}
 			}
 		}
 	}
@@ -185,6 +186,13 @@ func (a *app) formatPrinter(f *output.Format) *output.Printer {
 func (a *app) notice(format string, args ...any) {
 	if !a.flags.quiet {
 		a.errLine("skaroctl: " + fmt.Sprintf(format, args...))
+	}
+}
+
+// none tells somebody at a terminal that there is no result.
+func (a *app) none(format string, args ...any) {
+	if a.streams.OutTerminal {
+		a.notice(format, args...)
 	}
 }
 
@@ -269,12 +277,21 @@ func (t target) needServer() error {
 	return t.endpoint.Check()
 }
 
+// loginCommand is the command that logs in where this command was meant to go.
+func (t target) loginCommand() string {
+	command := "skaroctl login"
+	if t.saved.Login == "" || t.saved.Login != t.login || t.saved.Server != t.endpoint.URL {
+		command += " " + cmp.Or(t.login, "LOGIN") + " --server " + cmp.Or(t.endpoint.URL, "URL")
+	}
+	if t.profile != "default" {
+		command += " --profile " + t.profile
+	}
+	return command
+}
+
 // needLogin is an error where it is not known who to log in as.
 func (t target) needLogin() error {
-	hint := "log in first with `skaroctl login`"
-	if t.profile != "default" {
-		hint = fmt.Sprintf("log in first with `skaroctl login --profile %s`", t.profile)
-	}
+	hint := fmt.Sprintf("log in first with `%s`", t.loginCommand())
 	switch {
 	case t.env != nil && t.login == "":
 		return &loginError{t.env.Source + " gives a token, but nothing says whose it is", "set SKAROCTL_LOGIN"}
@@ -312,7 +329,7 @@ func (t target) credentials(ctx context.Context, stored *account.Credentials) (s
 	case errors.Is(err, account.ErrNone):
 		return session.Credentials{}, &loginError{
 			fmt.Sprintf("not logged in: the %s store has no credentials for %s at %s", store.Name(), t.login, t.endpoint.URL),
-			"log in again with `skaroctl login`",
+			fmt.Sprintf("log in with `%s`", t.loginCommand()),
 		}
 	case err != nil:
 		return session.Credentials{}, err

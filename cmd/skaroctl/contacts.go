@@ -30,6 +30,9 @@ each other; contacts add and contacts remove do it by hand.`,
 				if err := a.printContacts(contacts); err != nil {
 					return err
 				}
+				if len(contacts) == 0 {
+					a.none("no contacts yet: whoever you exchange a message with becomes one")
+				}
 				a.cacheContacts(t, loginsOf(contacts))
 				return nil
 			})
@@ -74,8 +77,8 @@ func (a *app) contactsRemoveCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "remove LOGIN",
 		Short: "Forget a contact",
-		Long: `Forget a contact, until the next message to or from them. What was said stays in the
-history.`,
+		Long: `Forget a contact. What was said stays in the history, and the next message to or from
+them makes them a contact again.`,
 		Example: `  skaroctl contacts remove bob
   skaroctl contacts remove bob --quiet`,
 		Args:              cobra.ExactArgs(1),
@@ -85,7 +88,7 @@ history.`,
 				err := s.RemoveContact(ctx, args[0])
 				if err == nil {
 					a.cacheContact(t, args[0], false)
-					a.notice("%s is no contact any more", args[0])
+					a.notice("%s is no longer a contact", args[0])
 				}
 				return err
 			})
@@ -130,6 +133,9 @@ func (a *app) contactsSearchCommand() *cobra.Command {
 				}
 				if more {
 					a.notice("these are the first %d only: search for a longer part of the login", len(found))
+				}
+				if len(found) == 0 {
+					a.none("nobody has %q in their login", args[0])
 				}
 				return a.printContacts(found)
 			})

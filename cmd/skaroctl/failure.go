@@ -65,7 +65,7 @@ type kind struct {
 var (
 	kindInternal    = kind{"internal", 1, "anything that is not below: a full disk, a keyring that can't be used, a broken file"}
 	kindUsage       = kind{"usage", 2, "a wrong flag or argument; nothing was sent"}
-	kindAuth        = kind{"auth", 3, "not logged in, or the server refused the login, the token or the SID"}
+	kindAuth        = kind{"auth", 3, "not logged in, no usable token in the environment, or the server refused the login, the token or the SID"}
 	kindUnreachable = kind{"unreachable", 4, "no connection, a TLS failure, or the connection was lost before the request could take effect"}
 	kindRefused     = kind{"refused", 5, "the server answered with a status other than 200"}
 	kindTimeout     = kind{"timeout", 6, "--timeout, or --for with too few messages, ran out before the request could take effect"}
@@ -88,6 +88,7 @@ func classify(err error) kind {
 		protocol    *session.ProtocolError
 		auth        *session.AuthError
 		login       *loginError
+		token       *account.TokenError
 		refused     *session.RefusedError
 		unreachable *session.UnreachableError
 		usage       *usageError
@@ -105,7 +106,7 @@ func classify(err error) kind {
 		return kindTimeout
 	case errors.As(err, &protocol):
 		return kindProtocol
-	case errors.As(err, &auth), errors.As(err, &login), errors.Is(err, account.ErrNone):
+	case errors.As(err, &auth), errors.As(err, &login), errors.As(err, &token), errors.Is(err, account.ErrNone):
 		return kindAuth
 	case errors.As(err, &refused):
 		return kindRefused

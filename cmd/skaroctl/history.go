@@ -13,6 +13,7 @@ import (
 
 type historyOptions struct {
 	limit        int
+	limited      bool // --limit was given
 	since, until string
 }
 
@@ -25,9 +26,12 @@ func (a *app) historyCommand() *cobra.Command {
   skaroctl history bob --since 24h -o json | jq -r .body`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: a.completeLogin,
-		RunE:              a.does(func(ctx context.Context, args []string) error { return a.history(ctx, o, args[0]) }),
 	}
-	c.Flags().IntVar(&o.limit, "limit", 0, "the newest `N` only")
+	c.RunE = a.does(func(ctx context.Context, args []string) error {
+		o.limited = c.Flags().Changed("limit")
+		return a.history(ctx, o, args[0])
+	})
+	c.Flags().IntVar(&o.limit, "limit", 0, "only the newest `N`")
 	c.Flags().StringVar(&o.since, "since", "", "from `WHEN` on: a time, a duration before now, or a message id")
 	c.Flags().StringVar(&o.until, "until", "", "before `WHEN`")
 	return c
@@ -37,8 +41,8 @@ func (a *app) history(ctx context.Context, o historyOptions, login string) error
 	if err := validText("the login", login); err != nil {
 		return err
 	}
-	if o.limit < 0 {
-		return &usageError{fmt.Sprintf("--limit is %d, less than nothing", o.limit), "leave it out for everything"}
+	if o.limited && o.limit < 1 {
+		return &usageError{fmt.Sprintf("--limit is %d: less than one message", o.limit), "leave it out for everything"}
 	}
 	r := session.HistoryRange{Limit: o.limit}
 	var err error
@@ -56,6 +60,9 @@ func (a *app) history(ctx context.Context, o historyOptions, login string) error
 		got, err := s.Account(ctx)
 		if err != nil {
 			return err
+		}
+		if len(messages) == 0 {
+			a.none("no messages with %s there", login)
 		}
 		p := a.printer()
 		for _, m := range messages {

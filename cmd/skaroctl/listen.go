@@ -148,12 +148,20 @@ func (a *app) listen(ctx context.Context, o listenOptions) (err error) {
 	l.Endpoint = t.endpoint
 	l.Credentials = func(ctx context.Context) (session.Credentials, error) { return t.credentials(ctx, &stored) }
 	l.LoggedIn = func(got session.Account) { a.keepSID(ctx, t, stored, got) }
+	lost := false
 	l.Lost = func(err error, pause time.Duration) {
+		lost = true
 		a.notice("%v; trying again in %v", err, pause.Round(100*time.Millisecond))
 	}
 	l.Listening = func(got session.Account) {
-		if a.flags.verbose {
-			a.errLine("listening as " + output.Login(got.Login))
+		switch who := output.Login(got.Login); {
+		case lost:
+			lost = false
+			a.notice("connected again")
+		case a.flags.verbose:
+			a.errLine("listening as " + who)
+		case a.streams.ErrTerminal:
+			a.notice("listening as %s", who)
 		}
 	}
 	p := a.formatPrinter(format)

@@ -55,6 +55,9 @@ func (a *app) login(ctx context.Context, o loginOptions, args []string) error {
 	if err != nil {
 		return err
 	}
+	if err := e.canSave(ctx, o); err != nil {
+		return err
+	}
 	if err := a.askPassword(ctx, o, &e, false); err != nil {
 		return err
 	}
@@ -76,7 +79,10 @@ func (a *app) entrant(ctx context.Context, o loginOptions, args []string) (entra
 	if err != nil {
 		return entrant{}, err
 	}
-	if err := t.needServer(); err != nil {
+	if t.endpoint.URL == "" {
+		return entrant{}, &usageError{"no server is known", "give its URL with --server or SKAROCTL_SERVER"}
+	}
+	if err := t.endpoint.Check(); err != nil {
 		return entrant{}, err
 	}
 	e := entrant{target: t}
@@ -95,6 +101,23 @@ func (a *app) entrant(ctx context.Context, o loginOptions, args []string) (entra
 		return e, &usageError{"the login is empty", "give it as an argument: skaroctl login LOGIN"}
 	}
 	return e, validText("the login", e.login)
+}
+
+// canSave is an error where the credentials could not be saved: better before a
+// password is typed, or an account made, for nothing.
+func (e entrant) canSave(ctx context.Context, o loginOptions) error {
+	if o.printToken {
+		return nil
+	}
+	_, err := e.newStore.Get(ctx, e.key())
+	var unavailable *account.UnavailableError
+	switch {
+	case errors.Is(err, account.ErrNone), errors.As(err, &unavailable) && unavailable.Damaged:
+		return nil
+	case err != nil && e.newStore.Name() == "keyring":
+		return &advised{fmt.Errorf("nothing was done: %w", err), "give --store file to keep the credentials in a private file instead"}
+	}
+	return err
 }
 
 // askPassword gets the password, and keeps nothing but its token.
@@ -162,6 +185,9 @@ func (a *app) enter(ctx context.Context, o loginOptions, t entrant) error {
 		if err := t.drop(ctx, t.profile, t.saved); err != nil {
 			a.notice("the old credentials of %s at %s could not be removed: %v", t.saved.Login, t.saved.Server, err)
 		}
+	}
+	if t.saved.Login != "" && (t.saved.Login != t.login || t.saved.Server != t.endpoint.URL) {
+		a.notice("the profile %q was that of %s at %s", t.profile, output.Login(t.saved.Login), t.saved.Server)
 	}
 	a.notice("logged in as %s; the credentials are in the %s store", output.Login(t.login), t.newStore.Name())
 	p := a.printer()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -39,7 +40,11 @@ func (a *app) logout(ctx context.Context, all bool) error {
 	if all {
 		names = slices.Sorted(maps.Keys(t.config.Profiles))
 	} else if _, ok := t.config.Profiles[t.profile]; !ok {
-		return &loginError{fmt.Sprintf("not logged in: there is no profile %q", t.profile), "skaroctl logout --all forgets every profile"}
+		hint := "there is none at all"
+		if len(t.config.Profiles) > 0 {
+			hint = "the profiles are " + strings.Join(slices.Sorted(maps.Keys(t.config.Profiles)), ", ") + "; --all forgets every one"
+		}
+		return &loginError{fmt.Sprintf("not logged in: there is no profile %q", t.profile), hint}
 	}
 	ctx, cancel := a.oneShot(ctx)
 	defer cancel()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -41,19 +42,18 @@ func (a *app) password(ctx context.Context, o passwordOptions, prompt string, co
 		if a.streams.InTerminal {
 			return "", &usageError{"--password-stdin was given, but standard input is a terminal", "leave the flag out to be asked"}
 		}
-		b, err := io.ReadAll(io.LimitReader(a.streams.In, maxPassword+1))
+		b, err := readAll(ctx, a.streams.In, maxPassword+1)
 		if err != nil {
 			return "", fmt.Errorf("read the password from standard input: %w", err)
 		}
 		password = string(trimLineEnd(b))
 	case o.file != "":
-		f, err := os.Open(o.file)
-		if err != nil {
+		b, err := readFile(ctx, o.file, maxPassword+1)
+		var noFile *fs.PathError
+		switch {
+		case errors.As(err, &noFile):
 			return "", &usageError{fmt.Sprintf("read the password: %v", err), "check --password-file, or leave it out to be asked"}
-		}
-		defer f.Close()
-		b, err := io.ReadAll(io.LimitReader(f, maxPassword+1))
-		if err != nil {
+		case err != nil:
 			return "", fmt.Errorf("read the password: %w", err)
 		}
 		password = string(trimLineEnd(b))
@@ -74,7 +74,7 @@ func (a *app) password(ctx context.Context, o passwordOptions, prompt string, co
 	}
 	switch {
 	case password == "":
-		return "", &usageError{"the password is empty", "give one of a character at least"}
+		return "", &usageError{"the password is empty", "a password has at least one character"}
 	case len(password) > maxPassword:
 		return "", &usageError{fmt.Sprintf("the password has more than %d bytes", maxPassword), "give the password alone"}
 	case strings.ContainsAny(password, "\r\n"):
@@ -101,7 +101,15 @@ func trimLineEnd(b []byte) []byte {
 func (a *app) ask(ctx context.Context, question string, echo bool) (string, error) {
 	in, out, closeTerminal, err := openTerminal()
 	if err != nil {
-		return "", errors.New("there is no terminal")
+		// Under su -c a terminal is there, but is not that of the session.
+		var ok bool
+		if in, ok = a.streams.In.(*os.File); !ok || !a.streams.InTerminal {
+			return "", errors.New("there is no terminal")
+		}
+		if out, ok = a.streams.Err.(*os.File); !ok {
+			return "", errors.New("there is no terminal")
+		}
+		closeTerminal = func() {}
 	}
 	defer closeTerminal()
 	fd := int(in.Fd())

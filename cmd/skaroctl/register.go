@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/skaroctl/skaroctl/internal/account"
 	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/session"
@@ -48,14 +47,8 @@ func (a *app) register(ctx context.Context, o registerOptions, args []string) er
 			fmt.Sprintf("give the new account a profile of its own: skaroctl register %s --profile NAME --server %s", e.login, e.endpoint.URL),
 		}
 	}
-	if !o.printToken {
-		// Before there is an account that nobody could save.
-		if _, err := e.newStore.Get(ctx, e.key()); err != nil && !errors.Is(err, account.ErrNone) {
-			if e.newStore.Name() == "keyring" {
-				err = &advised{err, "nothing was created; give --store file to keep the credentials in a private file"}
-			}
-			return err
-		}
+	if err := e.canSave(ctx, o.loginOptions); err != nil {
+		return err
 	}
 	if err := a.askPassword(ctx, o.loginOptions, &e, true); err != nil {
 		return err

@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/big"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -46,7 +46,7 @@ func (a *app) request(ctx context.Context, o requestOptions, typ string) error {
 	if err := validText("the type of the request", typ); err != nil {
 		return err
 	}
-	fields, err := a.requestFields(o)
+	fields, err := a.requestFields(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -74,7 +74,7 @@ func (a *app) request(ctx context.Context, o requestOptions, typ string) error {
 }
 
 // requestFields reads the fields of a request.
-func (a *app) requestFields(o requestOptions) (map[string]any, error) {
+func (a *app) requestFields(ctx context.Context, o requestOptions) (map[string]any, error) {
 	fields := map[string]any{}
 	add := func(flag, given string, read func(string) (any, error)) error {
 		key, text, ok := strings.Cut(given, "=")
@@ -103,7 +103,7 @@ func (a *app) requestFields(o requestOptions) (map[string]any, error) {
 		var unread error
 		err := add("-F", given, func(text string) (any, error) {
 			if file, ok := strings.CutPrefix(text, "@"); ok {
-				if text, unread = a.readAll(file); unread != nil {
+				if text, unread = a.readField(ctx, file); unread != nil {
 					return nil, unread
 				}
 			}
@@ -122,19 +122,19 @@ func (a *app) requestFields(o requestOptions) (map[string]any, error) {
 // maxInput bounds what is read for one field: more than any frame holds.
 const maxInput = 32 << 20
 
-// readAll reads a file, or standard input where its name is "-".
-func (a *app) readAll(name string) (string, error) {
-	in := a.streams.In
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return "", &usageError{fmt.Sprintf("read a field: %v", err), "check the name behind the @"}
-		}
-		defer f.Close()
-		in = f
+// readField reads a file, or standard input where its name is "-".
+func (a *app) readField(ctx context.Context, name string) (string, error) {
+	var b []byte
+	var err error
+	if name == "-" {
+		b, err = readAll(ctx, a.streams.In, maxInput+1)
+	} else {
+		b, err = readFile(ctx, name, maxInput+1)
 	}
-	b, err := io.ReadAll(io.LimitReader(in, maxInput+1))
+	var noFile *fs.PathError
 	switch {
+	case errors.As(err, &noFile):
+		return "", &usageError{fmt.Sprintf("read a field: %v", err), "check the name behind the @"}
 	case err != nil:
 		return "", fmt.Errorf("read a field: %w", err)
 	case len(b) > maxInput:

@@ -34,7 +34,8 @@ func (a *app) sendCommand() *cobra.Command {
 		Long: `Send a message to one or more logins. The text is what the arguments give, joined
 by a space; or standard input, when the text is "-" or when there is none and
 standard input is no terminal. Of standard input one trailing newline is removed,
-and nothing else. The command ends when the server has confirmed the message.
+and nothing else. The command ends when the server has confirmed the message. A
+message has as many bytes as the server allows: 256 KiB on skarod.
 
 With --lines every line of standard input is a message of its own, in order, over
 one connection that is made again when it is lost. The first refusal ends it.
@@ -76,7 +77,7 @@ func (a *app) send(ctx context.Context, o sendOptions, args []string) error {
 		}
 		return a.sendLines(ctx, o, t, to)
 	}
-	body, err := a.body(args[1:])
+	body, err := a.body(ctx, args[1:])
 	if err != nil {
 		return err
 	}
@@ -153,6 +154,10 @@ func (s *sender) outcome(o session.Outcome, more bool) error {
 func (s *sender) end(ctx context.Context, err error) error {
 	if flushErr := s.printer.Flush(); err == nil {
 		err = flushErr
+	}
+	if err != nil && s.confirmed > 0 && classify(err) == kindInternal && !readerGone(err) {
+		// Who reads only that something failed might send it again.
+		err = fmt.Errorf("messages confirmed by the server: %d, but: %w", s.confirmed, err)
 	}
 	s.sid(ctx)
 	if err != nil {
@@ -293,11 +298,11 @@ func recipients(s string) ([]string, error) {
 }
 
 // body is the text of a message, from the arguments or from standard input.
-func (a *app) body(words []string) (string, error) {
+func (a *app) body(ctx context.Context, words []string) (string, error) {
 	var body string
 	switch {
 	case len(words) == 1 && words[0] == "-", len(words) == 0 && !a.streams.InTerminal:
-		b, err := io.ReadAll(io.LimitReader(a.streams.In, maxBody+1))
+		b, err := readAll(ctx, a.streams.In, maxBody+1)
 		if err != nil {
 			return "", fmt.Errorf("read standard input: %w", err)
 		}

@@ -135,7 +135,7 @@ func TestBody(t *testing.T) {
 		"white space alone": {nil, "  \n", false, "  ", ""},
 	} {
 		a := &app{streams: output.Streams{In: strings.NewReader(c.in), InTerminal: c.terminal}}
-		got, err := a.body(c.words)
+		got, err := a.body(t.Context(), c.words)
 		if got != c.want || (err == nil) != (c.err == "") || err != nil && (!strings.Contains(err.Error(), c.err) || classify(err) != kindUsage) {
 			t.Errorf("%s: %.40q, %v", name, got, err)
 		}

@@ -42,7 +42,8 @@ which is the word in front of the colon here.
 	}
 	b.WriteString(`
 A message was delivered when the status is 0, and was not when it is 2, 3, 4, 5 or
-6. Only 7 leaves that open.`)
+6. The others leave that open, 7 most of all. With several recipients or --lines the
+status is the worst of all: the messages that standard output has were delivered.`)
 	return b.String()
 }
 
@@ -79,6 +80,8 @@ const filesHelp = `Every file is private to its owner (mode 0600), and none has 
   ~/.local/state/skaroctl/positions/
                        how far "listen --resume" has come with each account
   ~/.cache/skaroctl/   the logins that completion offers
+
+Files named *.lock keep two commands from writing the same thing at once.
 
 XDG_CONFIG_HOME, XDG_STATE_HOME and XDG_CACHE_HOME name other folders than ~/.config,
 ~/.local/state and ~/.cache. Without them it is ~/Library/Application Support and

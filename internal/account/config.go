@@ -49,13 +49,16 @@ func LoadConfig(path string) (Config, error) {
 	return decodeConfig(path, content)
 }
 
+// configAdvice is what to do about a config file that is wrong.
+const configAdvice = "correct the line, or move the file away and log in again with `skaroctl login`"
+
 func decodeConfig(path string, content []byte) (Config, error) {
 	c := Config{Profiles: map[string]Profile{}}
 	text := string(content)
 	meta, err := toml.Decode(text, &c)
 	var broken toml.ParseError
 	if errors.As(err, &broken) {
-		return Config{}, &FileError{Path: path, Line: broken.Position.Line, Err: errors.New(broken.Message)}
+		return Config{}, &FileError{Path: path, Line: broken.Position.Line, Err: errors.New(broken.Message), Advice: configAdvice}
 	}
 	// The decoder passes over unknown keys and a wrong case, and has no position
 	// for a wrong type.
@@ -74,9 +77,9 @@ func decodeConfig(path string, content []byte) (Config, error) {
 		}
 		switch {
 		case want == "" || key[0] != "profiles" && len(key) > 1:
-			return Config{}, &FileError{Path: path, Line: lineOf(text, key), Err: fmt.Errorf("there is no key %q", key.String())}
+			return Config{}, &FileError{Path: path, Line: lineOf(text, key), Err: fmt.Errorf("there is no key %q", key.String()), Advice: configAdvice}
 		case meta.Type(key...) != want:
-			return Config{}, &FileError{Path: path, Line: lineOf(text, key), Err: fmt.Errorf("%q must be %s", key.String(), typeWords[want])}
+			return Config{}, &FileError{Path: path, Line: lineOf(text, key), Err: fmt.Errorf("%q must be %s", key.String(), typeWords[want]), Advice: configAdvice}
 		}
 	}
 	if err != nil {

@@ -2,7 +2,6 @@ package account
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -25,7 +24,7 @@ const systemdToken = "skaroctl-token"
 const tokenFileLimit = 4096
 
 // tokenAdvice is how to get a token.
-const tokenAdvice = "make a token with `skaroctl login --print-token`"
+const tokenAdvice = "make one with `(umask 077; skaroctl login LOGIN --server URL --print-token >FILE)`"
 
 // FromEnvironment returns the token that the environment gives, and false when it
 // gives none: the text in SKAROCTL_TOKEN, else the file that SKAROCTL_TOKEN_FILE
@@ -55,15 +54,34 @@ func FromEnvironment(getenv func(string) string) (Environment, bool, error) {
 	return Environment{}, false, nil
 }
 
+// TokenError is a token of the environment that is not there, or can't be used. It
+// never quotes the token.
+type TokenError struct {
+	Source string
+	Err    error
+}
+
+func (e *TokenError) Error() string { return e.Source + ": " + e.Err.Error() }
+
+// Unwrap returns what is wrong.
+func (e *TokenError) Unwrap() error { return e.Err }
+
+// Hint is what the reader can do about it.
+func (e *TokenError) Hint() string {
+	var hinted interface{ Hint() string }
+	if errors.As(e.Err, &hinted) && hinted.Hint() != "" {
+		return hinted.Hint()
+	}
+	return tokenAdvice
+}
+
 func environment(source, text string, err error) (Environment, bool, error) {
 	var token proto.Token
 	if err == nil {
-		if token, err = proto.ParseToken(text); err != nil {
-			err = advise(err, tokenAdvice)
-		}
+		token, err = proto.ParseToken(text)
 	}
 	if err != nil {
-		return Environment{}, false, fmt.Errorf("%s: %w", source, err)
+		return Environment{}, false, &TokenError{source, err}
 	}
 	return Environment{Token: token, Source: source}, true, nil
 }

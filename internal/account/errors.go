@@ -49,6 +49,8 @@ type UnavailableError struct {
 	Why    string // in words for people
 	Advice string // what the reader can do; "" for the usual way out
 	Err    error  // what the keyring itself said, or nil
+
+	Damaged bool // it is only what is in it that can't be used
 }
 
 func (e *UnavailableError) Error() string { return "the keyring can't be used: " + e.Why }

@@ -94,7 +94,7 @@ func ownFolders(goos string, getenv func(string) string) (config, state string, 
 		if home != "" {
 			why = fmt.Sprintf("HOME is %q, which is not an absolute path", home)
 		}
-		return "", "", advise(errors.New("the config file can't be found: "+why), "set HOME, or both XDG_CONFIG_HOME and XDG_STATE_HOME")
+		return "", "", advise(errors.New("the config file can't be found: "+why), "set HOME, or both XDG_CONFIG_HOME and XDG_STATE_HOME; with SKAROCTL_SERVER, SKAROCTL_LOGIN and SKAROCTL_TOKEN_FILE no file of ours is needed")
 	}
 	if goos == "darwin" {
 		folder := filepath.Join(home, "Library", "Application Support")

@@ -141,7 +141,7 @@ func decodeCredentials(path string, content []byte) ([]entry, error) {
 	bad := func(offset int64, format string, args ...any) error {
 		return &FileError{
 			Path: path, Line: lineAt(content, offset), Err: fmt.Errorf(format, args...),
-			Advice: "mend the file, or move it away and log in again with `skaroctl login --store file`",
+			Advice: "correct the file, or move it away and log in again with `skaroctl login --store file`",
 		}
 	}
 	var top struct {

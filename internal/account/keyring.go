@@ -78,7 +78,7 @@ func (s *keyringStore) Get(ctx context.Context, key Key) (Credentials, error) {
 	if err != nil {
 		return Credentials{}, &UnavailableError{
 			Why:    fmt.Sprintf("its item %q of the service %q is damaged: %v", key.keyringUser(), keyringService, err),
-			Advice: "log in again with `skaroctl login`",
+			Advice: "log in again with `skaroctl login`", Damaged: true,
 		}
 	}
 	if it == (item{}) {

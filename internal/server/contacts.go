@@ -61,7 +61,7 @@ func (c *conn) addContact(ctx context.Context, f proto.Frame) (map[string]any, e
 func (c *conn) know(u store.User) error {
 	own := c.user().user
 	if u.ID == own.ID {
-		return refuse(proto.StatusBadRequest, "nobody is a contact of their own")
+		return refuse(proto.StatusBadRequest, "you can't be your own contact")
 	}
 	return c.server.o.Store.AddContact(own.ID, u.ID)
 }

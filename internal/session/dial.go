@@ -117,11 +117,18 @@ func loopback(host string) bool {
 // pathHint is advice for a server that answers HTTP at a path without Skaro.
 func (e Endpoint) pathHint() string {
 	u, err := url.Parse(e.URL)
-	if err != nil || (u.Path != "" && u.Path != "/") {
+	if err != nil {
 		return ""
 	}
-	u.Path = "/skaro_client/"
-	return "did you mean " + u.String() + " ?"
+	usual := *u
+	usual.Path = "/skaro_client/"
+	switch u.Path {
+	case usual.Path:
+		return ""
+	case "", "/":
+		return "did you mean " + usual.String() + " ?"
+	}
+	return "the usual path is /skaro_client/: " + usual.String()
 }
 
 // roots is the system's root certificates and those of the CA file; nil is the

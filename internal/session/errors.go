@@ -206,7 +206,11 @@ func explainDial(err error) (advice string, why error) {
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return "check the name in --server", fmt.Errorf("there is no host named %q", dns.Name)
 	case errors.As(err, &op) && op.Op == "dial" && op.Addr != nil:
-		return "", fmt.Errorf("%s: %w", op.Addr, op.Err)
+		advice := ""
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			advice = "check that the server runs, and the host and port in --server"
+		}
+		return advice, fmt.Errorf("%s: %w", op.Addr, op.Err)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
 		return "", errors.New("it closed the connection without an answer")
 	}

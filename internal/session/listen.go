@@ -86,9 +86,9 @@ type Pauses struct {
 	next time.Duration
 }
 
-// NewPauses are pauses from half a second to a minute.
+// NewPauses are pauses from half a second to half a minute.
 func NewPauses() *Pauses {
-	return &Pauses{First: 500 * time.Millisecond, Most: time.Minute, Lasting: 10 * time.Second}
+	return &Pauses{First: 500 * time.Millisecond, Most: 30 * time.Second, Lasting: 10 * time.Second}
 }
 
 // Next is the pause before the next attempt: between half and all of a bound that

@@ -322,10 +322,10 @@ func TestPauses(t *testing.T) {
 		if d := p.Next(); d < bound/2 || d > bound {
 			t.Errorf("pause %d is %v, bound %v", i, d, bound)
 		}
-		bound = min(2*bound, time.Minute)
+		bound = min(2*bound, 30*time.Second)
 	}
 	p.Lasted(time.Second)
-	if d := p.Next(); d < 30*time.Second {
+	if d := p.Next(); d < 15*time.Second {
 		t.Errorf("a short connection started the pauses over: %v", d)
 	}
 	p.Lasted(10 * time.Second)
