@@ -101,6 +101,7 @@ func (a *app) addCommonFlags(root *cobra.Command) {
 	f.BoolVarP(&a.flags.quiet, "quiet", "q", false, "nothing on standard error but errors")
 	f.StringVar(&a.flags.caFile, "ca-file", "", "PEM `FILE` with further root certificates (SSL_CERT_FILE)")
 	f.BoolVar(&a.flags.allowPlaintext, "allow-plaintext", false, "permit ws:// to a host that is not this one")
+	root.MarkFlagsMutuallyExclusive("quiet", "verbose")
 	a.flags.changed = f.Changed
 	commandline.Choices(root, "output", "auto", "text", "json")
 	commandline.Choices(root, "color", "auto", "always", "never")
@@ -128,12 +129,16 @@ func (a *app) settle() error {
 			}
 		}
 	}
+	outputName := "--output"
+	if !a.flags.changed("output") {
+		outputName = "SKAROCTL_OUTPUT"
+	}
 	for _, v := range []struct {
 		name    string
 		value   *string
 		allowed []string
 	}{
-		{"--output", &a.flags.output, []string{"auto", "text", "json"}},
+		{outputName, &a.flags.output, []string{"auto", "text", "json"}},
 		{"--color", &a.flags.colour, []string{"auto", "always", "never"}},
 	} {
 		ok := false
@@ -297,6 +302,8 @@ func (t target) needLogin() error {
 		return &loginError{t.env.Source + " gives a token, but nothing says whose it is", "set SKAROCTL_LOGIN"}
 	case t.env != nil && t.endpoint.URL == "":
 		return &loginError{t.env.Source + " gives a token, but nothing says for which server", "set SKAROCTL_SERVER, or give --server"}
+	case t.env == nil && t.saved != (account.Profile{}) && (t.saved.Login == "" || t.saved.Server == ""):
+		return &loginError{fmt.Sprintf("the profile %q of %s lacks its login or its server", t.profile, t.files.Config), hint}
 	case t.login == "" || t.endpoint.URL == "" || t.env == nil && t.saved.Login == "":
 		return &loginError{fmt.Sprintf("not logged in: there is no profile %q", t.profile), hint}
 	}

@@ -38,6 +38,9 @@ func (a *app) historyCommand() *cobra.Command {
 }
 
 func (a *app) history(ctx context.Context, o historyOptions, login string) error {
+	if login == "" {
+		return &usageError{"the login is empty", "say whose messages: skaroctl history LOGIN"}
+	}
 	if err := validText("the login", login); err != nil {
 		return err
 	}

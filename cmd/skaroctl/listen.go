@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"github.com/skaroctl/skaroctl/internal/account"
 	"github.com/skaroctl/skaroctl/internal/commandline"
 	"github.com/skaroctl/skaroctl/internal/output"
+	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/session"
 )
 
@@ -147,10 +149,23 @@ func (a *app) listen(ctx context.Context, o listenOptions) (err error) {
 	var stored account.Credentials
 	l.Endpoint = t.endpoint
 	l.Credentials = func(ctx context.Context) (session.Credentials, error) { return t.credentials(ctx, &stored) }
-	l.LoggedIn = func(got session.Account) { a.keepSID(ctx, t, stored, got) }
+	connected := false
+	l.LoggedIn = func(got session.Account) {
+		connected = true
+		a.keepSID(ctx, t, stored, got)
+	}
+	l.Prepare = func(ctx context.Context, s *session.Session) error {
+		names, err := a.names(ctx, s, o.from)
+		if err == nil {
+			o.from = names
+			l.Prepare = nil
+		}
+		return err
+	}
 	lost := false
+	var why error
 	l.Lost = func(err error, pause time.Duration) {
-		lost = true
+		lost, why = true, err
 		a.notice("%v; trying again in %v", err, pause.Round(100*time.Millisecond))
 	}
 	l.Listening = func(got session.Account) {
@@ -210,10 +225,37 @@ func (a *app) listen(ctx context.Context, o listenOptions) (err error) {
 		return nil
 	case errors.Is(err, errTimeUp) && shown < o.count:
 		return fmt.Errorf("%w after %v: %d of %d messages came", errIncomplete, time.Duration(o.length), shown, o.count)
+	case errors.Is(err, errTimeUp) && !connected:
+		return cmp.Or(why, error(&session.TimeoutError{After: time.Duration(o.length)}))
 	case errors.Is(err, errTimeUp):
 		return nil
 	}
 	return err
+}
+
+// names are logins as the server spells them, where it can tell: a filter that is
+// spelled in another way would wait for ever.
+func (a *app) names(ctx context.Context, s *session.Session, logins []string) ([]string, error) {
+	if !s.Greeting().Has(proto.ExtUpdates) {
+		return logins, nil // another server may not answer at all
+	}
+	var names []string
+	for _, login := range logins {
+		person, err := s.Person(ctx, login)
+		var refused *session.RefusedError
+		switch {
+		case errors.As(err, &refused):
+			if proto.StatusCode(refused.Status) == "404" {
+				a.notice("there is no user %q there so far", login)
+			}
+			names = append(names, login)
+		case err != nil:
+			return nil, err
+		default:
+			names = append(names, person.Login)
+		}
+	}
+	return names, nil
 }
 
 // wants reports whether an event is one that was asked for.

@@ -5,6 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -58,6 +61,12 @@ func (a *app) login(ctx context.Context, o loginOptions, args []string) error {
 	if err := e.canSave(ctx, o); err != nil {
 		return err
 	}
+	if name := e.sharedWith(); o.sessionOnly && name != "" {
+		return &usageError{
+			fmt.Sprintf("the profile %q has the same account in the same store, and would lose its token", name),
+			"leave out --session-only, or keep the SID in the other store, with --store",
+		}
+	}
 	if err := a.askPassword(ctx, o, &e, false); err != nil {
 		return err
 	}
@@ -84,6 +93,11 @@ func (a *app) entrant(ctx context.Context, o loginOptions, args []string) (entra
 	}
 	if err := t.endpoint.Check(); err != nil {
 		return entrant{}, err
+	}
+	if a.flags.caFile != "" {
+		if _, err := os.Stat(t.endpoint.CAFile); err != nil {
+			return entrant{}, &usageError{fmt.Sprintf("--ca-file: %v", err), "give a PEM file with certificates"}
+		}
 	}
 	e := entrant{target: t}
 	if e.newStore, err = account.OpenStore(cmp.Or(o.store, t.saved.Store, "keyring"), t.files); err != nil {
@@ -118,6 +132,17 @@ func (e entrant) canSave(ctx context.Context, o loginOptions) error {
 		return &advised{fmt.Errorf("nothing was done: %w", err), "give --store file to keep the credentials in a private file instead"}
 	}
 	return err
+}
+
+// sharedWith is another profile whose credentials are those that will be saved, or "".
+func (e entrant) sharedWith() string {
+	wanted := account.Profile{Server: e.endpoint.URL, Login: e.login, Store: e.newStore.Name()}
+	for _, name := range slices.Sorted(maps.Keys(e.config.Profiles)) {
+		if name != e.profile && sameCredentials(e.config.Profiles[name], wanted) {
+			return name
+		}
+	}
+	return ""
 }
 
 // askPassword gets the password, and keeps nothing but its token.

@@ -36,6 +36,12 @@ func (a *app) logout(ctx context.Context, all bool) error {
 	if err != nil {
 		return err
 	}
+	if env, ok, _ := account.FromEnvironment(a.getenv); ok && !all && a.flags.profile == "" {
+		return &usageError{
+			"the token comes from " + env.Source + ", which logout can't forget",
+			"unset it; or give --profile NAME to forget a profile that was saved",
+		}
+	}
 	names := []string{t.profile}
 	if all {
 		names = slices.Sorted(maps.Keys(t.config.Profiles))

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/skaroctl/skaroctl/internal/commandline"
 )
@@ -16,12 +18,15 @@ func (a *app) execute(ctx context.Context, args []string, caught <-chan struct{}
 	root := a.root(args)
 	root.SetArgs(args)
 	root.SetIn(a.streams.In)
-	root.SetOut(a.streams.Out)
+	out := &commandline.Writer{Out: a.streams.Out}
+	root.SetOut(out)
 	root.SetErr(a.streams.Err)
 	<-caught
 	c, err := root.ExecuteContextC(ctx)
 	var unknown *commandline.UsageError
 	switch {
+	case out.Err != nil:
+		return out.Err
 	case errors.As(err, &unknown):
 		err = &usageError{unknown.Why, unknown.Advice}
 	case err != nil && !a.ran: // it comes from cobra, before any command
@@ -61,12 +66,31 @@ pipelines. Results go to standard output, everything else to standard error.`,
 	return root
 }
 
+// noEmptyFlag is an error for a flag whose text is empty: a variable that is not set
+// must not be a flag that was not given.
+func noEmptyFlag(c *cobra.Command) error {
+	var err error
+	c.Flags().Visit(func(f *pflag.Flag) {
+		values := []string{f.Value.String()}
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			values = list.GetSlice()
+		}
+		if slices.Contains(values, "") {
+			err = &usageError{fmt.Sprintf("--%s is empty", f.Name), "give a value, or leave the flag out"}
+		}
+	})
+	return err
+}
+
 // does makes the RunE of a command: what every command does first, and the
 // command's name in front of its errors.
 func (a *app) does(run func(ctx context.Context, args []string) error) func(*cobra.Command, []string) error {
 	return func(c *cobra.Command, args []string) error {
 		a.ran = true
-		err := a.settle()
+		err := noEmptyFlag(c)
+		if err == nil {
+			err = a.settle()
+		}
 		if err == nil {
 			err = run(c.Context(), args)
 		}

@@ -13,6 +13,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/text/runes"
+	"golang.org/x/text/transform"
 
 	"github.com/skaroctl/skaroctl/internal/account"
 	"github.com/skaroctl/skaroctl/internal/output"
@@ -24,6 +26,7 @@ type sendOptions struct {
 	lines    bool
 	inFlight int
 	retry    duration
+	lossy    bool
 }
 
 func (a *app) sendCommand() *cobra.Command {
@@ -53,6 +56,7 @@ skarod can, such a message is sent again until --timeout or --retry is over.`,
 	c.Flags().BoolVar(&o.lines, "lines", false, "send each line of standard input as a message, empty ones left out")
 	c.Flags().IntVar(&o.inFlight, "inflight", 256, "with --lines, how `MANY` messages may wait for their confirmation")
 	c.Flags().Var(&o.retry, "retry", "how long to try again when the server can't be reached")
+	c.Flags().BoolVar(&o.lossy, "lossy", false, "send what is not UTF-8 with U+FFFD in the place of the bytes that are wrong, instead of refusing it")
 	return c
 }
 
@@ -67,6 +71,12 @@ func (a *app) send(ctx context.Context, o sendOptions, args []string) error {
 	}
 	if err := t.needLogin(); err != nil {
 		return err
+	}
+	if o.lossy {
+		a.streams.In = transform.NewReader(a.streams.In, runes.ReplaceIllFormed())
+		for i, word := range args[1:] {
+			args[1+i] = strings.ToValidUTF8(word, "\uFFFD")
+		}
 	}
 	if o.lines {
 		if len(args) > 1 {
@@ -186,17 +196,22 @@ func (a *app) sendLines(ctx context.Context, o sendOptions, t target, to []strin
 		}
 		s.sid(ctx)
 	}
-	s.outbox.Outcome = func(out session.Outcome, more bool) error {
+	var more *alsoRefused
+	s.outbox.Outcome = func(out session.Outcome, soon bool) error {
 		var refused *session.RefusedError
 		var unknown *session.UnknownError
 		switch {
 		case out.Err == nil:
-			return s.outcome(out, more)
+			return s.outcome(out, soon)
 		case errors.As(out.Err, &unknown):
-			s.failed = append(s.failed, fmt.Errorf("%s: %w", out.Letter, out.Err))
+			s.failed = append(s.failed, fmt.Errorf("send: %s: %w", out.Letter, out.Err))
 			return nil
 		case errors.As(out.Err, &refused):
-			s.failed = append(s.failed, fmt.Errorf("%s: %w", out.Letter, out.Err))
+			if more == nil {
+				more = &alsoRefused{first: out.Err, n: -1}
+				s.failed = append(s.failed, fmt.Errorf("send: %s: %w", out.Letter, out.Err))
+			}
+			more.n++
 			return errRefusedLine
 		}
 		return nil // never sent: what ended the run says why
@@ -229,13 +244,43 @@ func (a *app) sendLines(ctx context.Context, o sendOptions, t target, to []strin
 	switch {
 	case err == nil:
 		err = readErr // the reader has closed the channel
+		if s.confirmed > 0 && errors.As(err, new(*usageError)) {
+			err = &stopped{err}
+		}
 	case errors.Is(err, errRefusedLine):
 		err = nil
+	}
+	if more != nil && more.n > 0 {
+		s.failed = append(s.failed, more)
 	}
 	if len(s.failed) == 0 && err != nil {
 		return s.end(ctx, fmt.Errorf("send: %w", err))
 	}
 	return s.end(ctx, err)
+}
+
+// alsoRefused are the lines that were on their way when the first one was refused.
+type alsoRefused struct {
+	first error
+	n     int
+}
+
+func (e *alsoRefused) Error() string {
+	return fmt.Sprintf("send: %d more that were on their way were refused too", e.n)
+}
+func (e *alsoRefused) Unwrap() error { return e.first }
+
+// stopped is a line that can't be sent, behind others that were: what is wrong with
+// it, without the promise that nothing was sent.
+type stopped struct{ why error }
+
+func (e *stopped) Error() string { return e.why.Error() }
+func (e *stopped) Hint() string {
+	var usage *usageError
+	if errors.As(e.why, &usage) {
+		return usage.hint
+	}
+	return ""
 }
 
 // readLines calls line for every line that is not empty, with its number from 1,
@@ -289,6 +334,9 @@ func recipients(s string) ([]string, error) {
 	for login := range strings.SplitSeq(s, ",") {
 		if login == "" {
 			return nil, &usageError{fmt.Sprintf("%q names an empty login", s), "write logins with one comma between them, like alice,bob"}
+		}
+		if login != strings.TrimSpace(login) && strings.Contains(s, ",") {
+			return nil, &usageError{fmt.Sprintf("%q has a space beside a comma", s), "write logins with one comma between them, like alice,bob"}
 		}
 		if !slices.Contains(to, login) {
 			to = append(to, login)

@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"errors"
 
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
@@ -17,6 +18,20 @@ func (s *Session) Contacts(ctx context.Context) ([]proto.Contact, error) {
 		return nil, s.wrongReply(err)
 	}
 	return contacts, nil
+}
+
+// Person asks for somebody by a login in any spelling that the server takes, and
+// returns them with the one it uses (docs/protocol.md, "get_user_data").
+func (s *Session) Person(ctx context.Context, login string) (proto.Contact, error) {
+	r, err := s.Do(ctx, proto.TypeGetUserData, map[string]any{"login": login})
+	if err != nil {
+		return proto.Contact{}, err
+	}
+	user, ok := r.Fields.Map("user")
+	if !ok || user.Text("login") == "" {
+		return proto.Contact{}, s.wrongReply(errors.New("it does not say whose data that is"))
+	}
+	return proto.ParseContact(user), nil
 }
 
 // SearchContacts asks for the users whose login holds a text, and tells whether

@@ -57,14 +57,10 @@ type RefusedError struct {
 }
 
 func (e *RefusedError) Error() string {
-	status := e.Status
-	if status == "" {
-		status = "a reply without a status"
-	}
 	if e.Info == "" || e.Info == e.Status {
-		return "the server answered " + status
+		return "the server answered " + e.Status
 	}
-	return fmt.Sprintf("the server answered %s: %s", status, e.Info)
+	return fmt.Sprintf("the server answered %s: %s", e.Status, e.Info)
 }
 
 // temporary reports whether the same request may succeed later: the server is

@@ -47,6 +47,10 @@ type Listener struct {
 	Start  *Bound
 	Resume *Position
 
+	// Prepare, where it is not nil, may ask the server something after each login,
+	// before anything is delivered.
+	Prepare func(context.Context, *Session) error
+
 	// LoggedIn, Lost and Listening, where they are not nil, are told of each
 	// successful login, of each loss with the pause that follows it, and when
 	// everything from before has been delivered and the connection is live.
@@ -301,6 +305,11 @@ func (l *Listener) once(ctx context.Context, deliver func(Event) error) (up time
 	}
 	if l.LoggedIn != nil {
 		l.LoggedIn(account)
+	}
+	if l.Prepare != nil {
+		if err := l.Prepare(connecting, s); err != nil {
+			return up, err
+		}
 	}
 	pinging, stopPings := context.WithCancel(ctx)
 	var pings sync.WaitGroup

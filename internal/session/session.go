@@ -132,6 +132,8 @@ func (s *Session) authenticate(ctx, authCtx context.Context, cred Credentials) e
 		switch {
 		case err != nil:
 			s.authErr = err
+		case reply.Status == "":
+			s.authErr = s.wrongReply(errors.New("it has no status"))
 		case !reply.OK() && refused(reply, p.typ).temporary():
 			s.authErr = refused(reply, p.typ) // it says nothing of the credentials
 		case !reply.OK():
@@ -255,7 +257,10 @@ func (r *Request) Wait(ctx context.Context) (proto.Reply, error) {
 		}
 		reply, err = r.p.wait(ctx)
 	}
-	if err == nil && !reply.OK() {
+	switch {
+	case err == nil && reply.Status == "":
+		err = r.s.wrongReply(errors.New("it has no status"))
+	case err == nil && !reply.OK():
 		err = refused(reply, r.p.typ)
 	}
 	return reply, err

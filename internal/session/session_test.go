@@ -217,7 +217,11 @@ func TestRefusals(t *testing.T) {
 		"a reply without a status": {withToken, func(p *peer) {
 			p.welcome(p.expect(proto.TypeAuthorize))
 			p.reply(p.expect(proto.TypeSendMessage), "", nil)
-		}, func(err error) bool { var e *RefusedError; return errors.As(err, &e) }},
+		}, func(err error) bool {
+			var e *UnknownError
+			var wrong *ProtocolError
+			return errors.As(err, &e) && errors.As(err, &wrong)
+		}},
 		"garbage instead of the reply": {withToken, func(p *peer) {
 			p.welcome(p.expect(proto.TypeAuthorize))
 			p.expect(proto.TypeSendMessage)
