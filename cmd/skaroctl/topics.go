@@ -78,7 +78,8 @@ const filesHelp = `Every file is private to its owner (mode 0600), and none has 
                        token and SID of each account with "login --store file"
   ~/.local/state/skaroctl/positions/
                        how far "listen --resume" has come with each account
-  ~/.cache/skaroctl/   the logins that completion offers
+  ~/.cache/skaroctl/   the logins that completion offers: our contacts, which
+                       "skaroctl contacts" renews
 
 XDG_CONFIG_HOME, XDG_STATE_HOME and XDG_CACHE_HOME name other folders than ~/.config,
 ~/.local/state and ~/.cache. Without them it is ~/Library/Application Support and
