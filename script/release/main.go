@@ -87,10 +87,10 @@ func run(ctx context.Context, platforms []string, out string) error {
 	if err := r.writeShared(ctx); err != nil {
 		return err
 	}
-	if err := r.writeLicences(ctx, platforms); err != nil {
-		return err
-	}
 	for _, p := range platforms {
+		if err := r.writeLicences(ctx, p); err != nil {
+			return fmt.Errorf("licences for %s: %w", p, err)
+		}
 		if err := r.archive(p); err != nil {
 			return fmt.Errorf("archive for %s: %w", p, err)
 		}
@@ -231,17 +231,16 @@ func (r *release) writeShared(ctx context.Context) error {
 const thirdParty = "THIRD-PARTY-LICENSES"
 
 // writeLicences writes that file, and the one that packages have, where ours is first.
-func (r *release) writeLicences(ctx context.Context, platforms []string) error {
+// They are of one platform: what is made for it may not depend on which others are.
+func (r *release) writeLicences(ctx context.Context, platform string) error {
 	used := map[string]bool{}
-	for _, platform := range platforms {
-		for _, p := range programs {
-			info, err := buildinfo.ReadFile(filepath.Join(r.work, binary(platform, p)))
-			if err != nil {
-				return err
-			}
-			for _, m := range info.Deps {
-				used[m.Path] = true
-			}
+	for _, p := range programs {
+		info, err := buildinfo.ReadFile(filepath.Join(r.work, binary(platform, p)))
+		if err != nil {
+			return err
+		}
+		for _, m := range info.Deps {
+			used[m.Path] = true
 		}
 	}
 	root, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
