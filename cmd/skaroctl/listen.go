@@ -39,8 +39,34 @@ func (a *app) listenCommand() *cobra.Command {
 		Use:   "listen",
 		Short: "Show messages as they come",
 		Long: `Show incoming messages until interrupted, each as soon as it is there. A lost
-connection is made again, and what was missed meanwhile is fetched. With --resume
-that holds across runs too: each begins where the last one ended.`,
+connection is made again, and what was missed meanwhile is fetched. Messages that
+came while nobody listened are shown with --since or --resume. The first --resume
+begins now, each one after it where the last one ended.
+
+A conference is a group that has a name. skarod has none yet; other servers may.
+
+As JSON, a message of listen and history has these keys, in this order. All but
+type, dialog, from, to and body are absent when empty.
+
+  type        "message"
+  id          an integer that grows over the whole server
+  date        when it was sent: RFC 3339, in UTC
+  dialog      the login or conference that it belongs with
+  from, to    who sent it, and to whom
+  conference  the conference, where it was sent in one
+  own         true when we sent it ourselves
+  body        the text
+  extra       an object with what else the server sent
+
+--exec runs its command with "sh -c" ("cmd /C" on Windows), with that JSON on
+standard input, and with these variables. One that is empty or very long (over
+64 KiB, 32 on Windows) is absent.
+
+  SKARO_FROM    who sent it
+  SKARO_DIALOG  the login or conference that it belongs with
+  SKARO_ID      its id
+  SKARO_DATE    its date
+  SKARO_BODY    the text; in quotes, as "$SKARO_BODY", a shell runs none of it`,
 		Example: `  skaroctl listen | jq -r .body
   skaroctl listen --from bob --count 1 --for 1m
   skaroctl listen --resume --exec 'jq -r .body >>messages.txt'`,

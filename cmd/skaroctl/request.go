@@ -26,7 +26,14 @@ func (a *app) requestCommand() *cobra.Command {
 		Use:   "request TYPE",
 		Short: "Make any request, and print the reply",
 		Long: `Make a request of any type, for what has no command of its own, and print the whole
-reply as JSON, that of a refused request too (the exit status is 5 then).`,
+reply as JSON, that of a refused request too (the exit status is 5 then). These are
+the types that skarod knows; docs/protocol.md has their fields:
+
+  get_contacts, add_contact, del_contact, search_contacts, get_user_data,
+  get_history, get_updates, send_message
+  register_type, register, authorize, session_restore (with --no-auth)
+
+Another server may know fewer, or more.`,
 		Example: `  skaroctl request get_user_data -f login=bob
   skaroctl request get_history -f login=bob -F limit=10 | jq '.history[].body'`,
 		Args: cobra.ExactArgs(1),

@@ -79,7 +79,8 @@ const filesHelp = `Every file is private to its owner (mode 0600), and none has 
                        token and SID of each account with "login --store file"
   ~/.local/state/skaroctl/positions/
                        how far "listen --resume" has come with each account
-  ~/.cache/skaroctl/   the logins that completion offers
+  ~/.cache/skaroctl/   the logins that completion offers: our contacts, which
+                       "skaroctl contacts" renews
 
 Files named *.lock keep two commands from writing the same thing at once.
 

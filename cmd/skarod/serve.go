@@ -33,7 +33,18 @@ func (a *app) serveCommand() *cobra.Command {
 		Short: "Run the server",
 		Long: `Run the server until it is interrupted. Its WebSocket is at /skaro_client/; /healthz
 answers "ok", /metrics has counters for Prometheus. A message is confirmed to its
-sender only when it is on disk.`,
+sender only when it is on disk.
+
+The service that the packages bring has its data in /var/lib/skarod. To change its
+address, its TLS or who may create an account, give "systemctl edit skarod" a line
+ExecStart= with other flags, behind an empty one, and restart the service:
+
+  [Service]
+  ExecStart=
+  ExecStart=/usr/bin/skarod serve --data /var/lib/skarod --registration invite
+
+docs/server.md says how the service gets the key of a certificate (LoadCredential=).
+The packages have it in /usr/share/doc/skarod/docs.`,
 		Example: `  skarod serve
   skarod serve --listen :8443 --tls-cert cert.pem --tls-key key.pem`,
 		Args: cobra.NoArgs,

@@ -31,6 +31,9 @@ const environmentHelp = `  XDG_DATA_HOME  the folder that has the data folder sk
 const filesHelp = `  ~/.local/share/skarod/skarod.db
        accounts, sessions and messages, mode 0600. It has no password, but what is as
        good as one for logging in, and the messages as they are.
+  /var/lib/skarod/skarod.db
+       the same, where the service of the packages runs; to reach it, every other
+       command needs --data /var/lib/skarod, and root
   skarod.db-wal, skarod.db-shm
        belong to the database while it is in use
   skarod.db.lock

@@ -87,10 +87,10 @@ func run(ctx context.Context, platforms []string, out string) error {
 	if err := r.writeShared(ctx); err != nil {
 		return err
 	}
-	if err := r.writeLicences(ctx, platforms); err != nil {
-		return err
-	}
 	for _, p := range platforms {
+		if err := r.writeLicences(ctx, p); err != nil {
+			return fmt.Errorf("licences for %s: %w", p, err)
+		}
 		if err := r.archive(p); err != nil {
 			return fmt.Errorf("archive for %s: %w", p, err)
 		}
@@ -165,6 +165,10 @@ type release struct {
 // epoch is the date for other programs (reproducible-builds.org/docs/source-date-epoch).
 func (r *release) epoch() string { return "SOURCE_DATE_EPOCH=" + strconv.FormatInt(r.date.Unix(), 10) }
 
+// asTheyAre are the files of the repository that are handed out unchanged, in their
+// folders, so that the links from one to another work.
+var asTheyAre = []string{"README.md", "LICENSE", "CHANGELOG.md", "docs/*.*", "docs/commands/*", "packaging/skarod.service"}
+
 // writeShared writes what is the same for every platform.
 func (r *release) writeShared(ctx context.Context) error {
 	man := filepath.Join(r.work, "man")
@@ -186,13 +190,19 @@ func (r *release) writeShared(ctx context.Context) error {
 			}
 		}
 	}
-	for _, from := range []string{"README.md", "LICENSE", "CHANGELOG.md", "packaging/skarod.service"} {
-		text, err := os.ReadFile(from)
-		if err == nil {
-			err = r.write(path.Base(from), text)
-		}
+	for _, pattern := range asTheyAre {
+		found, err := filepath.Glob(pattern)
 		if err != nil {
 			return err
+		}
+		for _, from := range found {
+			text, err := os.ReadFile(from)
+			if err == nil {
+				err = r.write(filepath.ToSlash(from), text)
+			}
+			if err != nil {
+				return err
+			}
 		}
 	}
 	// Packages have the manual and the changes compressed.
@@ -221,17 +231,16 @@ func (r *release) writeShared(ctx context.Context) error {
 const thirdParty = "THIRD-PARTY-LICENSES"
 
 // writeLicences writes that file, and the one that packages have, where ours is first.
-func (r *release) writeLicences(ctx context.Context, platforms []string) error {
+// They are of one platform: what is made for it may not depend on which others are.
+func (r *release) writeLicences(ctx context.Context, platform string) error {
 	used := map[string]bool{}
-	for _, platform := range platforms {
-		for _, p := range programs {
-			info, err := buildinfo.ReadFile(filepath.Join(r.work, binary(platform, p)))
-			if err != nil {
-				return err
-			}
-			for _, m := range info.Deps {
-				used[m.Path] = true
-			}
+	for _, p := range programs {
+		info, err := buildinfo.ReadFile(filepath.Join(r.work, binary(platform, p)))
+		if err != nil {
+			return err
+		}
+		for _, m := range info.Deps {
+			used[m.Path] = true
 		}
 	}
 	root, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
@@ -311,8 +320,8 @@ func compress(w io.Writer, write func(io.Writer) error) error {
 
 // archive writes the archive of a platform.
 func (r *release) archive(platform string) error {
-	members := []string{"README.md", "LICENSE", thirdParty, "CHANGELOG.md"}
-	for _, pattern := range []string{"man/*", "completions/*/*"} {
+	members := []string{thirdParty}
+	for _, pattern := range append([]string{"man/*", "completions/*/*"}, asTheyAre...) {
 		found, err := filepath.Glob(filepath.Join(r.work, pattern))
 		if err != nil {
 			return err
