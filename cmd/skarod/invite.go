@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/skaroctl/skaroctl/internal/commandline"
 	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/store"
 )
@@ -24,38 +25,36 @@ runs with --registration invite.`,
 	return c
 }
 
-// inviteLife is how long an invitation is good unless told otherwise.
+// inviteLife is how long an invitation is valid unless told otherwise.
 const inviteLife = 7 * 24 * time.Hour
 
 func (a *app) inviteCreateCommand() *cobra.Command {
-	var expires time.Duration
+	expires := commandline.Duration(inviteLife)
 	c := &cobra.Command{
 		Use:   "create",
 		Short: "Make an invitation, and print its code",
 		Long: `Make an invitation, and print its code, which is shown this once only. It goes to
 skaroctl register --invite.`,
 		Example: `  skarod invite create
-  skarod invite create --expires 24h`,
+  skarod invite create --expires 1d`,
 		Args: cobra.NoArgs,
 		RunE: a.does(func(context.Context, []string) error {
-			if expires <= 0 {
-				return &usageError{fmt.Sprintf("--expires is %v, not longer than nothing", expires), "write a duration like 24h"}
-			}
 			return a.withStore(true, func(s *store.Store) error {
 				now := time.Now()
-				code, err := s.CreateInvite(now, now.Add(expires))
+				until := now.Add(time.Duration(expires))
+				code, err := s.CreateInvite(now, until)
 				if err != nil {
 					return err
 				}
 				if _, err := fmt.Fprintln(a.streams.Out, code); err != nil {
 					return err
 				}
-				fmt.Fprintf(a.streams.Err, "skarod: for one account, until %s\n", now.Add(expires).Local().Format("2006-01-02 15:04"))
+				fmt.Fprintf(a.streams.Err, "skarod: for one account, until %s\n", until.Local().Format("2006-01-02 15:04"))
 				return nil
 			})
 		}),
 	}
-	c.Flags().DurationVar(&expires, "expires", inviteLife, "how long it is good, like 24h")
+	c.Flags().Var(&expires, "expires", "how long it is valid, like 24h or 7d")
 	return c
 }
 

@@ -93,6 +93,12 @@ func TestInviteCommands(t *testing.T) {
 	if first == second {
 		t.Error("the same code twice")
 	}
+	_, _, errs = skarod("", "invite", "create", "--expires", "2d12h", "--data", data)
+	_, said, _ := strings.Cut(errs, "until ")
+	until, err := time.ParseInLocation("2006-01-02 15:04\n", said, time.Local)
+	if left := time.Until(until); err != nil || left < 59*time.Hour || left > 61*time.Hour {
+		t.Errorf("two days and a half end at %q: %v", errs, err)
+	}
 	path := filepath.Join(data, "skarod.db")
 	if b, err := os.ReadFile(path); err != nil || bytes.Contains(b, []byte(strings.TrimSpace(first))) {
 		t.Errorf("the code is in the database (%v)", err)
@@ -108,7 +114,7 @@ func TestInviteCommands(t *testing.T) {
 		}
 		return states
 	}
-	if got := states(); !slices.Equal(got, []string{"open", "expired"}) {
+	if got := states(); !slices.Equal(got, []string{"open", "expired", "open"}) {
 		t.Errorf("states %v", got)
 	}
 	if code, _, errs := skarod("", "invite", "revoke", strings.ToUpper(strings.TrimSpace(first)), "--data", data); code != 0 || errs != "" {
@@ -117,7 +123,7 @@ func TestInviteCommands(t *testing.T) {
 	if code, _, errs := skarod("", "invite", "revoke", "2", "--data", data); code != 0 || errs != "" {
 		t.Errorf("revoke by id: %d, %s", code, errs)
 	}
-	if got := states(); len(got) != 0 {
+	if got := states(); !slices.Equal(got, []string{"open"}) {
 		t.Errorf("states %v", got)
 	}
 }
@@ -150,8 +156,9 @@ func TestUserCommands(t *testing.T) {
 		{"", "user remove carol", 5, "", `"carol": no such user`},
 		{"", "user remove alice", 0, "", ""},
 		{"", "user list -o xml", 2, "", "not one of"},
-		{"", "invite create --expires 0s", 2, "", "not longer than nothing"},
-		{"", "invite create --expires 7", 2, "", "missing unit"},
+		{"", "invite create --expires 0s", 2, "", "must be longer than 0"},
+		{"", "invite create --expires 7", 2, "", "--expires: \"7\" has no unit: did you mean 7s ?\nhint: --expires DURATION: how long it is valid, like 24h or 7d"},
+		{"", "invite create --expires 1w", 2, "", "\"1w\" is not a duration like 10s, 5m, 24h or 7d"},
 		{"", "invite revoke 1", 5, "", "skarod: invite revoke: no such invitation"},
 		{"", "invite list", 0, "", ""},
 		{"", "user list --nonsense", 2, "", "--nonsense"},
