@@ -31,8 +31,9 @@ const inviteLife = 7 * 24 * time.Hour
 func (a *app) inviteCreateCommand() *cobra.Command {
 	expires := commandline.Duration(inviteLife)
 	c := &cobra.Command{
-		Use:   "create",
-		Short: "Make an invitation, and print its code",
+		Use:        "create",
+		SuggestFor: []string{"add", "new"},
+		Short:      "Make an invitation, and print its code",
 		Long: `Make an invitation, and print its code, which is shown this once only. It goes to
 skaroctl register --invite.`,
 		Example: `  skarod invite create
@@ -61,8 +62,9 @@ skaroctl register --invite.`,
 func (a *app) inviteListCommand() *cobra.Command {
 	var l listing
 	c := &cobra.Command{
-		Use:   "list",
-		Short: "List the invitations, used and expired ones too",
+		Use:        "list",
+		SuggestFor: []string{"ls"},
+		Short:      "List the invitations, used and expired ones too",
 		Example: `  skarod invite list
   skarod invite list -o json | jq 'select(.state == "open") | .id'`,
 		Args: cobra.NoArgs,
@@ -95,8 +97,9 @@ func (a *app) inviteListCommand() *cobra.Command {
 
 func (a *app) inviteRevokeCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "revoke ID|CODE",
-		Short: "Take an invitation back",
+		Use:        "revoke ID|CODE",
+		SuggestFor: []string{"rm", "remove", "delete", "del"},
+		Short:      "Take an invitation back",
 		Example: `  skarod invite revoke 3
   skarod invite list -o json | jq 'select(.state == "open") | .id' | xargs -n 1 skarod invite revoke`,
 		Args: cobra.ExactArgs(1),

@@ -29,8 +29,9 @@ func (a *app) userCommand() *cobra.Command {
 func (a *app) userAddCommand() *cobra.Command {
 	var stdin bool
 	c := &cobra.Command{
-		Use:   "add LOGIN",
-		Short: "Make an account",
+		Use:        "add LOGIN",
+		SuggestFor: []string{"adduser", "useradd", "create", "new"},
+		Short:      "Make an account",
 		Example: `  skarod user add carol
   skarod user add carol --password-stdin <password.txt`,
 		Args: cobra.ExactArgs(1),
@@ -51,8 +52,9 @@ func (a *app) userAddCommand() *cobra.Command {
 func (a *app) userPasswdCommand() *cobra.Command {
 	var stdin bool
 	c := &cobra.Command{
-		Use:   "passwd LOGIN",
-		Short: "Change a password, and end the account's sessions",
+		Use:        "passwd LOGIN",
+		SuggestFor: []string{"password"},
+		Short:      "Change a password, and end the account's sessions",
 		Example: `  skarod user passwd bob
   skarod user passwd bob --password-stdin <password.txt`,
 		Args: cobra.ExactArgs(1),
@@ -75,8 +77,9 @@ func (a *app) userPasswdCommand() *cobra.Command {
 
 func (a *app) userRemoveCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "remove LOGIN",
-		Short: "Remove an account, and end its sessions",
+		Use:        "remove LOGIN",
+		SuggestFor: []string{"rm", "delete", "del", "deluser", "userdel"},
+		Short:      "Remove an account, and end its sessions",
 		Long: `Remove an account, and end its sessions. What it sent is still delivered to those
 it was for. Somebody who gets the same login later sees nothing of it.`,
 		Example: `  skarod user remove bob
@@ -93,8 +96,9 @@ it was for. Somebody who gets the same login later sees nothing of it.`,
 func (a *app) userListCommand() *cobra.Command {
 	var l listing
 	c := &cobra.Command{
-		Use:   "list",
-		Short: "List the accounts",
+		Use:        "list",
+		SuggestFor: []string{"ls"},
+		Short:      "List the accounts",
 		Example: `  skarod user list
   skarod user list -o json | jq -r .login`,
 		Args: cobra.NoArgs,
