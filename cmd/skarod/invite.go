@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -104,7 +105,16 @@ func (a *app) inviteRevokeCommand() *cobra.Command {
   skarod invite list -o json | jq 'select(.state == "open") | .id' | xargs -n 1 skarod invite revoke`,
 		Args: cobra.ExactArgs(1),
 		RunE: a.does(func(_ context.Context, args []string) error {
-			return a.withStore(false, func(s *store.Store) error { return s.RevokeInvite(args[0]) })
+			return a.withStore(false, func(s *store.Store) error {
+				err := s.RevokeInvite(args[0])
+				if err == nil {
+					a.done("took the invitation back")
+				}
+				if errors.Is(err, store.ErrNoInvite) {
+					err = &advised{err, "`skarod invite list` shows the invitations that there are"}
+				}
+				return err
+			})
 		}),
 	}
 }
