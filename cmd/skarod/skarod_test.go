@@ -153,6 +153,10 @@ func TestUserCommands(t *testing.T) {
 		{"x\n", "user add --password-stdin", 2, "", "skarod: user add needs LOGIN\nhint: write `skarod user add LOGIN`"},
 		{"x\n", "user add a b --password-stdin", 2, "", "skarod: user add takes one argument, and got 2"},
 		{"x\n", "user add car\u202eol --password-stdin", 2, "", "can't be a login"},
+		{"x\n", "user add a,b --password-stdin", 2, "", "skarod: user add: \"a,b\" can't be a login: a comma stands between two logins\nhint: choose another login"},
+		{"x\n", "user add --password-stdin -- -a", 2, "", "skarod: user add: \"-a\" can't be a login: what begins with - is taken for a flag\nhint: choose another login"},
+		{"x\n", "user passwd a,b --password-stdin", 5, "", `"a,b": no such user`}, // there may be one of old
+		{"", "user remove -- -a", 5, "", `"-a": no such user`},
 		{"new\n", "user passwd bob --password-stdin", 0, "", ""},
 		{"new\n", "user passwd carol --password-stdin", 5, "", "\"carol\": no such user\nhint: `skarod user list` shows the logins that there are\n"},
 		{"", "user remove carol", 5, "", "\"carol\": no such user\nhint: `skarod user list` shows"},
@@ -181,7 +185,7 @@ func TestUserCommands(t *testing.T) {
 		{"", "--version", 0, "skarod dev\n", ""},
 		{"", "version -o xml", 2, "", "--output is \"xml\", not one of auto, text, json"},
 	} {
-		args := append(strings.Split(c.args, " "), "--data", data)
+		args := append([]string{"--data", data}, strings.Split(c.args, " ")...)
 		code, out, errs := skarod(c.in, args...)
 		if code != c.code || out != c.out || !strings.Contains(errs, c.errs) || code == 0 && errs != c.errs || code != 0 && !strings.HasPrefix(errs, "skarod: ") {
 			t.Errorf("%s: exit %d, output %q, errors %q", c.args, code, out, errs)

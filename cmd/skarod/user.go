@@ -141,12 +141,12 @@ const knownLogins = "`skarod user list` shows the logins that there are"
 
 // withLogin opens the store for a command on one account.
 func (a *app) withLogin(given string, create bool, do func(s *store.Store, login string) error) error {
-	login, err := store.Login(given)
+	form, hint := store.LoginForm, knownLogins
+	if create {
+		form, hint = store.Login, "choose another login"
+	}
+	login, err := form(given)
 	if err != nil {
-		hint := knownLogins
-		if create {
-			hint = "choose another login"
-		}
 		return &usageError{err.Error(), hint}
 	}
 	err = a.withStore(create, func(s *store.Store) error { return do(s, login) })

@@ -850,6 +850,8 @@ func TestRegister(t *testing.T) {
 		{map[string]any{"form": map[string]any{"token": proto.NewToken("x").Text()}}, "400"},
 		{map[string]any{"form": map[string]any{"login": "bob", "token": "x"}}, "400"},
 		{form("a b", "x", ""), "400"},
+		{form("a,b", "x", ""), "400"},
+		{form("-a", "x", ""), "400"},
 		{form("Alice", "x", ""), "409"},
 		{form("Bob", "x", ""), "200"},
 		{form("bob", "y", ""), "409"},
@@ -871,6 +873,26 @@ func TestRegister(t *testing.T) {
 	}
 	if strings.Contains(w.log.String(), proto.NewToken("x").Text()) {
 		t.Error("the token is in the log")
+	}
+}
+
+// TestOldLogins: accounts whose logins are no longer given away still work.
+func TestOldLogins(t *testing.T) {
+	old := []string{"a,b", "-a"}
+	w := newWorld(t, nil, append(old, "alice")...)
+	alice := w.login("alice")
+	for _, login := range old {
+		c := w.login(login)
+		alice.send(strings.ToUpper(login), "hello")
+		if m := c.message(); m.Body != "hello" || m.To != login {
+			t.Errorf("%q got %+v", login, m)
+		}
+		if r := alice.request(proto.TypeAddContact, map[string]any{"login": login}); !r.OK() {
+			t.Errorf("%q as a contact: %s", login, r.Status)
+		}
+		if r := alice.request(proto.TypeGetHistory, map[string]any{"login": login}); !r.OK() {
+			t.Errorf("the history of %q: %s", login, r.Status)
+		}
 	}
 }
 
