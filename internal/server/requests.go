@@ -140,7 +140,7 @@ func (c *conn) authorize(ctx context.Context, f proto.Frame) (map[string]any, er
 
 func (c *conn) refuseLogin(status, info string) error {
 	c.server.counter.refusedLogins.Add(1)
-	c.server.o.Log.Info("login refused", "peer", c.peer)
+	c.server.o.Log.Info("login refused", "peer", c.peer, "reason", info)
 	return c.refuseStranger(status, info)
 }
 
