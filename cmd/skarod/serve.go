@@ -50,7 +50,7 @@ sender only when it is on disk.`,
 	f.StringVar(&o.listen, "listen", defaultListen, "`ADDRESS` to listen on; port 0 is any free one")
 	f.StringVar(&o.cert, "tls-cert", "", "PEM `FILE` of the certificate and its chain")
 	f.StringVar(&o.key, "tls-key", "", "PEM `FILE` of the certificate's key")
-	f.StringVar(&o.registration, "registration", server.RegistrationClosed, "who may create an account: open (everybody), invite (see skarod invite) or closed (nobody)")
+	f.StringVar(&o.registration, "registration", server.RegistrationClosed, "`POLICY` of who may create an account: open (everybody), invite (see skarod invite) or closed (nobody)")
 	commandline.Choices(c, "registration", server.RegistrationOpen, server.RegistrationInvite, server.RegistrationClosed)
 	f.BoolVar(&o.allowPlaintext, "allow-plaintext", false, "permit other machines to connect without TLS")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "log every connection")
