@@ -120,7 +120,7 @@ func runExample(ts *testscript.TestScript, line string) {
 	for {
 		_, grown := stderr.read()
 		text, drawn := screen.read()
-		if n := strings.Count(text, "Password of ") + strings.Count(text, "The same again: "); n > asked {
+		if n := strings.Count(text, "Password of ") + strings.Count(text, "Repeat the password: "); n > asked {
 			asked = n
 			_, err := keyboard.WriteString("pw\n")
 			ts.Check(err)

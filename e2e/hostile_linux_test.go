@@ -424,10 +424,10 @@ func TestHostileServer(t *testing.T) {
 	for _, v := range variants[:4] {
 		look("login", stored, "pw\n", 0, every, append([]string{"login", "alice", "--store", "file"}, v...)...)
 		look("register", stored, "pw\npw\n", 0, every, append([]string{"register", "alice", "--store", "file", "-p", "new"}, v...)...)
-		look("logout", stored, "", 0, nil, append([]string{"logout", "-q", "-p", "new"}, v...)...)
+		look("logout", stored, "", 0, nil, append([]string{"logout", "-p", "new"}, v...)...)
 		look("login again", stored, "pw\n", 0, append([]string{"Password of "}, every...), append([]string{"login"}, v...)...)
 		look("status", stored, "", 0, every, append([]string{"status"}, v...)...)
-		look("logout", stored, "", 0, nil, append([]string{"logout", "-q"}, v...)...)
+		look("logout", stored, "", 0, nil, append([]string{"logout"}, v...)...)
 	}
 
 	// Names in a certificate, and a proxy.

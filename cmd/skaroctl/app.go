@@ -52,45 +52,17 @@ func loadProfiles(getenv func(string) string) profiles {
 // commonFlags are the flags of every command.
 type commonFlags struct {
 	server, profile, output, colour, caFile string
-	timeout                                 duration
+	timeout                                 commandline.Duration
 	verbose, quiet, allowPlaintext, utc     bool
 
 	changed func(name string) bool // whether a flag was given
-}
-
-// duration is a flag for a length of time.
-type duration time.Duration
-
-func (d *duration) Type() string { return "duration" }
-
-// String writes a duration. None is "0", which pflag shows as no default.
-func (d *duration) String() string {
-	if *d == 0 {
-		return "0"
-	}
-	return time.Duration(*d).String()
-}
-
-// Set reads a duration. A bare number gets an error that says what is missing.
-func (d *duration) Set(s string) error {
-	v, err := time.ParseDuration(s)
-	switch {
-	case err != nil && s != "" && strings.Trim(s, "0123456789.") == "":
-		return fmt.Errorf("%q has no unit: did you mean %ss ?", s, s)
-	case err != nil:
-		return fmt.Errorf("%q is not a duration like 500ms, 10s or 5m", s)
-	case v <= 0:
-		return fmt.Errorf("%q is not longer than nothing", s)
-	}
-	*d = duration(v)
-	return nil
 }
 
 const defaultTimeout = 10 * time.Second
 
 func (a *app) addCommonFlags(root *cobra.Command) {
 	f := root.PersistentFlags()
-	a.flags.timeout = duration(defaultTimeout)
+	a.flags.timeout = commandline.Duration(defaultTimeout)
 	f.StringVarP(&a.flags.server, "server", "s", "", "server `URL`, ws:// or wss://, path included (SKAROCTL_SERVER)")
 	f.StringVarP(&a.flags.profile, "profile", "p", "", "account to use, by its profile `NAME` (SKAROCTL_PROFILE)")
 	f.StringVarP(&a.flags.output, "output", "o", "auto", "`FORMAT` of results: auto, text or json; auto is text on a terminal, JSON Lines elsewhere (SKAROCTL_OUTPUT)")

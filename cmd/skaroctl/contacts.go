@@ -14,8 +14,9 @@ import (
 
 func (a *app) contactsCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "contacts",
-		Short: "List everyone we know",
+		Use:        "contacts",
+		SuggestFor: []string{"list", "ls"},
+		Short:      "List everyone we know",
 		Long: `List everyone we know. A message makes its sender and its recipient contacts of
 each other; contacts add and contacts remove do it by hand.`,
 		Example: `  skaroctl contacts
@@ -75,8 +76,9 @@ func (a *app) contactsAddCommand() *cobra.Command {
 
 func (a *app) contactsRemoveCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "remove LOGIN",
-		Short: "Forget a contact",
+		Use:        "remove LOGIN",
+		SuggestFor: []string{"rm", "delete", "del"},
+		Short:      "Forget a contact",
 		Long: `Forget a contact. What was said stays in the history, and the next message to or from
 them makes them a contact again.`,
 		Example: `  skaroctl contacts remove bob
@@ -114,8 +116,9 @@ func (a *app) withContact(ctx context.Context, login string, do func(context.Con
 
 func (a *app) contactsSearchCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "search TEXT",
-		Short: "Find people on the server by a part of their login",
+		Use:        "search TEXT",
+		SuggestFor: []string{"find"},
+		Short:      "Find people on the server by a part of their login",
 		Example: `  skaroctl contacts search bo
   skaroctl contacts search build- -o json | jq -r .login`,
 		Args: cobra.ExactArgs(1),

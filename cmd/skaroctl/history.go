@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/skaroctl/skaroctl/internal/commandline"
 	"github.com/skaroctl/skaroctl/internal/session"
 )
 
@@ -91,7 +92,7 @@ func bound(flag, s string, now time.Time) (session.Bound, error) {
 		}
 		return session.Bound{ID: id}, nil
 	}
-	if d, err := time.ParseDuration(s); err == nil {
+	if d, err := commandline.ParseDuration(s); err == nil {
 		return session.Bound{Time: now.Add(-d.Abs())}, nil
 	}
 	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02T15:04", "2006-01-02 15:04", time.DateOnly} {
@@ -101,6 +102,6 @@ func bound(flag, s string, now time.Time) (session.Bound, error) {
 	}
 	return session.Bound{}, &usageError{
 		fmt.Sprintf("%s is %q: neither a time, nor a duration, nor a message id", flag, s),
-		"write a time as 2006-01-02T15:04:05Z, a duration as 90m or 24h, an id as a bare number",
+		"write a time as 2006-01-02T15:04:05Z, a duration as 90m or 7d, an id as a bare number",
 	}
 }

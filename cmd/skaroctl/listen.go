@@ -25,16 +25,16 @@ type listenOptions struct {
 	since        string
 	resume       bool
 	count        int
-	length       duration
+	length       commandline.Duration
 	format, exec string
 	noReconnect  bool
-	pingInterval duration
+	pingInterval commandline.Duration
 
 	counted bool // --count was given
 }
 
 func (a *app) listenCommand() *cobra.Command {
-	o := listenOptions{pingInterval: duration(30 * time.Second)}
+	o := listenOptions{pingInterval: commandline.Duration(30 * time.Second)}
 	c := &cobra.Command{
 		Use:   "listen",
 		Short: "Show messages as they come",

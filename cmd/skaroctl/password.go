@@ -63,7 +63,7 @@ func (a *app) password(ctx context.Context, o passwordOptions, prompt string, co
 			return "", noTerminal(err)
 		}
 		if confirm {
-			again, err := a.ask(ctx, "The same again: ", false)
+			again, err := a.ask(ctx, "Repeat the password: ", false)
 			if err != nil {
 				return "", noTerminal(err)
 			}

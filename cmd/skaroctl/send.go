@@ -17,6 +17,7 @@ import (
 	"golang.org/x/text/transform"
 
 	"github.com/skaroctl/skaroctl/internal/account"
+	"github.com/skaroctl/skaroctl/internal/commandline"
 	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/session"
@@ -25,7 +26,7 @@ import (
 type sendOptions struct {
 	lines    bool
 	inFlight int
-	retry    duration
+	retry    commandline.Duration
 	lossy    bool
 }
 

@@ -3,10 +3,13 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
+	"syscall"
 
+	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/store"
 )
 
@@ -41,21 +44,41 @@ func (a *app) withStore(create bool, do func(*store.Store) error) error {
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(path); err != nil && !create {
-		return &missing{err}
+	if !create {
+		if _, err := os.Stat(path); err != nil {
+			return cantOpen(fmt.Errorf("open the database: %w", err))
+		}
 	}
-	s, err := store.Open(path)
+	s, err := a.open(path)
 	if err != nil {
 		return err
 	}
 	return errors.Join(do(s), s.Close())
 }
 
-// missing is a database that is not where it was looked for.
-type missing struct{ why error }
+// open opens the database, and says so where it has made a new one: the folder may
+// be a mistyped one.
+func (a *app) open(path string) (*store.Store, error) {
+	_, before := os.Stat(path)
+	s, err := store.Open(path)
+	if err != nil {
+		return nil, cantOpen(err)
+	}
+	if errors.Is(before, fs.ErrNotExist) {
+		fmt.Fprintf(a.streams.Err, "skarod: made a new database, %s\n", output.Line(path))
+	}
+	return s, nil
+}
 
-func (m *missing) Error() string { return fmt.Sprintf("open the database: %v", m.why) }
-func (m *missing) Unwrap() error { return m.why }
-func (m *missing) Hint() string {
-	return "`skarod user add` makes a database; --data says in which folder it is"
+// cantOpen says what to do about a database that can't be opened.
+func cantOpen(err error) error {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return &advised{err, "run it as root or as the user of the server, or name another folder with --data"}
+	case errors.Is(err, fs.ErrNotExist):
+		return &advised{err, "`skarod user add` makes a database; --data says in which folder it is"}
+	case errors.Is(err, syscall.ENOTDIR):
+		return &advised{err, "--data names a folder, not a file"}
+	}
+	return err
 }

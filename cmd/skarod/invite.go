@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/skaroctl/skaroctl/internal/commandline"
 	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/store"
 )
@@ -24,46 +26,46 @@ runs with --registration invite.`,
 	return c
 }
 
-// inviteLife is how long an invitation is good unless told otherwise.
+// inviteLife is how long an invitation is valid unless told otherwise.
 const inviteLife = 7 * 24 * time.Hour
 
 func (a *app) inviteCreateCommand() *cobra.Command {
-	var expires time.Duration
+	expires := commandline.Duration(inviteLife)
 	c := &cobra.Command{
-		Use:   "create",
-		Short: "Make an invitation, and print its code",
+		Use:        "create",
+		SuggestFor: []string{"add", "new"},
+		Short:      "Make an invitation, and print its code",
 		Long: `Make an invitation, and print its code, which is shown this once only. It goes to
 skaroctl register --invite.`,
 		Example: `  skarod invite create
-  skarod invite create --expires 24h`,
+  skarod invite create --expires 1d`,
 		Args: cobra.NoArgs,
 		RunE: a.does(func(context.Context, []string) error {
-			if expires <= 0 {
-				return &usageError{fmt.Sprintf("--expires is %v, not longer than nothing", expires), "write a duration like 24h"}
-			}
 			return a.withStore(true, func(s *store.Store) error {
 				now := time.Now()
-				code, err := s.CreateInvite(now, now.Add(expires))
+				until := now.Add(time.Duration(expires))
+				code, err := s.CreateInvite(now, until)
 				if err != nil {
 					return err
 				}
 				if _, err := fmt.Fprintln(a.streams.Out, code); err != nil {
 					return err
 				}
-				fmt.Fprintf(a.streams.Err, "skarod: for one account, until %s\n", now.Add(expires).Local().Format("2006-01-02 15:04"))
+				fmt.Fprintf(a.streams.Err, "skarod: for one account, until %s\n", until.Local().Format("2006-01-02 15:04"))
 				return nil
 			})
 		}),
 	}
-	c.Flags().DurationVar(&expires, "expires", inviteLife, "how long it is good, like 24h")
+	c.Flags().Var(&expires, "expires", "how long it is valid, like 24h or 7d")
 	return c
 }
 
 func (a *app) inviteListCommand() *cobra.Command {
 	var l listing
 	c := &cobra.Command{
-		Use:   "list",
-		Short: "List the invitations, used and expired ones too",
+		Use:        "list",
+		SuggestFor: []string{"ls"},
+		Short:      "List the invitations, used and expired ones too",
 		Example: `  skarod invite list
   skarod invite list -o json | jq 'select(.state == "open") | .id'`,
 		Args: cobra.NoArgs,
@@ -96,13 +98,23 @@ func (a *app) inviteListCommand() *cobra.Command {
 
 func (a *app) inviteRevokeCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "revoke ID|CODE",
-		Short: "Take an invitation back",
+		Use:        "revoke ID|CODE",
+		SuggestFor: []string{"rm", "remove", "delete", "del"},
+		Short:      "Take an invitation back",
 		Example: `  skarod invite revoke 3
   skarod invite list -o json | jq 'select(.state == "open") | .id' | xargs -n 1 skarod invite revoke`,
 		Args: cobra.ExactArgs(1),
 		RunE: a.does(func(_ context.Context, args []string) error {
-			return a.withStore(false, func(s *store.Store) error { return s.RevokeInvite(args[0]) })
+			return a.withStore(false, func(s *store.Store) error {
+				err := s.RevokeInvite(args[0])
+				if err == nil {
+					a.done("took the invitation back")
+				}
+				if errors.Is(err, store.ErrNoInvite) {
+					err = &advised{err, "`skarod invite list` shows the invitations that there are"}
+				}
+				return err
+			})
 		}),
 	}
 }

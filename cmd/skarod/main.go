@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -37,6 +38,15 @@ type usageError struct{ why, hint string }
 
 func (e *usageError) Error() string { return e.why }
 func (e *usageError) Hint() string  { return e.hint }
+
+// advised is another error that says what to do about it.
+type advised struct {
+	error
+	hint string
+}
+
+func (e *advised) Unwrap() error { return e.error }
+func (e *advised) Hint() string  { return e.hint }
 
 // run is the whole program: it returns the exit status.
 func run(args []string, streams output.Streams, getenv func(string) string) int {
@@ -75,7 +85,7 @@ with "skarod user add", also while the server runs.`,
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.Flags().Bool("version", false, "print the version alone")
-	root.PersistentFlags().StringVar(&a.data, "data", "", "`FOLDER` of the database skarod.db (default skarod in XDG_DATA_HOME)")
+	root.PersistentFlags().StringVar(&a.data, "data", "", "`FOLDER` with the database skarod.db (default skarod in XDG_DATA_HOME)")
 	root.AddCommand(a.serveCommand(), a.userCommand(), a.inviteCommand(), a.versionCommand())
 	root.AddCommand(topics()...)
 	commandline.Finish(root, args)
@@ -123,18 +133,33 @@ func (a *app) does(run func(ctx context.Context, args []string) error) func(*cob
 }
 
 func (a *app) versionCommand() *cobra.Command {
-	return &cobra.Command{
+	var format string
+	c := &cobra.Command{
 		Use:   "version",
 		Short: "Print the version, and what it was built from",
 		Example: `  skarod version
+  skarod version -o json | jq -r .commit
   echo "this is $(skarod --version)"`,
 		Args: cobra.NoArgs,
 		RunE: a.does(func(context.Context, []string) error {
-			p := output.NewPrinter(a.streams.Out, output.Options{Colour: output.UseColour("auto", a.streams.OutTerminal, a.getenv)})
+			p, err := a.printer(format, time.Now)
+			if err != nil {
+				return err
+			}
 			if err := p.Version(buildInfo()); err != nil {
 				return err
 			}
 			return p.Flush()
 		}),
+	}
+	addOutput(c, &format)
+	return c
+}
+
+// done tells a person what a command has done that prints no result. A script has
+// the exit status.
+func (a *app) done(format string, args ...any) {
+	if a.streams.ErrTerminal {
+		fmt.Fprintf(a.streams.Err, "skarod: "+format+"\n", args...)
 	}
 }

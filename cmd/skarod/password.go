@@ -47,7 +47,7 @@ func askTwice(ctx context.Context, question string) (string, error) {
 	if err != nil || password == "" {
 		return password, err
 	}
-	again, err := ask(ctx, keys, screen, "The same again: ")
+	again, err := ask(ctx, keys, screen, "Repeat the password: ")
 	if err != nil {
 		return "", err
 	}

@@ -6,11 +6,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/rogpeppe/go-internal/lockedfile"
@@ -18,13 +24,14 @@ import (
 
 	"github.com/skaroctl/skaroctl/internal/commandline"
 	"github.com/skaroctl/skaroctl/internal/server"
-	"github.com/skaroctl/skaroctl/internal/store"
 )
 
 type serveOptions struct {
 	listen, cert, key, registration string
 	allowPlaintext, verbose         bool
 }
+
+const defaultListen = "127.0.0.1:8765"
 
 func (a *app) serveCommand() *cobra.Command {
 	var o serveOptions
@@ -51,10 +58,10 @@ The packages have it in /usr/share/doc/skarod/docs.`,
 		RunE: a.does(func(ctx context.Context, _ []string) error { return a.serve(ctx, o) }),
 	}
 	f := c.Flags()
-	f.StringVar(&o.listen, "listen", "127.0.0.1:8765", "`ADDRESS` to listen on; port 0 is any free one")
+	f.StringVar(&o.listen, "listen", defaultListen, "`ADDRESS` to listen on; port 0 is any free one")
 	f.StringVar(&o.cert, "tls-cert", "", "PEM `FILE` of the certificate and its chain")
 	f.StringVar(&o.key, "tls-key", "", "PEM `FILE` of the certificate's key")
-	f.StringVar(&o.registration, "registration", server.RegistrationClosed, "who may create an account: open (everybody), invite (see skarod invite) or closed (nobody)")
+	f.StringVar(&o.registration, "registration", server.RegistrationClosed, "`POLICY` of who may create an account: open (everybody), invite (see skarod invite) or closed (nobody)")
 	commandline.Choices(c, "registration", server.RegistrationOpen, server.RegistrationInvite, server.RegistrationClosed)
 	f.BoolVar(&o.allowPlaintext, "allow-plaintext", false, "permit other machines to connect without TLS")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "log every connection")
@@ -85,7 +92,7 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	}
 	listener, err := net.Listen("tcp", o.listen)
 	if err != nil {
-		return fmt.Errorf("listen: %w", err)
+		return cantListen(o.listen, err)
 	}
 	defer listener.Close()
 	addr := listener.Addr().(*net.TCPAddr)
@@ -95,7 +102,7 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 			"give --tls-cert and --tls-key; or --allow-plaintext, when a proxy in front of it has TLS",
 		}
 	}
-	s, err := store.Open(path)
+	s, err := a.open(path)
 	if err != nil {
 		return err
 	}
@@ -128,6 +135,7 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	failed := make(chan error, 1)
 	go func() { failed <- h.Serve(corked) }()
 	fmt.Fprintf(a.streams.Err, "skarod: listening on %s://%s%s\n", scheme, addr, server.Path)
+	options.Log.Info("started", "data", filepath.Dir(path), "registration", o.registration, "version", options.Version)
 	select {
 	case err = <-failed:
 		err = fmt.Errorf("serve: %w", err)
@@ -140,6 +148,48 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	srv.Close(ending)
 	h.Close()
 	return errors.Join(err, s.Close())
+}
+
+// windowsInUse is what Windows calls syscall.EADDRINUSE (WSAEADDRINUSE).
+const windowsInUse = syscall.Errno(10048)
+
+// cantListen says what to do about an address that can't be listened on.
+func cantListen(addr string, err error) error {
+	why := err
+	var op *net.OpError
+	if errors.As(err, &op) {
+		why = op.Err // the address is said once
+	}
+	var call *os.SyscallError
+	if errors.As(why, &call) {
+		why = call.Err
+	}
+	said := fmt.Errorf("listen on %s: %w", addr, why)
+	var wrong *net.AddrError
+	var unknown *net.DNSError
+	switch {
+	case errors.As(err, &wrong):
+		return &usageError{fmt.Sprintf("--listen is %q: %s", addr, wrong.Err), listenHint(addr)}
+	case errors.As(err, &unknown) && unknown.IsNotFound:
+		return &usageError{fmt.Sprintf("--listen is %q: %s", addr, unknown.Err), listenHint(addr)}
+	case errors.Is(why, syscall.EADDRINUSE), runtime.GOOS == "windows" && errors.Is(why, windowsInUse):
+		return &advised{said, "another program has that port: give another --listen"}
+	case errors.Is(why, fs.ErrPermission):
+		return &advised{said, "ports below 1024 are for root, and for who has CAP_NET_BIND_SERVICE: give another --listen"}
+	}
+	return &advised{said, "give --listen an address of this machine, with a port"}
+}
+
+// listenHint is what was meant by an address that is none.
+func listenHint(addr string) string {
+	_, port, _ := net.SplitHostPort(defaultListen)
+	switch _, err := strconv.ParseUint(addr, 10, 16); {
+	case err == nil:
+		return fmt.Sprintf("did you mean :%s or 127.0.0.1:%s?", addr, addr)
+	case net.ParseIP(addr) != nil, !strings.Contains(addr, ":") && strings.Trim(addr, "0123456789") != "":
+		return fmt.Sprintf("did you mean %s?", net.JoinHostPort(addr, port))
+	}
+	return "write it as HOST:PORT, like " + defaultListen + ", with an address of this machine"
 }
 
 // lockPatience is how long another server may take to let go of the database: one
@@ -161,7 +211,7 @@ func lockServe(path string) (unlock func(), err error) {
 	select {
 	case l := <-got:
 		if l.err != nil {
-			return nil, fmt.Errorf("lock the database: %w", l.err)
+			return nil, cantOpen(fmt.Errorf("lock the database: %w", l.err))
 		}
 		return func() { l.f.Close() }, nil
 	case <-time.After(lockPatience):

@@ -11,6 +11,7 @@ import (
 	"io"
 	"io/fs"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -93,6 +94,12 @@ func TestInviteCommands(t *testing.T) {
 	if first == second {
 		t.Error("the same code twice")
 	}
+	_, _, errs = skarod("", "invite", "create", "--expires", "2d12h", "--data", data)
+	_, said, _ := strings.Cut(errs, "until ")
+	until, err := time.ParseInLocation("2006-01-02 15:04\n", said, time.Local)
+	if left := time.Until(until); err != nil || left < 59*time.Hour || left > 61*time.Hour {
+		t.Errorf("two days and a half end at %q: %v", errs, err)
+	}
 	path := filepath.Join(data, "skarod.db")
 	if b, err := os.ReadFile(path); err != nil || bytes.Contains(b, []byte(strings.TrimSpace(first))) {
 		t.Errorf("the code is in the database (%v)", err)
@@ -108,7 +115,7 @@ func TestInviteCommands(t *testing.T) {
 		}
 		return states
 	}
-	if got := states(); !slices.Equal(got, []string{"open", "expired"}) {
+	if got := states(); !slices.Equal(got, []string{"open", "expired", "open"}) {
 		t.Errorf("states %v", got)
 	}
 	if code, _, errs := skarod("", "invite", "revoke", strings.ToUpper(strings.TrimSpace(first)), "--data", data); code != 0 || errs != "" {
@@ -117,7 +124,7 @@ func TestInviteCommands(t *testing.T) {
 	if code, _, errs := skarod("", "invite", "revoke", "2", "--data", data); code != 0 || errs != "" {
 		t.Errorf("revoke by id: %d, %s", code, errs)
 	}
-	if got := states(); len(got) != 0 {
+	if got := states(); !slices.Equal(got, []string{"open"}) {
 		t.Errorf("states %v", got)
 	}
 }
@@ -134,36 +141,53 @@ func TestUserCommands(t *testing.T) {
 		{"", "user list", 1, "", "hint: `skarod user add` makes a database"},
 		{"x\n", "user passwd alice --password-stdin", 1, "", "no such file"},
 		{"x\n", "user remove alice", 1, "", "hint: "},
-		{"secret\n", "user add Bob --password-stdin", 0, "", ""},
+		{"secret\n", "user add Bob --password-stdin", 0, "", "skarod: made a new database, " + filepath.Join(data, "skarod.db") + "\n"},
 		{"secret", "user add alice --password-stdin", 0, "", ""},
-		{"secret\n", "user add BOB --password-stdin", 5, "", `skarod: user add: "bob": the login is taken`},
+		{"secret\n", "user add BOB --password-stdin", 5, "", "skarod: user add: \"bob\": the login is taken\nhint: `skarod user passwd bob` changes its password\n"},
+		{"", "user add bob", 5, "", "the login is taken"}, // no password is asked for
 		{"\n", "user add carol --password-stdin", 2, "", "the password is empty"},
 		{"", "user add carol --password-stdin", 2, "", "the password is empty"},
 		{"a\nb\n", "user add carol --password-stdin", 2, "", "more than one line"},
 		{"\xff\n", "user add carol --password-stdin", 2, "", "not UTF-8"},
 		{strings.Repeat("x", maxPassword+1), "user add carol --password-stdin", 2, "", "more than 65536 bytes"},
-		{"x\n", "user add --password-stdin", 2, "", "add needs LOGIN\nhint: write `skarod user add LOGIN`"},
-		{"x\n", "user add a b --password-stdin", 2, "", "add takes one argument, and got 2"},
+		{"x\n", "user add --password-stdin", 2, "", "skarod: user add needs LOGIN\nhint: write `skarod user add LOGIN`"},
+		{"x\n", "user add a b --password-stdin", 2, "", "skarod: user add takes one argument, and got 2"},
 		{"x\n", "user add car\u202eol --password-stdin", 2, "", "can't be a login"},
+		{"x\n", "user add a,b --password-stdin", 2, "", "skarod: user add: \"a,b\" can't be a login: a comma stands between two logins\nhint: choose another login"},
+		{"x\n", "user add --password-stdin -- -a", 2, "", "skarod: user add: \"-a\" can't be a login: what begins with - is taken for a flag\nhint: choose another login"},
+		{"x\n", "user passwd a,b --password-stdin", 5, "", `"a,b": no such user`}, // there may be one of old
+		{"", "user remove -- -a", 5, "", `"-a": no such user`},
 		{"new\n", "user passwd bob --password-stdin", 0, "", ""},
-		{"new\n", "user passwd carol --password-stdin", 5, "", `"carol": no such user`},
-		{"", "user remove carol", 5, "", `"carol": no such user`},
+		{"new\n", "user passwd carol --password-stdin", 5, "", "\"carol\": no such user\nhint: `skarod user list` shows the logins that there are\n"},
+		{"", "user remove carol", 5, "", "\"carol\": no such user\nhint: `skarod user list` shows"},
 		{"", "user remove alice", 0, "", ""},
 		{"", "user list -o xml", 2, "", "not one of"},
-		{"", "invite create --expires 0s", 2, "", "not longer than nothing"},
-		{"", "invite create --expires 7", 2, "", "missing unit"},
-		{"", "invite revoke 1", 5, "", "skarod: invite revoke: no such invitation"},
+		{"", "invite create --expires 0s", 2, "", "must be longer than 0"},
+		{"", "invite create --expires 7", 2, "", "--expires: \"7\" has no unit: did you mean 7s ?\nhint: --expires DURATION: how long it is valid, like 24h or 7d"},
+		{"", "invite create --expires 1w", 2, "", "\"1w\" is not a duration like 10s, 5m, 24h or 7d"},
+		{"", "invite revoke 1", 5, "", "skarod: invite revoke: no such invitation\nhint: `skarod invite list` shows"},
 		{"", "invite list", 0, "", ""},
 		{"", "user list --nonsense", 2, "", "--nonsense"},
 		{"", "nonsense", 2, "", "unknown command \"nonsense\"\nhint: see `skarod --help`"},
 		{"", "sevre", 2, "", "hint: did you mean serve?"},
 		{"", "user ad carol", 2, "", "unknown command \"user ad\"\nhint: did you mean add?"},
+		{"", "user ls", 2, "", "unknown command \"user ls\"\nhint: did you mean list?"},
+		{"", "user rm bob", 2, "", "hint: did you mean remove?"},
+		{"", "user delete bob", 2, "", "hint: did you mean remove?"},
+		{"", "user adduser bob", 2, "", "hint: did you mean add?"},
+		{"", "adduser bob", 2, "", "unknown command \"adduser\"\nhint: did you mean user add?"},
+		{"", "passwd bob", 2, "", "hint: did you mean user passwd?"},
+		{"", "list", 2, "", "hint: did you mean invite list or user list?"},
+		{"", "invite ls", 2, "", "hint: did you mean list?"},
+		{"", "invite delete 1", 2, "", "hint: did you mean revoke?"},
+		{"", "help exit-statu", 2, "", "hint: did you mean exit-status?"},
 		{"", "user list --dta x", 2, "", "hint: did you mean --data?"},
 		{"", "--version", 0, "skarod dev\n", ""},
+		{"", "version -o xml", 2, "", "--output is \"xml\", not one of auto, text, json"},
 	} {
-		args := append(strings.Split(c.args, " "), "--data", data)
+		args := append([]string{"--data", data}, strings.Split(c.args, " ")...)
 		code, out, errs := skarod(c.in, args...)
-		if code != c.code || out != c.out || !strings.Contains(errs, c.errs) || (code != 0) != strings.HasPrefix(errs, "skarod: ") {
+		if code != c.code || out != c.out || !strings.Contains(errs, c.errs) || code == 0 && errs != c.errs || code != 0 && !strings.HasPrefix(errs, "skarod: ") {
 			t.Errorf("%s: exit %d, output %q, errors %q", c.args, code, out, errs)
 		}
 		if strings.Contains(errs, "secret") {
@@ -199,6 +223,74 @@ func TestUserCommands(t *testing.T) {
 	}
 }
 
+// TestDone: who sits at a terminal is told what was done; a script is not.
+func TestDone(t *testing.T) {
+	scripted, typed := t.TempDir(), t.TempDir()
+	addUsers(t, scripted, "bob")
+	addUsers(t, typed, "bob")
+	skarod("", "invite", "create", "--data", scripted)
+	skarod("", "invite", "create", "--data", typed)
+	for _, c := range []struct{ args, said string }{
+		{"user add Alice --password-stdin", "made the account of alice"},
+		{"user passwd alice --password-stdin", "changed the password of alice, and ended the account's sessions"},
+		{"user remove alice", "removed the account of alice, and ended its sessions"},
+		{"invite revoke 1", "took the invitation back"},
+	} {
+		if code, out, errs := skarod("a long password", append(strings.Split(c.args, " "), "--data", scripted)...); code != 0 || out+errs != "" {
+			t.Errorf("%s in a script: exit %d, %s%s", c.args, code, out, errs)
+		}
+		var out, errs strings.Builder
+		streams := output.Streams{In: strings.NewReader("a long password"), Out: &out, Err: &errs, ErrTerminal: true}
+		code := run(append(strings.Split(c.args, " "), "--data", typed), streams, func(string) string { return "" })
+		if code != 0 || out.String() != "" || errs.String() != "skarod: "+c.said+"\n" {
+			t.Errorf("%s at a terminal: exit %d, %s%s", c.args, code, &out, &errs)
+		}
+	}
+}
+
+// TestNewDatabase: a database that is made is told, that there is one already is not.
+func TestNewDatabase(t *testing.T) {
+	for _, args := range []string{"invite create", "user add bob --password-stdin"} {
+		data := filepath.Join(t.TempDir(), "mistyped")
+		args := append(strings.Split(args, " "), "--data", data)
+		want := "skarod: made a new database, " + filepath.Join(data, "skarod.db") + "\n"
+		if code, _, errs := skarod("password", args...); code != 0 || !strings.HasPrefix(errs, want) {
+			t.Errorf("%q: exit %d, %s", args, code, errs)
+		}
+		if _, _, errs := skarod("password", args...); strings.Contains(errs, "new database") {
+			t.Errorf("%q once more: %s", args, errs)
+		}
+	}
+	data := t.TempDir()
+	cmd := exec.Command(program(t), "serve", "--listen", "127.0.0.1:0", "--data", data)
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { cmd.Process.Kill(); cmd.Wait() }()
+	lines := bufio.NewScanner(stderr)
+	for _, want := range []string{
+		"^skarod: made a new database, " + regexp.QuoteMeta(filepath.Join(data, "skarod.db")) + "$",
+		`^skarod: listening on ws://127\.0\.0\.1:\d+/skaro_client/$`,
+		` level=INFO msg=started data=.* registration=closed version=1\.2\.3$`,
+	} {
+		if !lines.Scan() || !regexp.MustCompile(want).MatchString(lines.Text()) {
+			t.Errorf("it says %q, not %s", lines.Text(), want)
+		}
+	}
+	if !strings.Contains(lines.Text(), filepath.Base(data)) {
+		t.Errorf("the folder is not in %q", lines.Text())
+	}
+
+	file := filepath.Join(data, "skarod.db")
+	if code, _, errs := skarod("password", "user", "add", "bob", "--password-stdin", "--data", file); code != 1 || runtime.GOOS != "windows" && !strings.HasSuffix(errs, "\nhint: --data names a folder, not a file\n") {
+		t.Errorf("the file for the folder: exit %d, %s", code, errs)
+	}
+}
+
 func TestServeRefuses(t *testing.T) {
 	data := t.TempDir()
 	for args, want := range map[string]string{
@@ -214,11 +306,56 @@ func TestServeRefuses(t *testing.T) {
 			t.Errorf("%s: exit %d, %s", args, code, errs)
 		}
 	}
-	if code, _, errs := skarod("", "serve", "--listen", "nowhere", "--data", data); code != 1 || !strings.Contains(errs, "nowhere") {
-		t.Errorf("exit %d, %s", code, errs)
+	for listen, want := range map[string]string{
+		"18779":     "missing port in address\nhint: did you mean :18779 or 127.0.0.1:18779?\n",
+		"localhost": "missing port in address\nhint: did you mean localhost:8765?\n",
+		"::1":       "too many colons in address\nhint: did you mean [::1]:8765?\n",
+		"99999":     "missing port in address\nhint: write it as HOST:PORT, like 127.0.0.1:8765, with an address of this machine\n",
+		":99999":    "invalid port\nhint: write it as HOST:PORT, like 127.0.0.1:8765, with an address of this machine\n",
+	} {
+		code, _, errs := skarod("", "serve", "--listen", listen, "--data", data)
+		if code != 2 || errs != fmt.Sprintf("skarod: serve: --listen is %q: %s", listen, want) {
+			t.Errorf("--listen %s: exit %d, %s", listen, code, errs)
+		}
+	}
+	busy, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
+	code, _, errs := skarod("", "serve", "--listen", busy.Addr().String(), "--data", data)
+	if code != 1 || !strings.HasPrefix(errs, "skarod: serve: listen on "+busy.Addr().String()+": ") || strings.Count(errs, busy.Addr().String()) != 1 ||
+		!strings.HasSuffix(errs, "\nhint: another program has that port: give another --listen\n") {
+		t.Errorf("a port in use: exit %d, %s", code, errs)
 	}
 	if entries, err := os.ReadDir(data); err != nil || len(entries) != 0 {
 		t.Errorf("it left %v, %v", entries, err)
+	}
+}
+
+// TestCantListen: what no test can make happen everywhere.
+func TestCantListen(t *testing.T) {
+	bind := func(code syscall.Errno) error {
+		return &net.OpError{Op: "listen", Net: "tcp", Addr: &net.TCPAddr{Port: 80}, Err: os.NewSyscallError("bind", code)}
+	}
+	for _, c := range []struct {
+		addr      string
+		err       error
+		code      int
+		why, hint string
+	}{
+		{":80", bind(syscall.EACCES), 1, "listen on :80: " + syscall.EACCES.Error(), "ports below 1024 are for root"},
+		{"192.0.2.1:80", bind(syscall.EADDRNOTAVAIL), 1, "listen on 192.0.2.1:80: " + syscall.EADDRNOTAVAIL.Error(), "an address of this machine"},
+		{"nowhere:80", &net.OpError{Err: &net.DNSError{Err: "no such host", IsNotFound: true}}, 2, `--listen is "nowhere:80": no such host`, "an address of this machine"},
+		{"nowhere:80", &net.OpError{Err: &net.DNSError{Err: "server misbehaving", Name: "nowhere"}}, 1, "listen on nowhere:80: lookup nowhere: server misbehaving", "an address of this machine"},
+	} {
+		var errs strings.Builder
+		a := &app{streams: output.Streams{Err: &errs}, getenv: func(string) string { return "" }}
+		code := a.report(cantListen(c.addr, c.err))
+		why, hint, _ := strings.Cut(errs.String(), "\nhint: ")
+		if code != c.code || why != "skarod: "+c.why || !strings.Contains(hint, c.hint) {
+			t.Errorf("%s: exit %d, %s", c.addr, code, &errs)
+		}
 	}
 }
 
@@ -421,10 +558,15 @@ func TestVersionIsSetByTheLinker(t *testing.T) {
 	if err != nil || string(out) != "skarod 1.2.3\n" {
 		t.Errorf("%q, %v", out, err)
 	}
-	out, err = exec.Command(program(t), "version").Output()
+	out, err = exec.Command(program(t), "version", "-o", "text").Output()
 	built := fmt.Sprintf("built with:  %s\nbuilt for:   %s/%s\n", runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	if err != nil || !strings.HasPrefix(string(out), "skarod 1.2.3\n") || !strings.HasSuffix(string(out), built) {
 		t.Errorf("%q, %v", out, err)
+	}
+	out, err = exec.Command(program(t), "version").Output() // its output is no terminal
+	var v struct{ Type, Program, Version, Go string }
+	if jsonErr := json.Unmarshal(out, &v); err != nil || jsonErr != nil || v.Type != "version" || v.Program != "skarod" || v.Version != "1.2.3" || v.Go != runtime.Version() {
+		t.Errorf("%q, %v, %v", out, err, jsonErr)
 	}
 }
 

@@ -29,18 +29,28 @@ func (a *app) userCommand() *cobra.Command {
 func (a *app) userAddCommand() *cobra.Command {
 	var stdin bool
 	c := &cobra.Command{
-		Use:   "add LOGIN",
-		Short: "Make an account",
+		Use:        "add LOGIN",
+		SuggestFor: []string{"adduser", "useradd", "create", "new"},
+		Short:      "Make an account",
 		Example: `  skarod user add carol
   skarod user add carol --password-stdin <password.txt`,
 		Args: cobra.ExactArgs(1),
 		RunE: a.does(func(ctx context.Context, args []string) error {
 			return a.withLogin(args[0], true, func(s *store.Store, login string) error {
-				token, err := a.newToken(ctx, login, stdin)
-				if err != nil {
+				switch _, err := s.User(ctx, login); { // before anybody types a password
+				case err == nil:
+					return store.ErrTaken
+				case !errors.Is(err, store.ErrNoUser):
 					return err
 				}
-				return s.AddUser(login, token, time.Now())
+				token, err := a.newToken(ctx, login, stdin)
+				if err == nil {
+					err = s.AddUser(login, token, time.Now())
+				}
+				if err == nil {
+					a.done("made the account of %s", output.Login(login))
+				}
+				return err
 			})
 		}),
 	}
@@ -51,8 +61,9 @@ func (a *app) userAddCommand() *cobra.Command {
 func (a *app) userPasswdCommand() *cobra.Command {
 	var stdin bool
 	c := &cobra.Command{
-		Use:   "passwd LOGIN",
-		Short: "Change a password, and end the account's sessions",
+		Use:        "passwd LOGIN",
+		SuggestFor: []string{"password"},
+		Short:      "Change a password, and end the account's sessions",
 		Example: `  skarod user passwd bob
   skarod user passwd bob --password-stdin <password.txt`,
 		Args: cobra.ExactArgs(1),
@@ -62,10 +73,13 @@ func (a *app) userPasswdCommand() *cobra.Command {
 					return err
 				}
 				token, err := a.newToken(ctx, login, stdin)
-				if err != nil {
-					return err
+				if err == nil {
+					err = s.SetToken(login, token)
 				}
-				return s.SetToken(login, token)
+				if err == nil {
+					a.done("changed the password of %s, and ended the account's sessions", output.Login(login))
+				}
+				return err
 			})
 		}),
 	}
@@ -75,8 +89,9 @@ func (a *app) userPasswdCommand() *cobra.Command {
 
 func (a *app) userRemoveCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "remove LOGIN",
-		Short: "Remove an account, and end its sessions",
+		Use:        "remove LOGIN",
+		SuggestFor: []string{"rm", "delete", "del", "deluser", "userdel"},
+		Short:      "Remove an account, and end its sessions",
 		Long: `Remove an account, and end its sessions. What it sent is still delivered to those
 it was for. Somebody who gets the same login later sees nothing of it.`,
 		Example: `  skarod user remove bob
@@ -84,7 +99,11 @@ it was for. Somebody who gets the same login later sees nothing of it.`,
 		Args: cobra.ExactArgs(1),
 		RunE: a.does(func(_ context.Context, args []string) error {
 			return a.withLogin(args[0], false, func(s *store.Store, login string) error {
-				return s.RemoveUser(login, time.Now())
+				err := s.RemoveUser(login, time.Now())
+				if err == nil {
+					a.done("removed the account of %s, and ended its sessions", output.Login(login))
+				}
+				return err
 			})
 		}),
 	}
@@ -93,8 +112,9 @@ it was for. Somebody who gets the same login later sees nothing of it.`,
 func (a *app) userListCommand() *cobra.Command {
 	var l listing
 	c := &cobra.Command{
-		Use:   "list",
-		Short: "List the accounts",
+		Use:        "list",
+		SuggestFor: []string{"ls"},
+		Short:      "List the accounts",
 		Example: `  skarod user list
   skarod user list -o json | jq -r .login`,
 		Args: cobra.NoArgs,
@@ -117,22 +137,31 @@ func (a *app) userListCommand() *cobra.Command {
 	return c
 }
 
+const knownLogins = "`skarod user list` shows the logins that there are"
+
 // withLogin opens the store for a command on one account.
 func (a *app) withLogin(given string, create bool, do func(s *store.Store, login string) error) error {
-	login, err := store.Login(given)
+	form, hint := store.LoginForm, knownLogins
+	if create {
+		form, hint = store.Login, "choose another login"
+	}
+	login, err := form(given)
 	if err != nil {
-		hint := "`skarod user list` shows the logins that there are"
-		if create {
-			hint = "choose another login"
-		}
 		return &usageError{err.Error(), hint}
 	}
 	err = a.withStore(create, func(s *store.Store) error { return do(s, login) })
-	if errors.Is(err, store.ErrNoUser) || errors.Is(err, store.ErrTaken) {
-		return fmt.Errorf("%q: %w", login, err)
+	switch {
+	case errors.Is(err, store.ErrTaken):
+		return &advised{fmt.Errorf("%q: %w", login, err), fmt.Sprintf("`skarod user passwd %s` changes its password", output.Login(login))}
+	case errors.Is(err, store.ErrNoUser):
+		return &advised{fmt.Errorf("%q: %w", login, err), knownLogins}
 	}
 	return err
 }
+
+// shortPassword is how many characters keep a password that is typed from being
+// called short.
+const shortPassword = 8
 
 // newToken gets a new password, twice by a prompt or once from standard input,
 // and makes its token. One line end after it is removed.
@@ -153,6 +182,9 @@ func (a *app) newToken(ctx context.Context, login string, stdin bool) (proto.Tok
 		return proto.Token{}, &usageError{"the password has more than one line", "give the password alone, with one line end behind it or none"}
 	case !utf8.ValidString(password):
 		return proto.Token{}, &usageError{"the password is not UTF-8", "convert it, with iconv for example"}
+	}
+	if n := utf8.RuneCountInString(password); !stdin && n < shortPassword {
+		fmt.Fprintf(a.streams.Err, "skarod: a password of fewer than %d characters is soon guessed by who gets hold of its token (docs/security.md)\n", shortPassword)
 	}
 	return proto.NewToken(password), nil
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -31,7 +32,7 @@ func Explain(c *cobra.Command, err error) (why, hint string) {
 	case errors.As(err, &invalid):
 		return badValue(invalid), flagHelp(invalid.GetFlag())
 	case errors.As(err, &syntax):
-		return fmt.Sprintf("%q is not a flag", syntax.GetSpecifiedFlag()), SeeHelp(c)
+		return fmt.Sprintf("%q is not a flag", syntax.GetSpecifiedFlag()), notAFlag(c, syntax.GetSpecifiedFlag())
 	}
 	unknownCommand := regexp.MustCompile(`^unknown command ("(?:[^"\\]|\\.)*") for `)
 	if m := unknownCommand.FindStringSubmatch(err.Error()); m != nil {
@@ -50,8 +51,33 @@ func Explain(c *cobra.Command, err error) (why, hint string) {
 
 // UnknownCommand is what to say about a word that is no command of c.
 func UnknownCommand(c *cobra.Command, word string) (why, hint string) {
-	path := strings.TrimPrefix(c.CommandPath()+" "+word, c.Root().Name()+" ")
-	return fmt.Sprintf("unknown command %q", path), didYouMean(nearest(c, word), SeeHelp(c))
+	unknown := word
+	if c.HasParent() {
+		unknown = path(c) + " " + word
+	}
+	meant := nearest(c, word)
+	if len(meant) == 0 && hasName(c.SuggestFor, word) {
+		meant = []string{path(c)} // its own work is what the word asks for
+	}
+	if len(meant) == 0 {
+		for _, child := range c.Commands() {
+			for _, deeper := range child.Commands() { // adduser for user add
+				if deeper.IsAvailableCommand() && (deeper.Name() == word || hasName(deeper.SuggestFor, word)) {
+					meant = append(meant, path(deeper))
+				}
+			}
+		}
+	}
+	return fmt.Sprintf("unknown command %q", unknown), didYouMean(meant, SeeHelp(c))
+}
+
+// path is how a command is called, without the program.
+func path(c *cobra.Command) string {
+	return strings.TrimPrefix(c.CommandPath(), c.Root().Name()+" ")
+}
+
+func hasName(names []string, word string) bool {
+	return slices.ContainsFunc(names, func(name string) bool { return strings.EqualFold(name, word) })
 }
 
 // SeeHelp is the hint where there is no better one.
@@ -68,16 +94,29 @@ func didYouMean(names []string, otherwise string) string {
 // three, two that are wrong leave too little.
 func typo(word string) int { return min(2, (len(word)+2)/3) }
 
-// nearest are the commands of c that a mistyped word may mean.
+// nearest are the commands and topics of c that a mistyped word may mean. cobra
+// measures how far a word is from the names of commands, and passes over topics: so
+// these become commands for it.
 func nearest(c *cobra.Command, word string) []string {
-	c.SuggestionsMinimumDistance = typo(word)
-	return c.SuggestionsFor(word)
+	names := &cobra.Command{SuggestionsMinimumDistance: typo(word)}
+	for _, child := range c.Commands() {
+		if child.IsAvailableCommand() || child.IsAdditionalHelpTopicCommand() {
+			names.AddCommand(named(child.Name(), child.SuggestFor))
+		}
+	}
+	return slices.Compact(names.SuggestionsFor(word))
+}
+
+// named is a command that does nothing.
+func named(name string, alsoFor []string) *cobra.Command {
+	return &cobra.Command{Use: name, SuggestFor: alsoFor, Run: func(*cobra.Command, []string) {}}
 }
 
 func unknownFlag(c *cobra.Command, err *pflag.NotExistError) (why, hint string) {
 	word := err.GetSpecifiedName()
+	typed := "--" + word
 	if letters := err.GetSpecifiedShortnames(); letters != "" {
-		why, word = "unknown flag -"+word, ""
+		why, word, typed = "unknown flag -"+word, "", "-"+letters
 		if len(letters) > 1 {
 			why += fmt.Sprintf(" (in -%s)", letters)
 			word = letters // -timeout for --timeout
@@ -85,13 +124,11 @@ func unknownFlag(c *cobra.Command, err *pflag.NotExistError) (why, hint string) 
 	} else {
 		why = "unknown flag --" + word
 	}
-	// cobra measures how far a word is from the names of commands: so the flags
-	// become some.
-	names := &cobra.Command{}
+	names := &cobra.Command{} // the flags become commands, for nearest
 	if word != "" {
 		c.Flags().VisitAll(func(f *pflag.Flag) {
 			if !f.Hidden {
-				names.AddCommand(&cobra.Command{Use: f.Name, Run: func(*cobra.Command, []string) {}})
+				names.AddCommand(named(f.Name, nil))
 			}
 		})
 	}
@@ -99,7 +136,23 @@ func unknownFlag(c *cobra.Command, err *pflag.NotExistError) (why, hint string) 
 	for i := range found {
 		found[i] = "--" + found[i]
 	}
-	return why, didYouMean(found, SeeHelp(c))
+	return why, didYouMean(found, notAFlag(c, typed))
+}
+
+// notAFlag is what to do about a word that was taken for a flag, and is none: where
+// c takes text, it may have been meant as such.
+func notAFlag(c *cobra.Command, typed string) string {
+	if !strings.Contains(c.Use, "TEXT") {
+		return SeeHelp(c)
+	}
+	words := append([]string{c.CommandPath()}, c.Flags().Args()...)
+	needed, _ := operands(c)
+	for _, operand := range needed[min(c.Flags().NArg(), len(needed)):] {
+		if operand != "TEXT" {
+			words = append(words, operand)
+		}
+	}
+	return "text that begins with - goes after --, for example: " + strings.Join(append(words, "--", typed), " ")
 }
 
 func flagName(f *pflag.Flag) string { return "--" + f.Name }
@@ -158,15 +211,15 @@ func arguments(c *cobra.Command, given []string) string {
 	needed, most := operands(c)
 	switch {
 	case len(given) < len(needed):
-		return c.Name() + " needs " + strings.Join(needed[len(given):], " and ")
+		return path(c) + " needs " + strings.Join(needed[len(given):], " and ")
 	case most < 0 || len(given) <= most:
 		return ""
 	case most == 0:
-		return fmt.Sprintf("%s takes no argument, and got %q", c.Name(), given[0])
+		return fmt.Sprintf("%s takes no argument, and got %q", path(c), given[0])
 	case most == 1:
-		return fmt.Sprintf("%s takes one argument, and got %d", c.Name(), len(given))
+		return fmt.Sprintf("%s takes one argument, and got %d", path(c), len(given))
 	}
-	return fmt.Sprintf("%s takes %d arguments, and got %d", c.Name(), most, len(given))
+	return fmt.Sprintf("%s takes %d arguments, and got %d", path(c), most, len(given))
 }
 
 // usageOf is how a command is written, with the first of its examples.

@@ -70,10 +70,34 @@ func (c *conn) serve() {
 	stopWatch()
 	watching.Wait()
 	c.sending.Wait() // their completions look at the connection
-	c.server.o.Log.Debug("connection ended", "peer", c.peer, "error", err)
+	c.logEnd(err)
 }
 
-// read is the reader: it returns when the connection ends.
+// logEnd logs the end of the connection: with the reason, where the server ended it,
+// and with the error, where it was no good end.
+func (c *conn) logEnd(err error) {
+	c.mu.Lock()
+	code, reason := c.code, c.reason
+	c.mu.Unlock()
+	about := []any{"peer", c.peer}
+	switch websocket.CloseStatus(err) {
+	case websocket.StatusNormalClosure, websocket.StatusGoingAway, websocket.StatusNoStatusRcvd: // the client has said goodbye
+		err = nil
+		if code == websocket.StatusAbnormalClosure {
+			reason = "" // and then took nothing more
+		}
+	}
+	if reason != "" {
+		about = append(about, "reason", reason)
+	}
+	if err != nil {
+		about = append(about, "error", err)
+	}
+	c.server.o.Log.Debug("connection ended", about...)
+}
+
+// read is the reader: it returns when the connection ends, with an error where that
+// is not the server's doing.
 func (c *conn) read() error {
 	var buf bytes.Buffer
 	for {
@@ -83,14 +107,17 @@ func (c *conn) read() error {
 			_, err = buf.ReadFrom(r)
 		}
 		if err != nil {
-			if errors.Is(err, websocket.ErrMessageTooBig) {
+			switch {
+			case errors.Is(err, websocket.ErrMessageTooBig):
 				c.end(websocket.StatusMessageTooBig, "the frame is too large")
+			case c.isEnding():
+				return nil
 			}
 			return err
 		}
 		if typ != websocket.MessageBinary {
 			c.end(websocket.StatusUnsupportedData, "Skaro frames are binary messages")
-			return errors.New("a text message")
+			return nil
 		}
 		frame, err := proto.Decode(buf.Bytes())
 		if err != nil {
@@ -102,7 +129,7 @@ func (c *conn) read() error {
 		}
 		c.handle(frame)
 		if !c.room() {
-			return errors.New("ended by the server")
+			return nil
 		}
 	}
 }
@@ -169,6 +196,12 @@ func (c *conn) endLocked(code websocket.StatusCode, reason string) {
 	wake(c.taken)
 }
 
+func (c *conn) isEnding() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ending
+}
+
 // write is the writer: it ends with the close frame, and so ends the reader.
 func (c *conn) write() {
 	for {
@@ -178,7 +211,7 @@ func (c *conn) write() {
 		c.mu.Unlock()
 		wake(c.taken)
 		if len(batch) > 0 && !c.writeBatch(batch) {
-			c.end(websocket.StatusAbnormalClosure, "") // for the reader, if it waits for room
+			c.end(websocket.StatusAbnormalClosure, "nothing can be written to it") // for the reader, if it waits for room
 			c.ws.CloseNow()
 			return
 		}

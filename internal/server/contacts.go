@@ -14,7 +14,7 @@ func (c *conn) somebody(ctx context.Context, f proto.Frame, field string) (store
 	if !ok {
 		return store.User{}, refuse(proto.StatusBadRequest, "%s is a login", field)
 	}
-	login, err := store.Login(given)
+	login, err := store.LoginForm(given)
 	if err != nil {
 		return store.User{}, refuse(proto.StatusNotFound, "there is no user %q", given)
 	}

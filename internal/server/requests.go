@@ -109,7 +109,7 @@ func (c *conn) reply(fields map[string]any) {
 }
 
 func (c *conn) authorize(ctx context.Context, f proto.Frame) (map[string]any, error) {
-	login, loginErr := store.Login(f.Text("login"))
+	login, loginErr := store.LoginForm(f.Text("login"))
 	u, err := store.User{}, store.ErrNoUser
 	if loginErr == nil {
 		u, err = c.server.o.Store.User(ctx, login)
@@ -140,7 +140,7 @@ func (c *conn) authorize(ctx context.Context, f proto.Frame) (map[string]any, er
 
 func (c *conn) refuseLogin(status, info string) error {
 	c.server.counter.refusedLogins.Add(1)
-	c.server.o.Log.Info("login refused", "peer", c.peer)
+	c.server.o.Log.Info("login refused", "peer", c.peer, "reason", info)
 	return c.refuseStranger(status, info)
 }
 
@@ -289,7 +289,7 @@ func (c *conn) letter(f proto.Frame) (store.Letter, error) {
 		return l, refuse(proto.StatusBadRequest, "to is a login")
 	}
 	var err error
-	if l.To, err = store.Login(to); err != nil {
+	if l.To, err = store.LoginForm(to); err != nil {
 		return l, refuse(proto.StatusNotFound, "there is no user %q", to)
 	}
 	if l.Body, ok = f.ExactText("body"); !ok || l.Body == "" {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"database/sql"
@@ -13,6 +14,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"sync"
@@ -850,6 +852,8 @@ func TestRegister(t *testing.T) {
 		{map[string]any{"form": map[string]any{"token": proto.NewToken("x").Text()}}, "400"},
 		{map[string]any{"form": map[string]any{"login": "bob", "token": "x"}}, "400"},
 		{form("a b", "x", ""), "400"},
+		{form("a,b", "x", ""), "400"},
+		{form("-a", "x", ""), "400"},
 		{form("Alice", "x", ""), "409"},
 		{form("Bob", "x", ""), "200"},
 		{form("bob", "y", ""), "409"},
@@ -871,6 +875,26 @@ func TestRegister(t *testing.T) {
 	}
 	if strings.Contains(w.log.String(), proto.NewToken("x").Text()) {
 		t.Error("the token is in the log")
+	}
+}
+
+// TestOldLogins: accounts whose logins are no longer given away still work.
+func TestOldLogins(t *testing.T) {
+	old := []string{"a,b", "-a"}
+	w := newWorld(t, nil, append(old, "alice")...)
+	alice := w.login("alice")
+	for _, login := range old {
+		c := w.login(login)
+		alice.send(strings.ToUpper(login), "hello")
+		if m := c.message(); m.Body != "hello" || m.To != login {
+			t.Errorf("%q got %+v", login, m)
+		}
+		if r := alice.request(proto.TypeAddContact, map[string]any{"login": login}); !r.OK() {
+			t.Errorf("%q as a contact: %s", login, r.Status)
+		}
+		if r := alice.request(proto.TypeGetHistory, map[string]any{"login": login}); !r.OK() {
+			t.Errorf("the history of %q: %s", login, r.Status)
+		}
 	}
 }
 
@@ -1278,17 +1302,120 @@ func TestLogHasNoSecrets(t *testing.T) {
 	sid := c.authorize("alice", "secret of alice").Fields.Text("session_id")
 	c.send("alice", "the body")
 	w.dial().request(proto.TypeSessionRestore, map[string]any{"sid": sid})
+	w.dial().request(proto.TypeSessionRestore, map[string]any{"sid": sid[1:]})
 	w.stop()
 	log := w.log.String()
-	for _, secret := range []string{"hunter2", answer, c.greeting.Challenge, sid, "the body", "secret of"} {
+	for _, secret := range []string{"hunter2", answer, c.greeting.Challenge, sid[1:], "the body", "secret of"} {
 		if strings.Contains(log, secret) {
 			t.Errorf("%q is in the log", secret)
 		}
 	}
-	for _, word := range []string{"login refused", "logged in", "connection ended", "login=alice"} {
+	for _, word := range []string{"login refused", `reason="wrong login or password"`, "logged in", "connection ended", "login=alice"} {
 		if !strings.Contains(log, word) {
 			t.Errorf("%q is not in the log:\n%s", word, log)
 		}
+	}
+}
+
+// TestLoginRefusedLog: the log tells why a login was refused.
+func TestLoginRefusedLog(t *testing.T) {
+	w := newWorld(t, nil, "alice")
+	c := w.dial()
+	for _, x := range []struct {
+		ask    func() proto.Reply
+		reason string
+	}{
+		{func() proto.Reply { return c.authorize("nobody", "x") }, `reason="wrong login or password"`},
+		{func() proto.Reply { return c.authorize("alice", "x") }, `reason="wrong login or password"`},
+		{func() proto.Reply { return c.request(proto.TypeSessionRestore, map[string]any{"sid": "x"}) }, `reason="the session can't be restored"`},
+	} {
+		before := len(w.log.String())
+		r := x.ask()
+		line := w.log.String()[before:]
+		if r.OK() || strings.Count(line, "\n") != 1 || !strings.Contains(line, `msg="login refused" peer=127.0.0.1:`) || !strings.HasSuffix(line, " "+x.reason+"\n") {
+			t.Errorf("%s: %s", r.Status, line)
+		}
+	}
+}
+
+// goodbye is a client that sends a close frame and goes away without waiting.
+func (w *world) goodbye() {
+	w.t.Helper()
+	check := func(err error) {
+		if err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	c, err := net.Dial("tcp", w.addr)
+	check(err)
+	defer c.Close()
+	check(c.SetDeadline(time.Now().Add(patience)))
+	_, err = fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n", Path)
+	check(err)
+	r := bufio.NewReader(c)
+	resp, err := http.ReadResponse(r, nil)
+	check(err)
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		w.t.Fatal(resp.Status)
+	}
+	// The greeting is read, because the system tells the other side of what is not.
+	header := make([]byte, 4) // final, binary, and a length of two bytes
+	_, err = io.ReadFull(r, header)
+	check(err)
+	_, err = io.CopyN(io.Discard, r, int64(header[2])<<8|int64(header[3]))
+	check(err)
+	_, err = c.Write([]byte{0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8}) // close, masked with zeros, 1000
+	check(err)
+}
+
+// TestEndLog: a connection that ends as it should is logged without an error, one
+// that the server ends with the reason.
+func TestEndLog(t *testing.T) {
+	w := newWorld(t, nil, "alice")
+	ended := func(kind websocket.MessageType, frame []byte, code websocket.StatusCode) func() {
+		return func() {
+			c := w.dial()
+			if err := c.write(kind, frame); err != nil {
+				t.Fatal(err)
+			}
+			c.closed(code)
+		}
+	}
+	for name, x := range map[string]struct {
+		end  func()
+		says string // after the peer
+	}{
+		"1000":      {func() { w.login("alice").ws.Close(websocket.StatusNormalClosure, "") }, ""},
+		"1001":      {func() { w.login("alice").ws.Close(websocket.StatusGoingAway, "bye") }, ""},
+		"no code":   {func() { w.login("alice").ws.Close(websocket.StatusNoStatusRcvd, "") }, ""},
+		"gone":      {w.goodbye, ""},
+		"cut":       {func() { w.login("alice").ws.CloseNow() }, ` error=.+`},
+		"1002":      {func() { w.login("alice").ws.Close(websocket.StatusProtocolError, "") }, ` error=".*StatusProtocolError.*"`},
+		"text":      {ended(websocket.MessageText, nil, websocket.StatusUnsupportedData), ` reason="Skaro frames are binary messages"`},
+		"garbage":   {ended(websocket.MessageBinary, []byte("x"), websocket.StatusInvalidFramePayloadData), ` reason="not a Skaro frame" error=.*`},
+		"too large": {ended(websocket.MessageBinary, make([]byte, w.options.MaxStranger+1), websocket.StatusMessageTooBig), ` reason="the frame is too large" error=.*`},
+		"passwd": {func() {
+			c := w.login("alice")
+			if err := w.store.SetToken("alice", proto.NewToken("secret of alice")); err != nil {
+				t.Fatal(err)
+			}
+			w.srv.checkUsers()
+			c.closed(websocket.StatusPolicyViolation)
+		}, ` reason="the account was changed: log in again"`},
+	} {
+		before := len(w.log.String())
+		x.end()
+		w.left(0)
+		_, line, _ := strings.Cut(w.log.String()[before:], `msg="connection ended"`)
+		if !regexp.MustCompile(`\A peer=127\.0\.0\.1:\d+` + x.says + `\n\z`).MatchString(line) {
+			t.Errorf("%s: %q", name, line)
+		}
+	}
+	w.login("alice").ws.CloseRead(t.Context()) // it answers the close frame
+	before := len(w.log.String())
+	w.stop()
+	if line := w.log.String()[before:]; !strings.HasSuffix(line, ` reason="the server is shutting down"`+"\n") {
+		t.Errorf("the end of the server: %q", line)
 	}
 }
 

@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"strings"
 	"unicode/utf8"
 
 	"golang.org/x/text/secure/precis"
@@ -10,10 +11,26 @@ import (
 // maxLogin is how many characters a login has at most.
 const maxLogin = 64
 
-// Login is the one form of a login that is stored and compared: PRECIS
-// UsernameCaseMapped (RFC 8265, 3.3), so that neither case nor look-alike forms
-// make twins. It fails for what can't be a login.
+// Login is the form of a login for a new account. It fails for what can't be one:
+// what LoginForm refuses, and what the command line of a client can't reach.
 func Login(s string) (string, error) {
+	login, err := LoginForm(s)
+	switch {
+	case err != nil:
+		return "", err
+	case strings.Contains(login, ","):
+		return "", fmt.Errorf("%q can't be a login: a comma stands between two logins", s)
+	case strings.HasPrefix(login, "-"):
+		return "", fmt.Errorf("%q can't be a login: what begins with - is taken for a flag", s)
+	}
+	return login, nil
+}
+
+// LoginForm is the one form of a login that is stored and compared: PRECIS
+// UsernameCaseMapped (RFC 8265, 3.3), so that neither case nor look-alike forms
+// make twins. It fails for what no account has. Accounts are looked up by it, and
+// not by Login, which earlier versions were less strict in.
+func LoginForm(s string) (string, error) {
 	login, err := precis.UsernameCaseMapped.String(s)
 	if err != nil || !utf8.ValidString(s) {
 		return "", fmt.Errorf("%q can't be a login: letters, digits and most symbols may be in it, spaces may not", s)

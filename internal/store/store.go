@@ -8,6 +8,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -72,6 +73,10 @@ const (
 func Open(path string) (*Store, error) {
 	s, err := openStore(path)
 	if err != nil {
+		var file *fs.PathError
+		if errors.As(err, &file) && file.Path == path {
+			err = file.Err // the path is said once
+		}
 		return nil, fmt.Errorf("open the database %s: %w", path, err)
 	}
 	return s, nil

@@ -164,6 +164,23 @@ func TestLogin(t *testing.T) {
 		if got != want || (err == nil) != (want != "") {
 			t.Errorf("%q: %q, %v", in, got, err)
 		}
+		if form, _ := LoginForm(in); form != got {
+			t.Errorf("%q: the form %q", in, form)
+		}
+	}
+	for in, c := range map[string]struct{ form, why string }{
+		"a,b": {"a,b", "a comma stands between two logins"}, ",": {",", "comma"}, "A，b": {"a,b", "comma"},
+		"-a": {"-a", "what begins with - is taken for a flag"}, "--": {"--", "flag"},
+	} {
+		if got, err := Login(in); got != "" || err == nil || !strings.Contains(err.Error(), c.why) {
+			t.Errorf("a new account %q: %q, %v", in, got, err)
+		}
+		if got, err := LoginForm(in); got != c.form || err != nil {
+			t.Errorf("an old account %q: %q, %v", in, got, err)
+		}
+	}
+	if got, err := Login("a-b-"); got != "a-b-" || err != nil {
+		t.Errorf("%q, %v", got, err)
 	}
 }
 

@@ -1,0 +1,53 @@
+package commandline
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestParseDuration(t *testing.T) {
+	for in, want := range map[string]time.Duration{
+		"10s": 10 * time.Second, "1m30s": 90 * time.Second, "-1h": -time.Hour, "0s": 0, "0": 0,
+		"1d": 24 * time.Hour, "7d": 168 * time.Hour, "1d12h": 36 * time.Hour, "1.5d": 36 * time.Hour, "2d1m500ms": 48*time.Hour + time.Minute + 500*time.Millisecond,
+		"-1d12h": -36 * time.Hour, "0d": 0, "106751d": 106751 * 24 * time.Hour,
+	} {
+		if got, err := ParseDuration(in); err != nil || got != want {
+			t.Errorf("%q: %v, %v", in, got, err)
+		}
+	}
+	for in, says := range map[string]string{
+		"5": "did you mean 5s ?", "1.5": "did you mean 1.5s ?", "": "is not a duration like", "x": "is not a duration like", "5 m": "is not a duration like",
+		"d": "is not a duration", "1h2d": "is not a duration", "1d-2h": "is not a duration", "1d+2h": "is not a duration", "1d2": "is not a duration",
+		"1d2d": "is not a duration", "+1d": "is not a duration", "yesterday": "is not a duration", "1w": "is not a duration",
+		"106752d": "is not a duration", "106751d24h": "is not a duration", "99999999999d": "is not a duration",
+	} {
+		if got, err := ParseDuration(in); err == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), in) {
+			t.Errorf("%q: %v, %v", in, got, err)
+		}
+	}
+}
+
+func TestDuration(t *testing.T) {
+	for in, says := range map[string]string{
+		"5": "did you mean 5s ?", "x": "not a duration", "": "not a duration",
+		"0s": "must be longer than 0", "-1s": "must be longer than 0", "0d": "must be longer than 0", "-1d": "must be longer than 0",
+	} {
+		var d Duration
+		if err := d.Set(in); err == nil || !strings.Contains(err.Error(), says) || d != 0 {
+			t.Errorf("%q: %v, %v", in, time.Duration(d), err)
+		}
+	}
+	for in, want := range map[string]string{"10s": "10s", "90s": "1m30s", "24h": "1d", "7d": "7d", "1d12h": "1d12h0m0s", "25h": "1d1h0m0s"} {
+		var d, again Duration
+		if err := d.Set(in); err != nil || d.String() != want {
+			t.Errorf("%q: %v, %v", in, &d, err)
+		}
+		if err := again.Set(d.String()); err != nil || again != d {
+			t.Errorf("%v is read as %v, %v", &d, &again, err)
+		}
+	}
+	if none := new(Duration); none.String() != "0" {
+		t.Errorf("none is %v", none)
+	}
+}
