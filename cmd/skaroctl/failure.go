@@ -3,13 +3,13 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"syscall"
 
 	"github.com/skaroctl/skaroctl/internal/account"
 	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/session"
+	"github.com/skaroctl/skaroctl/internal/terminal"
 )
 
 // usageError is a wrong flag or argument: nothing was sent.
@@ -40,11 +40,6 @@ type advised struct {
 
 func (e *advised) Unwrap() error { return e.error }
 func (e *advised) Hint() string  { return e.hint }
-
-// interrupt is the cause of a context that a signal ended.
-type interrupt struct{ signal os.Signal }
-
-func (e *interrupt) Error() string { return "interrupted (" + e.signal.String() + ")" }
 
 // several are the errors of a command that did more than one thing.
 type several []error
@@ -82,7 +77,7 @@ var severity = []kind{kindTerminated, kindInterrupted, kindUnknown, kindInternal
 // The order matters: an error may wrap another.
 func classify(err error) kind {
 	var (
-		signal      *interrupt
+		signal      *terminal.Interrupt
 		unknown     *session.UnknownError
 		timeout     *session.TimeoutError
 		protocol    *session.ProtocolError
@@ -96,7 +91,7 @@ func classify(err error) kind {
 	)
 	switch {
 	case errors.As(err, &signal):
-		if signal.signal == syscall.SIGTERM {
+		if signal.Signal == syscall.SIGTERM {
 			return kindTerminated
 		}
 		return kindInterrupted
@@ -151,7 +146,7 @@ func (a *app) report(err error) int {
 		case errors.As(err, &refused):
 			f.Status = proto.StatusCode(refused.Status)
 		}
-		var signal *interrupt
+		var signal *terminal.Interrupt
 		var unknown *session.UnknownError
 		if errors.As(err, &signal) && !errors.As(err, &unknown) {
 			continue // who interrupts knows

@@ -5,15 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/skaroctl/skaroctl/internal/output"
+	"github.com/skaroctl/skaroctl/internal/terminal"
 )
 
 // passwordOptions are the ways to give a password. There is no flag for the
@@ -42,13 +40,13 @@ func (a *app) password(ctx context.Context, o passwordOptions, prompt string, co
 		if a.streams.InTerminal {
 			return "", &usageError{"--password-stdin was given, but standard input is a terminal", "leave the flag out to be asked"}
 		}
-		b, err := readAll(ctx, a.streams.In, maxPassword+1)
+		b, err := terminal.ReadAll(ctx, a.streams.In, maxPassword+1)
 		if err != nil {
 			return "", fmt.Errorf("read the password from standard input: %w", err)
 		}
 		password = string(trimLineEnd(b))
 	case o.file != "":
-		b, err := readFile(ctx, o.file, maxPassword+1)
+		b, err := terminal.ReadFile(ctx, o.file, maxPassword+1)
 		var noFile *fs.PathError
 		switch {
 		case errors.As(err, &noFile):
@@ -84,7 +82,7 @@ func (a *app) password(ctx context.Context, o passwordOptions, prompt string, co
 }
 
 func noTerminal(err error) error {
-	var signal *interrupt
+	var signal *terminal.Interrupt
 	if errors.As(err, &signal) {
 		return err
 	}
@@ -96,73 +94,7 @@ func trimLineEnd(b []byte) []byte {
 	return bytes.TrimSuffix(bytes.TrimSuffix(b, []byte("\n")), []byte("\r"))
 }
 
-// ask asks a question on the terminal itself, so that standard input and output
-// may be pipes. The answer is shown while it is typed only with echo.
+// ask asks a question, which may hold what came from a server.
 func (a *app) ask(ctx context.Context, question string, echo bool) (string, error) {
-	in, out, closeTerminal, err := openTerminal()
-	if err != nil {
-		// Under su -c a terminal is there, but is not that of the session.
-		var ok bool
-		if in, ok = a.streams.In.(*os.File); !ok || !a.streams.InTerminal {
-			return "", errors.New("there is no terminal")
-		}
-		if out, ok = a.streams.Err.(*os.File); !ok {
-			return "", errors.New("there is no terminal")
-		}
-		closeTerminal = func() {}
-	}
-	defer closeTerminal()
-	fd := int(in.Fd())
-	state, err := term.GetState(fd)
-	if err != nil {
-		return "", errors.New("there is no terminal")
-	}
-	fmt.Fprint(out, output.Line(question))
-	type answer struct {
-		text string
-		err  error
-	}
-	typed := make(chan answer, 1)
-	go func() {
-		if echo {
-			text, err := readLine(in)
-			typed <- answer{text, err}
-			return
-		}
-		b, err := term.ReadPassword(fd)
-		typed <- answer{string(b), err}
-	}()
-	select {
-	case t := <-typed:
-		if !echo {
-			fmt.Fprintln(out)
-		}
-		if t.err != nil {
-			return "", fmt.Errorf("read from the terminal: %w", t.err)
-		}
-		return t.text, nil
-	case <-ctx.Done():
-		// The read goes on until the process ends; the terminal must not stay dumb.
-		_ = term.Restore(fd, state)
-		fmt.Fprintln(out)
-		return "", context.Cause(ctx)
-	}
-}
-
-// readLine reads one line, byte by byte, so that nothing after it is taken away.
-func readLine(r io.Reader) (string, error) {
-	var line []byte
-	b := make([]byte, 1)
-	for {
-		n, err := r.Read(b)
-		if n == 1 {
-			if b[0] == '\n' {
-				return string(bytes.TrimSuffix(line, []byte("\r"))), nil
-			}
-			line = append(line, b[0])
-		}
-		if err != nil {
-			return string(line), err
-		}
-	}
+	return terminal.Ask(ctx, a.streams.In, a.streams.Err, output.Line(question), echo)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/skaroctl/skaroctl/internal/session"
+	"github.com/skaroctl/skaroctl/internal/terminal"
 )
 
 type requestOptions struct {
@@ -134,9 +135,9 @@ func (a *app) readField(ctx context.Context, name string) (string, error) {
 	var b []byte
 	var err error
 	if name == "-" {
-		b, err = readAll(ctx, a.streams.In, maxInput+1)
+		b, err = terminal.ReadAll(ctx, a.streams.In, maxInput+1)
 	} else {
-		b, err = readFile(ctx, name, maxInput+1)
+		b, err = terminal.ReadFile(ctx, name, maxInput+1)
 	}
 	var noFile *fs.PathError
 	switch {

@@ -21,6 +21,7 @@ import (
 	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/session"
+	"github.com/skaroctl/skaroctl/internal/terminal"
 )
 
 type sendOptions struct {
@@ -351,7 +352,7 @@ func (a *app) body(ctx context.Context, words []string) (string, error) {
 	var body string
 	switch {
 	case len(words) == 1 && words[0] == "-", len(words) == 0 && !a.streams.InTerminal:
-		b, err := readAll(ctx, a.streams.In, maxBody+1)
+		b, err := terminal.ReadAll(ctx, a.streams.In, maxBody+1)
 		if err != nil {
 			return "", fmt.Errorf("read standard input: %w", err)
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/skaroctl/skaroctl/internal/account"
 	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/session"
+	"github.com/skaroctl/skaroctl/internal/terminal"
 )
 
 // TestClassify is the table of exit statuses (docs/scripting.md, "Exit status").
@@ -43,9 +44,9 @@ func TestClassify(t *testing.T) {
 		"protocol":                  {&session.ProtocolError{Err: io.EOF}, kindProtocol},
 		"keyring":                   {&account.UnavailableError{}, kindInternal},
 		"broken file":               {&account.FileError{Err: io.EOF}, kindInternal},
-		"interrupted":               {fmt.Errorf("wait: %w", &interrupt{os.Interrupt}), kindInterrupted},
-		"terminated":                {&interrupt{syscall.SIGTERM}, kindTerminated},
-		"interrupted after sending": {&session.UnknownError{Err: &interrupt{os.Interrupt}}, kindInterrupted},
+		"interrupted":               {fmt.Errorf("wait: %w", &terminal.Interrupt{Signal: os.Interrupt}), kindInterrupted},
+		"terminated":                {&terminal.Interrupt{Signal: syscall.SIGTERM}, kindTerminated},
+		"interrupted after sending": {&session.UnknownError{Err: &terminal.Interrupt{Signal: os.Interrupt}}, kindInterrupted},
 	} {
 		if got := classify(c.err); got != c.want {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
@@ -69,7 +70,7 @@ func TestReportWorst(t *testing.T) {
 		t.Errorf("exit %d\n%s", exit, &out)
 	}
 	out.Reset()
-	if exit := a.report(fmt.Errorf("listen: %w", &interrupt{os.Interrupt})); exit != 130 || out.Len() != 0 {
+	if exit := a.report(fmt.Errorf("listen: %w", &terminal.Interrupt{Signal: os.Interrupt})); exit != 130 || out.Len() != 0 {
 		t.Errorf("exit %d, %q", exit, &out)
 	}
 	if exit := a.report(&os.PathError{Op: "write", Err: syscall.EPIPE}); exit != 0 || out.Len() != 0 {

@@ -5,10 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,6 +14,7 @@ import (
 	"github.com/skaroctl/skaroctl/internal/commandline"
 	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/store"
+	"github.com/skaroctl/skaroctl/internal/terminal"
 )
 
 // version is set by the linker where the go command can't know it.
@@ -50,17 +48,21 @@ func (e *advised) Hint() string  { return e.hint }
 
 // run is the whole program: it returns the exit status.
 func run(args []string, streams output.Streams, getenv func(string) string) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, caught, stop := terminal.Interruptible(context.Background(), func() {})
 	defer stop()
+	<-caught
 	a := &app{streams: streams, getenv: getenv}
 	root := a.root(args)
 	root.SetArgs(args)
 	root.SetIn(streams.In)
-	root.SetOut(streams.Out)
+	out := &commandline.Writer{Out: streams.Out}
+	root.SetOut(out)
 	root.SetErr(streams.Err)
 	c, err := root.ExecuteContextC(ctx)
 	var unknown *commandline.UsageError
 	switch {
+	case out.Err != nil:
+		err = out.Err
 	case errors.As(err, &unknown):
 		err = &usageError{unknown.Why, unknown.Advice}
 	case err != nil && !a.ran: // it comes from cobra, before any command
@@ -93,7 +95,7 @@ with "skarod user add", also while the server runs.`,
 }
 
 // report writes what went wrong, and returns the exit status: 2 for wrong usage,
-// 5 for what the state of the server refuses, 130 after an interrupt, 1 for the rest.
+// 5 for what the state of the server refuses, 130 or 143 after a signal, 1 for the rest.
 func (a *app) report(err error) int {
 	if err == nil {
 		return 0
@@ -105,11 +107,12 @@ func (a *app) report(err error) int {
 	}
 	exit := 1
 	var usage *usageError
+	var interrupt *terminal.Interrupt
 	switch {
+	case errors.As(err, &interrupt):
+		return interrupt.Status() // who interrupts knows
 	case errors.As(err, &usage):
 		exit = 2
-	case errors.Is(err, context.Canceled):
-		exit = 130
 	case errors.Is(err, store.ErrNoUser), errors.Is(err, store.ErrTaken), errors.Is(err, store.ErrNoInvite), errors.Is(err, store.ErrInviteUsed):
 		exit = 5
 	}

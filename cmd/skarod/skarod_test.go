@@ -29,6 +29,8 @@ import (
 
 	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/proto"
+	"github.com/skaroctl/skaroctl/internal/store"
+	"github.com/skaroctl/skaroctl/internal/terminal"
 )
 
 // patience bounds every wait of these tests; none is expected to last.
@@ -81,6 +83,34 @@ func addUsers(t testing.TB, data string, logins ...string) {
 		if code, _, errs := skarod("secret of "+login+"\n", "user", "add", login, "--password-stdin", "--data", data); code != 0 {
 			t.Fatalf("add %s: %d %s", login, code, errs)
 		}
+	}
+}
+
+// A signal that comes while the password is read changes nothing, however much of it
+// was there.
+func TestInterruptedPassword(t *testing.T) {
+	data := t.TempDir()
+	addUsers(t, data, "alice")
+	in, held := io.Pipe()
+	defer held.Close()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	go func() {
+		_, _ = held.Write([]byte("half a pass"))
+		cancel(&terminal.Interrupt{Signal: syscall.SIGTERM})
+	}()
+	a := &app{streams: output.Streams{In: in, Out: io.Discard, Err: io.Discard}, getenv: func(string) string { return "" }}
+	root := a.root(nil)
+	root.SetArgs([]string{"user", "passwd", "alice", "--password-stdin", "--data", data})
+	if status := a.report(root.ExecuteContext(ctx)); status != 143 {
+		t.Errorf("status %d", status)
+	}
+	s, err := store.Open(filepath.Join(data, "skarod.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if u, err := s.User(t.Context(), "alice"); err != nil || u.Revision != 1 {
+		t.Errorf("%+v, %v", u, err)
 	}
 }
 

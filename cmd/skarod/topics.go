@@ -21,7 +21,7 @@ const exitStatusHelp = `  0    done; for "skarod serve": ended by SIGINT or SIGT
        on the same data
   5    no such user or invitation, the login is taken, or the invitation was
        used
-  130  interrupted at the password prompt`
+  130  interrupted by SIGINT; 143 by SIGTERM`
 
 const environmentHelp = `  XDG_DATA_HOME  the folder that has the data folder skarod in it, where --data is not
                  given

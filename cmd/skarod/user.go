@@ -169,9 +169,9 @@ func (a *app) newToken(ctx context.Context, login string, stdin bool) (proto.Tok
 	var password string
 	var err error
 	if stdin {
-		password, err = passwordFrom(a.streams.In)
+		password, err = a.passwordFrom(ctx)
 	} else {
-		password, err = askTwice(ctx, "Password of "+output.Login(login)+": ")
+		password, err = a.askTwice(ctx, "Password of "+output.Login(login)+": ")
 	}
 	switch {
 	case err != nil:

@@ -1,11 +1,11 @@
 //go:build unix
 
-package main
+package terminal
 
 import "os"
 
-// openTerminal opens the terminal of this process, whatever its streams are.
-func openTerminal() (in, out *os.File, close func(), err error) {
+// open opens the terminal of this process, whatever its streams are.
+func open() (in, out *os.File, close func(), err error) {
 	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 	if err != nil {
 		return nil, nil, nil, err

@@ -1,9 +1,9 @@
-package main
+package terminal
 
 import "os"
 
-// openTerminal opens the console of this process, whatever its streams are.
-func openTerminal() (in, out *os.File, close func(), err error) {
+// open opens the console of this process, whatever its streams are.
+func open() (in, out *os.File, close func(), err error) {
 	if in, err = os.OpenFile("CONIN$", os.O_RDWR, 0); err != nil {
 		return nil, nil, nil, err
 	}

@@ -1,4 +1,4 @@
-package main
+package terminal
 
 import (
 	"context"
@@ -6,14 +6,14 @@ import (
 	"os"
 )
 
-// readAll reads to the end, or up to a limit in bytes. A read of a terminal or a pipe
+// ReadAll reads to the end, or up to a limit in bytes. A read of a terminal or a pipe
 // may last for ever, and can't be interrupted itself: ctx ends the wait for it.
-func readAll(ctx context.Context, in io.Reader, limit int64) ([]byte, error) {
+func ReadAll(ctx context.Context, in io.Reader, limit int64) ([]byte, error) {
 	return awaited(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(in, limit)) })
 }
 
-// readFile is readAll for a file, which may be a pipe that nobody has opened yet.
-func readFile(ctx context.Context, name string, limit int64) ([]byte, error) {
+// ReadFile is ReadAll for a file, which may be a pipe that nobody has opened yet.
+func ReadFile(ctx context.Context, name string, limit int64) ([]byte, error) {
 	return awaited(ctx, func() ([]byte, error) {
 		f, err := os.Open(name)
 		if err != nil {
@@ -36,6 +36,10 @@ func awaited(ctx context.Context, read func() ([]byte, error)) ([]byte, error) {
 	}()
 	select {
 	case c := <-done:
+		if ctx.Err() != nil {
+			// The signal that ended ctx may have ended the writer too, in the middle.
+			return nil, context.Cause(ctx)
+		}
 		return c.b, c.err
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
