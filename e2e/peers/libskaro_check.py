@@ -1,4 +1,4 @@
-"""libskaro 0.3, the reference client, as it is on PyPI, against a server.
+"""libskaro 0.3, the reference client, as it was published, against a server.
 
     libskaro_check.py check URL ALICE PASSWORD BOB PASSWORD
         every request and push of the protocol, one line a step; the exit

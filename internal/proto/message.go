@@ -259,6 +259,50 @@ func (m Message) Fields() map[string]any {
 	return fields
 }
 
+// sent and push are frames that skarod writes by the thousand.
+type sent struct {
+	Type      string  `cbor:"type"`
+	For       string  `cbor:"for"`
+	ID        int64   `cbor:"id"`
+	Status    string  `cbor:"status"`
+	MessageID int64   `cbor:"message_id"`
+	Date      float64 `cbor:"date"`
+}
+
+type push struct {
+	Type string     `cbor:"type"`
+	ID   int64      `cbor:"id"`
+	Date float64    `cbor:"date"`
+	From pushSender `cbor:"from"`
+	To   string     `cbor:"to"`
+	Body string     `cbor:"body"`
+}
+
+type pushSender struct {
+	Login      string `cbor:"login"`
+	Conference string `cbor:"in_conference,omitempty"`
+}
+
+// EncodeSent writes the reply to a send_message with the number request, which was
+// stored under an id at a date.
+func EncodeSent(request, id int64, date time.Time) []byte {
+	return mustEncode(sent{TypeReply, TypeSendMessage, request, StatusOK, id, Seconds(date)})
+}
+
+// EncodePush writes a message as show_message: one with an id and a date.
+func EncodePush(m Message) []byte {
+	return mustEncode(push{TypeShowMessage, m.ID, Seconds(m.Date.Time), pushSender{m.From, m.Conference}, m.To, m.Body})
+}
+
+// mustEncode encodes what always can be.
+func mustEncode(v any) []byte {
+	b, err := encMode.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
 // Seconds is a date as this project's server writes it: seconds since 1970.
 func Seconds(t time.Time) float64 { return float64(t.UnixMicro()) / 1e6 }
 

@@ -436,6 +436,27 @@ func TestDescribeHidesSecrets(t *testing.T) {
 	}
 }
 
+// What has an encoding of its own is encoded as everything else.
+func TestFastFrames(t *testing.T) {
+	date := time.Date(2026, 1, 2, 3, 4, 5, 678901000, time.UTC)
+	want := enc(t, map[string]any{
+		"type": "request", "for": "send_message", "id": int64(3), "status": "200 OK", "message_id": int64(7), "date": Seconds(date),
+	})
+	if got := EncodeSent(3, 7, date); !bytes.Equal(got, want) {
+		t.Errorf("%x, not %x", got, want)
+	}
+	for _, m := range []Message{
+		{ID: 7, Date: Date{Time: date}, From: "alice", To: "bob", Body: "hi"},
+		{ID: 1 << 40, Date: Date{Time: date}, From: "alice", Conference: "ops", To: "ops", Body: strings.Repeat("ж", 200)},
+	} {
+		fields := m.Fields()
+		fields["type"] = TypeShowMessage
+		if got := EncodePush(m); !bytes.Equal(got, enc(t, fields)) {
+			t.Errorf("%x, not %x", got, enc(t, fields))
+		}
+	}
+}
+
 func TestEncodeRequestRefuses(t *testing.T) {
 	for _, name := range []string{"type", "on_request"} {
 		if _, err := EncodeRequest("x", 1, map[string]any{name: 1}); err == nil {

@@ -24,6 +24,8 @@ type conn struct {
 	challenge string
 	refusals  int
 
+	lastTo, lastForm string // of the last message: the recipient as given, and in the stored form
+
 	session  *session       // guarded by Server.mu
 	inFlight chan struct{}  // a place for each message that is not yet on disk
 	sending  sync.WaitGroup // the same messages, to wait for

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -270,7 +271,11 @@ func (c *conn) sendMessage(f proto.Frame, id int64) {
 		case errors.Is(err, store.ErrNonce):
 			err = refuse(proto.StatusConflict, "%v", err)
 		}
-		c.answer(proto.TypeSendMessage, id, map[string]any{"message_id": m.ID, "date": proto.Seconds(m.Date)}, err)
+		if err == nil {
+			c.enqueue(proto.EncodeSent(id, m.ID, m.Date))
+		} else {
+			c.answer(proto.TypeSendMessage, id, nil, err)
+		}
 		c.server.inFlight.Release(weight)
 		<-c.inFlight
 		c.sending.Done()
@@ -288,10 +293,14 @@ func (c *conn) letter(f proto.Frame) (store.Letter, error) {
 	if !ok || to == "" {
 		return l, refuse(proto.StatusBadRequest, "to is a login")
 	}
-	var err error
-	if l.To, err = store.LoginForm(to); err != nil {
-		return l, refuse(proto.StatusNotFound, "there is no user %q", to)
+	if to != c.lastTo || c.lastForm == "" {
+		form, err := store.LoginForm(to)
+		if err != nil {
+			return l, refuse(proto.StatusNotFound, "there is no user %q", to)
+		}
+		c.lastTo, c.lastForm = to, form // a flood mostly goes to one
 	}
+	l.To = c.lastForm
 	if l.Body, ok = f.ExactText("body"); !ok || l.Body == "" {
 		return l, refuse(proto.StatusBadRequest, "body is text in UTF-8, and not empty")
 	}
@@ -307,15 +316,14 @@ func (c *conn) letter(f proto.Frame) (store.Letter, error) {
 }
 
 // deliver pushes a stored message to whom it is for: every connection of the
-// recipient, and every other one of the sender.
+// recipient, and every other one of the sender. It is encoded when there is one.
 func (s *Server) deliver(c *conn, m store.Stored, from store.User, l store.Letter) {
 	s.counter.messages.Add(1)
-	fields := proto.Message{ID: m.ID, Date: proto.Date{Time: m.Date}, From: from.Login, To: l.To, Body: l.Body}.Fields()
-	fields["type"] = proto.TypeShowMessage
-	frame, err := proto.Encode(fields)
-	if err != nil {
-		s.o.Log.Error("encode a message", "error", err)
-		return
+	frame := sync.OnceValue(func() []byte {
+		return proto.EncodePush(proto.Message{ID: m.ID, Date: proto.Date{Time: m.Date}, From: from.Login, To: l.To, Body: l.Body})
+	})
+	if s.isOnline(m.Recipient) {
+		frame() // it is very likely wanted, and push has something locked
 	}
 	s.push(m.ID, frame, c, m.Recipient, from.ID)
 }

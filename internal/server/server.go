@@ -288,7 +288,7 @@ func (s *Server) logoutLocked(c *conn) {
 }
 
 // push sends the frame of the message id to every connection of the users but one.
-func (s *Server) push(id int64, frame []byte, except *conn, users ...int64) {
+func (s *Server) push(id int64, frame func() []byte, except *conn, users ...int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.told = id
@@ -298,7 +298,7 @@ func (s *Server) push(id int64, frame []byte, except *conn, users ...int64) {
 		}
 		for c := range s.online[id] {
 			if c != except {
-				c.enqueue(frame)
+				c.enqueue(frame())
 				s.counter.delivered.Add(1)
 			}
 		}
