@@ -225,7 +225,7 @@ func (a *app) place(homeless bool) (target, error) {
 	t.saved = p.config.Profiles[t.profile]
 	t.endpoint = session.Endpoint{
 		URL: t.saved.Server, CAFile: t.saved.CAFile, AllowPlaintext: t.saved.AllowPlaintext || a.flags.allowPlaintext,
-		UserAgent: "skaroctl/" + buildInfo().Version,
+		UserAgent: "skaroctl",
 	}
 	if a.flags.server != "" && a.flags.server != t.saved.Server {
 		// What the profile permits, it permits for its own server.

@@ -48,22 +48,42 @@ pipelines. Results go to standard output, everything else to standard error.`,
 		Example: `  skaroctl login alice --server wss://chat.example.org/skaro_client/
   echo "disk almost full" | skaroctl send ops
   skaroctl listen | jq -r .body`,
-		Version:       buildInfo().Version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
+	}
+	if slices.Contains(args, "--version") {
+		root.Version = buildInfo().Version
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.Flags().Bool("version", false, "print the version alone") // cobra's own would take -v
 	a.addCommonFlags(root)
-	for _, c := range []*cobra.Command{
-		a.loginCommand(), a.logoutCommand(), a.statusCommand(), a.registerTypeCommand(), a.registerCommand(),
-		a.contactsCommand(), a.historyCommand(), a.sendCommand(), a.listenCommand(), a.requestCommand(), a.versionCommand(),
-	} {
-		root.AddCommand(c)
+	commands := a.commands()
+	i := slices.IndexFunc(commands, func(c namedCommand) bool { return len(args) > 0 && c.name == args[0] })
+	if i >= 0 {
+		commands = commands[i : i+1] // nothing asks for the others, and they make a start slower
+	} else {
+		root.AddCommand(topics()...)
 	}
-	root.AddCommand(topics()...)
+	for _, c := range commands {
+		root.AddCommand(c.make())
+	}
 	commandline.Finish(root, args)
 	return root
+}
+
+// namedCommand is a command that is made when it is needed.
+type namedCommand struct {
+	name string
+	make func() *cobra.Command
+}
+
+func (a *app) commands() []namedCommand {
+	return []namedCommand{
+		{"login", a.loginCommand}, {"logout", a.logoutCommand}, {"status", a.statusCommand},
+		{"register-type", a.registerTypeCommand}, {"register", a.registerCommand}, {"contacts", a.contactsCommand},
+		{"history", a.historyCommand}, {"send", a.sendCommand}, {"listen", a.listenCommand},
+		{"request", a.requestCommand}, {"version", a.versionCommand},
+	}
 }
 
 // noEmptyFlag is an error for a flag whose text is empty: a variable that is not set

@@ -218,10 +218,10 @@ func (a *app) sendLines(ctx context.Context, o sendOptions, t target, to []strin
 		}
 		return nil // never sent: what ended the run says why
 	}
-	bar := a.progress()
+	bar := a.progress(len(to))
 	outcome := s.outbox.Outcome
 	s.outbox.Outcome = func(out session.Outcome, more bool) error {
-		bar.add(len(out.Body)+1, len(to))
+		bar.add(len(out.Body) + 1)
 		return outcome(out, more)
 	}
 	defer bar.end()

@@ -212,3 +212,12 @@ func TestWatchReader(t *testing.T) {
 	stop()
 	watchReader(stopped, w2, func() { t.Error("the reader is still there") })
 }
+
+// Each command is made under its own name.
+func TestCommandNames(t *testing.T) {
+	for _, c := range (&app{}).commands() {
+		if got := c.make().Name(); got != c.name {
+			t.Errorf("%s makes %s", c.name, got)
+		}
+	}
+}
