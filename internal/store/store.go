@@ -68,6 +68,11 @@ const (
 	group  = 512  // writes of one transaction at most
 )
 
+// walPages lets the write-ahead log grow to 32 MiB before it is folded into the
+// database: the pages of the indexes that every message touches are written back
+// once for thousands of messages, and not for hundreds.
+const walPages = "wal_autocheckpoint(8192)"
+
 // Open opens the database file, and makes it (mode 0600, its folder 0700) where
 // there is none.
 func Open(path string) (*Store, error) {
@@ -95,7 +100,7 @@ func openStore(path string) (*Store, error) {
 		stmts: map[string]*sql.Stmt{}, users: map[string]int64{}, pairs: map[[2]int64]bool{}, tick: 250 * time.Millisecond,
 	}
 	var err error
-	if s.write, err = open("journal_mode(WAL)", "synchronous(FULL)"); err != nil {
+	if s.write, err = open("journal_mode(WAL)", "synchronous(FULL)", walPages); err != nil {
 		return nil, err
 	}
 	s.write.SetMaxOpenConns(1)
