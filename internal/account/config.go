@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/BurntSushi/toml"
@@ -58,7 +59,11 @@ func decodeConfig(path string, content []byte) (Config, error) {
 	meta, err := toml.Decode(text, &c)
 	var broken toml.ParseError
 	if errors.As(err, &broken) {
-		return Config{}, &FileError{Path: path, Line: broken.Position.Line, Err: errors.New(broken.Message), Advice: configAdvice}
+		line := broken.Position.Line
+		if line == 0 { // an escape that the end of the file cuts off
+			line = 1 + strings.Count(text, "\n")
+		}
+		return Config{}, &FileError{Path: path, Line: line, Err: errors.New(broken.Message), Advice: configAdvice}
 	}
 	// The decoder passes over unknown keys and a wrong case, and has no position
 	// for a wrong type.
