@@ -27,7 +27,9 @@ type app struct {
 	getenv   func(string) string
 	flags    commonFlags
 	profiles func() profiles // reads them the first time
-	ran      bool            // a command's own code was reached: an error before is one of usage
+
+	loginHint string // what to do when the credentials are refused
+	ran       bool   // a command's own code was reached: an error before is one of usage
 
 	errMu sync.Mutex // the trace and the notices come from several goroutines
 	bar   *progress  // what they must not write into; nil where there is none
@@ -193,16 +195,43 @@ type target struct {
 
 // target finds out which account and server are meant, and with which token where
 // the environment gives one. It touches neither keyring nor network.
-func (a *app) target() (target, error) {
-	env, ok, err := account.FromEnvironment(a.getenv)
-	if err != nil {
-		return target{}, err
+func (a *app) target(ctx context.Context) (target, error) {
+	type found struct {
+		env account.Environment
+		ok  bool
+		err error
 	}
-	t, err := a.place(ok && a.getenv("SKAROCTL_LOGIN") != "")
-	if ok {
-		t.env = &env
+	// The file of a token may be the pipe of a program that asks somebody first.
+	read := make(chan found, 1)
+	go func() {
+		env, ok, err := account.FromEnvironment(a.getenv)
+		read <- found{env, ok, err}
+	}()
+	var f found
+	waiting, cancel := a.oneShot(ctx)
+	defer cancel()
+	select {
+	case f = <-read:
+	case <-waiting.Done():
+		return target{}, fmt.Errorf("read the token: %w", context.Cause(waiting))
 	}
+	if f.err != nil {
+		return target{}, f.err
+	}
+	t, err := a.place(f.ok && a.getenv("SKAROCTL_LOGIN") != "")
+	if f.ok {
+		t.env = &f.env
+	}
+	a.loginHint = t.loginHint()
 	return t, err
+}
+
+// loginHint is what to do when the server refuses the credentials.
+func (t target) loginHint() string {
+	if t.env != nil {
+		return fmt.Sprintf("%s gives the token of another login or of an older password: check SKAROCTL_LOGIN, or make a new one with `skaroctl login --print-token`", t.env.Source)
+	}
+	return fmt.Sprintf("log in again with `%s`", t.loginCommand())
 }
 
 // place is target for a command that uses no token, so that a damaged one does not
@@ -358,7 +387,7 @@ func (a *app) withSession(ctx context.Context, do func(context.Context, *session
 
 // withAccount is withSession for a command that needs to know whose it is.
 func (a *app) withAccount(ctx context.Context, do func(context.Context, target, *session.Session) error) error {
-	t, err := a.target()
+	t, err := a.target(ctx)
 	if err != nil {
 		return err
 	}

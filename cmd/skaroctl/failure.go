@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"syscall"
@@ -55,19 +56,27 @@ type kind struct {
 	name string
 	exit int
 	when string
+	hint string // what to do, where nothing better is known
+}
+
+// refusalHints are what to do about a refusal, by its status.
+var refusalHints = map[string]string{
+	"404": "`skaroctl contacts search TEXT` finds logins",
+	"413": "send a part of it: skarod takes 256 KiB",
+	"429": "try again in a minute",
 }
 
 var (
-	kindInternal    = kind{"internal", 1, "anything that is not below: a full disk, a keyring that can't be used, a broken file"}
-	kindUsage       = kind{"usage", 2, "a wrong flag or argument; nothing was sent"}
-	kindAuth        = kind{"auth", 3, "not logged in, no usable token in the environment, or the server refused the login, the token or the SID"}
-	kindUnreachable = kind{"unreachable", 4, "no connection, a TLS failure, or the connection was lost before the request could take effect"}
-	kindRefused     = kind{"refused", 5, "the server answered with a status other than 200"}
-	kindTimeout     = kind{"timeout", 6, "--timeout, or --for with too few messages, ran out before the request could take effect"}
-	kindUnknown     = kind{"unknown", 7, "a message, or a request that changes something, was sent and never confirmed: it may or may not have been delivered, or done"}
-	kindProtocol    = kind{"protocol", 8, "the server sent something that is not Skaro"}
-	kindInterrupted = kind{"interrupted", 130, "by SIGINT"}
-	kindTerminated  = kind{"interrupted", 143, "by SIGTERM"}
+	kindInternal    = kind{"internal", 1, "anything that is not below: a full disk, a keyring that can't be used, a broken file", ""}
+	kindUsage       = kind{"usage", 2, "a wrong flag or argument; nothing was sent", ""}
+	kindAuth        = kind{"auth", 3, "not logged in, no usable token in the environment, or the server refused the login, the token or the SID", ""}
+	kindUnreachable = kind{"unreachable", 4, "no connection, a TLS failure, or the connection was lost before the request could take effect", ""}
+	kindRefused     = kind{"refused", 5, "the server answered with a status other than 200", ""}
+	kindTimeout     = kind{"timeout", 6, "--timeout, or --for with too few messages, ran out before the request could take effect", "give it more time with --timeout"}
+	kindUnknown     = kind{"unknown", 7, "a message, or a request that changes something, was sent and never confirmed: it may or may not have been delivered, or done", "look whether it took effect before you do it again: `skaroctl history LOGIN --limit 5`"}
+	kindProtocol    = kind{"protocol", 8, "the server sent something that is not Skaro", ""}
+	kindInterrupted = kind{"interrupted", 130, "by SIGINT", ""}
+	kindTerminated  = kind{"interrupted", 143, "by SIGTERM", ""}
 )
 
 // severity orders kinds, the worst first, for a command that failed in several ways.
@@ -140,11 +149,13 @@ func (a *app) report(err error) int {
 		switch {
 		case errors.As(err, &auth):
 			f.Status = proto.StatusCode(auth.Status)
-			if f.Hint == "" {
-				f.Hint = "log in again with `skaroctl login`"
-			}
+			f.Hint = cmp.Or(f.Hint, a.loginHint, "log in again with `skaroctl login`")
 		case errors.As(err, &refused):
 			f.Status = proto.StatusCode(refused.Status)
+			f.Hint = cmp.Or(f.Hint, refusalHints[f.Status])
+		}
+		if !errors.Is(err, errIncomplete) { // that was the time of --for
+			f.Hint = cmp.Or(f.Hint, k.hint)
 		}
 		var signal *terminal.Interrupt
 		var unknown *session.UnknownError

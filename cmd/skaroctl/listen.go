@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -110,6 +111,9 @@ func (o listenOptions) check() error {
 		if err := validText("the login of --from", login); err != nil {
 			return err
 		}
+		if strings.Contains(login, ",") {
+			return &usageError{fmt.Sprintf("--from is %q, with a comma", login), "give --from once for each login"}
+		}
 	}
 	return validText("the name of --conference", o.conference)
 }
@@ -142,7 +146,7 @@ func (a *app) listen(ctx context.Context, o listenOptions) (err error) {
 	if l.Start, err = o.start(a.now()); err != nil {
 		return err
 	}
-	t, err := a.target()
+	t, err := a.target(ctx)
 	if err != nil {
 		return err
 	}

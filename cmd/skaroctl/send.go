@@ -67,7 +67,10 @@ func (a *app) send(ctx context.Context, o sendOptions, args []string) error {
 	if err != nil {
 		return err
 	}
-	t, err := a.target()
+	if o.inFlight < 1 || o.inFlight > 1<<16 {
+		return &usageError{fmt.Sprintf("--inflight is %d, not from 1 to %d", o.inFlight, 1<<16), "leave it out for 256"}
+	}
+	t, err := a.target(ctx)
 	if err != nil {
 		return err
 	}
@@ -83,9 +86,6 @@ func (a *app) send(ctx context.Context, o sendOptions, args []string) error {
 	if o.lines {
 		if len(args) > 1 {
 			return &usageError{"--lines takes its text from standard input, not from arguments", "write `skaroctl send LOGIN --lines <FILE`, or leave --lines out"}
-		}
-		if o.inFlight < 1 || o.inFlight > 1<<16 {
-			return &usageError{fmt.Sprintf("--inflight is %d, not from 1 to %d", o.inFlight, 1<<16), "leave it out for 256"}
 		}
 		return a.sendLines(ctx, o, t, to)
 	}
@@ -254,6 +254,10 @@ func (a *app) sendLines(ctx context.Context, o sendOptions, t target, to []strin
 	}
 	if more != nil && more.n > 0 {
 		s.failed = append(s.failed, more)
+	}
+	if readerGone(err) {
+		// Unlike one who has seen enough of a list: lines are left that nobody gets.
+		err = errors.New("nobody reads the output any more")
 	}
 	if len(s.failed) == 0 && err != nil {
 		return s.end(ctx, fmt.Errorf("send: %w", err))

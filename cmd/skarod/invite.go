@@ -49,7 +49,7 @@ skaroctl register --invite.`,
 					return err
 				}
 				if _, err := fmt.Fprintln(a.streams.Out, code); err != nil {
-					return err
+					return errors.Join(err, s.RevokeInvite(code)) // nobody has it
 				}
 				fmt.Fprintf(a.streams.Err, "skarod: for one account, until %s\n", until.Local().Format("2006-01-02 15:04"))
 				return nil

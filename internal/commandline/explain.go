@@ -167,11 +167,10 @@ func badValue(err *pflag.InvalidValueError) string {
 	f := err.GetFlag()
 	var number *strconv.NumError
 	if errors.As(err, &number) {
-		kind := "a whole number"
 		if f.Value.Type() == "bool" {
-			kind = "true or false"
+			return flagName(f) + " takes no value" // and it may be a password
 		}
-		return fmt.Sprintf("%s: %q is not %s", flagName(f), err.GetValue(), kind)
+		return fmt.Sprintf("%s: %q is not a whole number", flagName(f), err.GetValue())
 	}
 	return fmt.Sprintf("%s: %v", flagName(f), err.Unwrap())
 }

@@ -16,6 +16,7 @@ type Failure struct {
 // there is one, a line "hint: …"; in JSON one object on one line.
 func WriteFailure(w io.Writer, program string, f Failure, json, colour bool) error {
 	var buf []byte
+	f.Message, f.Hint = WithoutTokens(f.Message), WithoutTokens(f.Hint)
 	if json {
 		e := open(nil)
 		e.text("kind", f.Kind)

@@ -36,6 +36,24 @@ func Line(s string) string { return escape(s, false) }
 // newlines and tabs stay.
 func Block(s string) string { return escape(s, true) }
 
+// tokenStart begins every token in its text form (docs/protocol.md, "Authorization").
+const tokenStart = "skaro-token-1:"
+
+// WithoutTokens replaces what looks like a token: it may have been given in the wrong
+// place, and errors end in logs and mails.
+func WithoutTokens(s string) string {
+	var b strings.Builder
+	for {
+		before, after, found := strings.Cut(s, tokenStart)
+		b.WriteString(before)
+		if !found {
+			return b.String()
+		}
+		s = strings.TrimLeft(after, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+		b.WriteString("[secret]")
+	}
+}
+
 func escape(s string, lines bool) string {
 	if !strings.ContainsFunc(s, func(r rune) bool { return hostile(r) || tag(r) || r == utf8.RuneError }) {
 		return s
