@@ -18,6 +18,7 @@ import (
 	"github.com/skaroctl/skaroctl/internal/commandline"
 	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/session"
+	"github.com/skaroctl/skaroctl/internal/terminal"
 )
 
 // app is what the commands share: the streams, the environment, the common
@@ -196,32 +197,21 @@ type target struct {
 // target finds out which account and server are meant, and with which token where
 // the environment gives one. It touches neither keyring nor network.
 func (a *app) target(ctx context.Context) (target, error) {
-	type found struct {
-		env account.Environment
-		ok  bool
-		err error
-	}
 	// The file of a token may be the pipe of a program that asks somebody first.
-	read := make(chan found, 1)
-	go func() {
-		env, ok, err := account.FromEnvironment(a.getenv)
-		read <- found{env, ok, err}
-	}()
-	var f found
 	waiting, cancel := a.oneShot(ctx)
 	defer cancel()
-	select {
-	case f = <-read:
-	case <-waiting.Done():
-		return target{}, fmt.Errorf("read the token: %w", context.Cause(waiting))
+	env, err := terminal.Await(waiting, func() (*account.Environment, error) {
+		env, ok, err := account.FromEnvironment(a.getenv)
+		if !ok {
+			return nil, err
+		}
+		return &env, err
+	})
+	if err != nil {
+		return target{}, err
 	}
-	if f.err != nil {
-		return target{}, f.err
-	}
-	t, err := a.place(f.ok && a.getenv("SKAROCTL_LOGIN") != "")
-	if f.ok {
-		t.env = &f.env
-	}
+	t, err := a.place(env != nil && a.getenv("SKAROCTL_LOGIN") != "")
+	t.env = env
 	a.loginHint = t.loginHint()
 	return t, err
 }

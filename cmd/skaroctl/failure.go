@@ -33,15 +33,6 @@ type loginError struct {
 func (e *loginError) Error() string { return e.why }
 func (e *loginError) Hint() string  { return e.hint }
 
-// advised is an error with advice that only the command can give.
-type advised struct {
-	error
-	hint string
-}
-
-func (e *advised) Unwrap() error { return e.error }
-func (e *advised) Hint() string  { return e.hint }
-
 // several are the errors of a command that did more than one thing.
 type several []error
 

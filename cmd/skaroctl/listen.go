@@ -15,7 +15,6 @@ import (
 	"github.com/skaroctl/skaroctl/internal/account"
 	"github.com/skaroctl/skaroctl/internal/commandline"
 	"github.com/skaroctl/skaroctl/internal/output"
-	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/session"
 )
 
@@ -266,24 +265,16 @@ func (a *app) listen(ctx context.Context, o listenOptions) (err error) {
 // names are logins as the server spells them, where it can tell: a filter that is
 // spelled in another way would wait for ever.
 func (a *app) names(ctx context.Context, s *session.Session, logins []string) ([]string, error) {
-	if !s.Greeting().Has(proto.ExtUpdates) {
-		return logins, nil // another server may not answer at all
-	}
 	var names []string
 	for _, login := range logins {
-		person, err := s.Person(ctx, login)
-		var refused *session.RefusedError
-		switch {
-		case errors.As(err, &refused):
-			if proto.StatusCode(refused.Status) == "404" {
-				a.notice("there is no user %q there so far", login)
-			}
-			names = append(names, login)
-		case err != nil:
+		name, nobody, err := s.Spelling(ctx, login)
+		if err != nil {
 			return nil, err
-		default:
-			names = append(names, person.Login)
 		}
+		if nobody {
+			a.notice("there is no user %q there so far", login)
+		}
+		names = append(names, name)
 	}
 	return names, nil
 }

@@ -129,7 +129,7 @@ func (e entrant) canSave(ctx context.Context, o loginOptions) error {
 	case errors.Is(err, account.ErrNone), errors.As(err, &unavailable) && unavailable.Damaged:
 		return nil
 	case err != nil && e.newStore.Name() == "keyring":
-		return &advised{fmt.Errorf("nothing was done: %w", err), "give --store file to keep the credentials in a private file instead"}
+		return commandline.Advise(fmt.Errorf("nothing was done: %w", err), "give --store file to keep the credentials in a private file instead")
 	}
 	return err
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/skaroctl/skaroctl/internal/commandline"
 	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/session"
@@ -66,15 +67,15 @@ func (a *app) register(ctx context.Context, o registerOptions, args []string) er
 	var refused *session.RefusedError
 	switch {
 	case errors.As(err, &unknown):
-		return &advised{err, fmt.Sprintf("whether there is an account now, `skaroctl login %s` tells", e.login)}
+		return commandline.Advise(err, fmt.Sprintf("whether there is an account now, `skaroctl login %s` tells", e.login))
 	case errors.As(err, &refused) && proto.StatusCode(refused.Status) == "403" && o.invite == "":
-		return &advised{err, "`skaroctl register-type` tells who may create an account; the code of an invitation goes to --invite"}
+		return commandline.Advise(err, "`skaroctl register-type` tells who may create an account; the code of an invitation goes to --invite")
 	case err != nil:
 		return err
 	}
 	if err := a.enter(ctx, o.loginOptions, e); err != nil {
 		// The hint has the login as it was typed: nobody should run what a server says.
-		return &advised{fmt.Errorf("the account of %s was created, but: %w", output.Login(e.login), err), fmt.Sprintf("log in with `skaroctl login %s`", args[0])}
+		return commandline.Advise(fmt.Errorf("the account of %s was created, but: %w", output.Login(e.login), err), fmt.Sprintf("log in with `skaroctl login %s`", args[0]))
 	}
 	return nil
 }

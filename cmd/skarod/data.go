@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"syscall"
 
+	"github.com/skaroctl/skaroctl/internal/commandline"
 	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/store"
 )
@@ -74,11 +75,11 @@ func (a *app) open(path string) (*store.Store, error) {
 func cantOpen(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return &advised{err, "run it as root or as the user of the server, or name another folder with --data"}
+		return commandline.Advise(err, "run it as root or as the user of the server, or name another folder with --data")
 	case errors.Is(err, fs.ErrNotExist):
-		return &advised{err, "`skarod user add` makes a database; --data says in which folder it is"}
+		return commandline.Advise(err, "`skarod user add` makes a database; --data says in which folder it is")
 	case errors.Is(err, syscall.ENOTDIR):
-		return &advised{err, "--data names a folder, not a file"}
+		return commandline.Advise(err, "--data names a folder, not a file")
 	}
 	return err
 }

@@ -111,7 +111,7 @@ func (a *app) inviteRevokeCommand() *cobra.Command {
 					a.done("took the invitation back")
 				}
 				if errors.Is(err, store.ErrNoInvite) {
-					err = &advised{err, "`skarod invite list` shows the invitations that there are"}
+					err = commandline.Advise(err, "`skarod invite list` shows the invitations that there are")
 				}
 				return err
 			})

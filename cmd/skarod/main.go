@@ -37,15 +37,6 @@ type usageError struct{ why, hint string }
 func (e *usageError) Error() string { return e.why }
 func (e *usageError) Hint() string  { return e.hint }
 
-// advised is another error that says what to do about it.
-type advised struct {
-	error
-	hint string
-}
-
-func (e *advised) Unwrap() error { return e.error }
-func (e *advised) Hint() string  { return e.hint }
-
 // run is the whole program: it returns the exit status.
 func run(args []string, streams output.Streams, getenv func(string) string) int {
 	ctx, caught, stop := terminal.Interruptible(context.Background(), func() {})

@@ -173,11 +173,11 @@ func cantListen(addr string, err error) error {
 	case errors.As(err, &unknown) && unknown.IsNotFound:
 		return &usageError{fmt.Sprintf("--listen is %q: %s", addr, unknown.Err), listenHint(addr)}
 	case errors.Is(why, syscall.EADDRINUSE), runtime.GOOS == "windows" && errors.Is(why, windowsInUse):
-		return &advised{said, "another program has that port: give another --listen"}
+		return commandline.Advise(said, "another program has that port: give another --listen")
 	case errors.Is(why, fs.ErrPermission):
-		return &advised{said, "ports below 1024 are for root, and for who has CAP_NET_BIND_SERVICE: give another --listen"}
+		return commandline.Advise(said, "ports below 1024 are for root, and for who has CAP_NET_BIND_SERVICE: give another --listen")
 	}
-	return &advised{said, "give --listen an address of this machine, with a port"}
+	return commandline.Advise(said, "give --listen an address of this machine, with a port")
 }
 
 // listenHint is what was meant by an address that is none.

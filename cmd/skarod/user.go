@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/skaroctl/skaroctl/internal/commandline"
 	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/store"
@@ -152,9 +153,9 @@ func (a *app) withLogin(given string, create bool, do func(s *store.Store, login
 	err = a.withStore(create, func(s *store.Store) error { return do(s, login) })
 	switch {
 	case errors.Is(err, store.ErrTaken):
-		return &advised{fmt.Errorf("%q: %w", login, err), fmt.Sprintf("`skarod user passwd %s` changes its password", output.Login(login))}
+		return commandline.Advise(fmt.Errorf("%q: %w", login, err), fmt.Sprintf("`skarod user passwd %s` changes its password", output.Login(login)))
 	case errors.Is(err, store.ErrNoUser):
-		return &advised{fmt.Errorf("%q: %w", login, err), knownLogins}
+		return commandline.Advise(fmt.Errorf("%q: %w", login, err), knownLogins)
 	}
 	return err
 }

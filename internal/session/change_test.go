@@ -118,3 +118,33 @@ func TestRegister(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A login is looked up where the server can be asked, and only there.
+func TestSpelling(t *testing.T) {
+	url := serve(t, func(p *peer) {
+		p.login(proto.ExtUpdates)
+		p.reply(p.expect(proto.TypeGetUserData), "200", map[string]any{"user": map[string]any{"login": "bob"}})
+		p.reply(p.expect(proto.TypeGetUserData), proto.StatusNotFound, nil)
+		p.reply(p.expect(proto.TypeGetUserData), proto.StatusUnknown, nil)
+	})
+	ctx, s := open(t, url, withToken)
+	for _, want := range []struct {
+		login  string
+		nobody bool
+	}{{"bob", false}, {"BOB", true}, {"BOB", false}} {
+		if login, nobody, err := s.Spelling(ctx, "BOB"); login != want.login || nobody != want.nobody || err != nil {
+			t.Errorf("%q, %v, %v, not %+v", login, nobody, err, want)
+		}
+	}
+	plain := serve(t, func(p *peer) {
+		p.login()
+		if f, ok := p.recv(); ok {
+			t.Errorf("asked a plain server: %s", f.Describe())
+		}
+	})
+	ctx, s = open(t, plain, withToken)
+	if login, nobody, err := s.Spelling(ctx, "BOB"); login != "BOB" || nobody || err != nil {
+		t.Error(login, nobody, err)
+	}
+	s.Close()
+}

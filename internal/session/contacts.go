@@ -34,6 +34,21 @@ func (s *Session) Person(ctx context.Context, login string) (proto.Contact, erro
 	return proto.ParseContact(user), nil
 }
 
+// Spelling is a login as the server spells it, and whether it is known that nobody has
+// it. A server without extensions may not answer such a question at all: there it is
+// the login as it was given.
+func (s *Session) Spelling(ctx context.Context, login string) (spelled string, nobody bool, err error) {
+	if !s.Greeting().Has(proto.ExtUpdates) {
+		return login, false, nil
+	}
+	person, err := s.Person(ctx, login)
+	var refused *RefusedError
+	if errors.As(err, &refused) {
+		return login, proto.StatusCode(refused.Status) == "404", nil
+	}
+	return person.Login, false, err
+}
+
 // SearchContacts asks for the users whose login holds a text, and tells whether
 // there are more than the server has listed (docs/protocol.md, "contacts").
 func (s *Session) SearchContacts(ctx context.Context, text string) (found []proto.Contact, more bool, err error) {
