@@ -43,12 +43,15 @@ type profiles struct {
 	err    error
 }
 
-func loadProfiles(getenv func(string) string) profiles {
-	files, err := account.FindFiles(getenv)
+func (a *app) loadProfiles(args []string) profiles {
+	files, err := account.FindFiles(a.getenv)
 	if err != nil {
 		return profiles{err: err}
 	}
 	config, err := account.LoadConfig(files.Config)
+	if config.UsesKeyring() && a.logsIn(args) {
+		account.Approach() // the keyring is what such a command waits for longest
+	}
 	return profiles{files, config, err}
 }
 

@@ -24,7 +24,8 @@ func run(args []string, streams output.Streams, getenv func(string) string) int 
 	log.SetOutput(io.Discard) // net/http writes there what comes back as an error anyway
 	ctx, caught, stop := terminal.Interruptible(context.Background(), catchPipe)
 	defer stop()
-	a := &app{streams: streams, getenv: getenv, profiles: sync.OnceValue(func() profiles { return loadProfiles(getenv) })}
+	a := &app{streams: streams, getenv: getenv}
+	a.profiles = sync.OnceValue(func() profiles { return a.loadProfiles(args) })
 	go a.profiles() // most commands want them: they are there when the command line is understood
 	return a.report(a.execute(ctx, args, caught))
 }

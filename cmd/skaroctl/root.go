@@ -58,9 +58,8 @@ pipelines. Results go to standard output, everything else to standard error.`,
 	root.Flags().Bool("version", false, "print the version alone") // cobra's own would take -v
 	a.addCommonFlags(root)
 	commands := a.commands()
-	i := slices.IndexFunc(commands, func(c namedCommand) bool { return len(args) > 0 && c.name == args[0] })
-	if i >= 0 {
-		commands = commands[i : i+1] // nothing asks for the others, and they make a start slower
+	if c, ok := a.named(args); ok {
+		commands = []namedCommand{c} // nothing asks for the others, and they make a start slower
 	} else {
 		root.AddCommand(topics()...)
 	}
@@ -73,17 +72,36 @@ pipelines. Results go to standard output, everything else to standard error.`,
 
 // namedCommand is a command that is made when it is needed.
 type namedCommand struct {
-	name string
-	make func() *cobra.Command
+	name   string
+	logsIn bool // with what a credential store has
+	make   func() *cobra.Command
 }
 
 func (a *app) commands() []namedCommand {
 	return []namedCommand{
-		{"login", a.loginCommand}, {"logout", a.logoutCommand}, {"status", a.statusCommand},
-		{"register-type", a.registerTypeCommand}, {"register", a.registerCommand}, {"contacts", a.contactsCommand},
-		{"history", a.historyCommand}, {"send", a.sendCommand}, {"listen", a.listenCommand},
-		{"request", a.requestCommand}, {"version", a.versionCommand},
+		{"login", false, a.loginCommand}, {"logout", false, a.logoutCommand}, {"status", true, a.statusCommand},
+		{"register-type", false, a.registerTypeCommand}, {"register", false, a.registerCommand},
+		{"contacts", true, a.contactsCommand}, {"history", true, a.historyCommand}, {"send", true, a.sendCommand},
+		{"listen", true, a.listenCommand}, {"request", true, a.requestCommand}, {"version", false, a.versionCommand},
 	}
+}
+
+// named is the command whose name the arguments begin with.
+func (a *app) named(args []string) (c namedCommand, ok bool) {
+	commands := a.commands()
+	i := slices.IndexFunc(commands, func(c namedCommand) bool { return len(args) > 0 && c.name == args[0] })
+	if i < 0 {
+		return namedCommand{}, false
+	}
+	return commands[i], true
+}
+
+// logsIn guesses, before the flags are understood, whether the command will read a
+// credential store. To show its help it will not.
+func (a *app) logsIn(args []string) bool {
+	c, _ := a.named(args)
+	return c.logsIn && !slices.Contains(args, "--help") && !slices.Contains(args, "-h") &&
+		a.getenv("SKAROCTL_TOKEN") == "" && a.getenv("SKAROCTL_TOKEN_FILE") == ""
 }
 
 // noEmptyFlag is an error for a flag whose text is empty: a variable that is not set

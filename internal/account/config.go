@@ -28,6 +28,16 @@ type Config struct {
 	Profiles       map[string]Profile `toml:"profiles,omitempty"`
 }
 
+// UsesKeyring reports whether any profile has its credentials in the keyring.
+func (c Config) UsesKeyring() bool {
+	for _, p := range c.Profiles {
+		if p.Store == "" || p.Store == "keyring" {
+			return true
+		}
+	}
+	return false
+}
+
 // configKeys are the keys of the config file and the types of their values.
 var configKeys = map[string]string{"default_profile": "String", "profiles": "Hash"}
 

@@ -1,9 +1,11 @@
 package account
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -118,6 +120,7 @@ func init() {
 	children["no bus"] = func() error { return allUnavailable(realStore(), noBusWhy) }
 	children["silent bus"] = silentBusChild
 	children["closing bus"] = closingBusChild
+	children["refusing bus"] = refusingBusChild
 	children["silent provider"] = silentProviderChild
 	children["strange provider"] = strangeProviderChild
 	children["forgetful provider"] = forgetfulProviderChild
@@ -280,7 +283,45 @@ func closingBusChild() error {
 	})
 }
 
+// refusingBusChild has a bus that lets nobody in.
+func refusingBusChild() error {
+	refuse := func(c net.Conn) {
+		defer func() { _ = c.Close() }()
+		for lines := bufio.NewScanner(c); lines.Scan(); {
+			if _, err := io.WriteString(c, "REJECTED EXTERNAL\r\n"); err != nil {
+				return
+			}
+		}
+	}
+	return onBus(refuse, func() error {
+		if _, ok := peek("service", "user"); ok {
+			return errors.New("something was read from a bus that lets nobody in")
+		}
+		_, err := realStore().Get(context.Background(), alice)
+		return unavailable(err, strangeBusWhy)
+	})
+}
+
+func TestBusSocket(t *testing.T) {
+	for address, want := range map[string]string{
+		"":                                    fmt.Sprintf("/run/user/%d/bus", os.Getuid()),
+		"unix:path=/run/user/1000/bus":        "/run/user/1000/bus",
+		"unix:path=/tmp/dbus-a%20b,guid=0123": "/tmp/dbus-a b",
+		"unix:abstract=/tmp/dbus-a,guid=0123;unix:path=/tmp/b": "@/tmp/dbus-a",
+		"tcp:host=127.0.0.1,port=1":                            "",
+		"unix:dir=/tmp":                                        "",
+		"unix:path=%zz":                                        "",
+		"disabled:":                                            "",
+		"unix:runtime=yes":                                     "",
+	} {
+		if got, ok := busSocket(address); got != want || ok != (want != "") {
+			t.Errorf("busSocket(%q) is %q, %v, not %q", address, got, ok, want)
+		}
+	}
+}
+
 func TestKeyringOnStrangeBus(t *testing.T) {
+	alone(t, "refusing bus", "disabled:")
 	alone(t, "silent bus", "disabled:")
 	alone(t, "closing bus", "disabled:")
 }
@@ -364,12 +405,13 @@ func forgetfulProviderChild() error {
 	defer func() { _ = conn.Close() }()
 	var answered, early atomic.Bool
 	const item = dbus.ObjectPath("/org/freedesktop/secrets/collection/login/1")
-	search := func(map[string]string) ([]dbus.ObjectPath, *dbus.Error) {
+	alias := func(string) (dbus.ObjectPath, *dbus.Error) {
 		// What was sent right behind the question is here before the answer to this one.
 		_ = conn.BusObject().Call("org.freedesktop.DBus.GetId", 0)
 		answered.Store(true)
-		return []dbus.ObjectPath{item}, nil
+		return "/", nil
 	}
+	search := func(map[string]string) ([]dbus.ObjectPath, *dbus.Error) { return []dbus.ObjectPath{item}, nil }
 	open := func(string, dbus.Variant) (dbus.Variant, dbus.ObjectPath, *dbus.Error) {
 		if !answered.Load() {
 			early.Store(true)
@@ -385,18 +427,22 @@ func forgetfulProviderChild() error {
 		return secret{session, nil, []byte("the secret"), "text/plain"}, nil
 	}
 	err = errors.Join(
-		conn.ExportMethodTable(map[string]any{"OpenSession": open}, "/org/freedesktop/secrets", "org.freedesktop.Secret.Service"),
+		conn.ExportMethodTable(map[string]any{"ReadAlias": alias, "OpenSession": open}, "/org/freedesktop/secrets", "org.freedesktop.Secret.Service"),
 		conn.ExportMethodTable(map[string]any{"SearchItems": search}, "/org/freedesktop/secrets/collection/login", "org.freedesktop.Secret.Collection"),
 		conn.ExportMethodTable(map[string]any{"GetSecret": get}, item, "org.freedesktop.Secret.Item"),
 	)
 	if err != nil {
 		return err
 	}
-	if got, ok := peek("service", "user"); got != "the secret" || !ok {
-		return fmt.Errorf("peek: %q, %v", got, ok)
-	}
-	if early.Load() {
-		return errors.New("a session was asked for before anything was answered")
+	for _, approach := range []func(){func() {}, Approach, Approach, func() {}} {
+		answered.Store(false)
+		approach()
+		if got, ok := peek("service", "user"); got != "the secret" || !ok {
+			return fmt.Errorf("peek: %q, %v", got, ok)
+		}
+		if early.Load() {
+			return errors.New("a session was asked for before anything was answered")
+		}
 	}
 	return nil
 }
