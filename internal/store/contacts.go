@@ -71,8 +71,7 @@ func (s *Store) AddContact(user, contact int64) error {
 // RemoveContact makes a user forget a contact, until a message goes between them;
 // ErrNoContact.
 func (s *Store) RemoveContact(user, contact int64) error {
-	var refusal error
-	err := s.do(func() error {
+	return s.do(func() error {
 		st, err := s.stmt("DELETE FROM contacts WHERE user = ? AND contact = ?")
 		if err != nil {
 			return err
@@ -83,12 +82,11 @@ func (s *Store) RemoveContact(user, contact int64) error {
 		}
 		delete(s.pairs, [2]int64{user, contact})
 		n, err := r.RowsAffected()
-		if n == 0 {
-			refusal = ErrNoContact
+		if err == nil && n == 0 {
+			err = ErrNoContact
 		}
 		return err
 	})
-	return errors.Join(err, refusal)
 }
 
 // pair makes two users contacts of each other.

@@ -32,21 +32,10 @@ type Stored struct {
 // ErrNonce, or what kept the message from the disk.
 func (s *Store) Send(l Letter, done func(Stored, error)) {
 	var stored Stored
-	var refusal error
-	s.begin(func() error {
-		var err error
+	s.begin(func() (err error) {
 		stored, err = s.insert(l)
-		if errors.Is(err, ErrNoUser) || errors.Is(err, ErrNonce) {
-			refusal = err
-			return nil
-		}
 		return err
-	}, func(err error) {
-		if err == nil {
-			err = refusal
-		}
-		done(stored, err)
-	})
+	}, func(err error) { done(stored, err) })
 }
 
 func (s *Store) insert(l Letter) (Stored, error) {

@@ -4,6 +4,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"time"
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
@@ -56,11 +58,22 @@ type Store struct {
 
 // write is an operation on its way to the writing goroutine.
 type write struct {
-	// run works inside the transaction. An error of it fails every write of the
-	// transaction: a refusal that leaves the database fine is not returned but
-	// kept by run for done.
-	run  func() error
-	done func(error) // called after the commit, in the order of the writes
+	// run works inside the transaction. A refusal of it is for done alone, and comes
+	// before run has written anything; any other error fails every write of the
+	// transaction.
+	run     func() error
+	done    func(error) // called after the commit, in the order of the writes
+	refusal error
+}
+
+// refused reports whether an error says no more than that something can't be done:
+// the database is fine.
+func refused(err error) bool {
+	if err == nil {
+		return false
+	}
+	return slices.ContainsFunc([]error{ErrNoUser, ErrTaken, ErrNonce, ErrNoContact, ErrNoInvite, ErrInviteUsed},
+		func(refusal error) bool { return errors.Is(err, refusal) })
 }
 
 const (
@@ -213,7 +226,7 @@ func (s *Store) begin(run func() error, done func(error)) {
 	default:
 	}
 	select {
-	case s.writes <- write{run, done}:
+	case s.writes <- write{run: run, done: done}:
 	case <-s.quit:
 		done(ErrClosed)
 	}
@@ -265,16 +278,24 @@ func (s *Store) loop() {
 // transaction.
 func (s *Store) commit(w write) {
 	batch := []write{w}
+	run := func(w *write) error {
+		err := w.run()
+		if refused(err) {
+			w.refusal = err
+			return nil
+		}
+		return err
+	}
 	err := s.exec("BEGIN IMMEDIATE")
 	if err == nil {
 		s.lookForForeign()
-		err = w.run()
+		err = run(&batch[0])
 	gather:
 		for err == nil && len(batch) < group {
 			select {
 			case w := <-s.writes:
 				batch = append(batch, w)
-				err = w.run()
+				err = run(&batch[len(batch)-1])
 			default:
 				break gather
 			}
@@ -290,7 +311,7 @@ func (s *Store) commit(w write) {
 		}
 	}
 	for _, w := range batch {
-		w.done(err)
+		w.done(cmp.Or(err, w.refusal))
 	}
 }
 
@@ -358,16 +379,10 @@ func fromMicros(n int64) time.Time { return time.UnixMicro(n).UTC() }
 // AddUser makes an account; ErrTaken where the login is taken. The login must
 // have been through Login.
 func (s *Store) AddUser(login string, token proto.Token, now time.Time) error {
-	var refusal error
-	err := s.do(func() error {
+	return s.do(func() error {
 		_, err := s.insertUser(login, token, now)
-		if errors.Is(err, ErrTaken) {
-			refusal = err
-			return nil
-		}
 		return err
 	})
-	return errors.Join(err, refusal)
 }
 
 // insertUser makes an account, inside the writing goroutine; ErrTaken.
@@ -407,13 +422,8 @@ func (s *Store) RemoveUser(login string, now time.Time) error {
 
 // change is a change of a user that ends the user's sessions.
 func (s *Store) change(login string, f func(id int64) error) error {
-	var refusal error
-	err := s.do(func() error {
+	return s.do(func() error {
 		id, err := s.userID(login)
-		if errors.Is(err, ErrNoUser) {
-			refusal = err
-			return nil
-		}
 		if err == nil {
 			err = f(id)
 		}
@@ -422,7 +432,6 @@ func (s *Store) change(login string, f func(id int64) error) error {
 		}
 		return err
 	})
-	return errors.Join(err, refusal)
 }
 
 // userID is the id of a login, inside the writing goroutine.
