@@ -73,9 +73,9 @@ type write struct {
 	refusal error
 }
 
-// refused reports whether an error says no more than that something can't be done:
+// Refused reports whether an error says no more than that something can't be done:
 // the database is fine.
-func refused(err error) bool {
+func Refused(err error) bool {
 	if err == nil {
 		return false
 	}
@@ -287,7 +287,7 @@ func (s *Store) commit(w write) {
 	batch := []write{w}
 	run := func(w *write) error {
 		err := w.run()
-		if refused(err) {
+		if Refused(err) {
 			w.refusal = err
 			return nil
 		}
@@ -405,8 +405,11 @@ func (s *Store) insertUser(login string, token proto.Token, now time.Time) (int6
 	return s.insertNamed(login, token.Bytes(), false, now)
 }
 
-// free is an error for a name that a user (ErrTaken) or a conference
-// (ErrIsConference) has, inside the writing goroutine.
+// Free is an error for a name that a user (ErrTaken) or a conference (ErrIsConference)
+// has.
+func (s *Store) Free(name string) error { return s.do(func() error { return s.free(name) }) }
+
+// free is Free inside the writing goroutine.
 func (s *Store) free(name string) error {
 	switch who, err := s.named(name); {
 	case errors.Is(err, ErrNoUser):
