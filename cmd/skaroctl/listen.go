@@ -44,9 +44,8 @@ connection is made again, and what was missed meanwhile is fetched. Messages tha
 came while nobody listened are shown with --since or --resume. The first --resume
 begins now, each one after it where the last one ended.
 
-A conference is a group that has a name. Who runs a skarod makes them, and says who is
-in them. What is said in one is shown to its members like every other message; send
-and history take its name in the place of a login.
+A conference is a group that has a name: "skarod conference" makes them, and says who is
+in them. What is said in one that we are in is shown like every other message.
 
 As JSON, a message of listen and history has these keys, in this order. All but
 type, dialog, from, to and body are absent when empty.

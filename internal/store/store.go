@@ -1,4 +1,4 @@
-// Package store is what skarod must not forget: users, sessions and messages, in
+// Package store is what skarod must not forget: users, conferences, sessions and messages, in
 // one SQLite file. One goroutine writes, in groups: whoever waits for a write is
 // answered after the commit that made it durable.
 package store
