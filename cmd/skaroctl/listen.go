@@ -266,42 +266,36 @@ func (a *app) listen(ctx context.Context, o listenOptions) (err error) {
 }
 
 // spell replaces the names of the filters by what the server calls them, where it can
-// tell: one that is spelled in another way would wait for ever. So would one that is in
-// the wrong place, or that nobody has, and a notice says so.
-func (a *app) spell(ctx context.Context, s *session.Session, o *listenOptions) error {
-	look := func(kind, given string) (string, error) {
-		found, err := s.Spelling(ctx, given)
-		var refused *session.RefusedError
-		switch {
-		case errors.As(err, &refused) && proto.StatusCode(refused.Status) == "404":
-			a.notice("there is no %s %q there so far", kind, given)
-		case errors.As(err, &refused):
-			a.notice("the %s %q: %v", kind, given, refused)
-		case err != nil:
-			return "", err
-		case kind == "user" && found.IsConference():
-			a.notice("%q is a conference: what is said in it is shown by --conference", found.Login)
-		case kind == "conference" && found.Online != nil:
-			a.notice("%q is somebody's login: what they send is shown by --from", found.Login)
-		}
-		return found.Login, nil
-	}
-	from := make([]string, len(o.from))
+// tell: one that is spelled in another way would wait for ever. So would one that nobody
+// has, or that is in the wrong place, and a notice says so.
+func (a *app) spell(ctx context.Context, s *session.Session, o *listenOptions) (err error) {
 	for i, given := range o.from {
-		var err error
-		if from[i], err = look("user", given); err != nil {
+		if o.from[i], err = a.spelling(ctx, s, "user", given); err != nil {
 			return err
 		}
 	}
-	conference := ""
 	if o.conference != "" {
-		var err error
-		if conference, err = look("conference", o.conference); err != nil {
-			return err
-		}
+		o.conference, err = a.spelling(ctx, s, "conference", o.conference)
 	}
-	o.from, o.conference = from, conference
-	return nil
+	return err
+}
+
+func (a *app) spelling(ctx context.Context, s *session.Session, kind, given string) (string, error) {
+	found, err := s.Spelling(ctx, given)
+	var refused *session.RefusedError
+	switch {
+	case errors.As(err, &refused) && proto.StatusCode(refused.Status) == "404":
+		a.notice("there is no %s %q there so far", kind, given)
+	case errors.As(err, &refused):
+		a.notice("the %s %q: %v", kind, given, refused)
+	case err != nil:
+		return given, err
+	case kind == "user" && found.IsConference():
+		a.notice("%q is a conference: what is said in it is shown by --conference", found.Login)
+	case kind == "conference" && found.Online != nil:
+		a.notice("%q is somebody's login: what they send is shown by --from", found.Login)
+	}
+	return found.Login, nil
 }
 
 // wants reports whether an event is one that was asked for.

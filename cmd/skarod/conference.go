@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,7 +45,7 @@ func (a *app) conferenceCreateCommand() *cobra.Command {
 			return a.withConference(args, true, func(s *store.Store, name string, logins []string) error {
 				err := s.CreateConference(name, logins, time.Now())
 				if err == nil {
-					a.done("made the conference %s%s", output.Login(name), of(logins))
+					a.done("made the conference %s", output.Login(name))
 				}
 				return err
 			})
@@ -118,18 +119,16 @@ func (a *app) conferenceListCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				found := false
-				for _, c := range conferences {
-					if only != "" && c.Name != only {
-						continue
+				if only != "" {
+					conferences = slices.DeleteFunc(conferences, func(c store.Conference) bool { return c.Name != only })
+					if len(conferences) == 0 {
+						return aboutConference(only, store.ErrNoConference)
 					}
-					found = true
+				}
+				for _, c := range conferences {
 					if err := p.Conference(c.Name, c.Created, c.Members); err != nil {
 						return err
 					}
-				}
-				if only != "" && !found {
-					return aboutConference(only, store.ErrNoConference)
 				}
 				return nil
 			})
@@ -201,14 +200,6 @@ func aboutConference(name string, err error) error {
 		return commandline.Advise(fmt.Errorf("%q: %w", name, err), fmt.Sprintf("`skarod conference add %s LOGIN` puts somebody into it", shown))
 	}
 	return err
-}
-
-// of says which logins are in a new conference.
-func of(logins []string) string {
-	if len(logins) == 0 {
-		return ""
-	}
-	return " of " + named(logins)
 }
 
 // named are logins in a sentence.

@@ -330,7 +330,7 @@ func TestDone(t *testing.T) {
 	for _, c := range []struct{ args, said string }{
 		{"user add Alice --password-stdin", "made the account of alice"},
 		{"user passwd alice --password-stdin", "changed the password of alice, and ended the account's sessions"},
-		{"conference create Ops alice bob", "made the conference ops of alice, bob"},
+		{"conference create Ops alice bob", "made the conference ops"},
 		{"conference create dev", "made the conference dev"},
 		{"conference add dev ALICE bob", "put alice, bob into the conference dev"},
 		{"conference remove dev alice", "took alice out of the conference dev"},

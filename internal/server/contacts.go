@@ -37,7 +37,7 @@ func notMember(conference string) error {
 func (c *conn) person(ctx context.Context, f proto.Frame, field string) (store.Other, error) {
 	o, err := c.other(ctx, f, field)
 	if err == nil && o.Conference {
-		err = refuse(proto.StatusForbidden, "%q is a conference, and no contact: whoever runs the server says who is in it", o.Login)
+		err = refuse(proto.StatusForbidden, "%q is a conference: whoever runs the server says who is in it", o.Login)
 	}
 	return o, err
 }

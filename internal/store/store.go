@@ -1,6 +1,6 @@
-// Package store is what skarod must not forget: users, conferences, sessions and messages, in
-// one SQLite file. One goroutine writes, in groups: whoever waits for a write is
-// answered after the commit that made it durable.
+// Package store is what skarod must not forget: users, conferences, sessions and
+// messages, in one SQLite file. One goroutine writes, in groups: whoever waits for a
+// write is answered after the commit that made it durable.
 package store
 
 import (
