@@ -38,7 +38,8 @@ exec PROGRAM "$@"
 // examples PROGRAM runs every example in the help of a program and of its commands,
 // as it stands, in a shell on a terminal. Each begins with the script's files as they
 // are now, and, where the script has one, a server of its own; each must succeed.
-// Where a password is asked for it is pw. A listener gets a message of profile bob.
+// Where a password is asked for it is pw. A listener gets two messages of profile bob, one
+// of them in the conference dev.
 // A command with fewer than two examples fails the script.
 func cmdExamples(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, len(args) == 1 && exampleShims[args[0]] != "", "examples PROGRAM")
@@ -127,7 +128,7 @@ func runExample(ts *testscript.TestScript, line string) {
 		}
 		if !heard && strings.Contains(stderr.String(), "listening as ") {
 			heard = true
-			ts.Check(ts.Exec("skaroctl", "send", "--profile", "bob", "alice", "hello"))
+			ts.Check(ts.Exec("skaroctl", "send", "--profile", "bob", "alice,dev", "hello"))
 		}
 		if !served && strings.Contains(stderr.String(), "skarod: listening on ") {
 			served = true

@@ -64,7 +64,7 @@ func cmdHints(ts *testscript.TestScript, neg bool, args []string) {
 			few++
 			refuses(words)
 		}
-		if !strings.Contains(usage[1], "...]") {
+		if !strings.Contains(usage[1], "...") {
 			many++
 			refuses(words, "a", "b", "c", "d")
 		}

@@ -17,8 +17,9 @@ func (a *app) contactsCommand() *cobra.Command {
 		Use:        "contacts",
 		SuggestFor: []string{"list", "ls"},
 		Short:      "List everyone we know",
-		Long: `List everyone we know. A message makes its sender and its recipient contacts of
-each other; contacts add and contacts remove do it by hand.`,
+		Long: `List everyone we know, and the conferences that we are in. A message makes its sender
+and its recipient contacts of each other; contacts add and contacts remove do it by
+hand. Who is in a conference is for the server's administrator to say.`,
 		Example: `  skaroctl contacts
   skaroctl contacts -o json | jq -r 'select(.online) | .login'`,
 		Args: cobra.NoArgs,

@@ -23,8 +23,9 @@ func (a *app) historyCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "history LOGIN",
 		Short: "Show the messages exchanged with somebody, oldest first",
-		Long: `Show the messages exchanged with somebody, oldest first. As JSON they have the keys
-that "skaroctl help listen" names.`,
+		Long: `Show the messages exchanged with somebody, oldest first; with the name of a conference
+that we are in, all that was said there. As JSON they have the keys that "skaroctl help
+listen" names.`,
 		Example: `  skaroctl history bob --limit 20
   skaroctl history bob --since 24h -o json | jq -r .body`,
 		Args:              cobra.ExactArgs(1),

@@ -15,6 +15,7 @@ import (
 	"github.com/skaroctl/skaroctl/internal/account"
 	"github.com/skaroctl/skaroctl/internal/commandline"
 	"github.com/skaroctl/skaroctl/internal/output"
+	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/session"
 )
 
@@ -43,7 +44,8 @@ connection is made again, and what was missed meanwhile is fetched. Messages tha
 came while nobody listened are shown with --since or --resume. The first --resume
 begins now, each one after it where the last one ended.
 
-A conference is a group that has a name. skarod has none yet; other servers may.
+A conference is a group that has a name: "skarod conference" makes them, and says who is
+in them. What is said in one that we are in is shown like every other message.
 
 As JSON, a message of listen and history has these keys, in this order. All but
 type, dialog, from, to and body are absent when empty.
@@ -69,6 +71,7 @@ standard input, and with these variables. One that is empty or very long (over
   SKARO_BODY    the text; in quotes, as "$SKARO_BODY", a shell runs none of it`,
 		Example: `  skaroctl listen | jq -r .body
   skaroctl listen --from bob --count 1 --for 1m
+  skaroctl listen --conference dev --own
   skaroctl listen --resume --exec 'jq -r .body >>messages.txt'`,
 		Args: cobra.NoArgs,
 	}
@@ -80,6 +83,7 @@ standard input, and with these variables. One that is empty or very long (over
 	f.StringArrayVar(&o.from, "from", nil, "messages of `LOGIN` only; may be given again")
 	commandline.Completes(c, "from", a.completeFrom)
 	f.StringVar(&o.conference, "conference", "", "messages in the conference `NAME` only")
+	commandline.Completes(c, "conference", a.completeFrom)
 	f.BoolVar(&o.own, "own", false, "also what we sent from elsewhere")
 	f.BoolVar(&o.events, "events", false, "also what the server pushes beside messages: info, error and others")
 	f.StringVar(&o.since, "since", "", "first what came since `WHEN`: all, a time, a duration before now, or a message id")
@@ -184,9 +188,8 @@ func (a *app) listen(ctx context.Context, o listenOptions) (err error) {
 		a.keepSID(ctx, t, stored, got)
 	}
 	l.Prepare = func(ctx context.Context, s *session.Session) error {
-		names, err := a.names(ctx, s, o.from)
+		err := a.spell(ctx, s, &o)
 		if err == nil {
-			o.from = names
 			l.Prepare = nil
 		}
 		return err
@@ -262,21 +265,37 @@ func (a *app) listen(ctx context.Context, o listenOptions) (err error) {
 	return err
 }
 
-// names are logins as the server spells them, where it can tell: a filter that is
-// spelled in another way would wait for ever.
-func (a *app) names(ctx context.Context, s *session.Session, logins []string) ([]string, error) {
-	var names []string
-	for _, login := range logins {
-		name, nobody, err := s.Spelling(ctx, login)
-		if err != nil {
-			return nil, err
+// spell replaces the names of the filters by what the server calls them, where it can
+// tell: one that is spelled in another way would wait for ever. So would one that nobody
+// has, or that is in the wrong place, and a notice says so.
+func (a *app) spell(ctx context.Context, s *session.Session, o *listenOptions) (err error) {
+	for i, given := range o.from {
+		if o.from[i], err = a.spelling(ctx, s, "user", given); err != nil {
+			return err
 		}
-		if nobody {
-			a.notice("there is no user %q there so far", login)
-		}
-		names = append(names, name)
 	}
-	return names, nil
+	if o.conference != "" {
+		o.conference, err = a.spelling(ctx, s, "conference", o.conference)
+	}
+	return err
+}
+
+func (a *app) spelling(ctx context.Context, s *session.Session, kind, given string) (string, error) {
+	found, err := s.Spelling(ctx, given)
+	var refused *session.RefusedError
+	switch {
+	case errors.As(err, &refused) && proto.StatusCode(refused.Status) == "404":
+		a.notice("there is no %s %q there so far", kind, given)
+	case errors.As(err, &refused):
+		a.notice("the %s %q: %v", kind, given, refused)
+	case err != nil:
+		return given, err
+	case kind == "user" && found.IsConference():
+		a.notice("%q is a conference: what is said in it is shown by --conference", found.Login)
+	case kind == "conference" && found.Online != nil:
+		a.notice("%q is somebody's login: what they send is shown by --from", found.Login)
+	}
+	return found.Login, nil
 }
 
 // wants reports whether an event is one that was asked for.

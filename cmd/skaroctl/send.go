@@ -36,7 +36,8 @@ func (a *app) sendCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "send LOGIN[,LOGIN...] [TEXT...]",
 		Short: "Send a message",
-		Long: `Send a message to one or more logins. The text is what the arguments give, joined
+		Long: `Send a message to one or more logins, or to a conference that we are in, by its name:
+then everybody in it gets the message. The text is what the arguments give, joined
 by a space; or standard input, when the text is "-" or when there is none and
 standard input is no terminal. Of standard input one trailing newline is removed,
 and nothing else. The command ends when the server has confirmed the message. A

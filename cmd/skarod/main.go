@@ -79,7 +79,7 @@ with "skarod user add", also while the server runs.`,
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.Flags().Bool("version", false, "print the version alone")
 	root.PersistentFlags().StringVar(&a.data, "data", "", "`FOLDER` with the database skarod.db (default skarod in XDG_DATA_HOME)")
-	root.AddCommand(a.serveCommand(), a.userCommand(), a.inviteCommand(), a.versionCommand())
+	root.AddCommand(a.serveCommand(), a.userCommand(), a.conferenceCommand(), a.inviteCommand(), a.versionCommand())
 	root.AddCommand(topics()...)
 	commandline.Finish(root, args)
 	return root
@@ -104,7 +104,7 @@ func (a *app) report(err error) int {
 		return interrupt.Status() // who interrupts knows
 	case errors.As(err, &usage):
 		exit = 2
-	case errors.Is(err, store.ErrNoUser), errors.Is(err, store.ErrTaken), errors.Is(err, store.ErrNoInvite), errors.Is(err, store.ErrInviteUsed):
+	case store.Refused(err):
 		exit = 5
 	}
 	_ = output.WriteFailure(a.streams.Err, "skarod", f, false, output.UseColour("auto", a.streams.ErrTerminal, a.getenv))

@@ -19,8 +19,8 @@ const exitStatusHelp = `  0    done; for "skarod serve": ended by SIGINT or SIGT
   1    anything that is not below
   2    wrong usage: a flag, an argument, a password that can't be one, a second server
        on the same data
-  5    no such user or invitation, the login is taken, or the invitation was
-       used
+  5    no such user, conference or invitation; no member of the conference; the
+       login or name is taken; or the invitation was used
   130  interrupted by SIGINT; 143 by SIGTERM`
 
 const environmentHelp = `  XDG_DATA_HOME  the folder that has the data folder skarod in it, where --data is not
@@ -29,7 +29,7 @@ const environmentHelp = `  XDG_DATA_HOME  the folder that has the data folder sk
                  whether errors are in colour on a terminal`
 
 const filesHelp = `  ~/.local/share/skarod/skarod.db
-       accounts, sessions and messages, mode 0600. It has no password, but what is as
+       accounts, conferences, sessions and messages, mode 0600. It has no password, but what is as
        good as one for logging in, and the messages as they are.
   /var/lib/skarod/skarod.db
        the same, where the service of the packages runs; to reach it, every other

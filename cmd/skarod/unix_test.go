@@ -41,7 +41,7 @@ func TestOtherUser(t *testing.T) {
 		}
 		for _, args := range [][]string{
 			{"user", "add", "carol", "--password-stdin"}, {"user", "list"}, {"user", "passwd", "bob", "--password-stdin"},
-			{"invite", "create"}, {"serve", "--listen", "127.0.0.1:0"},
+			{"invite", "create"}, {"conference", "create", "ops"}, {"conference", "list"}, {"serve", "--listen", "127.0.0.1:0"},
 		} {
 			cmd := exec.Command(path, append(args, "--data", data)...)
 			cmd.Dir, cmd.SysProcAttr, cmd.Stdin = "/", who, strings.NewReader("a long password")

@@ -38,10 +38,8 @@ func (a *app) userAddCommand() *cobra.Command {
 		Args: cobra.ExactArgs(1),
 		RunE: a.does(func(ctx context.Context, args []string) error {
 			return a.withLogin(args[0], true, func(s *store.Store, login string) error {
-				switch _, err := s.User(ctx, login); { // before anybody types a password
-				case err == nil:
-					return store.ErrTaken
-				case !errors.Is(err, store.ErrNoUser):
+				err := s.Free(login) // before anybody types a password
+				if err != nil {
 					return err
 				}
 				token, err := a.newToken(ctx, login, stdin)
@@ -93,8 +91,9 @@ func (a *app) userRemoveCommand() *cobra.Command {
 		Use:        "remove LOGIN",
 		SuggestFor: []string{"rm", "delete", "del", "deluser", "userdel"},
 		Short:      "Remove an account, and end its sessions",
-		Long: `Remove an account, and end its sessions. What it sent is still delivered to those
-it was for. Somebody who gets the same login later sees nothing of it.`,
+		Long: `Remove an account, also from its conferences, and end its sessions. What it sent is
+still delivered to those it was for, and what it said in a conference stays there.
+Somebody who gets the same login later sees nothing of it.`,
 		Example: `  skarod user remove bob
   skarod user remove bob --data ./skaro`,
 		Args: cobra.ExactArgs(1),
@@ -154,6 +153,8 @@ func (a *app) withLogin(given string, create bool, do func(s *store.Store, login
 	switch {
 	case errors.Is(err, store.ErrTaken):
 		return commandline.Advise(fmt.Errorf("%q: %w", login, err), fmt.Sprintf("`skarod user passwd %s` changes its password", output.Login(login)))
+	case errors.Is(err, store.ErrIsConference):
+		return commandline.Advise(fmt.Errorf("%q: %w", login, err), "choose another login")
 	case errors.Is(err, store.ErrNoUser):
 		return commandline.Advise(fmt.Errorf("%q: %w", login, err), knownLogins)
 	}

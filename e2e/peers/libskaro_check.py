@@ -7,6 +7,9 @@
         sends one message and waits for its confirmation
     libskaro_check.py receive URL LOGIN PASSWORD
         prints "ready" once logged in, then the first message as one JSON line
+    libskaro_check.py conference URL LOGIN PASSWORD NAME TEXT
+        prints "ready" once logged in, waits for a message in a conference, sends
+        one there, and prints what came, then the history, then the contacts
 
 Passwords are test data and therefore arguments.
 """
@@ -209,10 +212,35 @@ async def receive(url, login, password):
     await peer.close()
 
 
+async def conference(url, login, password, name, text):
+    peer = await Peer(url).connect()
+    await peer.authorize(login, password)
+    print("ready", flush=True)
+    dialog, data = await peer.event("show_message")
+    assert data["from"]["in_conference"] == name, data
+    check_message((dialog, data), name, data["from"]["login"], name, data["body"])
+    print(dialog, data["from"]["login"], data["body"], sep=": ", flush=True)
+    await peer.client.send_message(name, text, marker=9)
+    to, reply, marker = await peer.event("send_message")
+    assert (to, marker) == (name, 9), (to, marker)
+    await peer.client.get_history(name)
+    dialog, history = await peer.event("get_history")
+    assert dialog == name, dialog
+    assert [m["id"] for m in history] == [data["id"], reply["message_id"]], (history, reply)
+    for m in history:
+        assert m["from"]["in_conference"] == m["to"] == name, m
+        print(dialog, m["from"]["login"], m["body"], sep=": ", flush=True)
+    await peer.client.get_contacts()
+    (contacts,) = await peer.event("get_contacts")
+    print("contacts:", *[c["login"] for c in contacts], flush=True)
+    assert peer.events["show_message"].empty(), "a connection was shown its own message"
+    await peer.close()
+
+
 def main():
     # libskaro hides an AttributeError in an observer; its log would show it.
     logging.basicConfig(level=logging.WARNING)
-    command = {"check": check, "send": send, "receive": receive}[sys.argv[1]]
+    command = {"check": check, "send": send, "receive": receive, "conference": conference}[sys.argv[1]]
     asyncio.run(command(*sys.argv[2:]))
 
 

@@ -104,6 +104,17 @@ func TestRecords(t *testing.T) {
 		}, `{"type":"contact","login":"bob","name":"Bob B.","online":true,"extra":{"x":1}}`, "bob  online  Bob B."},
 		{func(p *Printer) error { return p.Contact(proto.Contact{Login: "bob", Online: &no}) }, `{"type":"contact","login":"bob","online":false}`, "bob  offline"},
 		{func(p *Printer) error { return p.Contact(proto.Contact{}) }, `{"type":"contact","login":""}`, `""  -`},
+		{
+			func(p *Printer) error {
+				return p.Contact(proto.Contact{Login: "ops", Extra: map[string]any{"conference": true}})
+			},
+			`{"type":"contact","login":"ops","extra":{"conference":true}}`, "ops  conference",
+		},
+		{
+			func(p *Printer) error { return p.Conference("ops", at.Add(time.Millisecond), []string{"alice", "bob"}) },
+			`{"type":"conference","name":"ops","created":"2016-05-15T12:00:00Z","members":["alice","bob"]}`, "2016-05-15 12:00  ops  alice  bob",
+		},
+		{func(p *Printer) error { return p.Conference("ops", at, nil) }, `{"type":"conference","name":"ops","created":"2016-05-15T12:00:00Z","members":[]}`, "2016-05-15 12:00  ops  -"},
 		{func(p *Printer) error { return p.Sent(43, proto.Date{Time: at}, "bob", nil) }, `{"type":"sent","id":43,"date":"2016-05-15T12:00:00Z","to":"bob"}`, "sent to bob"},
 		{func(p *Printer) error { return p.Sent(0, proto.Date{}, "bob", map[string]any{"q": "1"}) }, `{"type":"sent","to":"bob","extra":{"q":"1"}}`, "sent to bob"},
 		{func(p *Printer) error { return p.RegisterType("open") }, `{"type":"register_type","register_type":"open"}`, "open"},

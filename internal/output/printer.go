@@ -262,6 +262,28 @@ func (p *Printer) User(login string, created time.Time) error {
 	return nil
 }
 
+// Conference writes a conference of a server, when it was made, and who is in it.
+func (p *Printer) Conference(conference string, created time.Time, members []string) error {
+	if p.options.JSON {
+		o := open(p.buf[:0])
+		o.text("type", "conference")
+		o.text("name", conference)
+		o.seconds("created", created)
+		o.key("members")
+		o.buf = appendValue(o.buf, members)
+		return p.line(o.close())
+	}
+	row := []cell{{p.minute(created), styleDim}, nameCell(conference)}
+	for _, login := range members {
+		row = append(row, nameCell(login))
+	}
+	if len(members) == 0 {
+		row = append(row, cell{"-", styleDim})
+	}
+	p.row(row...)
+	return nil
+}
+
 // Invite is an invitation to make an account on a server.
 type Invite struct {
 	ID               int64

@@ -114,11 +114,13 @@ func (p *Printer) pushText(f proto.Frame) string {
 // whatever it says can't be taken for another column.
 func contactRow(c proto.Contact) []cell {
 	online := cell{"-", styleDim}
-	if c.Online != nil {
+	switch {
+	case c.IsConference():
+		online.text = "conference"
+	case c.Online != nil && *c.Online:
+		online = cell{text: "online"}
+	case c.Online != nil:
 		online.text = "offline"
-		if *c.Online {
-			online = cell{text: "online"}
-		}
 	}
 	return []cell{nameCell(c.Login), online, {text: Line(c.Name)}}
 }

@@ -321,12 +321,19 @@ func ParseMessages(f Frame, field string) ([]Message, error) {
 	return messages, nil
 }
 
-// Contact is somebody we know.
+// Contact is somebody we know, or a conference that we are in.
 type Contact struct {
 	Login  string
 	Name   string
 	Online *bool          // nil where the server does not say
 	Extra  map[string]any // every field beyond these
+}
+
+// IsConference reports whether the server says that this is a conference we are in, and
+// not a person (docs/protocol.md, "Conferences").
+func (c Contact) IsConference() bool {
+	is, _ := c.Extra["conference"].(bool)
+	return is
 }
 
 // ParseContacts reads the field "data" of a get_contacts reply.

@@ -8,32 +8,52 @@ import (
 	"github.com/skaroctl/skaroctl/internal/store"
 )
 
-// somebody reads a field that is somebody's login.
-func (c *conn) somebody(ctx context.Context, f proto.Frame, field string) (store.User, error) {
+// other reads a field that is somebody's login or the name of a conference.
+func (c *conn) other(ctx context.Context, f proto.Frame, field string) (store.Other, error) {
 	given, ok := f.ExactText(field)
 	if !ok {
-		return store.User{}, refuse(proto.StatusBadRequest, "%s is a login", field)
+		return store.Other{}, refuse(proto.StatusBadRequest, "%s is a login", field)
 	}
 	login, err := store.LoginForm(given)
 	if err != nil {
-		return store.User{}, refuse(proto.StatusNotFound, "there is no user %q", given)
+		return store.Other{}, refuse(proto.StatusNotFound, "there is no user %q", given)
 	}
-	u, err := c.server.o.Store.User(ctx, login)
+	o, err := c.server.o.Store.Other(ctx, login, c.user().user.ID)
 	if errors.Is(err, store.ErrNoUser) {
 		err = refuse(proto.StatusNotFound, "there is no user %q", given)
 	}
-	return u, err
+	if err == nil && o.Conference && !o.Member {
+		err = notMember(o.Login)
+	}
+	return o, err
 }
 
-// person is a user as others see them.
-func (c *conn) person(id int64, login string) map[string]any {
+// notMember refuses what is for the members of a conference.
+func notMember(conference string) error {
+	return refuse(proto.StatusForbidden, "you are not in the conference %q: whoever runs the server can add you", conference)
+}
+
+// person is other for what a conference can't be.
+func (c *conn) person(ctx context.Context, f proto.Frame, field string) (store.Other, error) {
+	o, err := c.other(ctx, f, field)
+	if err == nil && o.Conference {
+		err = refuse(proto.StatusForbidden, "%q is a conference: whoever runs the server says who is in it", o.Login)
+	}
+	return o, err
+}
+
+// about is a user or a conference as others see them.
+func (c *conn) about(id int64, login string, conference bool) map[string]any {
+	if conference {
+		return map[string]any{"login": login, "conference": true}
+	}
 	return map[string]any{"login": login, "online": c.server.isOnline(id)}
 }
 
 func (c *conn) people(list []store.Contact) []any {
 	data := make([]any, len(list))
 	for i, k := range list {
-		data[i] = c.person(k.ID, k.Login)
+		data[i] = c.about(k.ID, k.Login, k.Conference)
 	}
 	return data
 }
@@ -47,18 +67,18 @@ func (c *conn) getContacts(ctx context.Context, _ proto.Frame) (map[string]any, 
 }
 
 func (c *conn) addContact(ctx context.Context, f proto.Frame) (map[string]any, error) {
-	u, err := c.somebody(ctx, f, "login")
+	u, err := c.person(ctx, f, "login")
 	if err != nil {
 		return nil, err
 	}
 	if err := c.know(u); err != nil {
 		return nil, err
 	}
-	return map[string]any{"contact": c.person(u.ID, u.Login)}, nil
+	return map[string]any{"contact": c.about(u.ID, u.Login, false)}, nil
 }
 
 // know makes somebody a contact of ours.
-func (c *conn) know(u store.User) error {
+func (c *conn) know(u store.Other) error {
 	own := c.user().user
 	if u.ID == own.ID {
 		return refuse(proto.StatusBadRequest, "you can't be your own contact")
@@ -67,7 +87,7 @@ func (c *conn) know(u store.User) error {
 }
 
 func (c *conn) delContact(ctx context.Context, f proto.Frame) (map[string]any, error) {
-	u, err := c.somebody(ctx, f, "login")
+	u, err := c.person(ctx, f, "login")
 	if err != nil {
 		return nil, err
 	}
@@ -94,16 +114,19 @@ func (c *conn) searchContacts(ctx context.Context, f proto.Frame) (map[string]an
 }
 
 func (c *conn) getUserData(ctx context.Context, f proto.Frame) (map[string]any, error) {
-	u, err := c.somebody(ctx, f, "login")
+	add, _ := f.Bool("add_contact")
+	find := c.other
+	if add {
+		find = c.person
+	}
+	o, err := find(ctx, f, "login")
+	if err == nil && add {
+		err = c.know(o)
+	}
 	if err != nil {
 		return nil, err
 	}
-	if add, _ := f.Bool("add_contact"); add {
-		if err := c.know(u); err != nil {
-			return nil, err
-		}
-	}
-	data := c.person(u.ID, u.Login)
-	data["created"] = proto.Seconds(u.Created)
+	data := c.about(o.ID, o.Login, o.Conference)
+	data["created"] = proto.Seconds(o.Created)
 	return map[string]any{"user": data}, nil
 }

@@ -57,7 +57,7 @@ func (c *conn) register(_ context.Context, f proto.Frame) (map[string]any, error
 	switch {
 	case errors.Is(err, store.ErrNoInvite):
 		return nil, c.refuseStranger(proto.StatusForbidden, "the invitation is wrong, was used, or has expired")
-	case errors.Is(err, store.ErrTaken):
+	case errors.Is(err, store.ErrTaken), errors.Is(err, store.ErrIsConference):
 		return nil, c.refuseStranger(proto.StatusConflict, "the login is taken")
 	case err != nil:
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -198,11 +199,17 @@ func (c *conn) getHistory(ctx context.Context, f proto.Frame) (map[string]any, e
 	if err != nil {
 		return nil, err
 	}
-	other, err := c.somebody(ctx, f, "login")
+	other, err := c.other(ctx, f, "login")
 	if err != nil {
 		return nil, err
 	}
-	list, more, err := c.server.o.Store.History(ctx, c.user().user.ID, other.ID, p)
+	var list []proto.Message
+	var more bool
+	if other.Conference {
+		list, more, err = c.server.o.Store.ConferenceHistory(ctx, other.ID, p)
+	} else {
+		list, more, err = c.server.o.Store.History(ctx, c.user().user.ID, other.ID, p)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -268,6 +275,8 @@ func (c *conn) sendMessage(f proto.Frame, id int64) {
 		switch {
 		case errors.Is(err, store.ErrNoUser):
 			err = refuse(proto.StatusNotFound, "there is no user %q", letter.To) // not f: its bytes are those of a later frame by now
+		case errors.Is(err, store.ErrNotMember):
+			err = notMember(letter.To)
 		case errors.Is(err, store.ErrNonce):
 			err = refuse(proto.StatusConflict, "%v", err)
 		}
@@ -316,14 +325,20 @@ func (c *conn) letter(f proto.Frame) (store.Letter, error) {
 }
 
 // deliver pushes a stored message to whom it is for: every connection of the
-// recipient, and every other one of the sender. It is encoded when there is one.
+// recipient, or of a conference's members, and every other one of the sender. It is
+// encoded when there is one.
 func (s *Server) deliver(c *conn, m store.Stored, from store.User, l store.Letter) {
 	s.counter.messages.Add(1)
-	frame := sync.OnceValue(func() []byte {
-		return proto.EncodePush(proto.Message{ID: m.ID, Date: proto.Date{Time: m.Date}, From: from.Login, To: l.To, Body: l.Body})
-	})
-	if s.isOnline(m.Recipient) {
+	message := proto.Message{ID: m.ID, Date: proto.Date{Time: m.Date}, From: from.Login, To: l.To, Body: l.Body}
+	users := m.Members
+	if users == nil {
+		users = []int64{m.Recipient, from.ID}
+	} else {
+		message.Conference = l.To
+	}
+	frame := sync.OnceValue(func() []byte { return proto.EncodePush(message) })
+	if slices.ContainsFunc(users, func(id int64) bool { return id != from.ID && s.isOnline(id) }) {
 		frame() // it is very likely wanted, and push has something locked
 	}
-	s.push(m.ID, frame, c, m.Recipient, from.ID)
+	s.push(m.ID, frame, c, users...)
 }

@@ -1561,32 +1561,37 @@ func BenchmarkSend(b *testing.B) {
 // the same lock, finds both done or neither. Otherwise a message could be pushed
 // before a login and be above told when that login asks for updates, and be lost.
 func TestToldWithThePush(t *testing.T) {
-	w := newWorld(t, nil, "alice", "bob")
-	alice, bob := w.login("alice"), w.login("bob")
-	const n = 5000
-	go func() {
-		for range n {
-			if _, err := bob.tryRead(); err != nil {
-				return
+	for _, to := range []string{"bob", "ops"} {
+		w := newWorld(t, nil, "alice", "bob")
+		if err := w.store.CreateConference("ops", []string{"alice", "bob"}, w.clock.Now()); err != nil {
+			t.Fatal(err)
+		}
+		alice, bob := w.login("alice"), w.login("bob")
+		const n = 5000
+		go func() {
+			for range n {
+				if _, err := bob.tryRead(); err != nil {
+					return
+				}
 			}
-		}
-	}()
-	flooded := make(chan struct{})
-	go func() {
-		defer close(flooded)
-		alice.flood("bob", n)
-	}()
-	for done := false; !done; {
-		select {
-		case <-flooded:
-			done = true
-		default:
-		}
-		w.srv.mu.Lock()
-		told, pushed := w.srv.told, w.srv.counter.delivered.Load() // bob's connection is the only one
-		w.srv.mu.Unlock()
-		if told != pushed {
-			t.Fatalf("told up to %d, pushed up to %d", told, pushed)
+		}()
+		flooded := make(chan struct{})
+		go func() {
+			defer close(flooded)
+			alice.flood(to, n)
+		}()
+		for done := false; !done; {
+			select {
+			case <-flooded:
+				done = true
+			default:
+			}
+			w.srv.mu.Lock()
+			told, pushed := w.srv.told, w.srv.counter.delivered.Load() // bob's connection is the only one
+			w.srv.mu.Unlock()
+			if told != pushed {
+				t.Fatalf("to %s: told up to %d, pushed up to %d", to, told, pushed)
+			}
 		}
 	}
 }

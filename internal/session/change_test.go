@@ -124,16 +124,24 @@ func TestSpelling(t *testing.T) {
 	url := serve(t, func(p *peer) {
 		p.login(proto.ExtUpdates)
 		p.reply(p.expect(proto.TypeGetUserData), "200", map[string]any{"user": map[string]any{"login": "bob"}})
+		p.reply(p.expect(proto.TypeGetUserData), "200", map[string]any{"user": map[string]any{"login": "bob", "conference": true}})
 		p.reply(p.expect(proto.TypeGetUserData), proto.StatusNotFound, nil)
+		p.reply(p.expect(proto.TypeGetUserData), proto.StatusForbidden, nil)
 		p.reply(p.expect(proto.TypeGetUserData), proto.StatusUnknown, nil)
 	})
 	ctx, s := open(t, url, withToken)
 	for _, want := range []struct {
-		login  string
-		nobody bool
-	}{{"bob", false}, {"BOB", true}, {"BOB", false}} {
-		if login, nobody, err := s.Spelling(ctx, "BOB"); login != want.login || nobody != want.nobody || err != nil {
-			t.Errorf("%q, %v, %v, not %+v", login, nobody, err, want)
+		login      string
+		conference bool
+		refused    string
+	}{{"bob", false, ""}, {"bob", true, ""}, {"BOB", false, proto.StatusNotFound}, {"BOB", false, proto.StatusForbidden}, {"BOB", false, ""}} {
+		found, err := s.Spelling(ctx, "BOB")
+		var refused RefusedError
+		if as := new(RefusedError); errors.As(err, &as) {
+			refused = *as
+		}
+		if found.Login != want.login || found.IsConference() != want.conference || refused.Status != want.refused {
+			t.Errorf("%+v, %v, not %+v", found, err, want)
 		}
 	}
 	plain := serve(t, func(p *peer) {
@@ -143,8 +151,8 @@ func TestSpelling(t *testing.T) {
 		}
 	})
 	ctx, s = open(t, plain, withToken)
-	if login, nobody, err := s.Spelling(ctx, "BOB"); login != "BOB" || nobody || err != nil {
-		t.Error(login, nobody, err)
+	if found, err := s.Spelling(ctx, "BOB"); found.Login != "BOB" || err != nil {
+		t.Error(found, err)
 	}
 	s.Close()
 }

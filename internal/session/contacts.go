@@ -20,8 +20,8 @@ func (s *Session) Contacts(ctx context.Context) ([]proto.Contact, error) {
 	return contacts, nil
 }
 
-// Person asks for somebody by a login in any spelling that the server takes, and
-// returns them with the one it uses (docs/protocol.md, "get_user_data").
+// Person asks for somebody, or for a conference, by a login in any spelling that the
+// server takes, and returns them with the one it uses (docs/protocol.md, "get_user_data").
 func (s *Session) Person(ctx context.Context, login string) (proto.Contact, error) {
 	r, err := s.Do(ctx, proto.TypeGetUserData, map[string]any{"login": login})
 	if err != nil {
@@ -34,19 +34,25 @@ func (s *Session) Person(ctx context.Context, login string) (proto.Contact, erro
 	return proto.ParseContact(user), nil
 }
 
-// Spelling is a login as the server spells it, and whether it is known that nobody has
-// it. A server without extensions may not answer such a question at all: there it is
-// the login as it was given.
-func (s *Session) Spelling(ctx context.Context, login string) (spelled string, nobody bool, err error) {
+// Spelling asks for a login or the name of a conference as the server spells it. Where
+// the server says that nobody has it, or that it is not for us, that refusal is the
+// error. Where the server can't be asked, as one without extensions may not answer such a
+// question at all, or does not know it, it is as it was given.
+func (s *Session) Spelling(ctx context.Context, login string) (proto.Contact, error) {
+	given := proto.Contact{Login: login}
 	if !s.Greeting().Has(proto.ExtUpdates) {
-		return login, false, nil
+		return given, nil
 	}
-	person, err := s.Person(ctx, login)
+	found, err := s.Person(ctx, login)
 	var refused *RefusedError
-	if errors.As(err, &refused) {
-		return login, proto.StatusCode(refused.Status) == "404", nil
+	if !errors.As(err, &refused) {
+		return found, err
 	}
-	return person.Login, false, err
+	switch proto.StatusCode(refused.Status) {
+	case "403", "404":
+		return given, err
+	}
+	return given, nil
 }
 
 // SearchContacts asks for the users whose login holds a text, and tells whether

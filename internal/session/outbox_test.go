@@ -502,18 +502,12 @@ func TestOutboxSilentServer(t *testing.T) {
 // TestOutboxRetry: a server that is not there yet is waited for, and for no longer
 // than Retry says.
 func TestOutboxRetry(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	l.Close()
 	office := &postOffice{nonces: true}
 	real := serve(t, office.serve)
 	tries := 0
 	var got []Outcome
 	_, ch := letters(1)
-	o := outbox("ws://"+addr+"/skaro_client/", &got)
+	o := outbox("ws://"+nowhere+"/skaro_client/", &got)
 	o.Retry = patience
 	o.Lost = func(error, time.Duration) {
 		if tries++; tries == 3 {
@@ -523,7 +517,7 @@ func TestOutboxRetry(t *testing.T) {
 	if err := o.Run(context.Background(), ch); err != nil || len(got) != 1 || got[0].Err != nil {
 		t.Errorf("%v, %v", err, got)
 	}
-	o = outbox("ws://"+addr+"/skaro_client/", &got)
+	o = outbox("ws://"+nowhere+"/skaro_client/", &got)
 	o.Retry = 50 * time.Millisecond
 	_, ch = letters(1)
 	var down *UnreachableError

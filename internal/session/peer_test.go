@@ -17,6 +17,10 @@ import (
 // patience bounds what must happen, on however slow a machine.
 const patience = 20 * time.Second
 
+// nowhere is where nobody listens. A port that was free a moment ago, another test may
+// have by now.
+const nowhere = "127.0.0.1:1"
+
 // peer is one connection as the server sees it, driven by a test's script.
 type peer struct {
 	t   *testing.T

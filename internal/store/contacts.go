@@ -13,16 +13,19 @@ import (
 // ErrNoContact is the error for somebody a user does not know.
 var ErrNoContact = errors.New("no such contact")
 
-// Contact is somebody a user knows.
+// Contact is somebody a user knows, or a conference that a user is in.
 type Contact struct {
-	ID    int64
-	Login string
+	ID         int64
+	Login      string
+	Conference bool
 }
 
-// Contacts are everyone a user knows, by login, themselves left out.
+// Contacts are everyone a user knows, themselves left out, and the conferences that
+// they are in, by login.
 func (s *Store) Contacts(ctx context.Context, user int64) ([]Contact, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT u.id, u.login FROM contacts c JOIN users u ON u.id = c.contact
-		WHERE c.user = ? AND c.contact <> c.user AND u.removed IS NULL ORDER BY u.login`, user)
+	rows, err := s.read.QueryContext(ctx, `SELECT id, login, conference FROM users WHERE removed IS NULL AND id IN (
+		SELECT contact FROM contacts WHERE user = ?1 AND contact <> ?1 UNION ALL
+		SELECT conference FROM members WHERE user = ?1) ORDER BY login`, user)
 	if err != nil {
 		return nil, err
 	}
@@ -34,7 +37,7 @@ func scanContacts(rows *sql.Rows) ([]Contact, error) {
 	var list []Contact
 	for rows.Next() {
 		var c Contact
-		if err := rows.Scan(&c.ID, &c.Login); err != nil {
+		if err := rows.Scan(&c.ID, &c.Login, &c.Conference); err != nil {
 			return nil, err
 		}
 		list = append(list, c)
@@ -53,7 +56,7 @@ func (s *Store) Search(ctx context.Context, text string, limit int) (list []Cont
 	if err != nil {
 		return nil, false, nil // it holds what no login holds
 	}
-	rows, err := s.read.QueryContext(ctx, "SELECT id, login FROM users WHERE removed IS NULL AND instr(login, ?) > 0 ORDER BY login LIMIT ?", part, limit+1)
+	rows, err := s.read.QueryContext(ctx, "SELECT id, login, conference FROM users WHERE NOT conference AND removed IS NULL AND instr(login, ?) > 0 ORDER BY login LIMIT ?", part, limit+1)
 	if err != nil {
 		return nil, false, err
 	}
@@ -71,8 +74,7 @@ func (s *Store) AddContact(user, contact int64) error {
 // RemoveContact makes a user forget a contact, until a message goes between them;
 // ErrNoContact.
 func (s *Store) RemoveContact(user, contact int64) error {
-	var refusal error
-	err := s.do(func() error {
+	return s.do(func() error {
 		st, err := s.stmt("DELETE FROM contacts WHERE user = ? AND contact = ?")
 		if err != nil {
 			return err
@@ -83,12 +85,11 @@ func (s *Store) RemoveContact(user, contact int64) error {
 		}
 		delete(s.pairs, [2]int64{user, contact})
 		n, err := r.RowsAffected()
-		if n == 0 {
-			refusal = ErrNoContact
+		if err == nil && n == 0 {
+			err = ErrNoContact
 		}
 		return err
 	})
-	return errors.Join(err, refusal)
 }
 
 // pair makes two users contacts of each other.

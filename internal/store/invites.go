@@ -88,8 +88,7 @@ func (s *Store) Invites(ctx context.Context) ([]Invite, error) {
 // RevokeInvite deletes an invitation, by its number or its code; ErrNoInvite,
 // ErrInviteUsed.
 func (s *Store) RevokeInvite(which string) error {
-	var refusal error
-	err := s.do(func() error {
+	return s.do(func() error {
 		condition, arg := "code = ?", any(codeKey(which))
 		if id, err := strconv.ParseInt(which, 10, 64); err == nil && len(which) < codeLength {
 			condition, arg = "id = ?", id
@@ -98,17 +97,14 @@ func (s *Store) RevokeInvite(which string) error {
 		err := s.row("SELECT user IS NOT NULL FROM invites WHERE "+condition, arg).Scan(&used)
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
-			refusal = ErrNoInvite
-			return nil
+			return ErrNoInvite
 		case err != nil:
 			return err
 		case used:
-			refusal = ErrInviteUsed
-			return nil
+			return ErrInviteUsed
 		}
 		return s.exec("DELETE FROM invites WHERE "+condition, arg)
 	})
-	return errors.Join(err, refusal)
 }
 
 // Redeem makes an account, as AddUser does, and uses up the invitation with that
@@ -116,26 +112,19 @@ func (s *Store) RevokeInvite(which string) error {
 // used or has expired from one that never was; ErrTaken, which leaves the
 // invitation as it is.
 func (s *Store) Redeem(code, login string, token proto.Token, now time.Time) error {
-	var refusal error
-	err := s.do(func() error {
+	return s.do(func() error {
 		var invite int64
 		err := s.row("SELECT id FROM invites WHERE code = ? AND user IS NULL AND expires > ?", codeKey(code), micros(now)).Scan(&invite)
 		if errors.Is(err, sql.ErrNoRows) {
-			refusal = ErrNoInvite
-			return nil
+			return ErrNoInvite
 		}
 		if err != nil {
 			return err
 		}
 		user, err := s.insertUser(login, token, now)
-		if errors.Is(err, ErrTaken) {
-			refusal = err
-			return nil
-		}
 		if err != nil {
 			return err
 		}
 		return s.exec("UPDATE invites SET user = ? WHERE id = ?", user, invite)
 	})
-	return errors.Join(err, refusal)
 }

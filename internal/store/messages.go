@@ -13,7 +13,7 @@ import (
 // Letter is a message to be stored.
 type Letter struct {
 	Sender int64
-	To     string // a login that has been through Login
+	To     string // a login or the name of a conference, in the form of LoginForm
 	Body   string
 	Nonce  string // "": none
 	Date   time.Time
@@ -24,35 +24,25 @@ type Stored struct {
 	ID        int64
 	Date      time.Time
 	Recipient int64
-	Repeated  bool // the nonce was known: this is the first one again
+	Members   []int64 // of the conference that it went to, the sender among them; to a user: nil
+	Repeated  bool    // the nonce was known: this is the first one again
 }
 
 // Send stores a message. done is called when it is on disk, from the writing
 // goroutine, in the order of the ids: it must not wait. Its error is ErrNoUser,
-// ErrNonce, or what kept the message from the disk.
+// ErrNotMember, ErrNonce, or what kept the message from the disk.
 func (s *Store) Send(l Letter, done func(Stored, error)) {
 	var stored Stored
-	var refusal error
-	s.begin(func() error {
-		var err error
+	s.begin(func() (err error) {
 		stored, err = s.insert(l)
-		if errors.Is(err, ErrNoUser) || errors.Is(err, ErrNonce) {
-			refusal = err
-			return nil
-		}
 		return err
-	}, func(err error) {
-		if err == nil {
-			err = refusal
-		}
-		done(stored, err)
-	})
+	}, func(err error) { done(stored, err) })
 }
 
 func (s *Store) insert(l Letter) (Stored, error) {
-	to, err := s.userID(l.To)
-	if errors.Is(err, ErrNoUser) && l.Nonce != "" {
-		// The recipient may have been removed since the first time.
+	to, members, err := s.recipient(l)
+	if l.Nonce != "" && (errors.Is(err, ErrNoUser) || errors.Is(err, ErrNotMember)) {
+		// The recipient may have been removed since the first time, or we from the conference.
 		if first, err := s.first(l); !errors.Is(err, sql.ErrNoRows) {
 			return first, err
 		}
@@ -64,7 +54,7 @@ func (s *Store) insert(l Letter) (Stored, error) {
 	if err != nil {
 		return Stored{}, err
 	}
-	r, err := st.Exec(micros(l.Date), l.Sender, to, l.Body, sql.NullString{String: l.Nonce, Valid: l.Nonce != ""})
+	r, err := st.Exec(micros(l.Date), l.Sender, to.id, l.Body, sql.NullString{String: l.Nonce, Valid: l.Nonce != ""})
 	if err != nil {
 		return Stored{}, err
 	}
@@ -78,7 +68,26 @@ func (s *Store) insert(l Letter) (Stored, error) {
 	if err != nil {
 		return Stored{}, err
 	}
-	return Stored{ID: id, Date: fromMicros(micros(l.Date)), Recipient: to}, s.pair(l.Sender, to)
+	stored := Stored{ID: id, Date: fromMicros(micros(l.Date)), Recipient: to.id, Members: members}
+	if to.conference {
+		return stored, nil
+	}
+	return stored, s.pair(l.Sender, to.id)
+}
+
+// recipient is whom a letter is for, and the members where that is a conference;
+// ErrNoUser, ErrNotMember.
+func (s *Store) recipient(l Letter) (to named, members []int64, err error) {
+	if to, err = s.named(l.To); err != nil || !to.conference {
+		return to, nil, err
+	}
+	if members, err = s.membersOf(to.id); err != nil {
+		return to, nil, err
+	}
+	if _, in := slices.BinarySearch(members, l.Sender); !in {
+		return to, nil, ErrNotMember
+	}
+	return to, members, nil
 }
 
 // first is the outcome of a message whose nonce was used before: that of the
@@ -149,27 +158,43 @@ type Page struct {
 	Bytes         int
 }
 
-// Each half of these is a range of one index in the order of the ids, and SQLite
-// merges the two: nothing is sorted, and nothing beyond the limit is read.
+// However many messages there are, no query reads much more than its limit, or sorts
+// messages: each part is a range of one index in the order of the ids, and SQLite merges
+// the parts. Only in updatesQuery it sorts, and no more than ids: the first so many of
+// each conference.
 const (
-	columns      = "SELECT m.id, m.date, s.login, r.login, m.body FROM messages m CROSS JOIN users s ON s.id = m.sender CROSS JOIN users r ON r.id = m.recipient "
+	columns      = "SELECT m.id, m.date, s.login, r.login, r.conference, m.body FROM messages m CROSS JOIN users s ON s.id = m.sender CROSS JOIN users r ON r.id = m.recipient "
 	historyQuery = columns + "WHERE m.sender = ?1 AND m.recipient = ?2 AND m.id > ?3 AND m.id < ?4 UNION ALL " +
 		columns + "WHERE m.sender = ?2 AND m.recipient = ?1 AND m.id > ?3 AND m.id < ?4 AND ?1 <> ?2 ORDER BY m.id DESC LIMIT ?5"
-	// A message to oneself is in both halves, and is wanted once.
-	updatesQuery = columns + "WHERE m.recipient = ?1 AND m.id > ?2 AND m.id < ?3 UNION ALL " +
-		columns + "WHERE m.sender = ?1 AND +m.recipient <> ?1 AND m.id > ?2 AND m.id < ?3 ORDER BY m.id LIMIT ?4"
+	conferenceQuery = columns + "WHERE m.recipient = ?1 AND m.id > ?2 AND m.id < ?3 ORDER BY m.id DESC LIMIT ?4"
+	updatesQuery    = columns + `WHERE m.id IN (
+		SELECT id FROM messages WHERE recipient = ?1 AND id > ?2 AND id < ?3
+		UNION SELECT x.id FROM messages x CROSS JOIN users u ON u.id = x.recipient WHERE x.sender = ?1 AND x.id > ?2 AND x.id < ?3
+			AND (NOT u.conference OR EXISTS (SELECT 1 FROM members WHERE conference = u.id AND user = ?1))
+		UNION SELECT x.id FROM members k CROSS JOIN messages x ON x.id IN (
+			SELECT id FROM messages WHERE recipient = k.conference AND id > ?2 AND id < ?3 ORDER BY id LIMIT ?4) WHERE k.user = ?1
+		ORDER BY 1 LIMIT ?4) ORDER BY m.id`
 )
 
 // History returns the newest messages of a page of the dialog of two users,
 // oldest first, and whether older ones of the page were left out.
 func (s *Store) History(ctx context.Context, a, b int64, p Page) ([]proto.Message, bool, error) {
-	list, more, err := s.messages(ctx, p, historyQuery, a, b, p.After, p.before(), p.Limit+1)
+	return reversed(s.messages(ctx, p, historyQuery, a, b, p.After, p.before(), p.Limit+1))
+}
+
+// ConferenceHistory is History for what was said in a conference.
+func (s *Store) ConferenceHistory(ctx context.Context, conference int64, p Page) ([]proto.Message, bool, error) {
+	return reversed(s.messages(ctx, p, conferenceQuery, conference, p.After, p.before(), p.Limit+1))
+}
+
+func reversed(list []proto.Message, more bool, err error) ([]proto.Message, bool, error) {
 	slices.Reverse(list)
 	return list, more, err
 }
 
-// Updates returns the oldest messages of a page of everything a user sent or got,
-// oldest first, and whether newer ones of the page were left out.
+// Updates returns the oldest messages of a page of everything that a user sent or got,
+// and of all that was said in the conferences that they are in now, oldest first, and
+// whether newer ones of the page were left out.
 func (s *Store) Updates(ctx context.Context, user int64, p Page) ([]proto.Message, bool, error) {
 	return s.messages(ctx, p, updatesQuery, user, p.After, p.before(), p.Limit+1)
 }
@@ -193,8 +218,12 @@ func (s *Store) messages(ctx context.Context, p Page, query string, args ...any)
 	for rows.Next() {
 		var m proto.Message
 		var date int64
-		if err := rows.Scan(&m.ID, &date, &m.From, &m.To, &m.Body); err != nil {
+		var conference bool
+		if err := rows.Scan(&m.ID, &date, &m.From, &m.To, &conference, &m.Body); err != nil {
 			return nil, false, err
+		}
+		if conference {
+			m.Conference = m.To
 		}
 		m.Date.Time = fromMicros(date)
 		size += len(m.Body) + 150

@@ -57,4 +57,15 @@ CREATE TABLE invites (
 	expires INTEGER NOT NULL,
 	user    INTEGER REFERENCES users -- who used it
 );
+`, `
+-- A conference is a row of users, without a password: so a name is that of one or the
+-- other, and a message has its number for a recipient as it would have a user's.
+ALTER TABLE users ADD COLUMN conference INTEGER NOT NULL DEFAULT 0;
+
+CREATE TABLE members (
+	conference INTEGER NOT NULL REFERENCES users,
+	user       INTEGER NOT NULL REFERENCES users,
+	PRIMARY KEY (conference, user)
+) WITHOUT ROWID;
+CREATE INDEX members_user ON members (user);
 `}

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"time"
 )
 
@@ -25,7 +24,6 @@ func (s *Store) PutSession(x Session, done func(error)) {
 	if !x.Ended.IsZero() {
 		ended = micros(x.Ended)
 	}
-	var refusal error
 	s.begin(func() error {
 		st, err := s.stmt(`INSERT OR REPLACE INTO sessions (sid, user, revision, ended)
 			SELECT ?, id, revision, ? FROM users WHERE id = ? AND revision = ? AND removed IS NULL`)
@@ -37,11 +35,11 @@ func (s *Store) PutSession(x Session, done func(error)) {
 			return err
 		}
 		n, err := r.RowsAffected()
-		if n == 0 {
-			refusal = ErrNoUser
+		if err == nil && n == 0 {
+			err = ErrNoUser
 		}
 		return err
-	}, func(err error) { done(errors.Join(err, refusal)) })
+	}, done)
 }
 
 // DropSession forgets a session. It does not wait.

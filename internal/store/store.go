@@ -1,9 +1,10 @@
-// Package store is what skarod must not forget: users, sessions and messages, in
-// one SQLite file. One goroutine writes, in groups: whoever waits for a write is
-// answered after the commit that made it durable.
+// Package store is what skarod must not forget: users, conferences, sessions and
+// messages, in one SQLite file. One goroutine writes, in groups: whoever waits for a
+// write is answered after the commit that made it durable.
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"time"
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
@@ -25,6 +27,12 @@ var (
 	ErrNoUser = errors.New("no such user")
 	// ErrTaken is the error for a login that somebody has.
 	ErrTaken = errors.New("the login is taken")
+	// ErrNoConference is the error for a name that no conference has.
+	ErrNoConference = errors.New("no such conference")
+	// ErrIsConference is the error for a login that is the name of a conference.
+	ErrIsConference = errors.New("it is the name of a conference")
+	// ErrNotMember is the error for somebody who is not in a conference.
+	ErrNotMember = errors.New("not a member of the conference")
 	// ErrNonce is the error for a nonce that was used for another message.
 	ErrNonce = errors.New("the nonce was used for another message")
 	// ErrClosed is the error of everything after Close.
@@ -46,7 +54,8 @@ type Store struct {
 
 	// ours alone: used by the writing goroutine
 	stmts     map[string]*sql.Stmt
-	users     map[string]int64  // ids of logins, as long as no other process writes
+	names     map[string]named  // who has a name, as long as no other process writes
+	members   map[int64][]int64 // of conferences, in order, as long as that
 	pairs     map[[2]int64]bool // contacts known to be stored
 	version   int64             // PRAGMA data_version: it changes when another process has written
 	onForeign func()            // see OnForeignWrite
@@ -56,11 +65,22 @@ type Store struct {
 
 // write is an operation on its way to the writing goroutine.
 type write struct {
-	// run works inside the transaction. An error of it fails every write of the
-	// transaction: a refusal that leaves the database fine is not returned but
-	// kept by run for done.
-	run  func() error
-	done func(error) // called after the commit, in the order of the writes
+	// run works inside the transaction. A refusal of it is for done alone, and comes
+	// before run has written anything; any other error fails every write of the
+	// transaction.
+	run     func() error
+	done    func(error) // called after the commit, in the order of the writes
+	refusal error
+}
+
+// Refused reports whether an error says no more than that something can't be done:
+// the database is fine.
+func Refused(err error) bool {
+	if err == nil {
+		return false
+	}
+	return slices.ContainsFunc([]error{ErrNoUser, ErrTaken, ErrNoConference, ErrIsConference, ErrNotMember, ErrNonce, ErrNoContact, ErrNoInvite, ErrInviteUsed},
+		func(refusal error) bool { return errors.Is(err, refusal) })
 }
 
 const (
@@ -97,7 +117,7 @@ func openStore(path string) (*Store, error) {
 	}
 	s := &Store{
 		path: path, writes: make(chan write, queued), quit: make(chan struct{}), done: make(chan struct{}), foreign: make(chan func()),
-		stmts: map[string]*sql.Stmt{}, users: map[string]int64{}, pairs: map[[2]int64]bool{}, tick: 250 * time.Millisecond,
+		stmts: map[string]*sql.Stmt{}, names: map[string]named{}, members: map[int64][]int64{}, pairs: map[[2]int64]bool{}, tick: 250 * time.Millisecond,
 	}
 	var err error
 	if s.write, err = open("journal_mode(WAL)", "synchronous(FULL)", walPages); err != nil {
@@ -213,7 +233,7 @@ func (s *Store) begin(run func() error, done func(error)) {
 	default:
 	}
 	select {
-	case s.writes <- write{run, done}:
+	case s.writes <- write{run: run, done: done}:
 	case <-s.quit:
 		done(ErrClosed)
 	}
@@ -265,16 +285,24 @@ func (s *Store) loop() {
 // transaction.
 func (s *Store) commit(w write) {
 	batch := []write{w}
+	run := func(w *write) error {
+		err := w.run()
+		if Refused(err) {
+			w.refusal = err
+			return nil
+		}
+		return err
+	}
 	err := s.exec("BEGIN IMMEDIATE")
 	if err == nil {
 		s.lookForForeign()
-		err = w.run()
+		err = run(&batch[0])
 	gather:
 		for err == nil && len(batch) < group {
 			select {
 			case w := <-s.writes:
 				batch = append(batch, w)
-				err = w.run()
+				err = run(&batch[len(batch)-1])
 			default:
 				break gather
 			}
@@ -285,12 +313,11 @@ func (s *Store) commit(w write) {
 		if err != nil {
 			// SQLite may have rolled back by itself: then there is nothing to roll back.
 			_, _ = s.conn.ExecContext(context.Background(), "ROLLBACK")
-			clear(s.users)
-			clear(s.pairs)
+			s.forget()
 		}
 	}
 	for _, w := range batch {
-		w.done(err)
+		w.done(cmp.Or(err, w.refusal))
 	}
 }
 
@@ -301,11 +328,17 @@ func (s *Store) lookForForeign() {
 		return
 	}
 	s.version = version
-	clear(s.users)
-	clear(s.pairs)
+	s.forget()
 	if s.onForeign != nil {
 		s.onForeign()
 	}
+}
+
+// forget forgets what was remembered of the database.
+func (s *Store) forget() {
+	clear(s.names)
+	clear(s.members)
+	clear(s.pairs)
 }
 
 // stmt is a statement that is prepared once.
@@ -355,34 +388,47 @@ type User struct {
 func micros(t time.Time) int64     { return t.UnixMicro() }
 func fromMicros(n int64) time.Time { return time.UnixMicro(n).UTC() }
 
-// AddUser makes an account; ErrTaken where the login is taken. The login must
-// have been through Login.
+// AddUser makes an account; ErrTaken where the login is taken, ErrIsConference where
+// it is a conference's. The login must have been through Login.
 func (s *Store) AddUser(login string, token proto.Token, now time.Time) error {
-	var refusal error
-	err := s.do(func() error {
+	return s.do(func() error {
 		_, err := s.insertUser(login, token, now)
-		if errors.Is(err, ErrTaken) {
-			refusal = err
-			return nil
-		}
 		return err
 	})
-	return errors.Join(err, refusal)
 }
 
-// insertUser makes an account, inside the writing goroutine; ErrTaken.
+// insertUser makes an account, inside the writing goroutine; ErrTaken, ErrIsConference.
 func (s *Store) insertUser(login string, token proto.Token, now time.Time) (int64, error) {
-	switch _, err := s.userID(login); {
-	case err == nil:
-		return 0, ErrTaken
-	case !errors.Is(err, ErrNoUser):
+	if err := s.free(login); err != nil {
 		return 0, err
 	}
-	st, err := s.stmt("INSERT INTO users (login, token, created) VALUES (?, ?, ?)")
+	return s.insertNamed(login, token.Bytes(), false, now)
+}
+
+// Free is an error for a name that a user (ErrTaken) or a conference (ErrIsConference)
+// has.
+func (s *Store) Free(name string) error { return s.do(func() error { return s.free(name) }) }
+
+// free is Free inside the writing goroutine.
+func (s *Store) free(name string) error {
+	switch who, err := s.named(name); {
+	case errors.Is(err, ErrNoUser):
+		return nil
+	case err != nil:
+		return err
+	case who.conference:
+		return ErrIsConference
+	}
+	return ErrTaken
+}
+
+// insertNamed makes a user or a conference, whose name is free.
+func (s *Store) insertNamed(name string, token []byte, conference bool, now time.Time) (int64, error) {
+	st, err := s.stmt("INSERT INTO users (login, token, conference, created) VALUES (?, ?, ?, ?)")
 	if err != nil {
 		return 0, err
 	}
-	r, err := st.Exec(login, token.Bytes(), micros(now))
+	r, err := st.Exec(name, token, conference, micros(now))
 	if err != nil {
 		return 0, err
 	}
@@ -396,24 +442,22 @@ func (s *Store) SetToken(login string, token proto.Token) error {
 	})
 }
 
-// RemoveUser removes an account, and ends its sessions; ErrNoUser. What it sent
-// and got is still delivered and shown to the others.
+// RemoveUser removes an account, also from its conferences, and ends its sessions;
+// ErrNoUser. What it sent and got is still delivered and shown to the others.
 func (s *Store) RemoveUser(login string, now time.Time) error {
 	return s.change(login, func(id int64) error {
-		delete(s.users, login)
+		s.forget()
+		if err := s.exec("DELETE FROM members WHERE user = ?", id); err != nil {
+			return err
+		}
 		return s.exec("UPDATE users SET removed = ?, revision = revision + 1 WHERE id = ?", micros(now), id)
 	})
 }
 
 // change is a change of a user that ends the user's sessions.
 func (s *Store) change(login string, f func(id int64) error) error {
-	var refusal error
-	err := s.do(func() error {
+	return s.do(func() error {
 		id, err := s.userID(login)
-		if errors.Is(err, ErrNoUser) {
-			refusal = err
-			return nil
-		}
 		if err == nil {
 			err = f(id)
 		}
@@ -422,30 +466,44 @@ func (s *Store) change(login string, f func(id int64) error) error {
 		}
 		return err
 	})
-	return errors.Join(err, refusal)
 }
 
-// userID is the id of a login, inside the writing goroutine.
-func (s *Store) userID(login string) (int64, error) {
-	if id, ok := s.users[login]; ok {
-		return id, nil
+// named is who has a name: a user or a conference.
+type named struct {
+	id         int64
+	conference bool
+}
+
+// named is who has a name, inside the writing goroutine; ErrNoUser.
+func (s *Store) named(name string) (named, error) {
+	if who, ok := s.names[name]; ok {
+		return who, nil
 	}
-	var id int64
-	err := s.row("SELECT id FROM users WHERE login = ? AND removed IS NULL", login).Scan(&id)
+	var who named
+	err := s.row("SELECT id, conference FROM users WHERE login = ? AND removed IS NULL", name).Scan(&who.id, &who.conference)
 	if errors.Is(err, sql.ErrNoRows) {
-		return 0, ErrNoUser
+		return who, ErrNoUser
 	}
 	if err != nil {
-		return 0, err
+		return who, err
 	}
-	if len(s.users) >= 1<<16 {
-		clear(s.users)
+	if len(s.names) >= 1<<16 {
+		clear(s.names)
 	}
-	s.users[login] = id
-	return id, nil
+	s.names[name] = who
+	return who, nil
 }
 
-const userColumns = "SELECT id, login, token, created, revision FROM users WHERE removed IS NULL"
+// userID is the id of a user, inside the writing goroutine; ErrNoUser.
+func (s *Store) userID(login string) (int64, error) {
+	who, err := s.named(login)
+	if err == nil && who.conference {
+		err = ErrNoUser
+	}
+	return who.id, err
+}
+
+const userColumns = "SELECT id, login, token, created, revision FROM users WHERE NOT conference AND removed IS NULL"
 
 func scanUser(row interface{ Scan(...any) error }) (User, error) {
 	var u User

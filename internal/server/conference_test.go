@@ -1,0 +1,310 @@
+package server
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/skaroctl/skaroctl/internal/proto"
+	"github.com/skaroctl/skaroctl/internal/store"
+)
+
+// conference makes a conference in the way of `skarod conference create`: from
+// another process, whose store it returns.
+func (w *world) conference(name string, logins ...string) *store.Store {
+	w.t.Helper()
+	other, err := store.Open(w.path)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { other.Close() })
+	if err := other.CreateConference(name, logins, w.clock.Now()); err != nil {
+		w.t.Fatal(err)
+	}
+	return other
+}
+
+// A message in a conference comes once to every connection of every member but the
+// one that sent it, and to nobody else.
+func TestConferenceDelivery(t *testing.T) {
+	w := newWorld(t, nil, "alice", "bob", "carol", "dave")
+	admin := w.conference("ops", "alice", "bob", "carol")
+	alice, alice2, bob, bob2, dave := w.login("alice"), w.login("alice"), w.login("bob"), w.login("bob"), w.login("dave")
+	r := alice.request(proto.TypeSendMessage, map[string]any{"to": "OPS", "body": "hé\x00\n", "nonce": "0123456789abcdef"})
+	id, _ := r.Fields.Int("message_id")
+	if !r.OK() || !r.Fields.Date("date").Time.Equal(w.clock.Now()) {
+		t.Fatalf("%s", r.Fields.Describe())
+	}
+	for _, c := range []*client{alice2, bob, bob2} {
+		m := c.message()
+		if m.ID != id || m.From != "alice" || m.Conference != "ops" || m.To != "ops" || m.Body != "hé\x00\n" || m.Extra != nil || !m.Date.Time.Equal(w.clock.Now()) {
+			t.Errorf("%+v", m)
+		}
+	}
+	again := alice.request(proto.TypeSendMessage, map[string]any{"to": "ops", "body": "hé\x00\n", "nonce": "0123456789abcdef"})
+	if repeated, _ := again.Fields.Int("message_id"); repeated != id {
+		t.Errorf("the same nonce: %s", again.Fields.Describe())
+	}
+	if m := alice.request(proto.TypeGetContacts, nil); strings.Contains(m.Fields.Describe(), "bob") {
+		t.Errorf("a conference makes contacts: %s", m.Fields.Describe())
+	}
+	// Whom another process takes in or out is told from the next message on.
+	if err := admin.AddMembers("ops", []string{"dave"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := admin.RemoveMembers("ops", []string{"bob"}); err != nil {
+		t.Fatal(err)
+	}
+	id = alice.send("ops", "second")
+	for _, c := range []*client{alice2, dave} {
+		if m := c.message(); m.ID != id || m.Body != "second" {
+			t.Errorf("%+v", m)
+		}
+	}
+	for _, c := range []*client{alice, alice2, bob, bob2, dave} {
+		c.quiet()
+	}
+}
+
+// What a conference answers to members, to others, and where people are meant.
+func TestConferenceRequests(t *testing.T) {
+	w := newWorld(t, func(o *Options) { o.Registration = RegistrationOpen }, "alice", "bob", "carol")
+	admin := w.conference("ops", "alice", "bob")
+	alice, bob, carol := w.login("alice"), w.login("bob"), w.login("carol")
+	alice.send("ops", "1")
+	alice.send("bob", "2")
+	bob.send("ops", "3")
+	bodies := func(r proto.Reply, field string) string {
+		t.Helper()
+		if !r.OK() {
+			return r.Status
+		}
+		list, err := proto.ParseMessages(r.Fields, field)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var text strings.Builder
+		for _, m := range list {
+			fmt.Fprintf(&text, "%s>%s[%s]:%s ", m.From, m.To, m.Conference, m.Body)
+		}
+		if more, _ := r.Fields.Bool("more"); more {
+			text.WriteString("more")
+		}
+		return text.String()
+	}
+	const said = "alice>ops[ops]:1 bob>ops[ops]:3 "
+	for _, c := range []struct {
+		who    *client
+		typ    string
+		fields map[string]any
+		want   string
+	}{
+		{alice, proto.TypeGetHistory, map[string]any{"login": "Ops"}, said},
+		{bob, proto.TypeGetHistory, map[string]any{"login": "ops", "limit": 1}, "bob>ops[ops]:3 more"},
+		{bob, proto.TypeGetHistory, map[string]any{"login": "ops", "limit": 1, "before": 3}, "alice>ops[ops]:1 "},
+		{bob, proto.TypeGetHistory, map[string]any{"login": "ops", "after": 1}, "bob>ops[ops]:3 "},
+		{carol, proto.TypeGetHistory, map[string]any{"login": "ops"}, proto.StatusForbidden},
+		{bob, proto.TypeGetHistory, map[string]any{"login": "alice"}, "alice>bob[]:2 "},
+		{bob, proto.TypeGetUpdates, map[string]any{"after": 0}, "alice>ops[ops]:1 alice>bob[]:2 bob>ops[ops]:3 "},
+		{bob, proto.TypeGetUpdates, map[string]any{"after": 1, "limit": 1}, "alice>bob[]:2 more"},
+		{carol, proto.TypeGetUpdates, map[string]any{"after": 0}, ""},
+	} {
+		field := map[string]string{proto.TypeGetHistory: "history", proto.TypeGetUpdates: "messages"}[c.typ]
+		if got := bodies(c.who.request(c.typ, c.fields), field); got != c.want {
+			t.Errorf("%s %v: %s", c.typ, c.fields, got)
+		}
+	}
+	for _, c := range []struct {
+		who    *client
+		typ    string
+		fields map[string]any
+		status string
+		info   string
+	}{
+		{carol, proto.TypeSendMessage, map[string]any{"to": "ops", "body": "x"}, "403", `you are not in the conference "ops": whoever runs the server can add you`},
+		{carol, proto.TypeGetHistory, map[string]any{"login": "ops"}, "403", "you are not in the conference"},
+		{carol, proto.TypeGetUserData, map[string]any{"login": "ops"}, "403", "you are not in the conference"},
+		{carol, proto.TypeAddContact, map[string]any{"login": "ops"}, "403", "you are not in the conference"},
+		{alice, proto.TypeAddContact, map[string]any{"login": "ops"}, "403", `"ops" is a conference: whoever runs the server says who is in it`},
+		{alice, proto.TypeDelContact, map[string]any{"login": "ops"}, "403", "is a conference"},
+		{alice, proto.TypeGetUserData, map[string]any{"login": "ops", "add_contact": true}, "403", "is a conference"},
+		{alice, proto.TypeSendMessage, map[string]any{"to": "ops", "body": strings.Repeat("x", w.options.MaxBody+1)}, "413", ""},
+		{alice, proto.TypeSendMessage, map[string]any{"to": "ops", "body": ""}, "400", ""},
+		{w.dial(), proto.TypeRegister, form("Ops", "x", ""), "409", "the login is taken"},
+		{w.dial(), proto.TypeAuthorize, map[string]any{"login": "ops", "password": proto.NewToken("").Answer("")}, "401", "wrong login or password"},
+	} {
+		if r := c.who.request(c.typ, c.fields); code(r) != c.status || !strings.Contains(r.Info, c.info) {
+			t.Errorf("%s %.60v: %s", c.typ, c.fields, r.Fields.Describe())
+		}
+	}
+	if list, _, err := w.store.Updates(t.Context(), 1, store.Page{Limit: 10, Bytes: 1 << 20}); err != nil || len(list) != 3 {
+		t.Errorf("%d messages, %v", len(list), err)
+	}
+
+	user, _ := alice.request(proto.TypeGetUserData, map[string]any{"login": "OPS"}).Fields.Map("user")
+	if is, _ := user.Bool("conference"); !is || user.Text("login") != "ops" || !user.Date("created").Time.Equal(w.clock.Now()) || len(user) != 3 {
+		t.Errorf("%s", user.Describe())
+	}
+	contacts, err := proto.ParseContacts(alice.request(proto.TypeGetContacts, nil).Fields)
+	if err != nil || len(contacts) != 2 || contacts[0].Login != "bob" || contacts[0].Extra != nil ||
+		contacts[1].Login != "ops" || contacts[1].Online != nil || fmt.Sprint(contacts[1].Extra) != "map[conference:true]" {
+		t.Errorf("contacts %+v, %v", contacts, err)
+	}
+	if found, err := proto.ParseContacts(alice.request(proto.TypeSearchContacts, map[string]any{"text": "o"}).Fields); err != nil || len(found) != 2 {
+		t.Errorf("a search finds %+v, %v", found, err)
+	}
+
+	// Nobody has the name any more.
+	if err := admin.DeleteConference("ops", w.clock.Now()); err != nil {
+		t.Fatal(err)
+	}
+	for typ, fields := range map[string]map[string]any{
+		proto.TypeSendMessage: {"to": "ops", "body": "x"}, proto.TypeGetHistory: {"login": "ops"}, proto.TypeGetUserData: {"login": "ops"},
+	} {
+		if r := alice.request(typ, fields); code(r) != "404" {
+			t.Errorf("%s after the end: %s", typ, r.Status)
+		}
+	}
+	if got := bodies(bob.request(proto.TypeGetUpdates, map[string]any{"after": 2}), "messages"); got != "bob>ops[ops]:3 " {
+		t.Errorf("updates after the end: %s", got)
+	}
+	carol.quiet()
+}
+
+// heard is what somebody has of a conference; the last message is "end".
+type heard struct {
+	w     *world
+	who   string
+	ids   []int64
+	ended bool
+}
+
+func (h *heard) take(m proto.Message) {
+	if n := len(h.ids); n > 0 && m.ID <= h.ids[n-1] {
+		h.w.t.Errorf("%s: %d comes after %d", h.who, m.ID, h.ids[n-1])
+	}
+	h.ids = append(h.ids, m.ID)
+	h.ended = m.Body == "end"
+}
+
+// stay listens on one connection.
+func (h *heard) stay(c *client) {
+	for !h.ended {
+		f, err := c.tryRead()
+		if err != nil {
+			h.w.t.Error(err)
+			return
+		}
+		h.take(proto.ParseMessage(f))
+	}
+}
+
+// comeAndGo catches up on one connection after the other.
+func (h *heard) comeAndGo() {
+	for position := int64(0); !h.ended; {
+		c := h.w.login(h.who)
+		for more := true; more; {
+			r := c.request(proto.TypeGetUpdates, map[string]any{"after": position, "limit": 50})
+			messages, err := proto.ParseMessages(r.Fields, "messages")
+			if err != nil {
+				h.w.t.Error(err)
+				return
+			}
+			for _, m := range messages {
+				h.take(m)
+			}
+			position, _ = r.Fields.Int("last_id")
+			more, _ = r.Fields.Bool("more")
+		}
+		for _, f := range c.pushes { // those that came before the last reply are in it
+			if m := proto.ParseMessage(f); m.ID > position {
+				h.take(m)
+				position = m.ID
+			}
+		}
+		c.ws.CloseNow()
+	}
+}
+
+// Many send in a conference while another process takes dave in and out. Who stays in it
+// has every message once and in order, there all the time or coming and going; dave
+// has none twice and none out of order, and what was sent while he was in.
+func TestConferenceNothingIsMissed(t *testing.T) {
+	const rounds = 20
+	w := newWorld(t, nil, "alice", "bob", "carol", "dave")
+	admin := w.conference("ops", "alice", "bob", "carol")
+
+	var listeners, senders sync.WaitGroup
+	bob, bobAgain, dave, daveAgain := &heard{w: w, who: "bob"}, &heard{w: w, who: "bob"}, &heard{w: w, who: "dave"}, &heard{w: w, who: "dave"}
+	for _, h := range []*heard{bob, dave} {
+		c := w.login(h.who)
+		listeners.Go(func() { h.stay(c) })
+	}
+	listeners.Go(bobAgain.comeAndGo)
+	listeners.Go(daveAgain.comeAndGo)
+	changed := make(chan struct{})
+	for range 3 {
+		c := w.login("alice")
+		senders.Go(func() {
+			for open := true; open; {
+				c.flood("ops", 20)
+				select {
+				case <-changed:
+					open = false
+				default:
+				}
+			}
+		})
+	}
+
+	say := func(bodies ...string) (ids []int64) {
+		c := w.login("carol")
+		defer c.ws.CloseNow() // she reads nothing of what the others send meanwhile
+		for _, body := range bodies {
+			ids = append(ids, c.send("ops", body))
+		}
+		return ids
+	}
+	change := func(how func(string, []string) error) {
+		t.Helper()
+		if err := how("ops", []string{"dave"}); err != nil {
+			t.Error(err)
+		}
+	}
+	var in [][]int64 // the first and the last of what was sent while dave was in
+	var out []int64  // something of what was sent while he was not
+	for range rounds {
+		change(admin.AddMembers)
+		in = append(in, say("in", "still in"))
+		change(admin.RemoveMembers)
+		out = append(out, say("out")...)
+	}
+	close(changed)
+	senders.Wait()
+	change(admin.AddMembers)
+	last := say("end")[0]
+	listeners.Wait()
+
+	for _, h := range []*heard{bob, bobAgain} {
+		if len(h.ids) != int(last) {
+			t.Errorf("bob has %d of %d messages", len(h.ids), last)
+		}
+	}
+	had := map[int64]bool{}
+	for _, id := range dave.ids {
+		had[id] = true
+	}
+	for _, span := range in {
+		for id := span[0]; id <= span[1]; id++ {
+			if !had[id] {
+				t.Errorf("dave has not %d, of %v", id, span)
+			}
+		}
+	}
+	for _, id := range out {
+		if had[id] {
+			t.Errorf("dave has %d, which was sent while he was out", id)
+		}
+	}
+}
