@@ -34,6 +34,7 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"listen":    cmdListen,
 	"expect":    cmdExpect,
 	"signal":    cmdSignal,
+	"insist":    cmdInsist,
 	"collect":   cmdCollect,
 	"exitcode":  cmdExitCode,
 	"cmplines":  cmdCmpLines,
@@ -49,10 +50,10 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"within":      cmdWithin,
 	"bus":         cmdBus,
 
-	"interrupted": cmdInterrupted,
-	"tab":         cmdTab,
-	"examples":    cmdExamples,
-	"hints":       cmdHints,
+	"prompted": cmdPrompted,
+	"tab":      cmdTab,
+	"examples": cmdExamples,
+	"hints":    cmdHints,
 
 	"behind":  cmdBehind,
 	"blocks":  cmdBlocks,
@@ -301,11 +302,31 @@ func cmdExpect(ts *testscript.TestScript, neg bool, args []string) {
 	p.await(ts, p.stdout, args[1])
 }
 
-// signal NAME TERM|INT|KILL sends a signal.
+var signals = map[string]os.Signal{"TERM": syscall.SIGTERM, "INT": os.Interrupt, "HUP": syscall.SIGHUP, "QUIT": syscall.SIGQUIT, "KILL": os.Kill}
+
+// signal NAME TERM|INT|HUP|QUIT|KILL sends a signal.
 func cmdSignal(ts *testscript.TestScript, neg bool, args []string) {
-	signals := map[string]os.Signal{"TERM": syscall.SIGTERM, "INT": os.Interrupt, "KILL": os.Kill}
-	want(ts, neg, len(args) == 2 && signals[args[1]] != nil, "signal NAME TERM|INT|KILL")
+	want(ts, neg, len(args) == 2 && signals[args[1]] != nil, "signal NAME TERM|INT|HUP|QUIT|KILL")
 	ts.Check(find(ts, args[0]).cmd.Process.Signal(signals[args[1]]))
+}
+
+// insist NAME TERM|INT|HUP|QUIT sends a signal again and again, until the program ends.
+func cmdInsist(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, len(args) == 2 && signals[args[1]] != nil, "insist NAME TERM|INT|HUP|QUIT")
+	p := find(ts, args[0])
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	late := time.After(deadline)
+	for {
+		_ = p.cmd.Process.Signal(signals[args[1]]) // fails where it has just ended
+		select {
+		case <-again.C:
+		case <-p.done:
+			return
+		case <-late:
+			ts.Fatalf("%s does not end", p.name)
+		}
+	}
 }
 
 // collect NAME [CODE] waits for the end of a program in the background, asserts its

@@ -4,27 +4,30 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
 )
 
-// interrupted CODE PROMPT PROGRAM [ARG…] runs a program on a pseudo-terminal of its
-// own, presses Ctrl-C when the prompt is there and the terminal shows nothing of
-// what is typed, and asserts the exit status and that the terminal is as it was.
-func cmdInterrupted(ts *testscript.TestScript, neg bool, args []string) {
-	want(ts, neg, len(args) >= 3, "interrupted CODE PROMPT PROGRAM [ARG...]")
+// prompted CODE PROMPT KEYS [PROMPT KEYS...] -- PROGRAM [ARG...] runs a program on a
+// pseudo-terminal of its own, types keys (as in a string of Go) behind each prompt, and
+// asserts the exit status and that the terminal is as it was. What the terminal showed
+// is then the script's last output.
+func cmdPrompted(ts *testscript.TestScript, neg bool, args []string) {
+	end := slices.Index(args, "--")
+	want(ts, neg, end >= 3 && end%2 == 1 && len(args) > end+1, "prompted CODE PROMPT KEYS [PROMPT KEYS...] -- PROGRAM [ARG...]")
 	keyboard, terminal := openPTY(ts.Check)
 	defer keyboard.Close()
 	before := termios(ts, keyboard)
-	cmd := command(ts, args[2], args[3:]...)
+	cmd := command(ts, args[end+1], args[end+2:]...)
 	cmd.Stdin = strings.NewReader("") // the terminal is the controlling one, and no stream
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 3}
 	cmd.ExtraFiles = []*os.File{terminal}
-	p := spawn(ts, "interrupted", cmd)
+	p := spawn(ts, "prompted", cmd)
 	screen := newOutput()
 	go func() {
 		b := make([]byte, 4096)
@@ -36,25 +39,22 @@ func cmdInterrupted(ts *testscript.TestScript, neg bool, args []string) {
 			}
 		}
 	}()
-	p.await(ts, screen, args[1])
-	// The prompt is written just before the terminal goes dumb: there is no event.
-	late := time.Now().Add(deadline)
-	for termios(ts, keyboard).Lflag&unix.ECHO != 0 {
-		if time.Now().After(late) {
-			ts.Fatalf("what is typed would be shown")
-		}
-		time.Sleep(time.Millisecond)
+	seen := map[string]int{}
+	for turns := args[1:end]; len(turns) > 0; turns = turns[2:] {
+		prompt := turns[0]
+		seen[prompt]++
+		p.await(ts, screen, fmt.Sprintf("(?s)(?:%s.*?){%d}", prompt, seen[prompt]))
+		keys, err := strconv.Unquote(`"` + turns[1] + `"`)
+		ts.Check(err)
+		_, err = keyboard.WriteString(keys)
+		ts.Check(err)
 	}
-	_, err := keyboard.WriteString("half a pass\x03")
-	ts.Check(err)
-	cmdCollect(ts, false, []string{"interrupted", args[0]})
+	cmdCollect(ts, false, []string{"prompted", args[0]})
 	if after := termios(ts, keyboard); after != before {
 		ts.Fatalf("the terminal was %+v and is %+v", before, after)
 	}
 	terminal.Close()
-	if strings.Contains(screen.String(), "half") {
-		ts.Fatalf("what was typed was shown: %q", screen)
-	}
+	fmt.Fprint(ts.Stdout(), screen)
 }
 
 // typed is what a shell of cmdTab prints for a line.

@@ -10,7 +10,7 @@ func cmdTab(ts *testscript.TestScript, _ bool, _ []string) { ts.Fatalf("this tes
 // examples needs a pseudo-terminal, which this test opens on Linux only.
 func cmdExamples(ts *testscript.TestScript, _ bool, _ []string) { ts.Fatalf("this test needs Linux") }
 
-// interrupted needs a pseudo-terminal, which this test opens on Linux only.
-func cmdInterrupted(ts *testscript.TestScript, _ bool, _ []string) {
+// prompted needs a pseudo-terminal, which this test opens on Linux only.
+func cmdPrompted(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Fatalf("this test needs Linux")
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"syscall"
 
 	"github.com/skaroctl/skaroctl/internal/account"
 	"github.com/skaroctl/skaroctl/internal/output"
@@ -66,12 +65,15 @@ var (
 	kindTimeout     = kind{"timeout", 6, "--timeout, or --for with too few messages, ran out before the request could take effect", "give it more time with --timeout"}
 	kindUnknown     = kind{"unknown", 7, "a message, or a request that changes something, was sent and never confirmed: it may or may not have been delivered, or done", "look whether it took effect before you do it again: `skaroctl history LOGIN --limit 5`"}
 	kindProtocol    = kind{"protocol", 8, "the server sent something that is not Skaro", ""}
+
+	kindHungUp      = kind{"interrupted", 129, "by SIGHUP, when a terminal closes", ""}
 	kindInterrupted = kind{"interrupted", 130, "by SIGINT", ""}
+	kindQuit        = kind{"interrupted", 131, "by SIGQUIT", ""}
 	kindTerminated  = kind{"interrupted", 143, "by SIGTERM", ""}
 )
 
 // severity orders kinds, the worst first, for a command that failed in several ways.
-var severity = []kind{kindTerminated, kindInterrupted, kindUnknown, kindInternal, kindProtocol, kindTimeout, kindUnreachable, kindAuth, kindRefused, kindUsage}
+var severity = []kind{kindTerminated, kindQuit, kindInterrupted, kindHungUp, kindUnknown, kindInternal, kindProtocol, kindTimeout, kindUnreachable, kindAuth, kindRefused, kindUsage}
 
 // classify is the one place where an error becomes a kind and an exit status.
 // The order matters: an error may wrap another.
@@ -91,8 +93,10 @@ func classify(err error) kind {
 	)
 	switch {
 	case errors.As(err, &signal):
-		if signal.Signal == syscall.SIGTERM {
-			return kindTerminated
+		for _, k := range severity {
+			if k.exit == signal.Status() {
+				return k
+			}
 		}
 		return kindInterrupted
 	case errors.As(err, &unknown):

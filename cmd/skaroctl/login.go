@@ -108,7 +108,7 @@ func (a *app) entrant(ctx context.Context, o loginOptions, args []string) (entra
 		e.login = args[0]
 	case e.login == "":
 		if e.login, err = a.ask(ctx, "Login: ", true); err != nil {
-			return e, &usageError{"no login was given: " + err.Error(), "give it as an argument: skaroctl login LOGIN"}
+			return e, unanswered(err, "login", "give it as an argument: skaroctl login LOGIN")
 		}
 	}
 	if e.login == "" {

@@ -57,13 +57,13 @@ func (a *app) password(ctx context.Context, o passwordOptions, prompt string, co
 		password = string(trimLineEnd(b))
 	default:
 		var err error
-		if password, err = a.ask(ctx, prompt, false); err != nil {
-			return "", noTerminal(err)
+		if password, err = a.askHidden(ctx, prompt); err != nil {
+			return "", err
 		}
 		if confirm {
-			again, err := a.ask(ctx, "Repeat the password: ", false)
+			again, err := a.askHidden(ctx, "Repeat the password: ")
 			if err != nil {
-				return "", noTerminal(err)
+				return "", err
 			}
 			if again != password {
 				return "", &usageError{"the two passwords are not the same", "try again, and type the same one twice"}
@@ -81,20 +81,27 @@ func (a *app) password(ctx context.Context, o passwordOptions, prompt string, co
 	return password, validText("the password", password)
 }
 
-func noTerminal(err error) error {
-	var signal *terminal.Interrupt
-	if errors.As(err, &signal) {
-		return err
-	}
-	return &usageError{"can't ask for the password: " + err.Error(), "give --password-stdin or --password-file"}
-}
-
 // trimLineEnd removes one line end.
 func trimLineEnd(b []byte) []byte {
 	return bytes.TrimSuffix(bytes.TrimSuffix(b, []byte("\n")), []byte("\r"))
 }
 
+// askHidden asks for a password.
+func (a *app) askHidden(ctx context.Context, question string) (string, error) {
+	password, err := a.ask(ctx, question, false)
+	return password, unanswered(err, "password", "give --password-stdin or --password-file")
+}
+
 // ask asks a question, which may hold what came from a server.
 func (a *app) ask(ctx context.Context, question string, echo bool) (string, error) {
 	return terminal.Ask(ctx, a.streams.In, a.streams.Err, output.Line(question), echo)
+}
+
+// unanswered is the error of a question for something that nobody gave, and how else
+// to give it.
+func unanswered(err error, what, hint string) error {
+	if errors.Is(err, terminal.ErrNone) || errors.Is(err, terminal.ErrNothing) {
+		return &usageError{fmt.Sprintf("no %s was given: %v", what, err), hint}
+	}
+	return err
 }

@@ -86,7 +86,7 @@ with "skarod user add", also while the server runs.`,
 }
 
 // report writes what went wrong, and returns the exit status: 2 for wrong usage,
-// 5 for what the state of the server refuses, 130 or 143 after a signal, 1 for the rest.
+// 5 for what the state of the server refuses, 128 and its number after a signal, 1 for the rest.
 func (a *app) report(err error) int {
 	if err == nil {
 		return 0

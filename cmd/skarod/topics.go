@@ -15,13 +15,13 @@ func topics() []*cobra.Command {
 	}
 }
 
-const exitStatusHelp = `  0    done; for "skarod serve": ended by SIGINT or SIGTERM
+const exitStatusHelp = `  0    done; for "skarod serve": ended by a signal
   1    anything that is not below
   2    wrong usage: a flag, an argument, a password that can't be one, a second server
        on the same data
   5    no such user, conference or invitation; no member of the conference; the
        login or name is taken; or the invitation was used
-  130  interrupted by SIGINT; 143 by SIGTERM`
+  130  interrupted by SIGINT; 143 by SIGTERM, 129 by SIGHUP, 131 by SIGQUIT`
 
 const environmentHelp = `  XDG_DATA_HOME  the folder that has the data folder skarod in it, where --data is not
                  given

@@ -18,7 +18,7 @@ func TestInterruptedOpen(t *testing.T) {
 	pipe := filepath.Join(t.TempDir(), "pipe")
 	makePipe(t, pipe)
 	ctx, cancel := context.WithCancelCause(t.Context())
-	cancel(&Interrupt{os.Interrupt})
+	cancel(&Interrupt{Signal: os.Interrupt})
 	if _, err := ReadFile(ctx, pipe, 10); !errors.Is(err, context.Cause(ctx)) {
 		t.Error(err)
 	}

@@ -11,41 +11,52 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"golang.org/x/term"
 )
 
 // Interrupt is the cause of a context that a signal ended.
-type Interrupt struct{ Signal os.Signal }
+type Interrupt struct {
+	Signal os.Signal
+
+	again chan os.Signal
+}
 
 func (e *Interrupt) Error() string { return "interrupted (" + e.Signal.String() + ")" }
 
-// Status is the exit status after the signal: 143 for SIGTERM, 130 for SIGINT.
+// Again is where the next signals go while somebody waits for them here. Where nobody
+// does, the next one ends the program at once.
+func (e *Interrupt) Again() <-chan os.Signal { return e.again }
+
+// Status is the exit status after the signal, as a shell has it: 130 for SIGINT.
 func (e *Interrupt) Status() int {
-	if e.Signal == syscall.SIGTERM {
-		return 143
-	}
-	return 130
+	number, _ := e.Signal.(syscall.Signal)
+	return 128 + int(number)
 }
 
-// Interruptible is a context that SIGINT and SIGTERM end, with an *Interrupt as its
-// cause. A second signal ends the program at once. also is called when both are
-// caught, to catch more. Catching takes a quarter of a millisecond, in which other
-// things can be done: caught is closed when it is so.
+// oneInterrupt is how long after a signal others count as the same one: timeout(1)
+// sends its signal to the process and then to the group, and programs like make and npm
+// pass on what the terminal has sent to everybody.
+const oneInterrupt = 200 * time.Millisecond
+
+// Interruptible is a context that SIGINT, SIGTERM, SIGHUP and SIGQUIT end, with an
+// *Interrupt as its cause. A SIGHUP that was ignored at the start, by nohup(1), stays
+// so. also is called when they are caught, to catch more. Catching takes a quarter of a
+// millisecond, in which other things can be done: caught is closed when it is so.
 func Interruptible(parent context.Context, also func()) (ctx context.Context, caught <-chan struct{}, stop func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	signals := make(chan os.Signal, 2)
 	catching, done := make(chan struct{}), make(chan struct{})
 	go func() {
-		signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+		ending := []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT}
+		if !signal.Ignored(syscall.SIGHUP) {
+			ending = append(ending, syscall.SIGHUP)
+		}
+		signal.Notify(signals, ending...)
 		also()
 		close(catching)
-		select {
-		case s := <-signals:
-			signal.Reset(os.Interrupt, syscall.SIGTERM)
-			cancel(&Interrupt{s})
-		case <-done:
-		}
+		follow(signals, done, func(i *Interrupt) { cancel(i) }, os.Exit)
 	}()
 	return ctx, catching, func() {
 		signal.Stop(signals)
@@ -54,13 +65,46 @@ func Interruptible(parent context.Context, also func()) (ctx context.Context, ca
 	}
 }
 
-// ErrNone is the error of a question where nobody can be asked.
-var ErrNone = errors.New("there is no terminal")
+// follow tells of the first signal, and gives the others to who waits for them; where
+// nobody does, it ends the program.
+func follow(signals <-chan os.Signal, done <-chan struct{}, interrupt func(*Interrupt), end func(status int)) {
+	var first *Interrupt
+	var same <-chan time.Time // nil before the first signal, and when others count
+	for {
+		select {
+		case s := <-signals:
+			switch {
+			case first == nil:
+				first = &Interrupt{s, make(chan os.Signal)}
+				same = time.After(oneInterrupt)
+				interrupt(first)
+			case same == nil:
+				select {
+				case first.again <- s:
+				default:
+					end((&Interrupt{Signal: s}).Status())
+				}
+			}
+		case <-same:
+			same = nil
+		case <-done:
+			return
+		}
+	}
+}
+
+var (
+	// ErrNone is the error of a question where nobody can be asked.
+	ErrNone = errors.New("there is no terminal")
+	// ErrNothing is the error of a question that was not answered: Ctrl-D, or the end of
+	// the terminal.
+	ErrNothing = errors.New("the input ended without an answer")
+)
 
 // Ask asks a question on the terminal of this process, so that standard input and
 // output may be pipes; where there is none, as under su -c, on in and out, if they are
 // terminals. The answer is shown while it is typed only with echo. The end of ctx ends
-// the question, and gives the terminal its echo back; its cause is the error.
+// the question; its cause is the error. The terminal has its echo back in every case.
 func Ask(ctx context.Context, in io.Reader, out io.Writer, question string, echo bool) (string, error) {
 	keys, screen, closeTerminal, err := open()
 	if err != nil {
@@ -73,49 +117,79 @@ func Ask(ctx context.Context, in io.Reader, out io.Writer, question string, echo
 		closeTerminal = func() {}
 	}
 	defer closeTerminal()
-	fd := int(keys.Fd())
+	fd := descriptor(keys)
 	state, err := term.GetState(fd)
 	if err != nil {
 		return "", ErrNone
 	}
+	read := readLine
+	if !echo {
+		// Before anything can be typed, and not by the goroutine that reads: it might come
+		// to it when ctx has ended, and the terminal is no longer looked after.
+		hush(fd)
+		read = readHidden
+	}
+	defer func() {
+		if ours(fd) {
+			_ = term.Restore(fd, state)
+		}
+		if err != nil || !echo {
+			fmt.Fprintln(screen)
+		}
+	}()
 	fmt.Fprint(screen, question)
+	continued, stop := continuation()
+	defer stop()
 	type answer struct {
 		text string
 		err  error
 	}
 	typed := make(chan answer, 1)
 	go func() {
-		if echo {
-			text, err := readLine(keys)
-			typed <- answer{text, err}
-			return
-		}
-		b, err := term.ReadPassword(fd)
-		typed <- answer{string(b), err}
+		text, err := read(keys)
+		typed <- answer{text, err}
 	}()
-	select {
-	case t := <-typed:
-		if !echo {
-			fmt.Fprintln(screen)
+	for {
+		select {
+		case t := <-typed:
+			switch {
+			case ctx.Err() != nil: // what ended it may have ended the terminal
+				err = context.Cause(ctx)
+			case errors.Is(t.err, io.EOF):
+				err = ErrNothing
+			case t.err != nil:
+				err = fmt.Errorf("read from the terminal: %w", t.err)
+			}
+			return t.text, err
+		case <-ctx.Done():
+			// The read goes on until the process ends.
+			err = context.Cause(ctx)
+			return "", err
+		case <-continued:
+			// The shell that had the terminal meanwhile has left it with its echo.
+			if !echo && ours(fd) {
+				hush(fd)
+			}
+			fmt.Fprint(screen, question)
 		}
-		if t.err != nil {
-			return "", fmt.Errorf("read from the terminal: %w", t.err)
-		}
-		return t.text, nil
-	case <-ctx.Done():
-		// The read goes on until the process ends; the terminal must not stay dumb.
-		_ = term.Restore(fd, state)
-		fmt.Fprintln(screen)
-		return "", context.Cause(ctx)
 	}
 }
 
+// descriptor is that of a file. Fd would make its reads block the process, which may
+// be stopped for one in the background when it is about to end.
+func descriptor(f *os.File) (fd int) {
+	if c, err := f.SyscallConn(); err == nil {
+		_ = c.Control(func(n uintptr) { fd = int(n) })
+	}
+	return fd
+}
+
 // readLine reads one line, byte by byte, so that nothing after it is taken away.
-func readLine(r io.Reader) (string, error) {
+func readLine(keys *os.File) (string, error) {
 	var line []byte
 	b := make([]byte, 1)
 	for {
-		n, err := r.Read(b)
+		n, err := keys.Read(b)
 		if n == 1 {
 			if b[0] == '\n' {
 				return string(bytes.TrimSuffix(line, []byte("\r"))), nil
@@ -123,7 +197,7 @@ func readLine(r io.Reader) (string, error) {
 			line = append(line, b[0])
 		}
 		if err != nil {
-			return string(line), err
+			return "", err
 		}
 	}
 }
