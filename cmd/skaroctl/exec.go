@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"runtime"
 	"strconv"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/session"
+	"github.com/skaroctl/skaroctl/internal/terminal"
 )
 
 // hook is the command of `listen --exec`: the shell runs it for one event after
@@ -20,13 +23,14 @@ type hook struct {
 	command string
 	environ []string // ours, without what is not for it
 	streams output.Streams
+	waiting func() // told when a signal came, and the command is still running
 }
 
 // newHook prepares a command. environ is the environment of this process, of
 // which our own secrets, and variables of the names that the hook sets, are left
 // out.
-func newHook(command string, environ []string, streams output.Streams) *hook {
-	h := &hook{command: command, streams: streams}
+func newHook(command string, environ []string, streams output.Streams, waiting func()) *hook {
+	h := &hook{command: command, streams: streams, waiting: waiting}
 	for _, v := range environ {
 		name, _, _ := strings.Cut(v, "=")
 		if name != "SKAROCTL_TOKEN" && !strings.HasPrefix(name, "SKARO_") {
@@ -45,8 +49,10 @@ var hookValueMost = map[bool]int{false: 64 << 10, true: 32<<10 - 64}[runtime.GOO
 const hookPatience = 2 * time.Second
 
 // run runs the command for one event, and waits for its end. Its error is that
-// of the command.
-func (h *hook) run(e session.Event) error {
+// of the command. When interrupted ends, by a signal, the command may go on to its end:
+// it runs in a process group of its own, which the signals of a terminal don't reach.
+// A second signal is handed on to it, a third kills it.
+func (h *hook) run(interrupted context.Context, e session.Event) error {
 	var line []byte
 	env := h.environ[:len(h.environ):len(h.environ)]
 	var what string
@@ -74,11 +80,41 @@ func (h *hook) run(e session.Event) error {
 	cmd.Stdin = bytes.NewReader(append(line, '\n'))
 	cmd.Stdout, cmd.Stderr = h.streams.Out, h.streams.Err
 	cmd.WaitDelay = hookPatience
-	err := cmd.Run()
+	err := h.await(interrupted, cmd)
 	if err == nil || errors.Is(err, exec.ErrWaitDelay) {
 		return nil
 	}
 	return &hookError{what, err}
+}
+
+// await runs a command to its end.
+func (h *hook) await(interrupted context.Context, cmd *exec.Cmd) error {
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	var first *terminal.Interrupt
+	select {
+	case err := <-ended:
+		return err
+	case <-interrupted.Done():
+		if !errors.As(context.Cause(interrupted), &first) {
+			return <-ended
+		}
+	}
+	h.waiting()
+	for second := true; ; second = false {
+		select {
+		case err := <-ended:
+			return err
+		case s := <-first.Again():
+			if !second {
+				s = os.Kill
+			}
+			endGroup(cmd, s)
+		}
+	}
 }
 
 // hookError is a command that failed.

@@ -171,6 +171,7 @@ func (a *app) listen(ctx context.Context, o listenOptions) (err error) {
 			return file.save(t.key(), p)
 		}
 	}
+	interrupted := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	if o.length > 0 {
@@ -218,13 +219,17 @@ func (a *app) listen(ctx context.Context, o listenOptions) (err error) {
 		}
 		return p.Push(e.Push)
 	}
+	var failed error // a command that did, also after what ended ctx
 	if o.exec != "" {
-		h := newHook(o.exec, os.Environ(), a.streams)
+		h := newHook(o.exec, os.Environ(), a.streams, func() {
+			a.notice("waiting for the command of --exec to end; a second interrupt ends it")
+		})
 		show = func(e session.Event) error {
 			if err := save(); err != nil { // what the commands before this one did is done
 				return err
 			}
-			return h.run(e)
+			failed = h.run(interrupted, e)
+			return failed
 		}
 	}
 	l.Settled = func() error {
@@ -255,6 +260,10 @@ func (a *app) listen(ctx context.Context, o listenOptions) (err error) {
 	switch {
 	case errors.Is(err, errReaderGone):
 		return nil
+	case failed != nil && interrupted.Err() != nil:
+		return several{fmt.Errorf("listen: %w", failed), err}
+	case failed != nil:
+		return failed
 	case errors.Is(err, errTimeUp) && shown < o.count:
 		return fmt.Errorf("%w after %v: %d of %d messages came", errIncomplete, time.Duration(o.length), shown, o.count)
 	case errors.Is(err, errTimeUp) && !connected:

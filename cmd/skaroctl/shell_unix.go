@@ -3,6 +3,7 @@
 package main
 
 import (
+	"os"
 	"os/exec"
 	"syscall"
 )
@@ -13,4 +14,9 @@ func shell(command string) *exec.Cmd {
 	cmd := exec.Command("sh", "-c", command)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	return cmd
+}
+
+// endGroup sends a signal to a command and to what it has started.
+func endGroup(cmd *exec.Cmd, s os.Signal) {
+	_ = syscall.Kill(-cmd.Process.Pid, s.(syscall.Signal)) // it may have just ended
 }

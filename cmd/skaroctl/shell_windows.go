@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"os/exec"
 	"syscall"
 )
@@ -13,3 +14,6 @@ func shell(command string) *exec.Cmd {
 	cmd.SysProcAttr = &syscall.SysProcAttr{CmdLine: `cmd.exe /S /C "` + command + `"`, CreationFlags: syscall.CREATE_NEW_PROCESS_GROUP}
 	return cmd
 }
+
+// endGroup ends a command: a group can't be sent a signal here.
+func endGroup(cmd *exec.Cmd, _ os.Signal) { _ = cmd.Process.Kill() }
