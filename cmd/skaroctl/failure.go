@@ -64,7 +64,7 @@ var (
 	kindRefused     = kind{"refused", 5, "the server answered with a status other than 200", ""}
 	kindTimeout     = kind{"timeout", 6, "--timeout, or --for with too few messages, ran out before the request could take effect", "give it more time with --timeout"}
 	kindUnknown     = kind{"unknown", 7, "a message, or a request that changes something, was sent and never confirmed: it may or may not have been delivered, or done", "look whether it took effect before you do it again: `skaroctl history LOGIN --limit 5`"}
-	kindProtocol    = kind{"protocol", 8, "the server sent something that is not Skaro", ""}
+	kindProtocol    = kind{"protocol", 8, "the server sent something that is not Skaro", "check the host, the port and the path in --server"}
 
 	kindHungUp      = kind{"interrupted", 129, "by SIGHUP, when a terminal closes", ""}
 	kindInterrupted = kind{"interrupted", 130, "by SIGINT", ""}

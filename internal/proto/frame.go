@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"math"
 	"reflect"
@@ -77,7 +78,10 @@ func Decode(b []byte) (Frame, error) {
 		return nil, fmt.Errorf("a Skaro frame is a CBOR map, this message starts with byte 0x%02x", b[0])
 	}
 	if err := frameMode.Wellformed(b); err != nil {
-		return nil, fmt.Errorf("not a Skaro frame: %w", err)
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			return nil, errors.New("not a Skaro frame: it ends in the middle")
+		}
+		return nil, fmt.Errorf("not a Skaro frame: %s", strings.TrimPrefix(err.Error(), "cbor: "))
 	}
 	return split(bytes.Clone(b))
 }

@@ -2,6 +2,7 @@ package session
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -96,7 +97,7 @@ func (c *conn) read(greeted chan<- error) {
 			switch {
 			case first:
 				if c.greeting, err = proto.ParseGreeting(frame); err != nil {
-					return &ProtocolError{Server: c.endpoint.URL, Saw: "it sent another frame", Err: err}
+					return &ProtocolError{Server: c.endpoint.URL, Saw: err.Error()}
 				}
 				first = false
 				greeted <- nil
@@ -142,15 +143,31 @@ func (c *conn) lost(err error) error {
 		lost.Err = dropped
 	case errors.As(err, &closed) && closed.Code == websocket.StatusMessageTooBig:
 		lost.Final, lost.Err = true, fmt.Errorf("the server closed it: a frame was too large for it (code %d)", closed.Code)
-	case errors.As(err, &closed) && closed.Reason != "":
-		lost.Err = fmt.Errorf("the server closed it: %s (code %d)", closed.Reason, closed.Code)
+		lost.Advice = "send less at once"
 	case errors.As(err, &closed):
-		lost.Err = fmt.Errorf("the server closed it (code %d)", closed.Code)
+		lost.Advice, lost.Err = explainClose(closed)
 	case errors.Is(err, websocket.ErrMessageTooBig):
 		lost.Final, lost.Err = true, fmt.Errorf("the server sent a frame of more than %d bytes", proto.MaxFrame)
+		lost.Advice = "ask for less, with --limit or --since"
+	default:
+		c.endpoint.trace("the read failed: %v", err)
+		lost.Err, lost.Advice = lostWhy(err), tryAgain
+		if lost.Err == nil {
+			lost.Err, lost.Advice = errors.New("the server broke the rules of WebSocket"), letPass
+		}
 	}
 	c.endpoint.trace("disconnected: %v", lost.Err)
 	return lost
+}
+
+// failed is why a write failed. The reader knows better where the server has said
+// something at its end, which it finds at the same time.
+func (c *conn) failed(err error) error {
+	c.endpoint.trace("the write failed: %v", err)
+	timer := time.AfterFunc(closeGrace, func() { c.drop(cmp.Or(lostWhy(err), errHungUp)) })
+	defer timer.Stop()
+	<-c.done
+	return c.err
 }
 
 // route gives a reply to the request that waits for it. A reply nobody waits for
@@ -203,9 +220,9 @@ func (c *conn) start(ctx context.Context, typ string, fields map[string]any) (p 
 	if err := c.ws.Write(ctx, websocket.MessageBinary, frame); err != nil {
 		p.forget()
 		if ctx.Err() != nil {
-			err = ended(ctx)
+			return nil, true, &UnreachableError{Server: c.endpoint.URL, Lost: true, Err: ended(ctx)}
 		}
-		return nil, true, &UnreachableError{Server: c.endpoint.URL, Lost: true, Err: err}
+		return nil, true, c.failed(err)
 	}
 	return p, true, nil
 }

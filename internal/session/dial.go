@@ -2,6 +2,7 @@ package session
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -71,6 +72,11 @@ func (e Endpoint) Check() error {
 	}
 	if u.Hostname() == "" {
 		return &EndpointError{Why: fmt.Sprintf("the server URL %q names no host", e.URL), Advice: example}
+	}
+	if port := u.Port(); port != "" {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return &EndpointError{Why: fmt.Sprintf("the server URL %q has the port %s: ports go from 1 to 65535", u.Redacted(), port), Advice: example}
+		}
 	}
 	if u.User != nil {
 		return &EndpointError{Why: "the server URL holds a user name or password, which Skaro does not use", Advice: "give the login to `skaroctl login`, and only the address to --server"}
@@ -189,6 +195,12 @@ func (e Endpoint) dial(ctx context.Context) (*websocket.Conn, *tap, error) {
 			proxy, err = proxyFor(r)
 			return proxy, err
 		},
+		OnProxyConnectResponse: func(_ context.Context, _ *url.URL, _ *http.Request, answer *http.Response) error {
+			if answer.StatusCode != http.StatusOK {
+				return &proxyRefusal{strings.TrimSpace(answer.Status)}
+			}
+			return nil
+		},
 		TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
 		DialContext: func(_ context.Context, network, addr string) (net.Conn, error) {
 			c, err := dialer.DialContext(dialing, network, addr)
@@ -219,13 +231,17 @@ func (e Endpoint) dial(ctx context.Context) (*websocket.Conn, *tap, error) {
 		e.trace("connected to %s%s", e.URL, through)
 		return ws, conn, nil
 	}
+	e.trace("the connection failed: %v", err)
+	if end, ok := ctx.Deadline(); ok && errors.Is(err, os.ErrDeadlineExceeded) && !time.Now().Before(end) {
+		<-ctx.Done() // whoever watches the deadline may be faster than the context
+	}
 	down := &UnreachableError{Server: e.URL + through}
 	switch {
 	case ctx.Err() != nil:
 		down.Err = ended(ctx)
 		return nil, nil, down
 	case resp != nil:
-		return nil, nil, e.badHandshake(resp, err)
+		return nil, nil, e.badHandshake(resp)
 	case strings.Contains(err.Error(), `malformed HTTP response "\x15\x03`): // RFC 8446, 5.1: an alert
 		return nil, nil, e.speaksTLS()
 	case notHTTP(err.Error()):
@@ -273,6 +289,9 @@ func (e Endpoint) speaksTLS() error {
 	return &UnreachableError{Server: e.URL, Err: errors.New("it speaks TLS, and the URL says ws://"), Advice: "use wss:// in --server"}
 }
 
+// letPass is advice for a server that speaks WebSocket, but wrongly.
+const letPass = "check --server; what is between it and us must let WebSocket pass"
+
 // notHTTP reports whether a failed request met something that is no HTTP:
 // net/http has no type for it. The start of a good answer is one that was cut; the
 // second text is of a peer that speaks first.
@@ -287,11 +306,11 @@ func notHTTP(text string) bool {
 }
 
 // badHandshake is the error for an HTTP answer that is no WebSocket handshake.
-func (e Endpoint) badHandshake(resp *http.Response, err error) error {
+func (e Endpoint) badHandshake(resp *http.Response) error {
 	status := fmt.Sprintf("HTTP status %s", strings.TrimSpace(resp.Status))
 	switch code := resp.StatusCode; {
 	case code == http.StatusSwitchingProtocols:
-		return &ProtocolError{Server: e.URL, Saw: "its WebSocket handshake is wrong", Err: err}
+		return &ProtocolError{Server: e.URL, Saw: "its answer to the WebSocket handshake is not valid", Advice: letPass}
 	case code >= 300 && code < 400:
 		return &UnreachableError{
 			Server: e.URL, Err: fmt.Errorf("it redirects to %q, which is not followed", resp.Header.Get("Location")),
@@ -299,7 +318,7 @@ func (e Endpoint) badHandshake(resp *http.Response, err error) error {
 		}
 	case code == http.StatusBadGateway, code == http.StatusServiceUnavailable, code == http.StatusGatewayTimeout,
 		code == http.StatusTooManyRequests, code == http.StatusProxyAuthRequired:
-		return &UnreachableError{Server: e.URL, Err: errors.New("it answered with " + status)}
+		return &UnreachableError{Server: e.URL, Err: errors.New("it answered with " + status), Advice: tryAgain}
 	}
 	saw := status
 	if resp.Body != nil {
@@ -315,5 +334,5 @@ func (e Endpoint) badHandshake(resp *http.Response, err error) error {
 			saw += fmt.Sprintf(" and %q", line)
 		}
 	}
-	return &ProtocolError{Server: e.URL, Saw: "it answered the WebSocket handshake with " + saw, Advice: e.pathHint()}
+	return &ProtocolError{Server: e.URL, Saw: "it answered the WebSocket handshake with " + saw, Advice: cmp.Or(e.pathHint(), "check the host and port in --server: another program may answer there")}
 }

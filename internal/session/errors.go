@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -9,9 +10,12 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/coder/websocket"
 
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
@@ -129,6 +133,9 @@ func (e *UnknownError) Error() string {
 
 func (e *UnknownError) Unwrap() error { return e.Err }
 
+// Hint is none: to try again, which may be good advice after what Err is, may do it twice.
+func (e *UnknownError) Hint() string { return "" }
+
 // RewoundError is a server whose message ids went back: an older copy of its
 // database was put in place, say. What it has sent since can't be told from what
 // was delivered before.
@@ -165,10 +172,15 @@ func explainDial(err error) (advice string, why error) {
 		record  tls.RecordHeaderError
 		dns     *net.DNSError
 		op      *net.OpError
+		refusal *proxyRefusal
 	)
 	switch {
 	case errors.Is(err, errProxy):
 		return proxyAdvice, err
+	case errors.As(err, &refusal):
+		return proxyAdvice, refusal
+	case errors.As(err, &op) && op.Op == "socks connect", errors.As(err, &op) && op.Op == "socks":
+		return proxyAdvice, fmt.Errorf("the proxy could not connect: %s", bare(op.Err))
 	case errors.As(err, &op) && op.Op == "proxyconnect":
 		_, why := explainDial(op.Err)
 		return proxyAdvice, fmt.Errorf("the proxy: %w", why)
@@ -196,22 +208,135 @@ func explainDial(err error) (advice string, why error) {
 		}
 		return "the server's certificate must be renewed; check this machine's clock too (date)", fmt.Errorf("its TLS certificate expired on %s", invalid.Cert.NotAfter.UTC().Format(time.DateOnly))
 	case errors.As(err, &invalid):
-		return "the server needs another certificate", fmt.Errorf("its TLS certificate can't be used: %w", invalid)
+		return "the server needs another certificate", fmt.Errorf("its TLS certificate can't be used: %s", bare(invalid))
+	case errors.As(err, &verify):
+		return "give the certificate of the authority to --ca-file", fmt.Errorf("its TLS certificate can't be verified: %s", bare(verify.Err))
 	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
 		return "if the server has no TLS, use ws:// in --server", errors.New("it does not speak TLS")
+	case errors.As(err, &op) && op.Op == "remote error": // a TLS alert (RFC 8446, 6)
+		return alertAdvice(op.Err), fmt.Errorf("it ended the TLS handshake: %s", bare(op.Err))
+	case errors.As(err, &op) && op.Op == "local error", strings.HasPrefix(err.Error(), "tls: "):
+		return "the server must speak TLS 1.2 or newer", fmt.Errorf("its TLS can't be understood: %s", bare(err))
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return "check the name in --server", fmt.Errorf("there is no host named %q", dns.Name)
+	case errors.As(err, &dns):
+		return "check the network of this machine, and its DNS", fmt.Errorf("the name %q can't be looked up: the name server does not answer, or has trouble", dns.Name)
 	case errors.As(err, &op) && op.Op == "dial" && op.Addr != nil:
-		advice := ""
-		if errors.Is(err, syscall.ECONNREFUSED) {
-			advice = "check that the server runs, and the host and port in --server"
-		}
-		return advice, fmt.Errorf("%s: %w", op.Addr, op.Err)
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
-		return "", errors.New("it closed the connection without an answer")
+		return explainConnect(op)
+	case lostWhy(err) != nil:
+		return tryAgain, errors.New("it closed the connection without an answer")
+	case strings.Contains(err.Error(), "malformed"):
+		return "try again; if that does not help, check the host and port in --server", errors.New("its answer was cut off, or is no HTTP")
 	}
 	return "", err
 }
+
+// explainConnect is explainDial for a connection to one address.
+func explainConnect(op *net.OpError) (advice string, why error) {
+	where := op.Addr.String()
+	const network = "check the network of this machine, and the host and port in --server"
+	switch {
+	case errors.Is(op, syscall.ECONNREFUSED):
+		return "check that the server runs, and the host and port in --server", fmt.Errorf("nobody listens at %s (connection refused)", where)
+	case errors.Is(op, syscall.EHOSTUNREACH), errors.Is(op, syscall.ENETUNREACH):
+		return network, fmt.Errorf("there is no way to %s (%s)", where, bare(op.Err))
+	case errors.Is(op, syscall.ETIMEDOUT):
+		return network, fmt.Errorf("%s does not answer (connection timed out)", where)
+	case errors.Is(op, syscall.ECONNRESET):
+		return tryAgain, fmt.Errorf("%s closed the connection at once", where)
+	}
+	return network, fmt.Errorf("%s: %s", where, bare(op.Err))
+}
+
+// tryAgain is advice where a server goes away.
+const tryAgain = "the server may be restarting: try again in a moment"
+
+// alertAdvice is what to do about a TLS alert, for which there is no type.
+func alertAdvice(alert error) string {
+	switch text := alert.Error(); {
+	case strings.Contains(text, "protocol version"):
+		return "the server must speak TLS 1.2 or newer"
+	case strings.Contains(text, "certificate required"):
+		return "the server wants a certificate of the client, which skaroctl has not"
+	case strings.Contains(text, "unrecognized name"):
+		return "check the name in --server"
+	}
+	return "check the host and port in --server; its administrator finds more in its log"
+}
+
+// bare is an error without the names of what it went through: packages and system
+// calls.
+func bare(err error) string {
+	var call *os.SyscallError
+	if errors.As(err, &call) {
+		err = call.Err
+	}
+	var op *net.OpError
+	if errors.As(err, &op) {
+		err = op.Err
+	}
+	text := err.Error()
+	for _, name := range []string{"tls: ", "x509: ", "unknown error "} {
+		text = strings.TrimPrefix(text, name)
+	}
+	return text
+}
+
+// lostWhy says in plain words why a connection that had been made was lost; nil where
+// it is not the network's doing. What a library says goes no further than the trace.
+func lostWhy(err error) error {
+	var op *net.OpError
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.ECONNABORTED), errors.Is(err, syscall.EPIPE):
+		return errHungUp
+	case errors.Is(err, syscall.ETIMEDOUT):
+		return errors.New("the other side no longer answers (connection timed out)")
+	case errors.Is(err, net.ErrClosed):
+		return errClosed
+	case errors.As(err, &op) && op.Op == "remote error":
+		return fmt.Errorf("the server ended the TLS connection: %s", bare(op.Err))
+	case errors.As(err, &op):
+		return errors.New(bare(op.Err)) // no route to host, say
+	}
+	return nil
+}
+
+// errHungUp is a connection that the server, or a machine on the way, has cut.
+var errHungUp = errors.New("the server hung up without a word")
+
+// closeCodes are what servers mean by a close frame without a reason (RFC 6455, 7.4.1,
+// and what is registered for later ones).
+var closeCodes = map[websocket.StatusCode]string{
+	websocket.StatusNormalClosure:           "it is done",
+	websocket.StatusGoingAway:               "it is going away",
+	websocket.StatusProtocolError:           "it says that skaroctl broke the rules of WebSocket",
+	websocket.StatusUnsupportedData:         "it can't take what skaroctl sent",
+	websocket.StatusInvalidFramePayloadData: "it can't read what skaroctl sent",
+	websocket.StatusPolicyViolation:         "it does not allow what skaroctl did",
+	websocket.StatusInternalError:           "it has failed",
+	websocket.StatusServiceRestart:          "it is restarting",
+	websocket.StatusTryAgainLater:           "it is busy",
+}
+
+// explainClose says what a close frame says, with advice.
+func explainClose(closed websocket.CloseError) (advice string, why error) {
+	advice = "its administrator finds more in the log of the server"
+	switch closed.Code {
+	case websocket.StatusNoStatusRcvd:
+		return tryAgain, errors.New("the server closed it, and gave no reason")
+	case websocket.StatusNormalClosure, websocket.StatusGoingAway, websocket.StatusServiceRestart, websocket.StatusTryAgainLater:
+		advice = tryAgain
+	}
+	if reason := cmp.Or(closed.Reason, closeCodes[closed.Code]); reason != "" {
+		return advice, fmt.Errorf("the server closed it: %s (code %d)", reason, closed.Code)
+	}
+	return advice, fmt.Errorf("the server closed it (code %d)", closed.Code)
+}
+
+// proxyRefusal is a proxy that does not connect us.
+type proxyRefusal struct{ status string }
+
+func (e *proxyRefusal) Error() string { return "the proxy answered with HTTP status " + e.status }
 
 func selfSigned(c *x509.Certificate) bool {
 	return c.CheckSignature(c.SignatureAlgorithm, c.RawTBSCertificate, c.Signature) == nil

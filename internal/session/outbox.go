@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -269,7 +270,7 @@ func (p *post) next(ctx context.Context) *posted {
 func (p *post) uncorked() (cork func()) {
 	tap := p.s.conn.tap
 	if err := tap.Release(); err != nil {
-		p.s.conn.drop(err)
+		p.s.conn.drop(cmp.Or(lostWhy(err), err))
 	}
 	return tap.Hold
 }

@@ -410,9 +410,9 @@ func (s *Session) RoundTrip(ctx context.Context) (time.Duration, error) {
 	start := time.Now()
 	if err := s.conn.ws.Ping(ctx); err != nil {
 		if ctx.Err() != nil {
-			err = ended(ctx)
+			return 0, &UnreachableError{Server: s.conn.endpoint.URL, Lost: true, Err: ended(ctx)}
 		}
-		return 0, &UnreachableError{Server: s.conn.endpoint.URL, Lost: true, Err: err}
+		return 0, s.conn.failed(err)
 	}
 	return time.Since(start), nil
 }
