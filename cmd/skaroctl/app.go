@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -259,6 +260,9 @@ func (a *app) place(homeless bool) (target, error) {
 			return target{}, err
 		}
 	}
+	if t.endpoint.CAFile != "" {
+		t.endpoint.ReadCA = certificates(t.endpoint.CAFile)
+	}
 	if t.login == "" {
 		t.login = t.saved.Login
 	}
@@ -266,6 +270,27 @@ func (a *app) place(homeless bool) (target, error) {
 		t.endpoint.Trace = a.errLine
 	}
 	return t, nil
+}
+
+// maxCertificates bounds what is read as root certificates, in bytes: those of a whole
+// system have a quarter of a megabyte.
+const maxCertificates = 16 << 20
+
+// certificates reads root certificates for each connection anew, since they may be
+// renewed; but only once from what is no regular file, like the pipe of <(command).
+func certificates(path string) func(context.Context) ([]byte, error) {
+	read := func(ctx context.Context) ([]byte, error) { return terminal.ReadFile(ctx, path, maxCertificates) }
+	if !irregular(path) {
+		return read
+	}
+	once := sync.OnceValues(func() ([]byte, error) { return read(context.Background()) })
+	return func(ctx context.Context) ([]byte, error) { return terminal.Await(ctx, once) }
+}
+
+// irregular tells that a file is there, and is no regular one.
+func irregular(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && !info.Mode().IsRegular()
 }
 
 // needServer is an error where no server is known.

@@ -189,7 +189,10 @@ func (a *app) enter(ctx context.Context, o loginOptions, t entrant) error {
 	profile := account.Profile{
 		Server: t.endpoint.URL, Login: t.login, Store: t.newStore.Name(), CAFile: t.saved.CAFile, AllowPlaintext: t.endpoint.AllowPlaintext,
 	}
-	if a.flags.changed("ca-file") {
+	switch {
+	case a.flags.changed("ca-file") && irregular(t.endpoint.CAFile):
+		a.notice("%s is no regular file, and is not remembered: give --ca-file with each command", a.flags.caFile)
+	case a.flags.changed("ca-file"):
 		profile.CAFile = t.endpoint.CAFile
 	}
 	err = account.UpdateConfig(t.files.Config, func(c *account.Config) error {

@@ -24,6 +24,7 @@ import (
 
 	"github.com/skaroctl/skaroctl/internal/commandline"
 	"github.com/skaroctl/skaroctl/internal/server"
+	"github.com/skaroctl/skaroctl/internal/terminal"
 )
 
 type serveOptions struct {
@@ -80,9 +81,9 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	}
 	var config *tls.Config
 	if o.cert != "" {
-		pair, err := tls.LoadX509KeyPair(o.cert, o.key)
+		pair, err := keyPair(ctx, o.cert, o.key)
 		if err != nil {
-			return &usageError{fmt.Sprintf("the certificate can't be used: %v", err), "check --tls-cert and --tls-key"}
+			return err
 		}
 		config = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}
 	}
@@ -148,6 +149,27 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	srv.Close(ending)
 	h.Close()
 	return errors.Join(err, s.Close())
+}
+
+// maxPEM bounds what is read of a certificate or its key, in bytes.
+const maxPEM = 1 << 20
+
+// keyPair reads a certificate and its key. Either may be a pipe that nobody has opened
+// yet: what ends ctx ends the wait.
+func keyPair(ctx context.Context, cert, key string) (tls.Certificate, error) {
+	certPEM, err := terminal.ReadFile(ctx, cert, maxPEM)
+	var keyPEM []byte
+	if err == nil {
+		keyPEM, err = terminal.ReadFile(ctx, key, maxPEM)
+	}
+	var pair tls.Certificate
+	if err == nil {
+		pair, err = tls.X509KeyPair(certPEM, keyPEM)
+	}
+	if err != nil && ctx.Err() == nil {
+		err = &usageError{fmt.Sprintf("the certificate can't be used: %v", err), "check --tls-cert and --tls-key"}
+	}
+	return pair, err
 }
 
 // windowsInUse is what Windows calls syscall.EADDRINUSE (WSAEADDRINUSE).

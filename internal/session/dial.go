@@ -29,7 +29,12 @@ type Endpoint struct {
 	URL            string // ws:// or wss://, path included; never rewritten
 	CAFile         string // PEM file with further root certificates, or ""
 	AllowPlaintext bool   // ws:// may go to a host that is not this one
-	UserAgent      string
+
+	// ReadCA reads CAFile, before each connection that needs it; nil is os.ReadFile. What
+	// ends ctx is to end it too: the file may be a pipe.
+	ReadCA func(ctx context.Context) ([]byte, error)
+
+	UserAgent string
 
 	// Trace, where it is not nil, is told of every frame and state change, with
 	// secrets replaced. It may be called from any goroutine.
@@ -139,12 +144,19 @@ func (e Endpoint) pathHint() string {
 
 // roots is the system's root certificates and those of the CA file; nil is the
 // system's alone.
-func (e Endpoint) roots() (*x509.CertPool, error) {
+func (e Endpoint) roots(ctx context.Context) (*x509.CertPool, error) {
 	if e.CAFile == "" || !e.scheme("wss") {
 		return nil, nil // reading them costs more than a whole message does
 	}
-	pem, err := os.ReadFile(e.CAFile)
-	if err != nil {
+	read := e.ReadCA
+	if read == nil {
+		read = func(context.Context) ([]byte, error) { return os.ReadFile(e.CAFile) }
+	}
+	pem, err := read(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("reading the root certificates from %s: %w", e.CAFile, ended(ctx))
+	case err != nil:
 		return nil, &EndpointError{Why: fmt.Sprintf("can't read the root certificates: %v", err), Advice: "check --ca-file, SSL_CERT_FILE and the profile's ca_file"}
 	}
 	pool, err := x509.SystemCertPool()
@@ -178,7 +190,7 @@ func (e Endpoint) dial(ctx context.Context) (*websocket.Conn, *tap, error) {
 	if err := e.Check(); err != nil {
 		return nil, nil, err
 	}
-	roots, err := e.roots()
+	roots, err := e.roots(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
