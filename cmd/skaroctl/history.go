@@ -53,11 +53,18 @@ func (a *app) history(ctx context.Context, o historyOptions, login string) error
 	}
 	r := session.HistoryRange{Limit: o.limit}
 	var err error
-	if r.Since, err = bound("--since", o.since, a.now()); err != nil {
+	now := a.now()
+	if r.Since, err = bound("--since", o.since, now); err != nil {
 		return err
 	}
-	if r.Until, err = bound("--until", o.until, a.now()); err != nil {
+	if r.Until, err = bound("--until", o.until, now); err != nil {
 		return err
+	}
+	if r.Empty() {
+		return &usageError{
+			fmt.Sprintf("--since %s is not before --until %s: there is nothing between them", o.since, o.until),
+			"the earlier one goes to --since; a duration counts back from now, as in --since 2h --until 1h",
+		}
 	}
 	return a.withSession(ctx, func(ctx context.Context, s *session.Session) error {
 		messages, err := s.History(ctx, login, r)

@@ -200,6 +200,7 @@ func (a *app) sendLines(ctx context.Context, o sendOptions, t target, to []strin
 		s.sid(ctx)
 	}
 	var more *alsoRefused
+	var unsent *session.Letter // the first one that never left
 	s.outbox.Outcome = func(out session.Outcome, soon bool) error {
 		var refused *session.RefusedError
 		var unknown *session.UnknownError
@@ -211,13 +212,17 @@ func (a *app) sendLines(ctx context.Context, o sendOptions, t target, to []strin
 			return nil
 		case errors.As(out.Err, &refused):
 			if more == nil {
-				more = &alsoRefused{first: out.Err, n: -1}
+				more = &alsoRefused{first: out.Err}
 				s.failed = append(s.failed, fmt.Errorf("send: %s: %w", out.Letter, out.Err))
+			} else {
+				more.letters = append(more.letters, out.Letter.String())
 			}
-			more.n++
 			return errRefusedLine
 		}
-		return nil // never sent: what ended the run says why
+		if unsent == nil {
+			unsent = &out.Letter
+		}
+		return nil // what ended the run says why
 	}
 	bar := a.progress(len(to))
 	outcome := s.outbox.Outcome
@@ -253,27 +258,47 @@ func (a *app) sendLines(ctx context.Context, o sendOptions, t target, to []strin
 	case errors.Is(err, errRefusedLine):
 		err = nil
 	}
-	if more != nil && more.n > 0 {
+	if more != nil && len(more.letters) > 0 {
 		s.failed = append(s.failed, more)
 	}
 	if readerGone(err) {
 		// Unlike one who has seen enough of a list: lines are left that nobody gets.
 		err = errors.New("nobody reads the output any more")
 	}
-	if len(s.failed) == 0 && err != nil {
-		return s.end(ctx, fmt.Errorf("send: %w", err))
+	if unsent == nil {
+		select {
+		case letter, ok := <-letters:
+			if ok {
+				unsent = &letter
+			}
+		default:
+		}
+	}
+	switch {
+	case err == nil:
+	case unsent != nil && s.confirmed+len(s.failed) > 0:
+		err = fmt.Errorf("send: %s, and what is behind it, was not sent: %w", *unsent, err)
+	default:
+		err = fmt.Errorf("send to %s: %w", strings.Join(to, ","), err)
 	}
 	return s.end(ctx, err)
 }
 
 // alsoRefused are the lines that were on their way when the first one was refused.
 type alsoRefused struct {
-	first error
-	n     int
+	first   error
+	letters []string
 }
 
+// alsoRefusedMost is how many of them an error names.
+const alsoRefusedMost = 10
+
 func (e *alsoRefused) Error() string {
-	return fmt.Sprintf("send: %d more that were on their way were refused too", e.n)
+	names, left := e.letters, len(e.letters)-alsoRefusedMost
+	if left > 0 {
+		names = append(names[:alsoRefusedMost:alsoRefusedMost], fmt.Sprintf("and %d others", left))
+	}
+	return fmt.Sprintf("send: %d more that were on their way were refused too: %s", len(e.letters), strings.Join(names, ", "))
 }
 func (e *alsoRefused) Unwrap() error { return e.first }
 

@@ -45,6 +45,8 @@ func TestClassify(t *testing.T) {
 		"keyring":                   {&account.UnavailableError{}, kindInternal},
 		"broken file":               {&account.FileError{Err: io.EOF}, kindInternal},
 		"interrupted":               {fmt.Errorf("wait: %w", &terminal.Interrupt{Signal: os.Interrupt}), kindInterrupted},
+		"hung up":                   {&terminal.Interrupt{Signal: syscall.SIGHUP}, kindHungUp},
+		"quit":                      {&terminal.Interrupt{Signal: syscall.SIGQUIT}, kindQuit},
 		"terminated":                {&terminal.Interrupt{Signal: syscall.SIGTERM}, kindTerminated},
 		"interrupted after sending": {&session.UnknownError{Err: &terminal.Interrupt{Signal: os.Interrupt}}, kindInterrupted},
 	} {

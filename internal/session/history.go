@@ -48,6 +48,18 @@ type HistoryRange struct {
 	Since, Until Bound
 }
 
+// Empty reports whether no message can be in the range, where that is known without
+// looking: one of a time and an id may hold something.
+func (r HistoryRange) Empty() bool {
+	switch {
+	case r.Since.ID != 0 && r.Until.ID != 0:
+		return r.Since.ID >= r.Until.ID
+	case !r.Since.Time.IsZero() && !r.Until.Time.IsZero():
+		return !r.Since.Time.Before(r.Until.Time)
+	}
+	return false
+}
+
 // historyPage is how many messages one request asks for.
 const historyPage = 1000
 

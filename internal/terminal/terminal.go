@@ -69,7 +69,7 @@ func Interruptible(parent context.Context, also func()) (ctx context.Context, ca
 // nobody does, it ends the program.
 func follow(signals <-chan os.Signal, done <-chan struct{}, interrupt func(*Interrupt), end func(status int)) {
 	var first *Interrupt
-	var same <-chan time.Time // nil before the first signal, and when others count
+	var same <-chan time.Time // not nil as long as others are the same one
 	for {
 		select {
 		case s := <-signals:
@@ -81,6 +81,7 @@ func follow(signals <-chan os.Signal, done <-chan struct{}, interrupt func(*Inte
 			case same == nil:
 				select {
 				case first.again <- s:
+					same = time.After(oneInterrupt)
 				default:
 					end((&Interrupt{Signal: s}).Status())
 				}

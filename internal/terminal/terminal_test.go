@@ -36,6 +36,12 @@ func TestSignals(t *testing.T) {
 			t.Fatalf("got %v, ended with %d", s, ended)
 		}
 		send(syscall.SIGTERM)
+		if ended != 0 {
+			t.Errorf("ended with %d", ended)
+		}
+		time.Sleep(oneInterrupt + 1)
+		synctest.Wait()
+		send(syscall.SIGTERM)
 		if ended != 143 {
 			t.Errorf("ended with %d", ended)
 		}
