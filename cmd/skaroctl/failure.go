@@ -119,7 +119,7 @@ func classify(err error) kind {
 
 // report writes what went wrong to standard error, and returns the exit status.
 func (a *app) report(err error) int {
-	if err == nil || readerGone(err) {
+	if err == nil || terminal.ReaderGone(err) {
 		return 0 // whoever read the output has seen enough
 	}
 	var list several

@@ -22,7 +22,7 @@ func buildInfo() build.Info { return build.Read("skaroctl", version) }
 // run is the whole program: it returns the exit status.
 func run(args []string, streams output.Streams, getenv func(string) string) int {
 	log.SetOutput(io.Discard) // net/http writes there what comes back as an error anyway
-	ctx, caught, stop := terminal.Interruptible(context.Background(), catchPipe)
+	ctx, caught, stop := terminal.Interruptible(context.Background())
 	defer stop()
 	a := &app{streams: streams, getenv: getenv}
 	a.profiles = sync.OnceValue(func() profiles { return a.loadProfiles(args) })

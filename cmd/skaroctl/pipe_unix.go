@@ -7,18 +7,9 @@ import (
 	"errors"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
-
-// catchPipe makes a write to a closed pipe an error. Without it such a write to
-// standard output ends the process on the spot.
-func catchPipe() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
-
-// readerGone reports whether err is the write to a pipe that nobody reads.
-func readerGone(err error) bool { return errors.Is(err, syscall.EPIPE) }
 
 // watchReader calls gone when w is a pipe or socket whose reader has gone away,
 // also while nothing is written. It returns at the end of ctx at the latest.

@@ -168,7 +168,7 @@ func (s *sender) end(ctx context.Context, err error) error {
 	if flushErr := s.printer.Flush(); err == nil {
 		err = flushErr
 	}
-	if err != nil && s.confirmed > 0 && classify(err) == kindInternal && !readerGone(err) {
+	if err != nil && s.confirmed > 0 && classify(err) == kindInternal && !terminal.ReaderGone(err) {
 		// Who reads only that something failed might send it again.
 		err = fmt.Errorf("messages confirmed by the server: %d, but: %w", s.confirmed, err)
 	}
@@ -261,7 +261,7 @@ func (a *app) sendLines(ctx context.Context, o sendOptions, t target, to []strin
 	if more != nil && len(more.letters) > 0 {
 		s.failed = append(s.failed, more)
 	}
-	if readerGone(err) {
+	if terminal.ReaderGone(err) {
 		// Unlike one who has seen enough of a list: lines are left that nobody gets.
 		err = errors.New("nobody reads the output any more")
 	}

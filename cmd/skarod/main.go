@@ -39,7 +39,7 @@ func (e *usageError) Hint() string  { return e.hint }
 
 // run is the whole program: it returns the exit status.
 func run(args []string, streams output.Streams, getenv func(string) string) int {
-	ctx, caught, stop := terminal.Interruptible(context.Background(), func() {})
+	ctx, caught, stop := terminal.Interruptible(context.Background())
 	defer stop()
 	<-caught
 	a := &app{streams: streams, getenv: getenv}
@@ -88,8 +88,8 @@ with "skarod user add", also while the server runs.`,
 // report writes what went wrong, and returns the exit status: 2 for wrong usage,
 // 5 for what the state of the server refuses, 128 and its number after a signal, 1 for the rest.
 func (a *app) report(err error) int {
-	if err == nil {
-		return 0
+	if err == nil || terminal.ReaderGone(err) {
+		return 0 // whoever read the output has seen enough
 	}
 	f := output.Failure{Message: err.Error()}
 	var hinted interface{ Hint() string }

@@ -9,7 +9,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/skaroctl/skaroctl/internal/proto"
@@ -242,5 +244,13 @@ func checkSentence(t *testing.T, err error, url, says, tip string) {
 	}
 	if got := hinted.Hint(); got != tip {
 		t.Errorf("the advice for %q is %q, not %q", says, got, tip)
+	}
+}
+
+// TestHungUp: a server that has gone is not taken for a reader of our output that has.
+func TestHungUp(t *testing.T) {
+	why := lostWhy(&net.OpError{Op: "write", Net: "tcp", Err: os.NewSyscallError("write", syscall.EPIPE)})
+	if why == nil || errors.Is(why, syscall.EPIPE) {
+		t.Errorf("got %v", why)
 	}
 }

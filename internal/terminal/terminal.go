@@ -42,9 +42,10 @@ const oneInterrupt = 200 * time.Millisecond
 
 // Interruptible is a context that SIGINT, SIGTERM, SIGHUP and SIGQUIT end, with an
 // *Interrupt as its cause. A SIGHUP that was ignored at the start, by nohup(1), stays
-// so. also is called when they are caught, to catch more. Catching takes a quarter of a
-// millisecond, in which other things can be done: caught is closed when it is so.
-func Interruptible(parent context.Context, also func()) (ctx context.Context, caught <-chan struct{}, stop func()) {
+// so. Where the reader of a pipe goes away, the write is an error (ReaderGone), and does
+// not end the process. Catching takes a quarter of a millisecond, in which other things
+// can be done: caught is closed when it is so.
+func Interruptible(parent context.Context) (ctx context.Context, caught <-chan struct{}, stop func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	signals := make(chan os.Signal, 2)
 	catching, done := make(chan struct{}), make(chan struct{})
@@ -54,7 +55,7 @@ func Interruptible(parent context.Context, also func()) (ctx context.Context, ca
 			ending = append(ending, syscall.SIGHUP)
 		}
 		signal.Notify(signals, ending...)
-		also()
+		catchPipe()
 		close(catching)
 		follow(signals, done, func(i *Interrupt) { cancel(i) }, os.Exit)
 	}()

@@ -3,12 +3,20 @@
 package terminal
 
 import (
+	"errors"
 	"os"
 	"os/signal"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
+
+// catchPipe makes a write to a closed pipe an error. Without it such a write to
+// standard output or standard error ends the process on the spot.
+func catchPipe() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
+
+// ReaderGone reports whether err is the write to a pipe that nobody reads.
+func ReaderGone(err error) bool { return errors.Is(err, syscall.EPIPE) }
 
 // open opens the terminal of this process, whatever its streams are.
 func open() (in, out *os.File, close func(), err error) {

@@ -1,10 +1,27 @@
 package terminal
 
 import (
+	"errors"
 	"os"
+	"syscall"
 
 	"golang.org/x/term"
 )
+
+// catchPipe does nothing: there is no signal.
+func catchPipe() {}
+
+// Windows' error numbers for a pipe whose reader has gone: ERROR_BROKEN_PIPE and
+// ERROR_NO_DATA.
+const (
+	errorBrokenPipe = syscall.Errno(109)
+	errorNoData     = syscall.Errno(232)
+)
+
+// ReaderGone reports whether err is the write to a pipe that nobody reads.
+func ReaderGone(err error) bool {
+	return errors.Is(err, errorBrokenPipe) || errors.Is(err, errorNoData)
+}
 
 // open opens the console of this process, whatever its streams are.
 func open() (in, out *os.File, close func(), err error) {
