@@ -97,10 +97,13 @@ func (a *app) ask(ctx context.Context, question string, echo bool) (string, erro
 	return terminal.Ask(ctx, a.streams.In, a.streams.Err, output.Line(question), echo)
 }
 
-// unanswered is the error of a question for something that nobody gave, and how else
-// to give it.
+// unanswered is the error of a question that has no answer, with how else to give what
+// it was for.
 func unanswered(err error, what, hint string) error {
-	if errors.Is(err, terminal.ErrNone) || errors.Is(err, terminal.ErrNothing) {
+	switch {
+	case errors.Is(err, terminal.ErrNone):
+		return &usageError{fmt.Sprintf("can't ask for the %s: %v", what, err), hint}
+	case errors.Is(err, terminal.ErrNothing):
 		return &usageError{fmt.Sprintf("no %s was given: %v", what, err), hint}
 	}
 	return err

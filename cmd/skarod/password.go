@@ -42,7 +42,10 @@ func (a *app) askTwice(ctx context.Context, question string) (string, error) {
 
 func (a *app) ask(ctx context.Context, question string) (string, error) {
 	password, err := terminal.Ask(ctx, a.streams.In, a.streams.Err, question, false)
-	if errors.Is(err, terminal.ErrNone) || errors.Is(err, terminal.ErrNothing) {
+	switch {
+	case errors.Is(err, terminal.ErrNone):
+		return "", &usageError{fmt.Sprintf("can't ask for the password: %v", err), "give --password-stdin"}
+	case errors.Is(err, terminal.ErrNothing):
 		return "", &usageError{fmt.Sprintf("no password was given: %v", err), "give --password-stdin"}
 	}
 	return password, err

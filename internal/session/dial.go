@@ -322,7 +322,7 @@ func (e Endpoint) badHandshake(resp *http.Response) error {
 	status := fmt.Sprintf("HTTP status %s", strings.TrimSpace(resp.Status))
 	switch code := resp.StatusCode; {
 	case code == http.StatusSwitchingProtocols:
-		return &ProtocolError{Server: e.URL, Saw: "its answer to the WebSocket handshake is not valid", Advice: letPass}
+		return &ProtocolError{Server: e.URL, Saw: "its WebSocket handshake is wrong", Advice: letPass}
 	case code >= 300 && code < 400:
 		return &UnreachableError{
 			Server: e.URL, Err: fmt.Errorf("it redirects to %q, which is not followed", resp.Header.Get("Location")),

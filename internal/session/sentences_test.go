@@ -121,10 +121,10 @@ func TestSentences(t *testing.T) {
 			"a redirect", "", answer("HTTP/1.1 301 Moved Permanently\r\nLocation: https://other.invalid/x\r\nContent-Length: 0\r\n\r\n"),
 			`can't reach URL: it redirects to "https://other.invalid/x", which is not followed`, "if that is the right server, give its ws:// or wss:// URL to --server",
 		},
-		{"no upgrade", "", answer(upgraded + "\r\n"), "URL does not speak Skaro: its answer to the WebSocket handshake is not valid", letPass},
+		{"no upgrade", "", answer(upgraded + "\r\n"), "URL does not speak Skaro: its WebSocket handshake is wrong", letPass},
 		{
 			"a wrong key", "", answer(upgraded + "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x\r\n\r\n"),
-			"URL does not speak Skaro: its answer to the WebSocket handshake is not valid", letPass,
+			"URL does not speak Skaro: its WebSocket handshake is wrong", letPass,
 		},
 		{"half a status", "", answer("HTTP/1.1 10"), "can't reach URL: its answer was cut off, or is no HTTP", "try again; if that does not help, check the host and port in --server"},
 		{"half a header", "", answer(upgraded + "Upgra"), "can't reach URL: its answer was cut off, or is no HTTP", "try again; if that does not help, check the host and port in --server"},
