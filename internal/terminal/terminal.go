@@ -139,9 +139,9 @@ func Ask(ctx context.Context, in io.Reader, out io.Writer, question string, echo
 			fmt.Fprintln(screen)
 		}
 	}()
-	fmt.Fprint(screen, question)
-	continued, stop := continuation()
+	continued, stop := continuation() // before anybody can press Ctrl-Z
 	defer stop()
+	fmt.Fprint(screen, question)
 	type answer struct {
 		text string
 		err  error
