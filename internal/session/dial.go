@@ -159,14 +159,33 @@ func (e Endpoint) roots(ctx context.Context) (*x509.CertPool, error) {
 	case err != nil:
 		return nil, &EndpointError{Why: fmt.Sprintf("can't read the root certificates: %v", err), Advice: "check --ca-file, SSL_CERT_FILE and the profile's ca_file"}
 	}
-	pool, err := x509.SystemCertPool()
+	pool, err := systemRoots(ctx)
 	if err != nil {
-		pool = x509.NewCertPool()
+		return nil, err
 	}
 	if !pool.AppendCertsFromPEM(pem) {
 		return nil, &EndpointError{Why: fmt.Sprintf("%s holds no certificate in PEM form", e.CAFile), Advice: "check --ca-file, SSL_CERT_FILE and the profile's ca_file"}
 	}
 	return pool, nil
+}
+
+// systemRoots is a copy of the system's root certificates. On Unix crypto/x509 reads
+// SSL_CERT_FILE, which may be a pipe too: what ends ctx ends the wait.
+func systemRoots(ctx context.Context) (*x509.CertPool, error) {
+	read := make(chan *x509.CertPool, 1)
+	go func() {
+		pool, err := x509.SystemCertPool()
+		if err != nil {
+			pool = x509.NewCertPool()
+		}
+		read <- pool
+	}()
+	select {
+	case pool := <-read:
+		return pool, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("reading the root certificates of the system: %w", ended(ctx))
+	}
 }
 
 // tap is the network connection below a WebSocket. It can hold back writes, and
