@@ -40,11 +40,11 @@ type Outbox struct {
 	InFlight int // letters that wait for their confirmation at most
 	// AttemptTime bounds each attempt to connect and log in, and how long the
 	// server may leave letters without an answer before the connection counts as
-	// lost. 0: no bound but the context's.
+	// lost.
 	AttemptTime time.Duration
-	// Retry is how long the server may be out of reach before the letters are given
-	// up; 0: not at all, but for letters that were sent already and can be sent
-	// again safely.
+	// Retry is how long the server may be out of reach, or answer no letter that was
+	// sent before, until the letters are given up; 0: not at all, but AttemptTime for
+	// letters that were sent already and can be sent again safely.
 	Retry time.Duration
 	// PingInterval is as in Listener, for an input that is silent for long.
 	PingInterval time.Duration
@@ -55,6 +55,7 @@ type Outbox struct {
 	Outcome  func(o Outcome, more bool) (err error) // told of each letter, in order; its error ends the run
 
 	again  []*posted // to be sent before anything else, in order
+	met    bool      // a server has greeted us
 	nonces nonces
 }
 
@@ -84,12 +85,19 @@ func (o *Outbox) Run(ctx context.Context, letters <-chan Letter) error {
 	if pauses == nil {
 		pauses = NewPauses()
 	}
-	out := time.Now() // since when the server is out of reach
+	out := time.Now() // since when the server is out of reach, or of no use
 	for {
-		start := time.Now()
-		up, err := o.once(ctx, letters)
-		if up {
-			out = time.Now()
+		open := o.limbo()
+		up, answered, err := o.once(ctx, letters)
+		if !up.IsZero() {
+			pauses.Lasted(time.Since(up))
+			if answered || !open {
+				out = time.Now()
+			}
+		}
+		patience := o.Retry
+		if o.limbo() {
+			patience = max(patience, o.AttemptTime)
 		}
 		var stopped *stop
 		switch {
@@ -100,14 +108,14 @@ func (o *Outbox) Run(ctx context.Context, letters <-chan Letter) error {
 			return stopped.err
 		case ctx.Err() != nil:
 			return o.giveUp(ended(ctx))
-		case !Temporary(err) || time.Since(out) >= o.Retry && !o.limbo():
+		case !Temporary(err):
+			return o.giveUp(err)
+		case o.met && !o.more(letters):
+			return nil
+		case time.Since(out) >= patience:
 			return o.giveUp(err)
 		}
-		pauses.Lasted(time.Since(start))
-		pause := pauses.Next()
-		if left := o.Retry - time.Since(out); left > 0 {
-			pause = min(pause, left)
-		}
+		pause := min(pauses.Next(), patience-time.Since(out))
 		if o.Lost != nil {
 			o.Lost(err, pause)
 		}
@@ -116,6 +124,23 @@ func (o *Outbox) Run(ctx context.Context, letters <-chan Letter) error {
 		case <-ctx.Done():
 			return o.giveUp(ended(ctx))
 		}
+	}
+}
+
+// more reports whether anything is left to be sent, as far as that is known without
+// waiting.
+func (o *Outbox) more(letters <-chan Letter) bool {
+	if len(o.again) > 0 {
+		return true
+	}
+	select {
+	case letter, ok := <-letters:
+		if ok {
+			o.again = []*posted{{Letter: letter, nonce: o.nonces.next()}}
+		}
+		return ok
+	default:
+		return true
 	}
 }
 
@@ -158,9 +183,10 @@ func (o *Outbox) forsake(err error) error {
 	return nil
 }
 
-// once is one connection. It returns nil when there is nothing left to send; up
-// tells whether the login succeeded.
-func (o *Outbox) once(ctx context.Context, letters <-chan Letter) (up bool, err error) {
+// once is one connection. It returns nil when there is nothing left to send. up is
+// when the login succeeded, zero when it did not; answered tells whether any letter
+// was confirmed or refused.
+func (o *Outbox) once(ctx context.Context, letters <-chan Letter) (up time.Time, answered bool, err error) {
 	connecting, cancel := ctx, context.CancelFunc(func() {})
 	if o.AttemptTime > 0 {
 		connecting, cancel = context.WithTimeoutCause(ctx, o.AttemptTime, &TimeoutError{After: o.AttemptTime})
@@ -168,13 +194,14 @@ func (o *Outbox) once(ctx context.Context, letters <-chan Letter) (up bool, err 
 	defer cancel()
 	s, err := Open(connecting, o.Endpoint, o.Credentials, nil)
 	if err != nil {
-		return false, err
+		return up, false, err
 	}
+	o.met = true
 	nonces := s.Greeting().Has(proto.ExtNonce)
 	if !nonces {
 		if err := o.forsake(errors.New("the server changed, and can't tell a message that comes twice")); err != nil {
 			s.Close()
-			return false, err
+			return up, false, err
 		}
 	}
 	pinging, stopPings := context.WithCancel(ctx)
@@ -203,7 +230,7 @@ func (o *Outbox) once(ctx context.Context, letters <-chan Letter) (up bool, err 
 	// refused: then it has not.
 	var auth *AuthError
 	var refused *RefusedError
-	refusedLogin := !p.up && (errors.As(err, &auth) || errors.As(err, &refused))
+	refusedLogin := p.up.IsZero() && (errors.As(err, &auth) || errors.As(err, &refused))
 	for _, l := range p.left {
 		l.limbo = l.limbo || (l.on != nil || l.torn) && !refusedLogin
 		l.on, l.torn = nil, false
@@ -211,10 +238,10 @@ func (o *Outbox) once(ctx context.Context, letters <-chan Letter) (up bool, err 
 	o.again = append(p.left, o.again...)
 	if err != nil && !nonces && ctx.Err() == nil && stopped == nil {
 		if err := o.forsake(err); err != nil {
-			return p.up, err
+			return p.up, p.answered, err
 		}
 	}
-	return p.up, err
+	return p.up, p.answered, err
 }
 
 // post is the work of one connection: a goroutine that writes, and the one of Run
@@ -231,7 +258,8 @@ type post struct {
 	finished bool      // the writer's: the letters have come to their end
 	writeErr error     // the writer's: why it ended, where it knows
 	left     []*posted // taken out of queue, and not answered
-	up       bool      // the login succeeded
+	up       time.Time // when the login succeeded
+	answered bool      // a letter was confirmed or refused
 }
 
 // next is the letter to be written next: what must be sent again comes first. It
@@ -350,7 +378,7 @@ func (p *post) collect(ctx, connecting context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.up = true
+	p.up = time.Now()
 	if p.LoggedIn != nil {
 		p.LoggedIn(account)
 	}
@@ -365,6 +393,7 @@ func (p *post) collect(ctx, connecting context.Context) error {
 			p.left = append(p.left, l)
 			return lost.Err
 		}
+		p.answered = true
 		<-p.places
 		if err := p.Outcome(Outcome{Letter: l.Letter, Sent: sent, Err: err}, len(p.queue) > 0); err != nil {
 			return &stop{err}

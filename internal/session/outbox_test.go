@@ -526,6 +526,107 @@ func TestOutboxRetry(t *testing.T) {
 	}
 }
 
+// TestOutboxGivesUp: a server that takes letters and never confirms one is not tried
+// for ever, whatever becomes of it.
+func TestOutboxGivesUp(t *testing.T) {
+	const noLogin, noAnswer, hangsUp, goesAway = "answers no login", "answers no letter", "always hangs up", "goes away"
+	for _, server := range []string{noLogin, noAnswer, hangsUp, goesAway} {
+		for _, retry := range []time.Duration{0, time.Second} {
+			t.Run(fmt.Sprintf("%s, retry %v", server, retry), func(t *testing.T) {
+				t.Parallel()
+				url := serve(t, func(p *peer) {
+					p.greet(proto.ExtNonce)
+					f, ok := p.recv()
+					if ok && server != noLogin {
+						p.welcome(f)
+					}
+					if _, ok = p.recv(); ok && (server == noLogin || server == noAnswer) {
+						p.recv()
+					}
+				})
+				var got []Outcome
+				_, ch := letters(1)
+				o := outbox(url, &got)
+				o.Retry, o.AttemptTime = retry, 2*time.Second
+				o.Lost = func(error, time.Duration) {
+					if server == goesAway {
+						o.Endpoint.URL = "ws://127.0.0.1:1/"
+					}
+				}
+				ctx, cancel := context.WithTimeout(context.Background(), patience)
+				defer cancel()
+				err := o.Run(ctx, ch)
+				var unknown *UnknownError
+				if err == nil || ctx.Err() != nil || len(got) != 1 || !errors.As(got[0].Err, &unknown) {
+					t.Errorf("%v, outcomes %v", err, got)
+				}
+			})
+		}
+	}
+}
+
+// TestOutboxNothingLeft: when the fate of every letter has been told, a lost
+// connection is not made again.
+func TestOutboxNothingLeft(t *testing.T) {
+	url := serve(t, func(p *peer) {
+		p.login()
+		p.expect(proto.TypeSendMessage)
+	})
+	var got []Outcome
+	_, ch := letters(1)
+	o := outbox(url, &got)
+	o.Retry = patience
+	o.Lost = func(err error, _ time.Duration) { t.Errorf("tried again after %v", err) }
+	var unknown *UnknownError
+	if err := o.Run(context.Background(), ch); err != nil || len(got) != 1 || !errors.As(got[0].Err, &unknown) {
+		t.Errorf("%v, outcomes %v", err, got)
+	}
+
+	// The input ends while the server is away.
+	office := &postOffice{nonces: true}
+	url = serve(t, func(p *peer) {
+		p.login(proto.ExtNonce)
+		f := p.expect(proto.TypeSendMessage)
+		p.reply(f, proto.StatusOK, map[string]any{"message_id": office.post(f)})
+	})
+	got = nil
+	input := make(chan Letter, 1)
+	input <- Letter{To: "bob", Body: "a"}
+	o = outbox(url, &got)
+	o.Retry = patience
+	o.Lost = func(error, time.Duration) {
+		o.Lost = nil
+		o.Endpoint.URL = "ws://127.0.0.1:1/"
+		close(input)
+	}
+	if err := o.Run(context.Background(), input); err != nil || len(got) != 1 || got[0].Err != nil {
+		t.Errorf("%v, outcomes %v", err, got)
+	}
+}
+
+// TestOutboxPausesGrow: attempts that take long and come to nothing are no
+// connections that lasted.
+func TestOutboxPausesGrow(t *testing.T) {
+	url := serve(t, func(p *peer) { p.recv() })
+	var got []Outcome
+	_, ch := letters(1)
+	o := outbox(url, &got)
+	o.AttemptTime, o.Retry = 20*time.Millisecond, patience
+	o.Pauses = &Pauses{First: time.Millisecond, Most: 100 * time.Millisecond, Lasting: 10 * time.Millisecond}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	tries, longest := 0, time.Duration(0)
+	o.Lost = func(_ error, pause time.Duration) {
+		longest = max(longest, pause)
+		if tries++; tries == 6 {
+			cancel()
+		}
+	}
+	if err := o.Run(ctx, ch); !errors.Is(err, context.Canceled) || longest < 10*time.Millisecond {
+		t.Errorf("%v, the longest pause of %d is %v", err, tries, longest)
+	}
+}
+
 // TestOutboxSlowInput: a letter leaves when it is there, not when more come; and
 // a connection that is lost meanwhile is made again.
 func TestOutboxSlowInput(t *testing.T) {
