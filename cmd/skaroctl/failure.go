@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/skaroctl/skaroctl/internal/account"
 	"github.com/skaroctl/skaroctl/internal/output"
@@ -119,12 +120,14 @@ func classify(err error) kind {
 
 // report writes what went wrong to standard error, and returns the exit status.
 func (a *app) report(err error) int {
-	if err == nil || terminal.ReaderGone(err) {
-		return 0 // whoever read the output has seen enough
-	}
 	var list several
-	if !errors.As(err, &list) {
+	if !errors.As(err, &list) && err != nil {
 		list = several{err}
+	}
+	// Whoever read the output has seen enough; what else went wrong, they have not seen.
+	list = slices.DeleteFunc(slices.Clone(list), terminal.ReaderGone)
+	if len(list) == 0 {
+		return 0
 	}
 	worst := len(severity)
 	for _, err := range list {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -64,10 +65,11 @@ func (a *app) request(ctx context.Context, o requestOptions, typ string) error {
 			return err
 		}
 		p := a.printer()
-		if err := p.Reply(reply); err != nil {
-			return err
+		written := p.Reply(reply)
+		if written == nil {
+			written = p.Flush()
 		}
-		return errors.Join(p.Flush(), err)
+		return cmp.Or(err, written)
 	}
 	if !o.noAuth {
 		return a.withSession(ctx, do)

@@ -105,6 +105,13 @@ func (a *app) send(ctx context.Context, o sendOptions, args []string) error {
 	}
 	close(letters)
 	s := a.sender(ctx, t, o)
+	s.outbox.Outcome = func(o session.Outcome, more bool) error {
+		err := s.outcome(o, more)
+		if terminal.ReaderGone(err) {
+			return nil // the message is for everybody named, whether or not anybody reads this
+		}
+		return err
+	}
 	err = s.outbox.Run(ctx, letters)
 	if err != nil && len(s.failed) == 0 && s.confirmed == 0 {
 		err = fmt.Errorf("send to %s: %w", args[0], err)

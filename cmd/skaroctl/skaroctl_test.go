@@ -76,8 +76,18 @@ func TestReportWorst(t *testing.T) {
 	if exit := a.report(fmt.Errorf("listen: %w", &terminal.Interrupt{Signal: os.Interrupt})); exit != 130 || out.Len() != 0 {
 		t.Errorf("exit %d, %q", exit, &out)
 	}
-	if exit := a.report(&os.PathError{Op: "write", Err: syscall.EPIPE}); exit != 0 || out.Len() != 0 {
+	gone := &os.PathError{Op: "write", Err: syscall.EPIPE}
+	if exit := a.report(gone); exit != 0 || out.Len() != 0 {
 		t.Errorf("closed pipe: exit %d, %q", exit, &out)
+	}
+	if exit := a.report(several{refused, gone}); exit != 5 || strings.Contains(out.String(), "pipe") {
+		t.Errorf("refused, and a closed pipe: exit %d, %q", exit, &out)
+	}
+	// What to do is what the worst asks for.
+	out.Reset()
+	unknown := &session.UnknownError{Err: &session.UnreachableError{Err: io.EOF, Advice: "check that the server runs"}}
+	if a.report(unknown); !strings.Contains(out.String(), "hint: look whether it took effect") {
+		t.Errorf("%s", &out)
 	}
 }
 
