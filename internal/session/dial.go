@@ -51,15 +51,16 @@ func (e Endpoint) trace(format string, args ...any) {
 // and sends nothing.
 func (e Endpoint) Check() error {
 	const example = "a server URL looks like wss://chat.example.org/skaro_client/"
+	shown, secret := fmt.Sprintf("the server URL %q", e.URL), strings.Contains(e.URL, "@")
+	if secret { // what is before it may be a password, wherever it stands
+		shown = "the server URL"
+	}
 	if !strings.Contains(e.URL, "://") {
-		if strings.Contains(e.URL, "@") { // what is before it may be a password
-			return &EndpointError{Why: "the server URL does not start with ws:// or wss://", Advice: example}
-		}
 		advice := example
-		if u, err := url.Parse("wss://" + e.URL); err == nil && u.Hostname() != "" && u.User == nil {
+		if u, err := url.Parse("wss://" + e.URL); err == nil && u.Hostname() != "" && !secret {
 			advice = didYouMean(u, loopback(u.Hostname()))
 		}
-		return &EndpointError{Why: fmt.Sprintf("the server URL %q does not start with ws:// or wss://", e.URL), Advice: advice}
+		return &EndpointError{Why: shown + " does not start with ws:// or wss://", Advice: advice}
 	}
 	u, err := url.Parse(e.URL)
 	if err != nil {
@@ -68,15 +69,16 @@ func (e Endpoint) Check() error {
 	switch u.Scheme {
 	case "ws", "wss":
 	case "http", "https":
-		return &EndpointError{
-			Why:    fmt.Sprintf("the server URL %q starts with %s://, not ws:// or wss://", u.Redacted(), u.Scheme),
-			Advice: didYouMean(u, u.Scheme == "http" && loopback(u.Hostname())), // ws:// elsewhere is the next error
+		advice := example
+		if u.Hostname() != "" && !secret {
+			advice = didYouMean(u, u.Scheme == "http" && loopback(u.Hostname())) // ws:// elsewhere is the next error
 		}
+		return &EndpointError{Why: fmt.Sprintf("%s starts with %s://, not ws:// or wss://", shown, u.Scheme), Advice: advice}
 	default:
-		return &EndpointError{Why: fmt.Sprintf("the server URL %q does not start with ws:// or wss://", u.Redacted()), Advice: example}
+		return &EndpointError{Why: shown + " does not start with ws:// or wss://", Advice: example}
 	}
 	if u.Hostname() == "" {
-		return &EndpointError{Why: fmt.Sprintf("the server URL %q names no host", e.URL), Advice: example}
+		return &EndpointError{Why: shown + " names no host", Advice: example}
 	}
 	if port := u.Port(); port != "" {
 		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
@@ -98,7 +100,6 @@ func (e Endpoint) Check() error {
 // didYouMean is advice with the likely right URL.
 func didYouMean(u *url.URL, plaintext bool) string {
 	likely := *u
-	likely.User = nil
 	likely.Scheme = "wss"
 	if plaintext {
 		likely.Scheme = "ws"

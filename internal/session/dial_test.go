@@ -188,7 +188,8 @@ func TestNoPasswordShown(t *testing.T) {
 	for _, url := range []string{
 		"alice:secret@chat.example.org", "//alice:secret@chat.example.org/x", "wss:alice:secret@chat.example.org",
 		"wss//alice:secret@chat.example.org", "wss://alice:secret%zz@chat.example.org/", "wss://alice:secret@bad host/",
-		"ws://alice:secret@chat.example.org/", "ftp://alice:secret@chat.example.org/", "wss://chat.example.org:secret/",
+		"ws://alice:secret@/x", "ws://alice:secret@:80/", "ws:///alice:secret@chat.example.org/", "http:///alice:secret@chat.example.org/",
+		"http://alice:secret@chat.example.org/", "ws://alice:secret@chat.example.org/", "ftp://alice:secret@chat.example.org/", "wss://chat.example.org:secret/",
 	} {
 		err := Endpoint{URL: url}.Check()
 		var e *EndpointError
