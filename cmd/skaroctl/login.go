@@ -195,7 +195,7 @@ func (a *app) enter(ctx context.Context, o loginOptions, t entrant) error {
 	case a.flags.changed("ca-file"):
 		profile.CAFile = t.endpoint.CAFile
 	}
-	err = account.UpdateConfig(t.files.Config, func(c *account.Config) error {
+	err = account.UpdateConfig(ctx, t.files.Config, func(c *account.Config) error {
 		if c.Profiles == nil {
 			c.Profiles = map[string]account.Profile{}
 		}

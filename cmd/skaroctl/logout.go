@@ -70,7 +70,7 @@ func (a *app) forget(ctx context.Context, t target, name string) error {
 		return err
 	}
 	delete(t.config.Profiles, name)
-	return account.UpdateConfig(t.files.Config, func(c *account.Config) error {
+	return account.UpdateConfig(ctx, t.files.Config, func(c *account.Config) error {
 		delete(c.Profiles, name)
 		if c.DefaultProfile == name {
 			c.DefaultProfile = ""

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"reflect"
 	"strings"
-	"time"
 
 	"github.com/BurntSushi/toml"
 )
@@ -141,17 +140,12 @@ func encodeConfig(c Config) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// configLockWait bounds the wait for another process that changes the config
-// file, which takes it milliseconds.
-const configLockWait = 10 * time.Second
-
 // UpdateConfig changes the config file: change gets what is there, its Profiles
 // never nil. The new file, mode 0600 in a folder of mode 0700, replaces the old
 // one at once, and changes of other processes are not lost. The file stays as it
-// is when it is broken, when change returns an error, and when nothing changed.
-func UpdateConfig(path string, change func(*Config) error) error {
-	ctx, cancel := context.WithTimeout(context.Background(), configLockWait)
-	defer cancel()
+// is when it is broken, when change returns an error, when nothing changed, and when
+// ctx ends before another process lets go of it.
+func UpdateConfig(ctx context.Context, path string, change func(*Config) error) error {
 	return locked(ctx, path, func(path string) error {
 		c, err := LoadConfig(path)
 		if err != nil {

@@ -77,7 +77,7 @@ func TestBrokenConfig(t *testing.T) {
 			_, loadErr := LoadConfig(path)
 			for what, err := range map[string]error{
 				"load":   loadErr,
-				"update": UpdateConfig(path, func(c *Config) error { t.Error("change was called"); return nil }),
+				"update": UpdateConfig(t.Context(), path, func(c *Config) error { t.Error("change was called"); return nil }),
 			} {
 				var fileErr *FileError
 				if !errors.As(err, &fileErr) || fileErr.Path != path || fileErr.Line != tt.line ||
@@ -94,7 +94,7 @@ func TestUpdateConfig(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "new", "config.toml")
 	work := Profile{Server: "wss://h/skaro_client/", Login: "alice", Store: "keyring"}
 	odd := Profile{Login: "ä\"\\\n'''\u2028", CAFile: `C:\ca "x".pem`, AllowPlaintext: true}
-	if err := UpdateConfig(path, func(c *Config) error {
+	if err := UpdateConfig(t.Context(), path, func(c *Config) error {
 		c.DefaultProfile = "work"
 		c.Profiles["work"] = work
 		c.Profiles["a.b \"c\""] = odd
@@ -113,11 +113,11 @@ func TestUpdateConfig(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused := errors.New("no")
-	if err := UpdateConfig(path, func(c *Config) error { c.DefaultProfile = "x"; return refused }); !errors.Is(err, refused) {
+	if err := UpdateConfig(t.Context(), path, func(c *Config) error { c.DefaultProfile = "x"; return refused }); !errors.Is(err, refused) {
 		t.Error(err)
 	}
 	untouched(t, path, content)
-	if err := UpdateConfig(path, func(c *Config) error { c.Profiles["bad\xff"] = Profile{}; return nil }); err == nil {
+	if err := UpdateConfig(t.Context(), path, func(c *Config) error { c.Profiles["bad\xff"] = Profile{}; return nil }); err == nil {
 		t.Error("a name that is not UTF-8 was written")
 	}
 	untouched(t, path, content)
@@ -126,12 +126,12 @@ func TestUpdateConfig(t *testing.T) {
 	if err := os.WriteFile(path, content, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := UpdateConfig(path, func(c *Config) error { c.Profiles["work"] = work; return nil }); err != nil {
+	if err := UpdateConfig(t.Context(), path, func(c *Config) error { c.Profiles["work"] = work; return nil }); err != nil {
 		t.Error(err)
 	}
 	untouched(t, path, content)
 	// A change may throw everything away.
-	if err := UpdateConfig(path, func(c *Config) error { *c = Config{}; return nil }); err != nil {
+	if err := UpdateConfig(t.Context(), path, func(c *Config) error { *c = Config{}; return nil }); err != nil {
 		t.Error(err)
 	}
 	if got, err := LoadConfig(path); err != nil || got.DefaultProfile != "" || len(got.Profiles) != 0 {
@@ -171,7 +171,7 @@ func TestUpdateConfigInParallel(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 20 {
 		wg.Go(func() {
-			if err := UpdateConfig(path, func(c *Config) error {
+			if err := UpdateConfig(t.Context(), path, func(c *Config) error {
 				c.Profiles[fmt.Sprint(i)] = Profile{Login: "alice"}
 				return nil
 			}); err != nil {

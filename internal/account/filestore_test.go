@@ -140,20 +140,31 @@ func TestNothingIsMadeWithoutNeed(t *testing.T) {
 // A process that stopped while it held the lock must not hold up the others for ever.
 func TestLockEndsWithContext(t *testing.T) {
 	s, content := fileWith(t, alice)
+	config := filepath.Join(t.TempDir(), "config.toml")
+	holdConfig, err := lockedfile.OpenFile(config+".lock", os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer holdConfig.Close()
 	held, err := lockedfile.OpenFile(s.path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
 	why := errors.New("the time ran out")
 	ctx, cancel := context.WithCancelCause(t.Context())
-	done := make(chan error)
+	done, configDone := make(chan error), make(chan error)
 	go func() { done <- s.Set(ctx, bob, someCredentials()) }()
+	go func() {
+		configDone <- UpdateConfig(ctx, config, func(*Config) error { t.Error("changed without the lock"); return nil })
+	}()
 	if _, err := s.Get(t.Context(), alice); err != nil {
 		t.Errorf("reading waits for the lock: %v", err)
 	}
 	cancel(why)
-	if err := <-done; !errors.Is(err, why) {
-		t.Errorf("%v", err)
+	for _, done := range []chan error{done, configDone} {
+		if err := <-done; !errors.Is(err, why) {
+			t.Errorf("%v", err)
+		}
 	}
 	untouched(t, s.path, content)
 	if err := held.Close(); err != nil {

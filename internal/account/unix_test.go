@@ -73,7 +73,7 @@ func TestFilesOfAnotherUser(t *testing.T) {
 	_, getErr := s.Get(t.Context(), alice)
 	for what, err := range map[string]error{
 		"get": getErr, "set": s.Set(t.Context(), bob, someCredentials()),
-		"config": UpdateConfig(config, func(c *Config) error { c.DefaultProfile = "y"; return nil }),
+		"config": UpdateConfig(t.Context(), config, func(c *Config) error { c.DefaultProfile = "y"; return nil }),
 	} {
 		if err == nil || !strings.Contains(err.Error(), "another user (uid 4242") || !strings.Contains(hintOf(err), "chown 0 ") {
 			t.Errorf("%s: %v, hint %q", what, err, hintOf(err))
@@ -133,7 +133,7 @@ func TestPipeIsNoFile(t *testing.T) {
 	_, loadErr := LoadConfig(path)
 	for what, err := range map[string]error{
 		"get": getErr, "set": s.Set(t.Context(), alice, someCredentials()), "load": loadErr,
-		"update": UpdateConfig(path, func(c *Config) error { c.DefaultProfile = "y"; return nil }),
+		"update": UpdateConfig(t.Context(), path, func(c *Config) error { c.DefaultProfile = "y"; return nil }),
 	} {
 		if err == nil || !strings.Contains(err.Error(), "not a regular file") {
 			t.Errorf("%s: %v", what, err)
@@ -181,7 +181,7 @@ func fullChild() error {
 	c := someCredentials()
 	for what, err := range map[string]error{
 		"set": s.Set(newContext(), bob, c), "update": UpdateSID(newContext(), s, alice, "x", noon),
-		"config": UpdateConfig(files.Config, func(c *Config) error {
+		"config": UpdateConfig(newContext(), files.Config, func(c *Config) error {
 			c.Profiles["x"] = Profile{Server: strings.Repeat("x", 200)}
 			return nil
 		}),
@@ -202,7 +202,7 @@ func TestFailedWriteLosesNothing(t *testing.T) {
 	if err := s.Set(t.Context(), alice, someCredentials()); err != nil {
 		t.Fatal(err)
 	}
-	if err := UpdateConfig(files.Config, func(c *Config) error { c.DefaultProfile = "old"; return nil }); err != nil {
+	if err := UpdateConfig(t.Context(), files.Config, func(c *Config) error { c.DefaultProfile = "old"; return nil }); err != nil {
 		t.Fatal(err)
 	}
 	before := map[string][]byte{}
@@ -305,7 +305,7 @@ func TestModes(t *testing.T) {
 	if err := (&fileStore{path: files.Credentials}).Set(t.Context(), alice, someCredentials()); err != nil {
 		t.Fatal(err)
 	}
-	if err := UpdateConfig(files.Config, func(c *Config) error { c.DefaultProfile = "x"; return nil }); err != nil {
+	if err := UpdateConfig(t.Context(), files.Config, func(c *Config) error { c.DefaultProfile = "x"; return nil }); err != nil {
 		t.Fatal(err)
 	}
 	err := filepath.Walk(filepath.Dir(files.State), func(path string, info os.FileInfo, err error) error {
@@ -321,7 +321,7 @@ func TestModes(t *testing.T) {
 	if err := os.Chmod(files.Config, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := UpdateConfig(files.Config, func(c *Config) error { c.DefaultProfile = "y"; return nil }); err != nil {
+	if err := UpdateConfig(t.Context(), files.Config, func(c *Config) error { c.DefaultProfile = "y"; return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if info, err := os.Stat(files.Config); err != nil || info.Mode().Perm() != 0o600 {
