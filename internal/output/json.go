@@ -218,6 +218,9 @@ func appendValue(buf []byte, v any) []byte {
 	case []byte:
 		return appendString(buf, base64.StdEncoding.EncodeToString(v))
 	case time.Time:
+		if year := v.UTC().Year(); year < 0 || year > 9999 { // RFC 3339 has none such
+			return strconv.AppendInt(buf, v.Unix(), 10)
+		}
 		return appendTime(buf, v)
 	case cbor.Tag:
 		return appendValue(buf, v.Content)

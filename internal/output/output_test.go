@@ -64,7 +64,9 @@ func TestValues(t *testing.T) {
 	}{
 		{nil, "null"}, {true, "true"}, {int64(-5), "-5"}, {uint64(math.MaxUint64), "18446744073709551615"}, {*huge, "18446744073709551617"},
 		{1.5, "1.5"}, {1e300, "1e+300"}, {1479394801.25, "1479394801.25"}, {math.NaN(), `"NaN"`}, {math.Inf(-1), `"-Inf"`},
-		{[]byte{0xfb, 0xff}, `"+/8="`}, {at, `"2016-05-15T12:00:00Z"`}, {cbor.Tag{Number: 99, Content: "x"}, `"x"`}, {cbor.SimpleValue(7), "7"},
+		{[]byte{0xfb, 0xff}, `"+/8="`}, {at, `"2016-05-15T12:00:00Z"`},
+		{time.Unix(1e15, 0), "1000000000000000"}, {time.Unix(-1e15, 0), "-1000000000000000"}, {time.Unix(253402300799, 0), `"9999-12-31T23:59:59Z"`},
+		{cbor.Tag{Number: 99, Content: "x"}, `"x"`}, {cbor.SimpleValue(7), "7"},
 		{[]any{}, "[]"}, {[]any{"a", int64(1)}, `["a",1]`}, {map[string]any{"z": map[string]any{}, "a": []any{nil}}, `{"a":[null],"z":{}}`},
 		{[]string{"a", "b"}, `["a","b"]`},
 	} {
