@@ -341,7 +341,9 @@ func (t target) storeName() string {
 	return t.saved.Store
 }
 
-// credentials reads the token and the SID. stored gets what the store had.
+// credentials reads the token and the SID. stored gets what the store had, and has
+// what it had before a connection was lost: where the store can't be read any more, a
+// locked keyring say, that is still good.
 func (t target) credentials(ctx context.Context, stored *account.Credentials) (session.Credentials, error) {
 	if t.env != nil {
 		return session.Credentials{Login: t.login, Token: t.env.Token}, nil
@@ -357,8 +359,13 @@ func (t target) credentials(ctx context.Context, stored *account.Credentials) (s
 			fmt.Sprintf("not logged in: the %s store has no credentials for %s at %s", store.Name(), t.login, t.endpoint.URL),
 			fmt.Sprintf("log in with `%s`", t.loginCommand()),
 		}
-	case err != nil:
+	case err != nil && *stored == (account.Credentials{}):
 		return session.Credentials{}, err
+	case err != nil:
+		c = *stored
+		if t.endpoint.Trace != nil {
+			t.endpoint.Trace(fmt.Sprintf("using the credentials from before: %v", err))
+		}
 	}
 	*stored = c
 	cred := session.Credentials{Login: t.login, Token: c.Token}
