@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -150,7 +151,11 @@ func (e *RewoundError) Error() string {
 
 // Hint says what to do about it.
 func (e *RewoundError) Hint() string {
-	return fmt.Sprintf("listen once with --since %d or a time, without --resume; then remove the saved position", e.ID-1)
+	since := "all"
+	if e.ID > 1 {
+		since = strconv.FormatInt(e.ID-1, 10)
+	}
+	return fmt.Sprintf("listen once with --since %s or a time, without --resume; then remove the saved position", since)
 }
 
 // ended is what ended a context: its cause where one was given.

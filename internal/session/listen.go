@@ -224,7 +224,7 @@ func (b *inbox) push(f proto.Frame) {
 	if f.Type() == proto.TypeShowMessage {
 		b.mu.Lock()
 		if b.catching {
-			if id, ok := f.Int("id"); ok {
+			if id, ok := f.Int("id"); ok && id > 0 {
 				b.dropped = max(b.dropped, id)
 				if b.lowest == 0 || id < b.lowest {
 					b.lowest = id
@@ -515,7 +515,9 @@ func (k *link) catchUp(ctx context.Context) error {
 		}
 		return k.event(ctx, f)
 	}
+	stuck := 0 // how often in a row the answer brought us no further
 	for more := true; more; {
+		before := k.position
 		r, last, err := k.askUpdates(ctx, map[string]any{"after": k.position, "limit": updatesPage}, hold)
 		if err != nil {
 			return err
@@ -545,6 +547,12 @@ func (k *link) catchUp(ctx context.Context) error {
 			return err
 		}
 		more = more || !live
+		if stuck++; k.position > before {
+			stuck = 0
+		}
+		if more && stuck > 1 { // once may be for what was pushed behind the answer
+			return k.s.wrongReply(errors.New("there is more, and it is not there"))
+		}
 	}
 	for _, f := range held {
 		if err := k.event(ctx, f); err != nil {

@@ -133,6 +133,34 @@ func TestListenCatchesUp(t *testing.T) {
 	}
 }
 
+// TestListenOddID: what is no id of a message is none, whenever it comes.
+func TestListenOddID(t *testing.T) {
+	odd := incoming(0)
+	odd["id"] = -5
+	url := serve(t, func(p *peer) {
+		p.login(proto.ExtUpdates)
+		f := p.expectUpdates(100)
+		p.send(odd)
+		p.updates(f, 100, false)
+		p.send(odd)
+		p.recv()
+	})
+	l := listener(url)
+	l.Start = &Bound{ID: 100}
+	if got := bodies(t, l, 2); !reflect.DeepEqual(got, []string{"0", "0"}) {
+		t.Errorf("%q", got)
+	}
+}
+
+// TestRewoundHint: the way out is one that the program takes.
+func TestRewoundHint(t *testing.T) {
+	for id, want := range map[int64]string{1: "--since all ", 2: "--since 1 ", 7: "--since 6 "} {
+		if hint := (&RewoundError{ID: id, Position: 100}).Hint(); !strings.Contains(hint, want) {
+			t.Errorf("%d: %s", id, hint)
+		}
+	}
+}
+
 // TestListenFlood: more pushes than wait anywhere come before the answer that the
 // listener waits for.
 func TestListenFlood(t *testing.T) {
@@ -223,6 +251,25 @@ func TestListenEnds(t *testing.T) {
 			var e *RewoundError
 			return errors.As(err, &e) && e.ID == 7 && e.Position == 100
 		}},
+		"updates that are never all there": {func(p *peer) {
+			p.login(proto.ExtUpdates)
+			for f, ok := p.recv(); ok; f, ok = p.recv() {
+				p.updates(f, 100, true)
+			}
+		}, true, func(err error) bool {
+			var e *ProtocolError
+			return errors.As(err, &e)
+		}},
+		"a push that no updates have": {func(p *peer) {
+			p.login(proto.ExtUpdates)
+			for f, ok := p.recv(); ok; f, ok = p.recv() {
+				p.send(incoming(200))
+				p.updates(f, 100, false)
+			}
+		}, true, func(err error) bool {
+			var e *ProtocolError
+			return errors.As(err, &e)
+		}},
 		"refused updates": {func(p *peer) {
 			p.login(proto.ExtUpdates)
 			p.reply(p.expect(proto.TypeGetUpdates), "400 Bad Request", nil)
@@ -236,9 +283,7 @@ func TestListenEnds(t *testing.T) {
 			url := serve(t, func(p *peer) { connections = p.nth; c.script(p) })
 			l := listener(url)
 			l.Reconnect = c.reconnect
-			if name == "ids that went back" {
-				l.Start = &Bound{ID: 100}
-			}
+			l.Start = &Bound{ID: 100}
 			err := l.Run(context.Background(), func(Event) error { return nil })
 			if !c.check(err) || connections != 1 {
 				t.Errorf("after %d connections: %T: %v", connections, err, err)
