@@ -54,11 +54,16 @@ func (a *app) logout(ctx context.Context, all bool) error {
 	}
 	ctx, cancel := a.oneShot(ctx)
 	defer cancel()
+	var failed several // what can be forgotten is, whatever becomes of the others
 	for _, name := range names {
 		if err := a.forget(ctx, t, name); err != nil {
-			return fmt.Errorf("profile %q: %w", name, err)
+			failed = append(failed, fmt.Errorf("logout: profile %q: %w", name, err))
+			continue
 		}
 		a.notice("forgot the profile %q", name)
+	}
+	if len(failed) > 0 {
+		return failed
 	}
 	return nil
 }

@@ -127,9 +127,6 @@ type Date struct {
 	Raw  any
 }
 
-// IsZero reports whether there was no date at all.
-func (d Date) IsZero() bool { return d.Time.IsZero() && d.Raw == nil }
-
 // Seconds since 1970 that have a four-digit year, as RFC 3339 needs.
 var (
 	minUnix = time.Date(1, 1, 1, 0, 0, 1, 0, time.UTC).Unix()

@@ -147,7 +147,7 @@ func TestRecordedFramesParse(t *testing.T) {
 				}
 			}
 			if r.OK() && r.For == TypeGetHistory {
-				if m, err := ParseMessages(r.Fields, "history"); err != nil || len(m) != 1 || m[0].Body != "hi" || !m[0].Date.IsZero() {
+				if m, err := ParseMessages(r.Fields, "history"); err != nil || len(m) != 1 || m[0].Body != "hi" || m[0].Date != (Date{}) {
 					t.Errorf("history: %+v, %v", m, err)
 				}
 			}
@@ -379,7 +379,7 @@ func TestDates(t *testing.T) {
 			t.Errorf("%s: %+v, want raw %v", name, got, c.want)
 		}
 	}
-	if d := (Frame{}).Date("date"); !d.IsZero() {
+	if d := (Frame{}).Date("date"); d != (Date{}) {
 		t.Errorf("a missing date is %+v", d)
 	}
 }

@@ -15,9 +15,6 @@ type Bound struct {
 	ID   int64
 }
 
-// IsZero reports whether there is no bound.
-func (b Bound) IsZero() bool { return b == Bound{} }
-
 // after reports whether a message comes after the bound: an id is exclusive, a
 // time inclusive. A message that lacks what the bound is about counts as after
 // it, so that it is shown rather than lost.
