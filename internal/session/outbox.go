@@ -63,7 +63,8 @@ type Outbox struct {
 type posted struct {
 	Letter
 	nonce string
-	limbo bool // it was sent on a connection that is gone, and never answered
+	sent  time.Time // first, by the clock on the wall: a machine may sleep
+	limbo bool      // it was sent on a connection that is gone, and never answered
 	on    *Sending
 	torn  bool // it may have been sent in part on this connection
 }
@@ -166,12 +167,17 @@ func (o *Outbox) giveUp(err error) error {
 	return err
 }
 
-// forsake tells that the fate of the letters in limbo is unknown, and goes on
-// without them: the server has no nonces, so that they can't be sent again.
-func (o *Outbox) forsake(err error) error {
+// nonceLife is how long after a letter was sent its nonce still makes it safe to send
+// it again: an hour less than a server remembers it (docs/protocol.md, "nonce").
+const nonceLife = 23 * time.Hour
+
+// forsake tells that the fate of the letters in limbo is unknown, and goes on without
+// them: they can't be sent again, because the server has no nonces, or would not know
+// theirs any more.
+func (o *Outbox) forsake(err error, nonces bool) error {
 	for i := 0; i < len(o.again); {
 		p := o.again[i]
-		if !p.limbo {
+		if !p.limbo || nonces && time.Since(p.sent) < nonceLife {
 			i++
 			continue
 		}
@@ -198,11 +204,9 @@ func (o *Outbox) once(ctx context.Context, letters <-chan Letter) (up time.Time,
 	}
 	o.met = true
 	nonces := s.Greeting().Has(proto.ExtNonce)
-	if !nonces {
-		if err := o.forsake(errors.New("the server changed, and can't tell a message that comes twice")); err != nil {
-			s.Close()
-			return up, false, err
-		}
+	if err := o.forsake(errors.New("the server can't tell any more whether it has it"), nonces); err != nil {
+		s.Close()
+		return up, false, err
 	}
 	pinging, stopPings := context.WithCancel(ctx)
 	defer stopPings()
@@ -237,7 +241,7 @@ func (o *Outbox) once(ctx context.Context, letters <-chan Letter) (up time.Time,
 	}
 	o.again = append(p.left, o.again...)
 	if err != nil && !nonces && ctx.Err() == nil && stopped == nil {
-		if err := o.forsake(err); err != nil {
+		if err := o.forsake(err, nonces); err != nil {
 			return p.up, p.answered, err
 		}
 	}
@@ -323,6 +327,9 @@ func (p *post) write(ctx, connecting context.Context) {
 		}
 		if !in {
 			ahead[l.To] = true
+		}
+		if l.sent.IsZero() {
+			l.sent = time.Now().Round(0)
 		}
 		l.on, p.writeErr = p.s.StartSend(ctx, l.To, l.Body, l.nonce)
 		var unknown *UnknownError

@@ -565,6 +565,41 @@ func TestOutboxGivesUp(t *testing.T) {
 	}
 }
 
+// TestOutboxOldNonce: a letter whose nonce the server may have forgotten meanwhile is
+// not sent again.
+func TestOutboxOldNonce(t *testing.T) {
+	office := &postOffice{nonces: true}
+	url := serve(t, func(p *peer) {
+		if p.nth > 1 {
+			office.serve(p)
+			return
+		}
+		p.login(proto.ExtNonce)
+		office.post(p.expect(proto.TypeSendMessage))
+		office.mu.Lock()
+		office.ids = nil
+		office.mu.Unlock()
+	})
+	var got []Outcome
+	input := make(chan Letter, 1)
+	input <- Letter{To: "bob", Body: "a"}
+	o := outbox(url, &got)
+	o.Retry = patience
+	o.Lost = func(error, time.Duration) {
+		o.again[0].sent = o.again[0].sent.Add(-24 * time.Hour)
+		input <- Letter{To: "bob", Body: "b"}
+		close(input)
+	}
+	err := o.Run(context.Background(), input)
+	var unknown *UnknownError
+	if err != nil || len(got) != 2 || !errors.As(got[0].Err, &unknown) || got[1].Err != nil {
+		t.Errorf("%v, outcomes %v", err, got)
+	}
+	if want := []string{"a", "b"}; !reflect.DeepEqual(office.delivered, want) {
+		t.Errorf("delivered %q", office.delivered)
+	}
+}
+
 // TestOutboxNothingLeft: when the fate of every letter has been told, a lost
 // connection is not made again.
 func TestOutboxNothingLeft(t *testing.T) {
