@@ -81,7 +81,7 @@ func (a *app) send(ctx context.Context, o sendOptions, args []string) error {
 	if o.lossy {
 		a.streams.In = transform.NewReader(a.streams.In, runes.ReplaceIllFormed())
 		for i, word := range args[1:] {
-			args[1+i] = strings.ToValidUTF8(word, "\uFFFD")
+			args[1+i] = runes.ReplaceIllFormed().String(word)
 		}
 	}
 	if o.lines {
