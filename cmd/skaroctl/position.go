@@ -1,8 +1,6 @@
 package main
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -41,11 +39,10 @@ var errLocked = errors.New("it is locked")
 // openPosition takes the lock of an account's position, and reads it. It is nil
 // where none was saved yet.
 func openPosition(files account.Files, k account.Key) (*positionFile, *session.Position, error) {
-	sum := sha256.Sum256([]byte(k.Server + "\n" + k.Login))
-	path := filepath.Join(files.State, "positions", hex.EncodeToString(sum[:12])+".json")
 	if files.State == "" {
 		return nil, nil, errors.New("--resume: there is no folder to keep the position in: neither HOME nor XDG_STATE_HOME is set")
 	}
+	path := filepath.Join(files.State, "positions", k.FileName())
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, nil, fmt.Errorf("--resume: %w", err)
 	}

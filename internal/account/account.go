@@ -5,6 +5,8 @@ package account
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,6 +21,12 @@ import (
 type Key struct {
 	Server string // the server's URL, as the profile has it
 	Login  string
+}
+
+// FileName is the name of a file that is about the account and no other.
+func (k Key) FileName() string {
+	sum := sha256.Sum256([]byte(k.Server + "\n" + k.Login))
+	return hex.EncodeToString(sum[:12]) + ".json"
 }
 
 // Credentials are what a store keeps of an account. They print as

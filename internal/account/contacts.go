@@ -1,8 +1,6 @@
 package account
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,8 +27,7 @@ func (f Files) contacts(key Key) (string, error) {
 	if f.Cache == "" {
 		return "", errors.New("there is no folder for it: neither HOME nor XDG_CACHE_HOME is set")
 	}
-	sum := sha256.Sum256([]byte(key.Server + "\n" + key.Login))
-	return filepath.Join(f.Cache, "contacts", hex.EncodeToString(sum[:12])+".json"), nil
+	return filepath.Join(f.Cache, "contacts", key.FileName()), nil
 }
 
 // CachedContacts are the logins of an account's contacts as they were when
