@@ -114,11 +114,6 @@ func ParseReply(f Frame) (Reply, error) {
 // OK reports whether the request succeeded: its status starts with 200.
 func (r Reply) OK() bool { return StatusCode(r.Status) == "200" }
 
-// Extra is what the reply holds beyond the fields of every reply and the named ones.
-func (r Reply) Extra(known ...string) map[string]any {
-	return r.Fields.Extra(append(known, "type", "for", "id", "status", "info", "user", "session_id")...)
-}
-
 // Date is a date field of the wire, which may be seconds since 1970, RFC 3339
 // text, or a CBOR date (tag 0 or 1). Where it can't be read as a date, Time is
 // zero and Raw holds what came; where there was none both are zero.

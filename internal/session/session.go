@@ -26,9 +26,8 @@ type Credentials struct {
 // Account is what the server said when it let us in.
 type Account struct {
 	Login    string
-	SID      string         // restores this session (docs/protocol.md, "Sessions")
-	Restored bool           // the SID was enough
-	Extra    map[string]any // what else it told of us
+	SID      string // restores this session (docs/protocol.md, "Sessions")
+	Restored bool   // the SID was enough
 }
 
 // Session is a connection that authenticates itself. Its authentication is sent
@@ -158,7 +157,6 @@ func account(r proto.Reply, cred Credentials) Account {
 		if login := user.Text("login"); login != "" {
 			a.Login = login
 		}
-		a.Extra = user.Extra("login")
 	}
 	if a.SID == "" {
 		a.SID = cred.SID // a server might not repeat it
@@ -400,8 +398,12 @@ func (m *Sending) Wait(ctx context.Context) (Sent, error) {
 		return Sent{}, &UnknownError{Err: err}
 	}
 	sent := Sent{To: m.to, Date: r.Fields.Date("date")}
-	sent.ID, _ = r.Fields.Int("message_id")
-	sent.Extra = r.Extra("date", "message_id")
+	known := []string{"type", "for", "id", "status", "date", "session_id"} // nobody should print a SID
+	if id, ok := r.Fields.Int("message_id"); ok {
+		sent.ID = id
+		known = append(known, "message_id")
+	}
+	sent.Extra = r.Fields.Extra(known...)
 	return sent, nil
 }
 

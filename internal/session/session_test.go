@@ -42,6 +42,7 @@ func TestRequests(t *testing.T) {
 			t.Errorf("send: %v", f.Describe())
 		}
 		p.reply(f, "200", map[string]any{"date": 1479394800, "message_id": 7, "more": "x"})
+		p.reply(p.expect(proto.TypeSendMessage), "200", map[string]any{"message_id": "7th", "info": "queued", "session_id": "sid-1"})
 		p.reply(p.expect(proto.TypeRegisterType), proto.StatusOK, map[string]any{"register_type": "by invitation"})
 		p.reply(p.expect("get_user_data"), "501 Not Implemented", map[string]any{"info": "no"})
 	})
@@ -63,6 +64,14 @@ func TestRequests(t *testing.T) {
 	sent, err := sending.Wait(ctx)
 	want := Sent{ID: 7, Date: proto.Date{Time: time.Unix(1479394800, 0).UTC()}, To: "bob", Extra: map[string]any{"more": "x"}}
 	if err != nil || !reflect.DeepEqual(sent, want) {
+		t.Errorf("sent: %+v, %v", sent, err)
+	}
+	// Whatever else the server says is there, but for a SID.
+	if sending, err = s.StartSend(ctx, "bob", "hi", ""); err != nil {
+		t.Fatal(err)
+	}
+	sent, err = sending.Wait(ctx)
+	if want := map[string]any{"message_id": "7th", "info": "queued"}; err != nil || !reflect.DeepEqual(sent.Extra, want) {
 		t.Errorf("sent: %+v, %v", sent, err)
 	}
 	if policy, err := s.RegisterType(ctx); err != nil || policy != "invite" {
