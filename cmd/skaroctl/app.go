@@ -305,10 +305,10 @@ func (t target) needServer() error {
 func (t target) loginCommand() string {
 	command := "skaroctl login"
 	if t.saved.Login == "" || t.saved.Login != t.login || t.saved.Server != t.endpoint.URL {
-		command += " " + cmp.Or(t.login, "LOGIN") + " --server " + cmp.Or(t.endpoint.URL, "URL")
+		command += " " + account.ShellWord(cmp.Or(t.login, "LOGIN")) + " --server " + account.ShellWord(cmp.Or(t.endpoint.URL, "URL"))
 	}
 	if t.profile != "default" {
-		command += " --profile " + t.profile
+		command += " --profile " + account.ShellWord(t.profile)
 	}
 	return command
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/skaroctl/skaroctl/internal/account"
 	"github.com/skaroctl/skaroctl/internal/commandline"
 	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/proto"
@@ -45,7 +46,7 @@ func (a *app) register(ctx context.Context, o registerOptions, args []string) er
 		// Logging in with a new account must not be how another one's token is lost.
 		return &usageError{
 			fmt.Sprintf("the profile %q is that of %s already", e.profile, e.saved.Login),
-			fmt.Sprintf("give the new account a profile of its own: skaroctl register %s --profile NAME --server %s", e.login, e.endpoint.URL),
+			fmt.Sprintf("give the new account a profile of its own: skaroctl register %s --profile NAME --server %s", account.ShellWord(e.login), account.ShellWord(e.endpoint.URL)),
 		}
 	}
 	if err := e.canSave(ctx, o.loginOptions); err != nil {
@@ -67,7 +68,7 @@ func (a *app) register(ctx context.Context, o registerOptions, args []string) er
 	var refused *session.RefusedError
 	switch {
 	case errors.As(err, &unknown):
-		return commandline.Advise(err, fmt.Sprintf("whether there is an account now, `skaroctl login %s` tells", e.login))
+		return commandline.Advise(err, fmt.Sprintf("whether there is an account now, `skaroctl login %s` tells", account.ShellWord(e.login)))
 	case errors.As(err, &refused) && proto.StatusCode(refused.Status) == "403" && o.invite == "":
 		return commandline.Advise(err, "`skaroctl register-type` tells who may create an account; the code of an invitation goes to --invite")
 	case err != nil:
@@ -75,7 +76,7 @@ func (a *app) register(ctx context.Context, o registerOptions, args []string) er
 	}
 	if err := a.enter(ctx, o.loginOptions, e); err != nil {
 		// The hint has the login as it was typed: nobody should run what a server says.
-		return commandline.Advise(fmt.Errorf("the account of %s was created, but: %w", output.Login(e.login), err), fmt.Sprintf("log in with `skaroctl login %s`", args[0]))
+		return commandline.Advise(fmt.Errorf("the account of %s was created, but: %w", output.Login(e.login), err), fmt.Sprintf("log in with `skaroctl login %s`", account.ShellWord(args[0])))
 	}
 	return nil
 }

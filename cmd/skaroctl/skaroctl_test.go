@@ -91,6 +91,23 @@ func TestReportWorst(t *testing.T) {
 	}
 }
 
+// TestLoginCommand: who runs what a hint says runs skaroctl and nothing else, whatever
+// the config file or a server calls somebody.
+func TestLoginCommand(t *testing.T) {
+	bob := account.Profile{Server: "ws://h/", Login: "$(id)"}
+	for want, at := range map[string]target{
+		"skaroctl login": {profile: "default", saved: bob, login: bob.Login, endpoint: session.Endpoint{URL: bob.Server}},
+		"skaroctl login '$(id)' --server 'ws://h/?a&b' --profile 'my work'": {
+			profile: "my work", saved: bob, login: bob.Login, endpoint: session.Endpoint{URL: "ws://h/?a&b"},
+		},
+		"skaroctl login LOGIN --server URL": {profile: "default"},
+	} {
+		if got := at.loginCommand(); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}
+
 func TestReadLines(t *testing.T) {
 	long := strings.Repeat("x", 200_000)
 	for name, c := range map[string]struct {

@@ -540,7 +540,7 @@ func TestShellWord(t *testing.T) {
 		"/$(x)":                       "'/$(x)'",
 		"":                            "''",
 	} {
-		if got := shellWord(path); got != want {
+		if got := ShellWord(path); got != want {
 			t.Errorf("%q: %s", path, got)
 		}
 	}

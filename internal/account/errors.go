@@ -80,13 +80,13 @@ func (e *advised) Unwrap() error { return e.error }
 // Hint is what the reader can do about it.
 func (e *advised) Hint() string { return e.hint }
 
-// shellWord quotes a path for a command that is shown to people.
-func shellWord(path string) string {
+// ShellWord quotes a word of a command that is shown to people, who may run it.
+func ShellWord(word string) string {
 	plain := func(r rune) bool {
 		return r > 127 || strings.ContainsRune("/._-+:@%,=", r) || '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
 	}
-	if path != "" && !strings.ContainsFunc(path, func(r rune) bool { return !plain(r) }) {
-		return path
+	if word != "" && !strings.ContainsFunc(word, func(r rune) bool { return !plain(r) }) {
+		return word
 	}
-	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }

@@ -20,7 +20,7 @@ func private(path string, info fs.FileInfo) error {
 	return &FileError{
 		Path:   path,
 		Err:    fmt.Errorf("others can use this secret: its mode is %04o, not 0600", info.Mode().Perm()),
-		Advice: "chmod 600 " + shellWord(path),
+		Advice: "chmod 600 " + ShellWord(path),
 	}
 }
 
@@ -33,6 +33,6 @@ func ours(path string, info fs.FileInfo) error {
 	return &FileError{
 		Path:   path,
 		Err:    fmt.Errorf("it belongs to another user (uid %d, and this is uid %d)", stat.Uid, os.Geteuid()),
-		Advice: fmt.Sprintf("chown %d %s, or run skaroctl as its owner", os.Geteuid(), shellWord(path)),
+		Advice: fmt.Sprintf("chown %d %s, or run skaroctl as its owner", os.Geteuid(), ShellWord(path)),
 	}
 }
