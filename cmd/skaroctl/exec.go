@@ -45,7 +45,8 @@ func newHook(command string, environ []string, streams output.Streams, waiting f
 var hookValueMost = map[bool]int{false: 64 << 10, true: 32<<10 - 64}[runtime.GOOS == "windows"]
 
 // hookPatience is how long a command that has ended may leave its standard input
-// to a process of its own that does not read it.
+// to a process of its own that does not read it, and how long the signal that ended it
+// may take to come to us too.
 const hookPatience = 2 * time.Second
 
 // run runs the command for one event, and waits for its end. Its error is that
@@ -97,6 +98,15 @@ func (h *hook) await(interrupted context.Context, cmd *exec.Cmd) error {
 	var first *terminal.Interrupt
 	select {
 	case err := <-ended:
+		var exit *exec.ExitError
+		if errors.As(err, &exit) && exit.ExitCode() < 0 {
+			// A signal ended it. timeout(1) and services send theirs to everybody, and it is
+			// chance who hears of it first.
+			select {
+			case <-interrupted.Done():
+			case <-time.After(hookPatience):
+			}
+		}
 		return err
 	case <-interrupted.Done():
 		if !errors.As(context.Cause(interrupted), &first) {
