@@ -293,6 +293,8 @@ func (a *app) spelling(ctx context.Context, s *session.Session, kind, given stri
 	found, err := s.Spelling(ctx, given)
 	var refused *session.RefusedError
 	switch {
+	case session.Temporary(err):
+		return given, err
 	case errors.As(err, &refused) && proto.StatusCode(refused.Status) == "404":
 		a.notice("there is no %s %q there so far", kind, given)
 	case errors.As(err, &refused):

@@ -127,6 +127,7 @@ func TestSpelling(t *testing.T) {
 		p.reply(p.expect(proto.TypeGetUserData), "200", map[string]any{"user": map[string]any{"login": "bob", "conference": true}})
 		p.reply(p.expect(proto.TypeGetUserData), proto.StatusNotFound, nil)
 		p.reply(p.expect(proto.TypeGetUserData), proto.StatusForbidden, nil)
+		p.reply(p.expect(proto.TypeGetUserData), proto.StatusTooMany, nil)
 		p.reply(p.expect(proto.TypeGetUserData), proto.StatusUnknown, nil)
 	})
 	ctx, s := open(t, url, withToken)
@@ -134,7 +135,7 @@ func TestSpelling(t *testing.T) {
 		login      string
 		conference bool
 		refused    string
-	}{{"bob", false, ""}, {"bob", true, ""}, {"BOB", false, proto.StatusNotFound}, {"BOB", false, proto.StatusForbidden}, {"BOB", false, ""}} {
+	}{{"bob", false, ""}, {"bob", true, ""}, {"BOB", false, proto.StatusNotFound}, {"BOB", false, proto.StatusForbidden}, {"BOB", false, proto.StatusTooMany}, {"BOB", false, ""}} {
 		found, err := s.Spelling(ctx, "BOB")
 		var refused RefusedError
 		if as := new(RefusedError); errors.As(err, &as) {

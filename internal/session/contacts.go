@@ -35,8 +35,8 @@ func (s *Session) Person(ctx context.Context, login string) (proto.Contact, erro
 }
 
 // Spelling asks for a login or the name of a conference as the server spells it. Where
-// the server says that nobody has it, or that it is not for us, that refusal is the
-// error. Where the server can't be asked, as one without extensions may not answer such a
+// the server says that nobody has it, that it is not for us, or that it can't say now,
+// that refusal is the error. Where the server can't be asked, as one without extensions may not answer such a
 // question at all, or does not know it, it is as it was given.
 func (s *Session) Spelling(ctx context.Context, login string) (proto.Contact, error) {
 	given := proto.Contact{Login: login}
@@ -48,8 +48,7 @@ func (s *Session) Spelling(ctx context.Context, login string) (proto.Contact, er
 	if !errors.As(err, &refused) {
 		return found, err
 	}
-	switch proto.StatusCode(refused.Status) {
-	case "403", "404":
+	if code := proto.StatusCode(refused.Status); code == "403" || code == "404" || refused.temporary() {
 		return given, err
 	}
 	return given, nil
