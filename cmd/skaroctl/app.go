@@ -252,7 +252,7 @@ func (a *app) place(homeless bool) (target, error) {
 	}
 	if a.flags.server != "" && a.flags.server != t.saved.Server {
 		// What the profile permits, it permits for its own server.
-		t.endpoint.URL, t.endpoint.AllowPlaintext = a.flags.server, a.flags.allowPlaintext
+		t.endpoint.URL, t.endpoint.CAFile, t.endpoint.AllowPlaintext = a.flags.server, "", a.flags.allowPlaintext
 	}
 	if a.flags.caFile != "" {
 		var err error
