@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/session"
 	"github.com/skaroctl/skaroctl/internal/terminal"
 )
@@ -58,6 +59,13 @@ func (a *app) request(ctx context.Context, o requestOptions, typ string) error {
 	fields, err := a.requestFields(ctx, o)
 	if err != nil {
 		return err
+	}
+	frame, err := proto.EncodeRequest(typ, 0, fields)
+	if err == nil {
+		_, err = proto.Decode(frame)
+	}
+	if err != nil {
+		return usagef("what is given does not fit into a frame: %v", err)
 	}
 	do := func(ctx context.Context, s *session.Session) error {
 		reply, err := s.Change(ctx, typ, fields)
