@@ -2,6 +2,7 @@ package output
 
 import (
 	"encoding/base64"
+	"fmt"
 	"maps"
 	"math"
 	"math/big"
@@ -187,6 +188,11 @@ func appendEscape(buf []byte, r rune) []byte {
 	return append(buf, '\\', 'u', hexDigits[r>>12&15], hexDigits[r>>8&15], hexDigits[r>>4&15], hexDigits[r&15])
 }
 
+// maxDecimal is how many bits an integer may have that is written in decimal: that
+// takes more than twice as long for one that is twice as long, and seconds for a
+// megabyte. A longer one is hexadecimal, as text.
+const maxDecimal = 8192
+
 // appendValue appends what proto.Frame.Value returns: integers exact, byte
 // strings in base64, dates as RFC 3339, the keys of maps sorted. What JSON has no
 // word for (NaN, the infinities) is text.
@@ -205,6 +211,9 @@ func appendValue(buf []byte, v any) []byte {
 	case uint64:
 		return strconv.AppendUint(buf, v, 10)
 	case big.Int:
+		if v.BitLen() > maxDecimal {
+			return appendString(buf, fmt.Sprintf("%#x", &v))
+		}
 		return v.Append(buf, 10)
 	case float64:
 		if math.IsNaN(v) || math.IsInf(v, 0) {

@@ -58,11 +58,13 @@ func TestMessageJSON(t *testing.T) {
 
 func TestValues(t *testing.T) {
 	huge, _ := new(big.Int).SetString("18446744073709551617", 10)
+	longer := new(big.Int).Neg(new(big.Int).Lsh(big.NewInt(1), maxDecimal))
 	for _, c := range []struct {
 		v    any
 		want string
 	}{
 		{nil, "null"}, {true, "true"}, {int64(-5), "-5"}, {uint64(math.MaxUint64), "18446744073709551615"}, {*huge, "18446744073709551617"},
+		{*longer, `"-0x1` + strings.Repeat("0", maxDecimal/4) + `"`},
 		{1.5, "1.5"}, {1e300, "1e+300"}, {1479394801.25, "1479394801.25"}, {math.NaN(), `"NaN"`}, {math.Inf(-1), `"-Inf"`},
 		{[]byte{0xfb, 0xff}, `"+/8="`}, {at, `"2016-05-15T12:00:00Z"`},
 		{time.Unix(1e15, 0), "1000000000000000"}, {time.Unix(-1e15, 0), "-1000000000000000"}, {time.Unix(253402300799, 0), `"9999-12-31T23:59:59Z"`},

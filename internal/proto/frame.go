@@ -12,6 +12,7 @@ import (
 	"math"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -208,7 +209,8 @@ func (f Frame) List(name string) ([]cbor.RawMessage, bool) {
 // Value is a field as a Go value: string, int64, uint64, big.Int, float64,
 // bool, nil, []byte, time.Time, cbor.Tag, []any or map[string]any. A field that
 // has no such value (a map with keys that are not text, say) comes as its CBOR
-// diagnostic notation (RFC 8949, 8), so that nothing is lost.
+// diagnostic notation (RFC 8949, 8), or as its bytes in hexadecimal where it is long,
+// so that nothing is lost.
 func (f Frame) Value(name string) any {
 	raw, ok := f[name]
 	if !ok {
@@ -298,6 +300,8 @@ func describe(f Frame, name string, limit int) string {
 		text = "[" + strings.Join(parts, ", ") + "]"
 	} else if m, ok := f.Map(name); ok {
 		text = m.describe(limit)
+	} else if s, ok := f.TextOK(name); ok && len(s) > limit {
+		text = strconv.Quote(s)
 	} else {
 		text = diagnose(f[name])
 	}
@@ -307,10 +311,15 @@ func describe(f Frame, name string, limit int) string {
 	return text
 }
 
+// maxDiagnosis is how long a value may be that is written in diagnostic notation, in
+// bytes: for one integer of a megabyte that takes seconds.
+const maxDiagnosis = 16 << 10
+
 func diagnose(raw cbor.RawMessage) string {
-	s, err := cbor.Diagnose(raw)
-	if err != nil {
-		return fmt.Sprintf("h'%x'", []byte(raw))
+	if len(raw) <= maxDiagnosis {
+		if s, err := cbor.Diagnose(raw); err == nil {
+			return s
+		}
 	}
-	return s
+	return fmt.Sprintf("h'%x'", []byte(raw))
 }

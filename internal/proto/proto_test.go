@@ -278,6 +278,16 @@ func TestDecodeTolerates(t *testing.T) {
 	if !reflect.DeepEqual(m.Extra, want) {
 		t.Errorf("extra: %#v", m.Extra)
 	}
+	// What is long is not written in diagnostic notation, which may take for ever.
+	long := strings.Repeat("a", maxDiagnosis)
+	f, err = Decode(enc(t, map[string]any{"odd": map[int]any{1: long}}))
+	if v, _ := f.Value("odd").(string); err != nil || v != fmt.Sprintf("h'%x'", []byte(f["odd"])) {
+		t.Errorf("%.99s, %v", v, err)
+	}
+	f, err = Decode(enc(t, map[string]any{"odd": map[string]any{"body": long}}))
+	if v := f.Describe(); err != nil || !strings.HasPrefix(v, `{"odd": {"body": "aaa`) || len(v) > 2*describeLimit {
+		t.Errorf("%s, %v", v, err)
+	}
 	// Text that is not UTF-8 is repaired, indefinite lengths are read.
 	f, err = Decode([]byte{0xbf, 0x64, 'b', 'o', 'd', 'y', 0x63, 'a', 0xff, 'b', 0xff})
 	if err != nil || f.Text("body") != "a\uFFFDb" {

@@ -155,7 +155,7 @@ func (e *RewoundError) Hint() string {
 	if e.ID > 1 {
 		since = strconv.FormatInt(e.ID-1, 10)
 	}
-	return fmt.Sprintf("listen once with --since %s or a time, without --resume; then remove the saved position", since)
+	return fmt.Sprintf("listen once with --since %s or a time, without --resume; then remove the saved position, if there is one", since)
 }
 
 // ended is what ended a context: its cause where one was given.
