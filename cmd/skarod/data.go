@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"syscall"
 
 	"github.com/skaroctl/skaroctl/internal/commandline"
 	"github.com/skaroctl/skaroctl/internal/output"
@@ -47,7 +46,7 @@ func (a *app) withStore(create bool, do func(*store.Store) error) error {
 	}
 	if !create {
 		if _, err := os.Stat(path); err != nil {
-			return cantOpen(fmt.Errorf("open the database: %w", err))
+			return cantOpen(path, fmt.Errorf("open the database: %w", err))
 		}
 	}
 	s, err := a.open(path)
@@ -63,7 +62,7 @@ func (a *app) open(path string) (*store.Store, error) {
 	_, before := os.Stat(path)
 	s, err := store.Open(path)
 	if err != nil {
-		return nil, cantOpen(err)
+		return nil, cantOpen(path, err)
 	}
 	if errors.Is(before, fs.ErrNotExist) {
 		fmt.Fprintf(a.streams.Err, "skarod: made a new database, %s\n", output.Line(path))
@@ -72,14 +71,25 @@ func (a *app) open(path string) (*store.Store, error) {
 }
 
 // cantOpen says what to do about a database that can't be opened.
-func cantOpen(err error) error {
+func cantOpen(path string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return commandline.Advise(err, "run it as root or as the user of the server, or name another folder with --data")
+	case belowFile(path):
+		return commandline.Advise(err, "--data names a folder, not a file")
 	case errors.Is(err, fs.ErrNotExist):
 		return commandline.Advise(err, "`skarod user add` makes a database; --data says in which folder it is")
-	case errors.Is(err, syscall.ENOTDIR):
-		return commandline.Advise(err, "--data names a folder, not a file")
 	}
 	return err
+}
+
+// belowFile reports whether a folder on the way to path is a file. To Windows that
+// is no error of its own, but a path that does not exist.
+func belowFile(path string) bool {
+	for folder := filepath.Dir(path); folder != path; path, folder = folder, filepath.Dir(folder) {
+		if info, err := os.Stat(folder); err == nil {
+			return !info.IsDir()
+		}
+	}
+	return false
 }

@@ -13,7 +13,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -172,8 +171,12 @@ func keyPair(ctx context.Context, cert, key string) (tls.Certificate, error) {
 	return pair, err
 }
 
-// windowsInUse is what Windows calls syscall.EADDRINUSE (WSAEADDRINUSE).
-const windowsInUse = syscall.Errno(10048)
+// What Windows calls syscall.EADDRINUSE: WSAEADDRINUSE, or WSAEACCES where the other
+// program wants the port for itself. No other system has errors of these numbers.
+const (
+	windowsInUse    = syscall.Errno(10048)
+	windowsReserved = syscall.Errno(10013)
+)
 
 // cantListen says what to do about an address that can't be listened on.
 func cantListen(addr string, err error) error {
@@ -194,7 +197,7 @@ func cantListen(addr string, err error) error {
 		return &usageError{fmt.Sprintf("--listen is %q: %s", addr, wrong.Err), listenHint(addr)}
 	case errors.As(err, &unknown) && unknown.IsNotFound:
 		return &usageError{fmt.Sprintf("--listen is %q: %s", addr, unknown.Err), listenHint(addr)}
-	case errors.Is(why, syscall.EADDRINUSE), runtime.GOOS == "windows" && errors.Is(why, windowsInUse):
+	case errors.Is(why, syscall.EADDRINUSE), errors.Is(why, windowsInUse), errors.Is(why, windowsReserved):
 		return commandline.Advise(said, "another program has that port: give another --listen")
 	case errors.Is(why, fs.ErrPermission):
 		return commandline.Advise(said, "ports below 1024 are for root, and for who has CAP_NET_BIND_SERVICE: give another --listen")
@@ -233,7 +236,7 @@ func lockServe(path string) (unlock func(), err error) {
 	select {
 	case l := <-got:
 		if l.err != nil {
-			return nil, cantOpen(fmt.Errorf("lock the database: %w", l.err))
+			return nil, cantOpen(path, fmt.Errorf("lock the database: %w", l.err))
 		}
 		return func() { l.f.Close() }, nil
 	case <-time.After(lockPatience):

@@ -169,7 +169,7 @@ func TestUserCommands(t *testing.T) {
 		errs string // somewhere in standard error
 	}{
 		{"", "user list", 1, "", "hint: `skarod user add` makes a database"},
-		{"x\n", "user passwd alice --password-stdin", 1, "", "no such file"},
+		{"x\n", "user passwd alice --password-stdin", 1, "", "hint: `skarod user add` makes a database"},
 		{"x\n", "user remove alice", 1, "", "hint: "},
 		{"secret\n", "user add Bob --password-stdin", 0, "", "skarod: made a new database, " + filepath.Join(data, "skarod.db") + "\n"},
 		{"secret", "user add alice --password-stdin", 0, "", ""},
@@ -388,8 +388,11 @@ func TestNewDatabase(t *testing.T) {
 	}
 
 	file := filepath.Join(data, "skarod.db")
-	if code, _, errs := skarod("password", "user", "add", "bob", "--password-stdin", "--data", file); code != 1 || runtime.GOOS != "windows" && !strings.HasSuffix(errs, "\nhint: --data names a folder, not a file\n") {
+	if code, _, errs := skarod("password", "user", "add", "bob", "--password-stdin", "--data", file); code != 1 || !strings.HasSuffix(errs, "\nhint: --data names a folder, not a file\n") {
 		t.Errorf("the file for the folder: exit %d, %s", code, errs)
+	}
+	if code, _, errs := skarod("", "user", "list", "--data", filepath.Join(file, "below", "it")); code != 1 || !strings.HasSuffix(errs, "\nhint: --data names a folder, not a file\n") {
+		t.Errorf("a folder below the file: exit %d, %s", code, errs)
 	}
 }
 
@@ -447,6 +450,8 @@ func TestCantListen(t *testing.T) {
 		why, hint string
 	}{
 		{":80", bind(syscall.EACCES), 1, "listen on :80: " + syscall.EACCES.Error(), "ports below 1024 are for root"},
+		{":80", bind(10048), 1, "listen on :80: " + syscall.Errno(10048).Error(), "another program has that port"}, // as Windows says it
+		{":80", bind(10013), 1, "listen on :80: " + syscall.Errno(10013).Error(), "another program has that port"},
 		{"192.0.2.1:80", bind(syscall.EADDRNOTAVAIL), 1, "listen on 192.0.2.1:80: " + syscall.EADDRNOTAVAIL.Error(), "an address of this machine"},
 		{"nowhere:80", &net.OpError{Err: &net.DNSError{Err: "no such host", IsNotFound: true}}, 2, `--listen is "nowhere:80": no such host`, "an address of this machine"},
 		{"nowhere:80", &net.OpError{Err: &net.DNSError{Err: "server misbehaving", Name: "nowhere"}}, 1, "listen on nowhere:80: lookup nowhere: server misbehaving", "an address of this machine"},

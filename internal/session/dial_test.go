@@ -7,7 +7,9 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -197,6 +199,32 @@ func TestNoPasswordShown(t *testing.T) {
 			t.Errorf("%s: got %v (%T)", url, err, err)
 		} else if strings.Contains(e.Error()+e.Hint(), "secret") {
 			t.Errorf("%s: the error is %q, the hint %q", url, e, e.Hint())
+		}
+	}
+}
+
+// TestExplainDial: what a system says of a connection, with the numbers that Windows
+// has for it too.
+func TestExplainDial(t *testing.T) {
+	for code, want := range map[syscall.Errno]string{
+		syscall.ECONNREFUSED: "nobody listens at 127.0.0.1:1", 10061: "nobody listens at 127.0.0.1:1",
+		syscall.EHOSTUNREACH: "there is no way to 127.0.0.1:1", 10065: "there is no way to 127.0.0.1:1",
+		syscall.ENETUNREACH: "there is no way to 127.0.0.1:1", 10051: "there is no way to 127.0.0.1:1",
+		syscall.ETIMEDOUT: "127.0.0.1:1 does not answer", 10060: "127.0.0.1:1 does not answer",
+		syscall.ECONNRESET: "127.0.0.1:1 closed the connection at once", 10054: "127.0.0.1:1 closed the connection at once",
+	} {
+		op := &net.OpError{Op: "dial", Net: "tcp", Addr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}, Err: os.NewSyscallError("connect", code)}
+		if advice, why := explainDial(op); !strings.HasPrefix(why.Error(), want) || advice == "" {
+			t.Errorf("dial, %d: %v, advice %q", code, why, advice)
+		}
+	}
+	for _, code := range []syscall.Errno{syscall.ECONNRESET, 10054, syscall.ECONNABORTED, 10053} {
+		cut := &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", code)}
+		if _, why := explainDial(cut); why.Error() != "it closed the connection without an answer" {
+			t.Errorf("cut with %d: %v", code, why)
+		}
+		if why := lostWhy(cut); why != errHungUp {
+			t.Errorf("lost with %d: %v", code, why)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -236,18 +237,33 @@ func explainDial(err error) (advice string, why error) {
 	return "", err
 }
 
+// windowsErrno are the numbers that sockets have on Windows (WSAECONNREFUSED and so
+// on) for what they are called elsewhere. No other system has errors of these numbers.
+var windowsErrno = map[syscall.Errno]syscall.Errno{
+	syscall.ECONNREFUSED: 10061, syscall.ECONNRESET: 10054, syscall.ECONNABORTED: 10053,
+	syscall.EHOSTUNREACH: 10065, syscall.ENETUNREACH: 10051, syscall.ETIMEDOUT: 10060,
+}
+
+// isErrno reports whether an error is one of those of the system, on any system.
+func isErrno(err error, codes ...syscall.Errno) bool {
+	return slices.ContainsFunc(codes, func(code syscall.Errno) bool {
+		onWindows, known := windowsErrno[code]
+		return errors.Is(err, code) || known && errors.Is(err, onWindows)
+	})
+}
+
 // explainConnect is explainDial for a connection to one address.
 func explainConnect(op *net.OpError) (advice string, why error) {
 	where := op.Addr.String()
 	const network = "check the network of this machine, and the host and port in --server"
 	switch {
-	case errors.Is(op, syscall.ECONNREFUSED):
+	case isErrno(op, syscall.ECONNREFUSED):
 		return "check that the server runs, and the host and port in --server", fmt.Errorf("nobody listens at %s (connection refused)", where)
-	case errors.Is(op, syscall.EHOSTUNREACH), errors.Is(op, syscall.ENETUNREACH):
+	case isErrno(op, syscall.EHOSTUNREACH, syscall.ENETUNREACH):
 		return network, fmt.Errorf("there is no way to %s (%s)", where, bare(op.Err))
-	case errors.Is(op, syscall.ETIMEDOUT):
+	case isErrno(op, syscall.ETIMEDOUT):
 		return network, fmt.Errorf("%s does not answer (connection timed out)", where)
-	case errors.Is(op, syscall.ECONNRESET):
+	case isErrno(op, syscall.ECONNRESET):
 		return tryAgain, fmt.Errorf("%s closed the connection at once", where)
 	}
 	return network, fmt.Errorf("%s: %s", where, bare(op.Err))
@@ -292,9 +308,9 @@ func bare(err error) string {
 func lostWhy(err error) error {
 	var op *net.OpError
 	switch {
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.ECONNABORTED), errors.Is(err, syscall.EPIPE):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), isErrno(err, syscall.ECONNRESET, syscall.ECONNABORTED, syscall.EPIPE):
 		return errHungUp
-	case errors.Is(err, syscall.ETIMEDOUT):
+	case isErrno(err, syscall.ETIMEDOUT):
 		return errors.New("the other side no longer answers (connection timed out)")
 	case errors.Is(err, net.ErrClosed):
 		return errClosed
