@@ -3,24 +3,18 @@ package terminal
 import (
 	"errors"
 	"os"
-	"syscall"
 
+	"golang.org/x/sys/windows"
 	"golang.org/x/term"
 )
 
 // catchPipe does nothing: there is no signal.
 func catchPipe() {}
 
-// Windows' error numbers for a pipe whose reader has gone: ERROR_BROKEN_PIPE and
-// ERROR_NO_DATA.
-const (
-	errorBrokenPipe = syscall.Errno(109)
-	errorNoData     = syscall.Errno(232)
-)
-
-// ReaderGone reports whether err is the write to a pipe that nobody reads.
+// ReaderGone reports whether err is the write to a pipe that nobody reads: one that
+// is closed, was closed in the middle of the write, or was taken away by its server.
 func ReaderGone(err error) bool {
-	return errors.Is(err, errorBrokenPipe) || errors.Is(err, errorNoData)
+	return errors.Is(err, windows.ERROR_NO_DATA) || errors.Is(err, windows.ERROR_BROKEN_PIPE) || errors.Is(err, windows.ERROR_PIPE_NOT_CONNECTED)
 }
 
 // open opens the console of this process, whatever its streams are.
