@@ -145,7 +145,7 @@ func (a *app) json() bool {
 }
 
 func (a *app) colour(terminal bool) bool {
-	return output.UseColour(a.flags.colour, terminal, a.getenv)
+	return output.UseColour(a.flags.colour, terminal && !a.streams.Plain, a.getenv)
 }
 
 // now is the time, in the zone that times are shown and read in.

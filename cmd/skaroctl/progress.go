@@ -32,7 +32,7 @@ const (
 // file, whose length is known; elsewhere nil.
 func (a *app) progress(recipients int) *progress {
 	in, ok := a.streams.In.(*os.File)
-	if !ok || !a.streams.ErrTerminal || a.streams.OutTerminal || a.flags.quiet || a.flags.verbose {
+	if !ok || !a.streams.ErrTerminal || a.streams.Plain || a.streams.OutTerminal || a.flags.quiet || a.flags.verbose {
 		return nil
 	}
 	info, err := in.Stat()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"syscall"
@@ -254,6 +255,25 @@ func TestCommandNames(t *testing.T) {
 	for _, c := range (&app{}).commands() {
 		if got := c.make().Name(); got != c.name {
 			t.Errorf("%s makes %s", c.name, got)
+		}
+	}
+}
+
+// A terminal that does not follow escape sequences gets none.
+func TestPlainTerminal(t *testing.T) {
+	input, err := os.Create(filepath.Join(t.TempDir(), "lines"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer input.Close()
+	for _, plain := range []bool{false, true} {
+		var errs strings.Builder
+		streams := output.Streams{In: input, Err: &errs, ErrTerminal: true, Plain: plain}
+		if exit := run([]string{"nonsense"}, streams, func(string) string { return "" }); exit != 2 || strings.Contains(errs.String(), "\x1b") == plain {
+			t.Errorf("plain %v: exit %d, %q", plain, exit, &errs)
+		}
+		if bar := (&app{streams: streams}).progress(1); (bar == nil) != plain {
+			t.Errorf("plain %v: bar %v", plain, bar)
 		}
 	}
 }

@@ -36,7 +36,7 @@ func (a *app) printer(format string, now func() time.Time) (*output.Printer, err
 	}
 	terminal := a.streams.OutTerminal
 	return output.NewPrinter(a.streams.Out, output.Options{
-		JSON: format == "json" || format == "auto" && !terminal, Colour: output.UseColour("auto", terminal, a.getenv), Terminal: terminal, Now: now,
+		JSON: format == "json" || format == "auto" && !terminal, Colour: output.UseColour("auto", terminal && !a.streams.Plain, a.getenv), Terminal: terminal, Now: now,
 	}), nil
 }
 

@@ -107,7 +107,7 @@ func (a *app) report(err error) int {
 	case store.Refused(err):
 		exit = 5
 	}
-	_ = output.WriteFailure(a.streams.Err, "skarod", f, false, output.UseColour("auto", a.streams.ErrTerminal, a.getenv))
+	_ = output.WriteFailure(a.streams.Err, "skarod", f, false, output.UseColour("auto", a.streams.ErrTerminal && !a.streams.Plain, a.getenv))
 	return exit
 }
 

@@ -348,6 +348,13 @@ func TestDone(t *testing.T) {
 			t.Errorf("%s at a terminal: exit %d, %s%s", c.args, code, &out, &errs)
 		}
 	}
+	for _, plain := range []bool{false, true} {
+		var errs strings.Builder
+		run([]string{"nonsense"}, output.Streams{Err: &errs, ErrTerminal: true, Plain: plain}, func(string) string { return "" })
+		if strings.Contains(errs.String(), "\x1b") == plain {
+			t.Errorf("plain %v: %q", plain, &errs)
+		}
+	}
 }
 
 // TestNewDatabase: a database that is made is told, that there is one already is not.
