@@ -4,11 +4,32 @@ import (
 	"context"
 	"io"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/terminal"
 )
+
+func TestPasswordInput(t *testing.T) {
+	for in, want := range map[string]struct{ password, err string }{
+		"a\r\n": {"a", ""}, "\uFEFFa\n": {"a", ""}, "a\nb\n": {"", "more than one line"}, "\n": {"", "is empty"},
+		"\xff\xfea\x00\r\x00\n\x00": {"", "is not UTF-8"}, // as PowerShell writes a file
+	} {
+		file := filepath.Join(t.TempDir(), "password")
+		if err := os.WriteFile(file, []byte(in), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range []passwordOptions{{stdin: true}, {file: file}} {
+			a := &app{streams: output.Streams{In: strings.NewReader(in)}}
+			got, err := a.password(t.Context(), o, "", false)
+			if got != want.password || (err == nil) != (want.err == "") || err != nil && !strings.Contains(err.Error(), want.err) {
+				t.Errorf("%q, %+v: %q, %v", in, o, got, err)
+			}
+		}
+	}
+}
 
 // A signal ends a command that waits for its input, whatever that is.
 func TestInterruptedInput(t *testing.T) {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -31,8 +30,7 @@ func (o *passwordOptions) addFlags(c *cobra.Command) {
 const maxPassword = 64 << 10
 
 // password gets a password: from standard input, from a file, or by a prompt on
-// the terminal. One line end after it is removed. With confirm the prompt asks
-// twice.
+// the terminal. With confirm the prompt asks twice.
 func (a *app) password(ctx context.Context, o passwordOptions, prompt string, confirm bool) (string, error) {
 	var password string
 	switch {
@@ -44,7 +42,7 @@ func (a *app) password(ctx context.Context, o passwordOptions, prompt string, co
 		if err != nil {
 			return "", fmt.Errorf("read the password from standard input: %w", err)
 		}
-		password = string(trimLineEnd(b))
+		password = terminal.Password(b)
 	case o.file != "":
 		b, err := terminal.ReadFile(ctx, o.file, maxPassword+1)
 		var noFile *fs.PathError
@@ -54,7 +52,7 @@ func (a *app) password(ctx context.Context, o passwordOptions, prompt string, co
 		case err != nil:
 			return "", fmt.Errorf("read the password: %w", err)
 		}
-		password = string(trimLineEnd(b))
+		password = terminal.Password(b)
 	default:
 		var err error
 		if password, err = a.askHidden(ctx, prompt); err != nil {
@@ -70,6 +68,9 @@ func (a *app) password(ctx context.Context, o passwordOptions, prompt string, co
 			}
 		}
 	}
+	if err := validText("the password", password); err != nil {
+		return "", err // also where it seems to have lines: PowerShell writes UTF-16
+	}
 	switch {
 	case password == "":
 		return "", &usageError{"the password is empty", "a password has at least one character"}
@@ -78,12 +79,7 @@ func (a *app) password(ctx context.Context, o passwordOptions, prompt string, co
 	case strings.ContainsAny(password, "\r\n"):
 		return "", &usageError{"the password has more than one line", "give the password alone, with one line end behind it or none"}
 	}
-	return password, validText("the password", password)
-}
-
-// trimLineEnd removes one line end.
-func trimLineEnd(b []byte) []byte {
-	return bytes.TrimSuffix(bytes.TrimSuffix(b, []byte("\n")), []byte("\r"))
+	return password, nil
 }
 
 // askHidden asks for a password.

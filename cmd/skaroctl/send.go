@@ -39,9 +39,10 @@ func (a *app) sendCommand() *cobra.Command {
 		Long: `Send a message to one or more logins, or to a conference that we are in, by its name:
 then everybody in it gets the message. The text is what the arguments give, joined
 by a space; or standard input, when the text is "-" or when there is none and
-standard input is no terminal. Of standard input one trailing newline is removed,
-and nothing else. The command ends when the server has confirmed the message. A
-message has as many bytes as the server allows: 256 KiB on skarod.
+standard input is no terminal. Of standard input one trailing newline is removed (on
+Windows, where that is two characters, both), and nothing else. The command ends when
+the server has confirmed the message. A message has as many bytes as the server
+allows: 256 KiB on skarod.
 
 With --lines every line of standard input is a message of its own, in order, over
 one connection that is made again when it is lost. The first refusal ends it.
@@ -338,7 +339,7 @@ func readLines(r io.Reader, line func(n int, s string) bool) error {
 				}
 			}
 			if err == nil {
-				b = b[:len(b)-1]
+				b = terminal.TrimNewline(b)
 				break
 			}
 			if errors.Is(err, io.EOF) {
@@ -399,7 +400,7 @@ func (a *app) body(ctx context.Context, words []string) (string, error) {
 		if !utf8.Valid(b) {
 			return "", validText("the text on standard input", string(b))
 		}
-		body = strings.TrimSuffix(string(b), "\n")
+		body = string(terminal.TrimNewline(b))
 	case len(words) == 0:
 		return "", &usageError{"there is no text to send", "give it as an argument or on standard input"}
 	default:

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -115,6 +116,9 @@ func TestLoginCommand(t *testing.T) {
 	}
 }
 
+// carriageReturn is what stays of a newline of Windows elsewhere.
+var carriageReturn = map[bool]string{true: "", false: "\r"}[runtime.GOOS == "windows"]
+
 func TestReadLines(t *testing.T) {
 	long := strings.Repeat("x", 200_000)
 	for name, c := range map[string]struct {
@@ -129,7 +133,7 @@ func TestReadLines(t *testing.T) {
 		"long":          {long + "\n" + long, []string{"1 " + long, "2 " + long}, ""},
 		"not UTF-8":     {"a\n\xff\nb\n", []string{"1 a"}, "line 2 is not UTF-8"},
 		"beyond limits": {"a\n" + strings.Repeat("y", maxBody+1) + "\nb", []string{"1 a"}, "line 2 has more than"},
-		"CR stays":      {"a\r\n", []string{"1 a\r"}, ""},
+		"CR stays":      {"a\rb\r\r\n", []string{"1 a\rb\r" + carriageReturn}, ""},
 	} {
 		var got []string
 		err := readLines(strings.NewReader(c.in), func(n int, s string) bool { got = append(got, fmt.Sprint(n, " ", s)); return true })
@@ -171,6 +175,7 @@ func TestBody(t *testing.T) {
 		"argument so":       {[]string{"a\xff"}, "", false, "", "not UTF-8"},
 		"too long":          {nil, strings.Repeat("x", maxBody+1), false, "", "more than"},
 		"white space alone": {nil, "  \n", false, "  ", ""},
+		"CR stays":          {nil, "a\r\n\r\r\n", false, "a\r\n\r" + carriageReturn, ""},
 	} {
 		a := &app{streams: output.Streams{In: strings.NewReader(c.in), InTerminal: c.terminal}}
 		got, err := a.body(t.Context(), c.words)

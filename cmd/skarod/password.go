@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +11,7 @@ import (
 // maxPassword bounds what is read as a password, in bytes.
 const maxPassword = 64 << 10
 
-// passwordFrom reads a password from standard input, without one line end after it.
+// passwordFrom reads a password from standard input.
 func (a *app) passwordFrom(ctx context.Context) (string, error) {
 	b, err := terminal.ReadAll(ctx, a.streams.In, maxPassword+1)
 	if err != nil {
@@ -21,7 +20,7 @@ func (a *app) passwordFrom(ctx context.Context) (string, error) {
 	if len(b) > maxPassword {
 		return "", &usageError{fmt.Sprintf("the password has more than %d bytes", maxPassword), "give the password alone"}
 	}
-	return string(bytes.TrimSuffix(bytes.TrimSuffix(b, []byte("\n")), []byte("\r"))), nil
+	return terminal.Password(b), nil
 }
 
 // askTwice asks for a new password.

@@ -178,6 +178,7 @@ func TestUserCommands(t *testing.T) {
 		{"\n", "user add carol --password-stdin", 2, "", "the password is empty"},
 		{"", "user add carol --password-stdin", 2, "", "the password is empty"},
 		{"a\nb\n", "user add carol --password-stdin", 2, "", "more than one line"},
+		{"\xff\xfea\x00\r\x00\n\x00", "user add carol --password-stdin", 2, "", "the password is not UTF-8"}, // PowerShell's UTF-16
 		{"\xff\n", "user add carol --password-stdin", 2, "", "not UTF-8"},
 		{strings.Repeat("x", maxPassword+1), "user add carol --password-stdin", 2, "", "more than 65536 bytes"},
 		{"x\n", "user add --password-stdin", 2, "", "skarod: user add needs LOGIN\nhint: write `skarod user add LOGIN`"},

@@ -180,10 +180,10 @@ func (a *app) newToken(ctx context.Context, login string, stdin bool) (proto.Tok
 		return proto.Token{}, err
 	case password == "":
 		return proto.Token{}, &usageError{"the password is empty", "give one of a character at least"}
+	case !utf8.ValidString(password): // also where it seems to have lines: PowerShell writes UTF-16
+		return proto.Token{}, &usageError{"the password is not UTF-8", "convert it, with iconv for example"}
 	case strings.ContainsAny(password, "\r\n"):
 		return proto.Token{}, &usageError{"the password has more than one line", "give the password alone, with one line end behind it or none"}
-	case !utf8.ValidString(password):
-		return proto.Token{}, &usageError{"the password is not UTF-8", "convert it, with iconv for example"}
 	}
 	if n := utf8.RuneCountInString(password); !stdin && n < shortPassword {
 		fmt.Fprintf(a.streams.Err, "skarod: a password of fewer than %d characters is soon guessed by who gets hold of its token (docs/security.md)\n", shortPassword)
