@@ -33,16 +33,37 @@ func newHook(command string, environ []string, streams output.Streams, waiting f
 	h := &hook{command: command, streams: streams, waiting: waiting}
 	for _, v := range environ {
 		name, _, _ := strings.Cut(v, "=")
-		if name != "SKAROCTL_TOKEN" && !strings.HasPrefix(name, "SKARO_") {
+		if hookInherits(runtime.GOOS, name) {
 			h.environ = append(h.environ, v)
 		}
 	}
 	return h
 }
 
-// hookValueMost is how large a variable may be, in bytes: systems have limits, and
-// the whole message is on standard input anyway.
-var hookValueMost = map[bool]int{false: 64 << 10, true: 32<<10 - 64}[runtime.GOOS == "windows"]
+// hookInherits reports whether a variable of ours is for the hook too. On Windows the
+// case of its name does not matter.
+func hookInherits(goos, name string) bool {
+	if goos == "windows" {
+		name = strings.ToUpper(name)
+	}
+	return name != "SKAROCTL_TOKEN" && !strings.HasPrefix(name, "SKARO_")
+}
+
+// hookTakes reports whether a variable of the hook may have a value: systems have
+// limits, and the whole message is on standard input anyway.
+func hookTakes(goos, value string) bool {
+	if value == "" || strings.Contains(value, "\x00") {
+		return false
+	}
+	if goos != "windows" {
+		return len(value) <= 64<<10
+	}
+	// cmd.exe puts the text of %SKARO_BODY% into the command before it reads that: a
+	// stranger could write a part of it.
+	return len(value) <= 32<<10-64 && !strings.ContainsFunc(value, func(r rune) bool {
+		return r < ' ' && r != '\t' || strings.ContainsRune("\"%^&|<>()", r)
+	})
+}
 
 // hookPatience is how long a command that has ended may leave its standard input
 // to a process of its own that does not read it, and how long the signal that ended it
@@ -68,7 +89,7 @@ func (h *hook) run(interrupted context.Context, e session.Event) error {
 		for _, v := range [][2]string{
 			{"SKARO_FROM", m.From}, {"SKARO_DIALOG", m.Dialog(e.Own)}, {"SKARO_ID", id}, {"SKARO_DATE", output.DateText(m.Date)}, {"SKARO_BODY", m.Body},
 		} {
-			if v[1] != "" && len(v[1]) <= hookValueMost && !strings.Contains(v[1], "\x00") {
+			if hookTakes(runtime.GOOS, v[1]) {
 				env = append(env, v[0]+"="+v[1])
 			}
 		}

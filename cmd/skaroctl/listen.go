@@ -62,7 +62,8 @@ type, dialog, from, to and body are absent when empty.
 
 --exec runs its command with "sh -c" ("cmd /C" on Windows), with that JSON on
 standard input, and with these variables. One that is empty or very long (over
-64 KiB, 32 on Windows) is absent.
+64 KiB, 32 on Windows) is absent; on Windows, where cmd takes its text for a part of
+the command, also one with a line end or any of "%^&|<>().
 
   SKARO_FROM    who sent it
   SKARO_DIALOG  the login or conference that it belongs with

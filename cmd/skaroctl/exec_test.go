@@ -1,0 +1,49 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestHookTakes(t *testing.T) {
+	for value, want := range map[string]struct{ windows, elsewhere bool }{
+		"":                              {false, false},
+		"a\x00b":                        {false, false},
+		"it's 5 o'clock, wörld! \t#1 *": {true, true},
+		`say "hi"`:                      {false, true},
+		"a & calc":                      {false, true},
+		"a|b":                           {false, true},
+		"a>b":                           {false, true},
+		"a<b":                           {false, true},
+		"a^":                            {false, true},
+		"100%":                          {false, true},
+		"(a":                            {false, true},
+		"a) else calc":                  {false, true},
+		"a\nb":                          {false, true},
+		"a\rb":                          {false, true},
+		"\x1a":                          {false, true},
+		strings.Repeat("x", 32<<10-64):  {true, true},
+		strings.Repeat("x", 32<<10-63):  {false, true},
+		strings.Repeat("x", 64<<10):     {false, true},
+		strings.Repeat("x", 64<<10+1):   {false, false},
+	} {
+		for goos, want := range map[string]bool{"windows": want.windows, "linux": want.elsewhere, "darwin": want.elsewhere} {
+			if got := hookTakes(goos, value); got != want {
+				t.Errorf("%s: %.20q (%d bytes): %v", goos, value, len(value), got)
+			}
+		}
+	}
+}
+
+func TestHookInherits(t *testing.T) {
+	for name, want := range map[string]struct{ windows, elsewhere bool }{
+		"SKAROCTL_TOKEN": {false, false}, "SKARO_FROM": {false, false}, "skaroctl_token": {false, true}, "Skaro_Body": {false, true},
+		"SKAROCTL_TOKEN_FILE": {true, true}, "PATH": {true, true}, "": {true, true},
+	} {
+		for goos, want := range map[string]bool{"windows": want.windows, "linux": want.elsewhere} {
+			if got := hookInherits(goos, name); got != want {
+				t.Errorf("%s: %q: %v", goos, name, got)
+			}
+		}
+	}
+}
