@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/rogpeppe/go-internal/robustio"
+
 	"github.com/skaroctl/skaroctl/internal/account"
 	"github.com/skaroctl/skaroctl/internal/session"
 )
@@ -78,7 +80,7 @@ func (e *busyError) Hint() string {
 }
 
 func (f *positionFile) read() (*session.Position, error) {
-	b, err := os.ReadFile(f.path)
+	b, err := robustio.ReadFile(f.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -117,7 +119,7 @@ func (f *positionFile) save(k account.Key, p session.Position) error {
 	if err := os.WriteFile(fresh, b, 0o600); err != nil {
 		return fmt.Errorf("save the position: %w", err)
 	}
-	if err := os.Rename(fresh, f.path); err != nil {
+	if err := robustio.Rename(fresh, f.path); err != nil { // on Windows, whoever reads the file keeps it
 		return fmt.Errorf("save the position: %w", err)
 	}
 	f.last = b

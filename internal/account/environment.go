@@ -23,9 +23,6 @@ const systemdToken = "skaroctl-token"
 // tokenFileLimit is how much of a token file is read, in bytes: a token has 185.
 const tokenFileLimit = 4096
 
-// tokenAdvice is how to get a token.
-const tokenAdvice = "make one with `(umask 077; skaroctl login LOGIN --server URL --print-token >FILE)`"
-
 // FromEnvironment returns the token that the environment gives, and false when it
 // gives none: the text in SKAROCTL_TOKEN, else the file that SKAROCTL_TOKEN_FILE
 // names, else the file skaroctl-token in systemd's CREDENTIALS_DIRECTORY. An empty

@@ -12,6 +12,9 @@ import (
 // folderVariables say where our files are.
 const folderVariables = "HOME, XDG_CONFIG_HOME or XDG_STATE_HOME"
 
+// tokenAdvice is how to get a token.
+const tokenAdvice = "make one with `(umask 077; skaroctl login LOGIN --server URL --print-token >FILE)`"
+
 // private refuses a file that others than its owner may read or write.
 func private(path string, info fs.FileInfo) error {
 	if info.Mode().Perm()&0o077 == 0 {
