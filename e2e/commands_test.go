@@ -115,8 +115,8 @@ func processesOf(ts *testscript.TestScript) *processes {
 
 // environ is the script's environment.
 func environ(ts *testscript.TestScript) []string {
-	file := filepath.Join(ts.Getenv("TMPDIR"), "environ")
-	ts.Check(ts.Exec("sh", "-c", `env -0 >"$TMPDIR/environ"`))
+	file := filepath.Join(ts.Getenv("WORK"), ".tmp", "environ")
+	ts.Check(ts.Exec("sh", "-c", `env -0 >"$WORK/.tmp/environ"`))
 	text, err := os.ReadFile(file)
 	ts.Check(err)
 	return strings.Split(strings.TrimSuffix(string(text), "\x00"), "\x00")
