@@ -215,7 +215,11 @@ const (
 	noProviderWhy = "no program on this D-Bus session keeps passwords (none offers org.freedesktop.secrets)"
 	strangeBusWhy = "the D-Bus session does not let us in (it is another user's, as under sudo, or it has ended)"
 	lockedWhy     = "it is locked, and was not unlocked"
+	noLogonWhy    = "Windows has none for this logon (one over the network, as with SSH, has no credentials)"
 )
+
+// windowsNoLogon is ERROR_NO_SUCH_LOGON_SESSION, which no other system has.
+const windowsNoLogon = syscall.Errno(1312)
 
 // noBus reports whether there is no D-Bus session to ask. Then the library would
 // run dbus-launch, and that starts a bus that stays behind after every run.
@@ -252,6 +256,8 @@ func explain(goos string, err error) error {
 		why = "there is none that skaroctl knows on " + goos
 	case errors.Is(err, keyring.ErrSetDataTooBig):
 		why = "the credentials and the server's URL are too long for it"
+	case errors.Is(err, windowsNoLogon):
+		why = noLogonWhy
 	case goos == "darwin" && errors.As(err, &exit):
 		why = fmt.Sprintf("macOS did not open it (security: %v); it may be locked, as it is over SSH", exit)
 	case strings.Contains(text, "dbus-launch"), strings.Contains(text, "invalid bus address"), strings.Contains(text, "session bus"), strings.HasPrefix(text, "dial "):

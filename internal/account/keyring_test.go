@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -233,6 +234,7 @@ func TestExplain(t *testing.T) {
 		{"linux", errors.New("failed to unlock correct collection '/org/freedesktop/secrets/collection/login'"), lockedWhy},
 		{"freebsd", keyring.ErrUnsupportedPlatform, "there is none that skaroctl knows on freebsd"},
 		{"windows", keyring.ErrSetDataTooBig, "too long"},
+		{"windows", syscall.Errno(1312), noLogonWhy},
 		{"darwin", &exec.ExitError{}, "over SSH"},
 		{"linux", unknown, "something else"},
 	} {
