@@ -50,7 +50,11 @@ func WithoutTokens(s string) string {
 			return b.String()
 		}
 		s = strings.TrimLeft(after, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
-		b.WriteString("[secret]")
+		if s == after { // what says how a token begins
+			b.WriteString(tokenStart)
+		} else {
+			b.WriteString("[secret]")
+		}
 	}
 }
 

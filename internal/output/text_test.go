@@ -201,3 +201,17 @@ func TestColoursStay(t *testing.T) {
 		}
 	}
 }
+
+// A token is not shown, but what a token begins with is: an error says it.
+func TestWithoutTokens(t *testing.T) {
+	for in, want := range map[string]string{
+		"":                                "",
+		"no user skaro-token-1:abC-_9":    "no user [secret]",
+		"skaro-token-1:a.skaro-token-1:":  "[secret].skaro-token-1:",
+		`it starts with "skaro-token-1:"`: `it starts with "skaro-token-1:"`,
+	} {
+		if got := WithoutTokens(in); got != want {
+			t.Errorf("%q becomes %q", in, got)
+		}
+	}
+}
