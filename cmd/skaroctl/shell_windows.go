@@ -4,6 +4,8 @@ import (
 	"os"
 	"os/exec"
 	"syscall"
+
+	"golang.org/x/sys/windows"
 )
 
 // shell is a command line for cmd.exe, which reads it by rules of its own: it is
@@ -16,5 +18,11 @@ func shell(command string) *exec.Cmd {
 	return cmd
 }
 
-// endGroup ends a command: a group can't be sent a signal here.
-func endGroup(cmd *exec.Cmd, _ os.Signal) { _ = cmd.Process.Kill() }
+// endGroup sends a command and its children Ctrl-Break, which reaches a process group
+// where Ctrl-C does not. Where there is no console, and to kill, it ends cmd.exe alone.
+func endGroup(cmd *exec.Cmd, s os.Signal) {
+	if s != os.Kill && windows.GenerateConsoleCtrlEvent(windows.CTRL_BREAK_EVENT, uint32(cmd.Process.Pid)) == nil {
+		return
+	}
+	_ = cmd.Process.Kill()
+}
