@@ -103,9 +103,13 @@ func TestReportWorst(t *testing.T) {
 // the config file or a server calls somebody.
 func TestLoginCommand(t *testing.T) {
 	bob := account.Profile{Server: "ws://h/", Login: "$(id)"}
+	quoted := "skaroctl login '$(id)' --server 'ws://h/?a&b' --profile 'my work'"
+	if runtime.GOOS == "windows" {
+		quoted = `skaroctl login ... --server "ws://h/?a&b" --profile "my work"`
+	}
 	for want, at := range map[string]target{
 		"skaroctl login": {profile: "default", saved: bob, login: bob.Login, endpoint: session.Endpoint{URL: bob.Server}},
-		"skaroctl login '$(id)' --server 'ws://h/?a&b' --profile 'my work'": {
+		quoted: {
 			profile: "my work", saved: bob, login: bob.Login, endpoint: session.Endpoint{URL: "ws://h/?a&b"},
 		},
 		"skaroctl login LOGIN --server URL": {profile: "default"},

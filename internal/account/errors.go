@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"runtime"
 	"strings"
+	"unicode"
 )
 
 // FileError is a file of ours that can't be used as it is. The file was left
@@ -80,8 +82,27 @@ func (e *advised) Unwrap() error { return e.error }
 // Hint is what the reader can do about it.
 func (e *advised) Hint() string { return e.hint }
 
-// ShellWord quotes a word of a command that is shown to people, who may run it.
-func ShellWord(word string) string {
+// ShellWord quotes a word of a command that is shown to people, who may run it: for a
+// POSIX shell, and on Windows for cmd and PowerShell at once. What is safe in no quotes
+// that both know is left out there, as "...".
+func ShellWord(word string) string { return shellWord(runtime.GOOS, word) }
+
+func shellWord(goos, word string) string {
+	if goos == "windows" {
+		special := func(r rune) bool {
+			return r < ' ' || strings.ContainsRune("\"%!$`", r) || r > 127 && !unicode.IsLetter(r) && !unicode.IsMark(r) && !unicode.IsDigit(r)
+		}
+		plain := func(r rune) bool {
+			return unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune(`/\._-+:`, r)
+		}
+		switch {
+		case strings.ContainsFunc(word, special), strings.HasSuffix(word, `\`):
+			return "..."
+		case word == "" || strings.ContainsFunc(word, func(r rune) bool { return !plain(r) }):
+			return `"` + word + `"`
+		}
+		return word
+	}
 	plain := func(r rune) bool {
 		return r > 127 || strings.ContainsRune("/._-+:@%,=", r) || '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
 	}
