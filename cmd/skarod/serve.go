@@ -5,12 +5,9 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"log"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -122,11 +119,7 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	if err != nil {
 		return errors.Join(err, s.Close())
 	}
-	h := &http.Server{
-		Handler: srv.Handler(), ConnContext: server.ConnContext,
-		ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 32 << 10,
-		ErrorLog: log.New(io.Discard, "", 0), // what strangers send is no error of the server
-	}
+	h := srv.HTTP()
 	scheme := "ws"
 	corked := server.Listener(listener)
 	if config != nil {

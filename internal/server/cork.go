@@ -23,9 +23,9 @@ func (l corkListener) Accept() (net.Conn, error) {
 
 type corkKey struct{}
 
-// ConnContext lets Server find the connection below a request: it is for
+// connContext lets Server find the connection below a request: it is for
 // http.Server.ConnContext.
-func ConnContext(ctx context.Context, c net.Conn) context.Context {
+func connContext(ctx context.Context, c net.Conn) context.Context {
 	if t, ok := c.(interface{ NetConn() net.Conn }); ok { // TLS
 		c = t.NetConn()
 	}

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -39,6 +40,7 @@ type Options struct {
 	PingInterval  time.Duration // a connection that is silent for two of them is dropped
 	AuthTime      time.Duration // how long a connection may stay without a login
 	WriteTime     time.Duration // how long a peer may take to accept a frame
+	HTTPTime      time.Duration // how long a request that has not become a WebSocket, its answer, and the wait for the next may take
 
 	MaxConnections int
 	MaxStranger    int64 // bytes of a frame before the login; a larger one ends the connection
@@ -55,7 +57,7 @@ type Options struct {
 func DefaultOptions() Options {
 	return Options{
 		Version: "dev", Registration: RegistrationClosed, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Clock: time.Now,
-		SessionLife: 5 * time.Minute, AliveInterval: 30 * time.Second, PingInterval: 30 * time.Second, AuthTime: time.Minute, WriteTime: 10 * time.Second,
+		SessionLife: 5 * time.Minute, AliveInterval: 30 * time.Second, PingInterval: 30 * time.Second, AuthTime: time.Minute, WriteTime: 10 * time.Second, HTTPTime: 10 * time.Second,
 		MaxConnections: 10000, MaxStranger: 1 << 20, MaxFrame: proto.MaxFrame, MaxBody: 256 << 10, MaxQueue: 8192, MaxQueueBytes: 8 << 20, MaxInFlight: 1024, MaxRefusals: 10, Newcomers: 60,
 	}
 }
@@ -172,8 +174,10 @@ func (s *Server) checkUsers() {
 	}
 }
 
-// Handler serves the WebSocket at Path, /healthz and /metrics.
-func (s *Server) Handler() http.Handler {
+// HTTP serves the WebSocket at Path, /healthz and /metrics, on a listener that has been
+// through Listener. What it has not made a WebSocket of is ended soon: such connections
+// count for no limit.
+func (s *Server) HTTP() *http.Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc(Path, s.accept)
 	mux.HandleFunc("/healthz", func(w http.ResponseWriter, r *http.Request) {
@@ -184,7 +188,11 @@ func (s *Server) Handler() http.Handler {
 		_, _ = io.WriteString(w, "ok\n")
 	})
 	mux.HandleFunc("/metrics", s.metrics)
-	return mux
+	return &http.Server{
+		Handler: mux, ConnContext: connContext,
+		ReadTimeout: s.o.HTTPTime, WriteTimeout: s.o.HTTPTime, IdleTimeout: s.o.HTTPTime, MaxHeaderBytes: 32 << 10,
+		ErrorLog: log.New(io.Discard, "", 0), // what strangers send is no error of the server
+	}
 }
 
 // accept makes a connection of a WebSocket handshake, and serves it.

@@ -119,7 +119,7 @@ func (w *world) start() {
 		w.t.Fatal(err)
 	}
 	w.addr = ln.Addr().String()
-	web := &http.Server{Handler: w.srv.Handler(), ConnContext: ConnContext}
+	web := w.srv.HTTP()
 	served := make(chan error, 1)
 	go func() { served <- web.Serve(Listener(ln)) }()
 	w.stop = sync.OnceFunc(func() {
@@ -1284,13 +1284,41 @@ func TestWebPages(t *testing.T) {
 	if status, _ := get(t, "http://"+w.addr+Path); status != http.StatusUpgradeRequired {
 		t.Errorf("%s without an upgrade: %d", Path, status)
 	}
-	handler := w.srv.Handler()
+	handler := w.srv.HTTP().Handler
 	w.stop()
 	answer := httptest.NewRecorder()
 	handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/healthz", nil))
 	if answer.Code != http.StatusServiceUnavailable {
 		t.Errorf("healthz without a database: %d", answer.Code)
 	}
+}
+
+// Who holds a connection that is no WebSocket, where no limit counts it, loses it: with
+// an answer that is taken and nothing more asked, a body that does not come, answers
+// that are not taken, or nothing at all. A WebSocket stays.
+func TestIdleHTTP(t *testing.T) {
+	w := newWorld(t, func(o *Options) { o.HTTPTime = 200 * time.Millisecond }, "alice")
+	c := w.login("alice")
+	const metrics = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+	for what, request := range map[string]string{
+		"an answer": metrics, "no body": "POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n", "half a request": metrics[:20], "nothing": "",
+		"answers not taken": strings.Repeat(metrics, 1_000_000),
+	} {
+		k, err := net.Dial("tcp", w.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer k.Close()
+		_ = k.SetDeadline(time.Now().Add(patience))
+		taken := what != "answers not taken"
+		if _, err = io.WriteString(k, request); taken {
+			_, err = io.Copy(io.Discard, k)
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) || err == nil && !taken {
+			t.Errorf("%s: the connection lives on", what)
+		}
+	}
+	c.quiet()
 }
 
 // Nothing secret is in the log, not even a password typed as a login.

@@ -79,7 +79,7 @@ func (h *house) start() {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	web := &http.Server{Handler: s.Handler(), ConnContext: server.ConnContext}
+	web := s.HTTP()
 	go func() { _ = web.Serve(server.Listener(l)) }()
 	h.addr = l.Addr().String()
 	h.proxy.lead(h.addr)
