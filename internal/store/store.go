@@ -45,6 +45,7 @@ const NonceLife = 24 * time.Hour
 // Store is an open database.
 type Store struct {
 	path   string
+	file   fs.FileInfo // of the file that we have open
 	read   *sql.DB
 	write  *sql.DB
 	conn   *sql.Conn // the one connection of write
@@ -112,7 +113,7 @@ func openStore(path string) (*Store, error) {
 		return nil, err
 	}
 	open := func(extra ...string) (*sql.DB, error) {
-		q := url.Values{"_txlock": {"immediate"}, "_pragma": append([]string{"busy_timeout(10000)", "foreign_keys(1)"}, extra...)}
+		q := url.Values{"mode": {"rw"}, "_txlock": {"immediate"}, "_pragma": append([]string{"busy_timeout(10000)", "foreign_keys(1)"}, extra...)}
 		return sql.Open("sqlite", (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String())
 	}
 	s := &Store{
@@ -126,6 +127,9 @@ func openStore(path string) (*Store, error) {
 	s.write.SetMaxOpenConns(1)
 	if s.conn, err = s.write.Conn(context.Background()); err == nil {
 		err = migrate(s.conn)
+	}
+	if err == nil {
+		s.file, err = os.Stat(path)
 	}
 	if err == nil {
 		s.read, err = open("query_only(1)")
@@ -284,6 +288,18 @@ func (s *Store) loop() {
 // commit writes the first of a group and whatever else is queued, in one
 // transaction.
 func (s *Store) commit(w write) {
+	if err := s.exec("BEGIN IMMEDIATE"); err != nil {
+		s.rollBack()
+		// SQLite has waited for another process. Whoever came meanwhile must not wait as
+		// long once more, one after the other.
+		waiting := len(s.writes)
+		w.done(err)
+		for range waiting {
+			(<-s.writes).done(err)
+		}
+		return
+	}
+	s.lookForForeign()
 	batch := []write{w}
 	run := func(w *write) error {
 		err := w.run()
@@ -293,32 +309,49 @@ func (s *Store) commit(w write) {
 		}
 		return err
 	}
-	err := s.exec("BEGIN IMMEDIATE")
+	err := run(&batch[0])
+gather:
+	for err == nil && len(batch) < group {
+		select {
+		case w := <-s.writes:
+			batch = append(batch, w)
+			err = run(&batch[len(batch)-1])
+		default:
+			break gather
+		}
+	}
 	if err == nil {
-		s.lookForForeign()
-		err = run(&batch[0])
-	gather:
-		for err == nil && len(batch) < group {
-			select {
-			case w := <-s.writes:
-				batch = append(batch, w)
-				err = run(&batch[len(batch)-1])
-			default:
-				break gather
-			}
-		}
-		if err == nil {
-			err = s.exec("COMMIT")
-		}
-		if err != nil {
-			// SQLite may have rolled back by itself: then there is nothing to roll back.
-			_, _ = s.conn.ExecContext(context.Background(), "ROLLBACK")
-			s.forget()
-		}
+		err = s.inPlace()
+	}
+	if err == nil {
+		err = s.exec("COMMIT")
+	}
+	if err != nil {
+		s.rollBack()
 	}
 	for _, w := range batch {
 		w.done(cmp.Or(err, w.refusal))
 	}
+}
+
+// rollBack ends a transaction that has failed. SQLite may have rolled back by itself:
+// then there is nothing to roll back.
+func (s *Store) rollBack() {
+	_, _ = s.conn.ExecContext(context.Background(), "ROLLBACK")
+	s.forget()
+}
+
+// inPlace is an error when the file that we have open is not the one that has its path
+// now. SQLite would go on writing where nobody finds it.
+func (s *Store) inPlace() error {
+	info, err := os.Stat(s.path)
+	if err == nil && !os.SameFile(info, s.file) {
+		err = fmt.Errorf("%s is another file now", s.path)
+	}
+	if err != nil {
+		return fmt.Errorf("the database was taken away while it was in use: stop the server, put the right file there, and start it again: %w", err)
+	}
+	return nil
 }
 
 // lookForForeign forgets what was remembered when another process has written.
@@ -551,6 +584,9 @@ func (s *Store) Users(ctx context.Context) ([]User, error) {
 
 // Ping is an error when the database does not answer.
 func (s *Store) Ping(ctx context.Context) error {
+	if err := s.inPlace(); err != nil {
+		return err
+	}
 	var n int
 	return s.read.QueryRowContext(ctx, "SELECT count(*) FROM server").Scan(&n)
 }
