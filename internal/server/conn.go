@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -256,14 +257,39 @@ func (c *conn) writeBatch(batch [][]byte) bool {
 		}()
 	}
 	for _, frame := range batch {
-		ctx, cancel := context.WithTimeout(context.Background(), c.server.o.WriteTime)
-		err := c.ws.Write(ctx, websocket.MessageBinary, frame)
-		cancel()
-		if err != nil {
+		if c.writeFrame(frame) != nil {
 			return false
 		}
 	}
 	return true
+}
+
+// fragment is how much of a frame is written at once.
+const fragment = 16 << 10
+
+// writeFrame writes a frame, of which each fragment has its own WriteTime: who is slow
+// gets a large one too, and pings and their answers find their way in between.
+func (c *conn) writeFrame(frame []byte) error {
+	if len(frame) <= fragment {
+		ctx, cancel := context.WithTimeout(context.Background(), c.server.o.WriteTime)
+		defer cancel()
+		return c.ws.Write(ctx, websocket.MessageBinary, frame)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	tooLong := time.AfterFunc(c.server.o.WriteTime, cancel)
+	defer tooLong.Stop()
+	w, err := c.ws.Writer(ctx, websocket.MessageBinary)
+	if err != nil {
+		return err
+	}
+	for part := range slices.Chunk(frame, fragment) {
+		if _, err := w.Write(part); err != nil {
+			return err
+		}
+		tooLong.Reset(c.server.o.WriteTime)
+	}
+	return w.Close()
 }
 
 // watch ends connections that stay silent, or that do not log in.

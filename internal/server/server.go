@@ -39,7 +39,7 @@ type Options struct {
 	AliveInterval time.Duration // how often the store is told that the server runs
 	PingInterval  time.Duration // a connection that is silent for two of them is dropped
 	AuthTime      time.Duration // how long a connection may stay without a login
-	WriteTime     time.Duration // how long a peer may take to accept a frame
+	WriteTime     time.Duration // how long a peer may take to accept a frame, of a large one each fragment
 	HTTPTime      time.Duration // how long a request that has not become a WebSocket, its answer, and the wait for the next may take
 
 	MaxConnections int

@@ -1158,6 +1158,84 @@ func TestAsksWithoutReading(t *testing.T) {
 	}
 }
 
+// slowLink is a connection that is read slowly: 4 KiB in this time.
+type slowLink struct{ net.Conn }
+
+func (l slowLink) Read(b []byte) (int, error) {
+	time.Sleep(2 * time.Millisecond)
+	return l.Conn.Read(b[:min(len(b), 4<<10)])
+}
+
+// pipes is a listener on links that hold nothing on the way.
+type pipes struct {
+	net.Listener
+	far chan net.Conn
+}
+
+func (p pipes) Accept() (net.Conn, error) {
+	if c, ok := <-p.far; ok {
+		return c, nil
+	}
+	return nil, net.ErrClosed
+}
+
+func (p pipes) dial(context.Context, string, string) (net.Conn, error) {
+	near, far := net.Pipe()
+	p.far <- far
+	return slowLink{near}, nil
+}
+
+// A client on a slow link gets a large reply, which takes longer than anything may that
+// takes nothing, and its pings are answered meanwhile.
+func TestSlowLink(t *testing.T) {
+	const writeTime = time.Second
+	w := newWorld(t, func(o *Options) { o.WriteTime = writeTime }, "alice")
+	ln, err := net.Listen("tcp", "127.0.0.1:0") // for its Close and Addr
+	if err != nil {
+		t.Fatal(err)
+	}
+	links := pipes{ln, make(chan net.Conn)}
+	web := w.srv.HTTP()
+	served := make(chan error, 1)
+	go func() { served <- web.Serve(Listener(links)) }()
+	t.Cleanup(func() { close(links.far); <-served; web.Close() })
+	alice := w.login("alice")
+	for range 16 {
+		alice.send("alice", strings.Repeat("x", 250<<10))
+	}
+	through := &http.Client{Transport: &http.Transport{DialContext: links.dial}}
+	ws, _, err := websocket.Dial(t.Context(), "ws://"+w.addr+Path, &websocket.DialOptions{HTTPClient: through})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ws.CloseNow() })
+	ws.SetReadLimit(proto.MaxFrame)
+	c := &client{t: t, ws: ws}
+	if c.greeting, err = proto.ParseGreeting(c.read()); err != nil {
+		t.Fatal(err)
+	}
+	c.authorize("alice", "secret of alice")
+	begins := time.Now()
+	id := c.ask(proto.TypeGetUpdates, map[string]any{"after": 0, "limit": 100})
+	pong := make(chan error, 1)
+	go func() { pong <- ws.Ping(t.Context()) }()
+	messages, err := proto.ParseMessages(c.reply(id).Fields, "messages")
+	if err != nil || len(messages) != 16 {
+		t.Errorf("%d messages, %v", len(messages), err)
+	}
+	if took := time.Since(begins); took < writeTime {
+		t.Errorf("the link is not slow: it took %v", took)
+	}
+	select {
+	case err := <-pong:
+		if err != nil {
+			t.Error(err)
+		}
+	default:
+		t.Error("the ping was not answered before the reply had come")
+	}
+}
+
 func TestLoginDeadline(t *testing.T) {
 	w := newWorld(t, func(o *Options) { o.AuthTime = 200 * time.Millisecond }, "alice")
 	idle, c := w.dial(), w.login("alice")
