@@ -16,16 +16,22 @@ func (c *conn) other(ctx context.Context, f proto.Frame, field string) (store.Ot
 	}
 	login, err := store.LoginForm(given)
 	if err != nil {
-		return store.Other{}, refuse(proto.StatusNotFound, "there is no user %q", given)
+		return store.Other{}, noUser(given)
 	}
 	o, err := c.server.o.Store.Other(ctx, login, c.user().user.ID)
 	if errors.Is(err, store.ErrNoUser) {
-		err = refuse(proto.StatusNotFound, "there is no user %q", given)
+		err = noUser(given)
 	}
 	if err == nil && o.Conference && !o.Member {
 		err = notMember(o.Login)
 	}
 	return o, err
+}
+
+// noUser refuses what is for somebody who does not exist, in words that are no longer
+// than a login, whatever was given for one.
+func noUser(given string) error {
+	return refuse(proto.StatusNotFound, "there is no user %.64q", given)
 }
 
 // notMember refuses what is for the members of a conference.

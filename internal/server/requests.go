@@ -67,7 +67,7 @@ func (c *conn) handle(f proto.Frame) {
 	h, ok := handlers[typ]
 	switch {
 	case !ok:
-		c.answer(typ, id, nil, refuse(proto.StatusUnknown, "there is no request %q", typ))
+		c.answer(typ, id, nil, refuse(proto.StatusUnknown, "there is no request %.64q", typ))
 	case !h.open && c.user() == nil:
 		c.answer(typ, id, nil, notLoggedIn)
 	default:
@@ -274,7 +274,7 @@ func (c *conn) sendMessage(f proto.Frame, id int64) {
 		}
 		switch {
 		case errors.Is(err, store.ErrNoUser):
-			err = refuse(proto.StatusNotFound, "there is no user %q", letter.To) // not f: its bytes are those of a later frame by now
+			err = noUser(letter.To)
 		case errors.Is(err, store.ErrNotMember):
 			err = notMember(letter.To)
 		case errors.Is(err, store.ErrNonce):
@@ -305,7 +305,7 @@ func (c *conn) letter(f proto.Frame) (store.Letter, error) {
 	if to != c.lastTo || c.lastForm == "" {
 		form, err := store.LoginForm(to)
 		if err != nil {
-			return l, refuse(proto.StatusNotFound, "there is no user %q", to)
+			return l, noUser(to)
 		}
 		c.lastTo, c.lastForm = to, form // a flood mostly goes to one
 	}

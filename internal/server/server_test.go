@@ -1185,6 +1185,26 @@ func (p pipes) dial(context.Context, string, string) (net.Conn, error) {
 	return slowLink{near}, nil
 }
 
+// Whatever is given for a login, the answer is not long, and neither is the work.
+func TestHugeLogins(t *testing.T) {
+	w := newWorld(t, func(o *Options) { o.Registration = RegistrationOpen }, "alice")
+	c := w.login("alice")
+	huge := strings.Repeat("\x01", 4<<20)
+	for typ, status := range map[string]string{
+		proto.TypeAuthorize: "401", proto.TypeGetHistory: "404", proto.TypeGetUserData: "404", proto.TypeAddContact: "404", proto.TypeDelContact: "404",
+		proto.TypeSendMessage: "404", proto.TypeRegister: "400",
+	} {
+		r := c.request(typ, map[string]any{"login": huge, "to": huge, "body": "x", "form": map[string]any{"login": huge}})
+		if code(r) != status || len(r.Info) > 1000 {
+			t.Errorf("%s: %s, and %d bytes of why", typ, r.Status, len(r.Info))
+		}
+	}
+	if r := c.request(huge, nil); code(r) != "501" || len(r.Info) > 1000 {
+		t.Errorf("a huge request: %s, and %d bytes of why", r.Status, len(r.Info))
+	}
+	c.quiet()
+}
+
 // A client on a slow link gets a large reply, which takes longer than anything may that
 // takes nothing, and its pings are answered meanwhile.
 func TestSlowLink(t *testing.T) {

@@ -52,6 +52,9 @@ var searchForm = precis.NewFreeform(precis.FoldWidth, precis.LowerCase(), precis
 // Search finds the users whose login holds a text, by login, and whether there are
 // more than the limit. Every character stands for itself.
 func (s *Store) Search(ctx context.Context, text string, limit int) (list []Contact, more bool, err error) {
+	if len(text) > maxSpelled {
+		return nil, false, nil // longer than any login
+	}
 	part, err := searchForm.String(strings.ToValidUTF8(text, "\uFFFD"))
 	if err != nil {
 		return nil, false, nil // it holds what no login holds

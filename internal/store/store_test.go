@@ -132,6 +132,7 @@ func TestLogin(t *testing.T) {
 	for in, want := range map[string]string{
 		"alice": "alice", "Alice": "alice", "ＡＬＩＣＥ": "alice", "JÜRGEN": "jürgen", "Ju\u0308rgen": "jürgen",
 		"a.b@c": "a.b@c", strings.Repeat("ж", 64): strings.Repeat("ж", 64),
+		strings.Repeat("\U000110ab", 64): strings.Repeat("\U000110ab", 64), strings.Repeat("\u0ccb", 64): strings.Repeat("\u0ccb", 64), strings.Repeat("\u0cc6\u0cc2\u0cd5", 64): strings.Repeat("\u0ccb", 64), // the longest
 		"": "", " ": "", "a b": "", "a\nb": "", "a\x00": "", "\xff": "", "a\u202eb": "", "😀": "", strings.Repeat("a", 65): "",
 	} {
 		got, err := Login(in)
