@@ -10,7 +10,9 @@ import (
 	"io"
 	"log"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -49,6 +51,7 @@ type Options struct {
 	MaxQueue       int   // frames that wait for a slow peer
 	MaxQueueBytes  int
 	MaxInFlight    int // messages of one connection that are not yet on disk
+	MaxSessions    int // of one user, unless more are in use
 	MaxRefusals    int // refused logins and registrations of one connection
 	Newcomers      int // accounts that strangers make in a minute, where everybody may
 }
@@ -58,7 +61,7 @@ func DefaultOptions() Options {
 	return Options{
 		Version: "dev", Registration: RegistrationClosed, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Clock: time.Now,
 		SessionLife: 5 * time.Minute, AliveInterval: 30 * time.Second, PingInterval: 30 * time.Second, AuthTime: time.Minute, WriteTime: 10 * time.Second, HTTPTime: 10 * time.Second,
-		MaxConnections: 10000, MaxStranger: 1 << 20, MaxFrame: proto.MaxFrame, MaxBody: 256 << 10, MaxQueue: 8192, MaxQueueBytes: 8 << 20, MaxInFlight: 1024, MaxRefusals: 10, Newcomers: 60,
+		MaxConnections: 10000, MaxStranger: 1 << 20, MaxFrame: proto.MaxFrame, MaxBody: 256 << 10, MaxQueue: 8192, MaxQueueBytes: 8 << 20, MaxInFlight: 1024, MaxSessions: 1000, MaxRefusals: 10, Newcomers: 60,
 	}
 }
 
@@ -73,8 +76,9 @@ type Server struct {
 	conns    map[*conn]bool
 	online   map[int64]map[*conn]bool // by user
 	sessions map[[32]byte]*session
-	unkept   map[*session]bool // changed, and not yet given to the store
-	keeping  chan struct{}     // wakes the goroutine that does it; has room for one
+	owned    map[int64]map[*session]bool // the same, by user
+	unkept   map[*session]bool           // changed, and not yet given to the store
+	keeping  chan struct{}               // wakes the goroutine that does it; has room for one
 
 	// told is the id of the newest message that every connection it is for has been
 	// sent. It grows in the same breath as that happens: a connection that logs in
@@ -99,6 +103,7 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		o: o, dummy: proto.NewToken(rand.Text()), stop: make(chan struct{}), inFlight: semaphore.NewWeighted(inFlightBytes),
 		conns: map[*conn]bool{}, online: map[int64]map[*conn]bool{}, sessions: map[[32]byte]*session{},
+		owned:  map[int64]map[*session]bool{},
 		unkept: map[*session]bool{}, keeping: make(chan struct{}, 1),
 		newcomers: rate.NewLimiter(rate.Every(time.Minute/time.Duration(o.Newcomers)), o.Newcomers),
 	}
@@ -157,12 +162,9 @@ func (s *Server) housekeeping(changed <-chan struct{}) {
 // whose password was changed, by another process.
 func (s *Server) checkUsers() {
 	s.mu.Lock()
-	known := map[int64]bool{}
-	for _, x := range s.sessions {
-		known[x.user.ID] = true
-	}
+	users := slices.Collect(maps.Keys(s.owned))
 	s.mu.Unlock()
-	for id := range known {
+	for _, id := range users {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		u, err := s.o.Store.UserByID(ctx, id)
 		cancel()

@@ -444,12 +444,47 @@ func TestSessions(t *testing.T) {
 	if _, _, n := w.sizes(); n != 0 {
 		t.Errorf("%d sessions are kept", n)
 	}
-	if left, err := w.store.Sessions(t.Context()); err != nil || len(left) != 0 {
+	if left, err := w.store.Sessions(t.Context(), time.Time{}); err != nil || len(left) != 0 {
 		t.Errorf("%v, %v", left, err)
 	}
 }
 
 // A connection may change its mind about who it is.
+// However often somebody logs in, there is no more of it to keep than so many sessions:
+// the one that ended first goes, and none that is in use.
+func TestManySessions(t *testing.T) {
+	w := newWorld(t, func(o *Options) { o.MaxSessions = 3 }, "alice", "bob")
+	bob := w.dial().authorize("bob", "secret of bob").Fields.Text("session_id")
+	used, c := w.login("alice"), w.dial()
+	var sids []string
+	for range 5 {
+		sids = append(sids, c.authorize("alice", "secret of alice").Fields.Text("session_id"))
+		w.clock.Add(time.Second)
+	}
+	kept := func(when string) {
+		t.Helper()
+		for i, want := range []string{"410", "410", "410", "200", "200"} {
+			if r := w.dial().request(proto.TypeSessionRestore, map[string]any{"sid": sids[i]}); code(r) != want {
+				t.Errorf("%s the session %d: %s", when, i, r.Status)
+			}
+		}
+		if r := w.dial().request(proto.TypeSessionRestore, map[string]any{"sid": bob}); !r.OK() {
+			t.Errorf("%s that of somebody else: %s", when, r.Status)
+		}
+	}
+	kept("first")
+	used.quiet()
+	if _, _, n := w.sizes(); n != 4 {
+		t.Errorf("there are %d sessions", n)
+	}
+	w.stop()
+	w.start()
+	kept("after a restart")
+	if _, _, n := w.sizes(); n != 4 {
+		t.Errorf("there are %d sessions after a restart", n)
+	}
+}
+
 func TestSwitchUser(t *testing.T) {
 	w := newWorld(t, nil, "alice", "bob")
 	c := w.login("alice")

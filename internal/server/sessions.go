@@ -30,23 +30,64 @@ func (x *session) stored() store.Session {
 
 // loadSessions reads the sessions that a server before this one left.
 func (s *Server) loadSessions(ctx context.Context) error {
-	list, err := s.o.Store.Sessions(ctx)
+	list, err := s.o.Store.Sessions(ctx, s.o.Clock().Add(-s.o.SessionLife))
 	if err != nil {
 		return err
 	}
-	now := s.o.Clock()
+	users := map[int64]store.User{}
 	for _, st := range list {
-		u, err := s.o.Store.UserByID(ctx, st.User)
-		if err == store.ErrNoUser || err == nil && u.Revision != st.Revision || err == nil && now.Sub(st.Ended) > s.o.SessionLife {
-			s.o.Store.DropSession(st.SID)
-			continue
+		u, known := users[st.User]
+		if !known {
+			if u, err = s.o.Store.UserByID(ctx, st.User); err != nil && err != store.ErrNoUser {
+				return err
+			}
+			users[st.User] = u
 		}
-		if err != nil {
-			return err
+		if u.Revision == st.Revision { // else the account was changed just now
+			s.addSession(&session{key: st.SID, user: u, ended: st.Ended})
 		}
-		s.sessions[st.SID] = &session{key: st.SID, user: u, ended: st.Ended}
 	}
 	return nil
+}
+
+// addSession makes a session known, and forgetSession unknown. Server.mu is held, where
+// the server runs already.
+func (s *Server) addSession(x *session) {
+	s.sessions[x.key] = x
+	own := s.owned[x.user.ID]
+	if own == nil {
+		own = map[*session]bool{}
+		s.owned[x.user.ID] = own
+	}
+	own[x] = true
+}
+
+func (s *Server) forgetSession(x *session) {
+	delete(s.sessions, x.key)
+	own := s.owned[x.user.ID]
+	delete(own, x)
+	if len(own) == 0 {
+		delete(s.owned, x.user.ID)
+	}
+}
+
+// makeRoom forgets the session of a user that ended first, where they have as many as
+// one may have: each login makes one. It returns what the store has to forget then.
+// Server.mu is held.
+func (s *Server) makeRoom(user int64) (oldest *session) {
+	own := s.owned[user]
+	if len(own) < s.o.MaxSessions {
+		return nil
+	}
+	for x := range own {
+		if x.conns == 0 && (oldest == nil || x.ended.Before(oldest.ended)) {
+			oldest = x
+		}
+	}
+	if oldest != nil {
+		s.forgetSession(oldest)
+	}
+	return oldest
 }
 
 // newSession makes a session, and stores it before it returns, so that a SID that
@@ -59,13 +100,19 @@ func (s *Server) newSession(u store.User) (*session, string, error) {
 	// Known before it is stored: a change of the account that comes in between
 	// finds it here, one that came before keeps it from being stored.
 	s.mu.Lock()
-	s.sessions[x.key] = x
+	oldest := s.makeRoom(u.ID)
+	s.addSession(x)
 	s.mu.Unlock()
+	if oldest != nil {
+		s.o.Store.DropSession(oldest.key)
+	}
 	stored := make(chan error, 1)
 	s.o.Store.PutSession(x.stored(), func(err error) { stored <- err })
 	if err := <-stored; err != nil {
 		s.mu.Lock()
-		delete(s.sessions, x.key)
+		if s.sessions[x.key] == x {
+			s.forgetSession(x)
+		}
 		s.mu.Unlock()
 		return nil, "", err
 	}
@@ -124,7 +171,7 @@ func (s *Server) pruneSessions(now time.Time) {
 	s.mu.Lock()
 	for key, x := range s.sessions {
 		if x.conns == 0 && now.Sub(x.ended) > s.o.SessionLife {
-			delete(s.sessions, key)
+			s.forgetSession(x)
 			dead = append(dead, key)
 		}
 	}
@@ -139,9 +186,9 @@ func (s *Server) pruneSessions(now time.Time) {
 func (s *Server) endSessions(user, revision int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for key, x := range s.sessions {
-		if x.user.ID == user && x.user.Revision != revision {
-			delete(s.sessions, key)
+	for x := range s.owned[user] {
+		if x.user.Revision != revision {
+			s.forgetSession(x)
 		}
 	}
 	for c := range s.online[user] {

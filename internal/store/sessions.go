@@ -47,11 +47,15 @@ func (s *Store) DropSession(sid [32]byte) {
 	s.begin(func() error { return s.exec("DELETE FROM sessions WHERE sid = ?", sid[:]) }, func(error) {})
 }
 
-// Sessions are all sessions, for a server that starts. Those that a connection
-// used when the last server stopped count as ended when it last said that it runs.
-func (s *Store) Sessions(ctx context.Context) ([]Session, error) {
+// Sessions are the sessions that have not ended before a time, for a server that starts;
+// the others are forgotten. Those that a connection used when the last server stopped
+// count as ended when it last said that it runs.
+func (s *Store) Sessions(ctx context.Context, since time.Time) ([]Session, error) {
 	err := s.do(func() error {
-		return s.exec("UPDATE sessions SET ended = (SELECT alive FROM server) WHERE ended IS NULL")
+		if err := s.exec("UPDATE sessions SET ended = (SELECT alive FROM server) WHERE ended IS NULL"); err != nil {
+			return err
+		}
+		return s.exec("DELETE FROM sessions WHERE ended < ?", micros(since))
 	})
 	if err != nil {
 		return nil, err

@@ -728,14 +728,20 @@ func TestSessions(t *testing.T) {
 	if err := s.Alive(alive); err != nil {
 		t.Fatal(err)
 	}
-	got, err := s.Sessions(ctx)
+	got, err := s.Sessions(ctx, now)
 	if err != nil || len(got) != 2 || got[0].SID != list[0].SID || !got[0].Ended.Equal(alive) || got[1].SID != list[1].SID || !got[1].Ended.Equal(now) || got[0].Revision != list[0].Revision {
 		t.Fatalf("%+v, %v", got, err)
+	}
+	if got, err := s.Sessions(ctx, now.Add(time.Microsecond)); err != nil || len(got) != 1 || got[0].SID != list[0].SID {
+		t.Errorf("of those that have not ended before: %+v, %v", got, err)
+	}
+	if got, err := s.Sessions(ctx, now); err != nil || len(got) != 1 {
+		t.Errorf("what was too old is there: %+v, %v", got, err)
 	}
 	if err := s.RemoveUser("alice", now); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := s.Sessions(ctx); err != nil || len(got) != 0 {
+	if got, err := s.Sessions(ctx, now); err != nil || len(got) != 0 {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
