@@ -209,7 +209,7 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request) {
 	}
 	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled})
 	if err != nil {
-		s.o.Log.Info("no WebSocket handshake", "peer", r.RemoteAddr, "error", err)
+		s.o.Log.Debug("no WebSocket handshake", "peer", r.RemoteAddr, "error", err)
 		return
 	}
 	ws.SetReadLimit(s.o.MaxStranger)

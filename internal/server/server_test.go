@@ -769,7 +769,17 @@ func TestHistoryAndUpdates(t *testing.T) {
 
 // A client that gives no limit gets no more than a common WebSocket library reads.
 func TestPlainHistoryIsSmall(t *testing.T) {
-	w := newWorld(t, nil, "alice")
+	long := strings.Repeat("\U00020000", 64) // a login and a name of 256 bytes
+	w := newWorld(t, nil, "alice", long)
+	w.conference(long[4:]+"\U00020001", long)
+	names := w.login(long)
+	for range 1000 {
+		names.send(long[4:]+"\U00020001", strings.Repeat("x", 700))
+	}
+	names.ask(proto.TypeGetHistory, map[string]any{"login": long[4:] + "\U00020001"})
+	if _, b, err := names.ws.Read(context.Background()); err != nil || len(b) > 1<<20 || len(b) < 800<<10 {
+		t.Errorf("with long names: %d bytes, %v", len(b), err)
+	}
 	c := w.login("alice")
 	body := strings.Repeat("x", 200<<10)
 	for range 6 {
@@ -1416,6 +1426,9 @@ func TestWebPages(t *testing.T) {
 	}
 	if status, _ := get(t, "http://"+w.addr+Path); status != http.StatusUpgradeRequired {
 		t.Errorf("%s without an upgrade: %d", Path, status)
+	}
+	if log := w.log.String(); strings.Count(log, "\n") != strings.Count(log, "level=DEBUG")+1 { // the login that was refused
+		t.Errorf("strangers fill the log: %s", log)
 	}
 	handler := w.srv.HTTP().Handler
 	w.stop()
