@@ -130,6 +130,9 @@ func (c *conn) read() error {
 		if buf.Cap() > 64<<10 {
 			buf = bytes.Buffer{}
 		}
+		if c.isEnding() { // its writer may be a while yet; who was logged in may be no more
+			return nil
+		}
 		c.handle(frame)
 		if !c.room() {
 			return nil

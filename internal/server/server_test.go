@@ -1224,10 +1224,64 @@ func (p pipes) Accept() (net.Conn, error) {
 	return nil, net.ErrClosed
 }
 
-func (p pipes) dial(context.Context, string, string) (net.Conn, error) {
-	near, far := net.Pipe()
-	p.far <- far
-	return slowLink{near}, nil
+// dialPipe is dial over a link that holds nothing: what the server writes waits until
+// it is read.
+func (w *world) dialPipe(link func(net.Conn) net.Conn) *client {
+	w.t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0") // for its Close and Addr
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	links := pipes{ln, make(chan net.Conn)}
+	web := w.srv.HTTP()
+	served := make(chan error, 1)
+	go func() { served <- web.Serve(Listener(links)) }()
+	w.t.Cleanup(func() { close(links.far); <-served; web.Close() })
+	through := &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+		near, far := net.Pipe()
+		links.far <- far
+		return link(near), nil
+	}}}
+	ws, _, err := websocket.Dial(w.t.Context(), "ws://"+w.addr+Path, &websocket.DialOptions{HTTPClient: through})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { ws.CloseNow() })
+	ws.SetReadLimit(proto.MaxFrame)
+	c := &client{t: w.t, ws: ws}
+	if c.greeting, err = proto.ParseGreeting(c.read()); err != nil {
+		w.t.Fatal(err)
+	}
+	return c
+}
+
+// Nothing is done for somebody whose password was changed, even where the connection can't
+// be closed yet because what was written before is not taken.
+func TestEndedWhileDeaf(t *testing.T) {
+	w := newWorld(t, nil, "alice", "bob")
+	bob := w.login("bob")
+	deaf := w.dialPipe(func(c net.Conn) net.Conn { return c })
+	if r := deaf.authorize("alice", "secret of alice"); !r.OK() {
+		t.Fatal(r.Status)
+	}
+	deaf.ask(proto.TypeRegisterType, nil) // the answer is never read
+	if err := w.conference("ops").SetToken("alice", proto.NewToken("new")); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the connection is ending", func() bool {
+		w.srv.mu.Lock()
+		defer w.srv.mu.Unlock()
+		for c := range w.srv.conns {
+			if c.isEnding() {
+				return true
+			}
+		}
+		return false
+	})
+	deaf.ask(proto.TypeSendMessage, map[string]any{"to": "bob", "body": "from who has the old password"})
+	eventually(t, "it reads no more", func() bool { _, users, _ := w.sizes(); return users == 1 })
+	bob.send("bob", "is stored after what came before")
+	bob.quiet()
 }
 
 // Whatever is given for a login, the answer is not long, and neither is the work.
@@ -1255,35 +1309,16 @@ func TestHugeLogins(t *testing.T) {
 func TestSlowLink(t *testing.T) {
 	const writeTime = time.Second
 	w := newWorld(t, func(o *Options) { o.WriteTime = writeTime }, "alice")
-	ln, err := net.Listen("tcp", "127.0.0.1:0") // for its Close and Addr
-	if err != nil {
-		t.Fatal(err)
-	}
-	links := pipes{ln, make(chan net.Conn)}
-	web := w.srv.HTTP()
-	served := make(chan error, 1)
-	go func() { served <- web.Serve(Listener(links)) }()
-	t.Cleanup(func() { close(links.far); <-served; web.Close() })
 	alice := w.login("alice")
 	for range 16 {
 		alice.send("alice", strings.Repeat("x", 250<<10))
 	}
-	through := &http.Client{Transport: &http.Transport{DialContext: links.dial}}
-	ws, _, err := websocket.Dial(t.Context(), "ws://"+w.addr+Path, &websocket.DialOptions{HTTPClient: through})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ws.CloseNow() })
-	ws.SetReadLimit(proto.MaxFrame)
-	c := &client{t: t, ws: ws}
-	if c.greeting, err = proto.ParseGreeting(c.read()); err != nil {
-		t.Fatal(err)
-	}
+	c := w.dialPipe(func(c net.Conn) net.Conn { return slowLink{c} })
 	c.authorize("alice", "secret of alice")
 	begins := time.Now()
 	id := c.ask(proto.TypeGetUpdates, map[string]any{"after": 0, "limit": 100})
 	pong := make(chan error, 1)
-	go func() { pong <- ws.Ping(t.Context()) }()
+	go func() { pong <- c.ws.Ping(t.Context()) }()
 	messages, err := proto.ParseMessages(c.reply(id).Fields, "messages")
 	if err != nil || len(messages) != 16 {
 		t.Errorf("%d messages, %v", len(messages), err)
