@@ -107,6 +107,8 @@ func New(o Options) (*Server, error) {
 		unkept: map[*session]bool{}, keeping: make(chan struct{}, 1),
 		newcomers: rate.NewLimiter(rate.Every(time.Minute/time.Duration(o.Newcomers)), o.Newcomers),
 	}
+	changed := make(chan struct{}, 1)
+	o.Store.OnForeignWrite(func() { wake(changed) }) // from before the sessions are read
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	last, err := o.Store.LastID(ctx)
@@ -120,13 +122,6 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start the server: %w", err)
 	}
-	changed := make(chan struct{}, 1)
-	o.Store.OnForeignWrite(func() {
-		select {
-		case changed <- struct{}{}:
-		default:
-		}
-	})
 	s.house.Add(1)
 	go s.housekeeping(changed)
 	return s, nil

@@ -18,6 +18,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -560,6 +561,29 @@ func (w *world) exec(text string) (sql.Result, error) {
 	}
 	defer db.Close()
 	return db.Exec(text)
+}
+
+// A password that is changed while the server starts ends the sessions that it has
+// just read.
+func TestChangeAtTheStart(t *testing.T) {
+	w := newWorld(t, nil, "alice")
+	sid := w.dial().authorize("alice", "secret of alice").Fields.Text("session_id")
+	other := w.conference("ops")
+	w.stop()
+	var calls atomic.Int64
+	w.options.Clock = func() time.Time {
+		if calls.Add(1) == 2 { // the sessions are loaded
+			if err := other.SetToken("alice", proto.NewToken("new")); err != nil {
+				t.Error(err)
+			}
+		}
+		return w.clock.Now()
+	}
+	w.start()
+	eventually(t, "the session is gone", func() bool { _, _, n := w.sizes(); return n == 0 })
+	if r := w.dial().request(proto.TypeSessionRestore, map[string]any{"sid": sid}); code(r) != "410" {
+		t.Errorf("the session of the old password: %s", r.Status)
+	}
 }
 
 // A new password and a removal end what was authorized before, at once, also

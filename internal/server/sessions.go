@@ -143,10 +143,7 @@ func (s *Server) leaveSession(x *session) {
 // store, whose writing goroutine waits for Server.mu.
 func (s *Server) keep(x *session) {
 	s.unkept[x] = true
-	select {
-	case s.keeping <- struct{}{}:
-	default:
-	}
+	wake(s.keeping)
 }
 
 // keepSessions stores the sessions that were given to keep, each as it is now.
