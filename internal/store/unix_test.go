@@ -5,6 +5,7 @@ package store
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -36,5 +37,50 @@ func TestLooseModeIsTightened(t *testing.T) {
 	open(t, path)
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o640 {
 		t.Errorf("%v, %v", info.Mode(), err)
+	}
+}
+
+// What is written into a file that nobody finds any more is not confirmed, and no new
+// file is made in its place. Windows lets nobody take a file away that is open.
+func TestFileTakenAway(t *testing.T) {
+	s := newStore(t, "alice")
+	alice := id(t, s, "alice")
+	mustSend(t, s, "alice", "alice", "before")
+	away := s.path + ".away"
+	refused := func(what string) {
+		t.Helper()
+		if _, err := send(s, Letter{Sender: alice, To: "alice", Body: what, Date: now}); err == nil || !strings.Contains(err.Error(), "taken away") {
+			t.Errorf("%s: %v", what, err)
+		}
+		if err := s.Ping(t.Context()); err == nil {
+			t.Errorf("%s: it says that all is well", what)
+		}
+	}
+	if err := os.Rename(s.path, away); err != nil {
+		t.Fatal(err)
+	}
+	refused("moved")
+	for range 8 { // more readers than there are yet
+		rows, err := s.read.Query("SELECT 1 FROM users")
+		if err == nil {
+			defer rows.Close()
+		}
+		if _, err := os.Stat(s.path); err == nil {
+			t.Fatal("there is a new file")
+		}
+		if err != nil {
+			break
+		}
+	}
+	if err := os.WriteFile(s.path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	refused("another in its place")
+	if err := os.Rename(away, s.path); err != nil {
+		t.Fatal(err)
+	}
+	mustSend(t, s, "alice", "alice", "after")
+	if got, _ := updates(t, s, alice, 0, 10); got != "alice>alice:before alice>alice:after" {
+		t.Errorf("there is %s", got)
 	}
 }
