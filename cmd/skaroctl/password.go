@@ -54,18 +54,18 @@ func (a *app) password(ctx context.Context, o passwordOptions, prompt string, co
 		}
 		password = terminal.Password(b)
 	default:
+		ask := func(question string) (string, error) { return a.askHidden(ctx, question) }
 		var err error
-		if password, err = a.askHidden(ctx, prompt); err != nil {
-			return "", err
-		}
 		if confirm {
-			again, err := a.askHidden(ctx, "Repeat the password: ")
-			if err != nil {
-				return "", err
-			}
-			if again != password {
-				return "", &usageError{"the two passwords are not the same", "try again, and type the same one twice"}
-			}
+			password, err = terminal.Twice(ask, prompt)
+		} else {
+			password, err = ask(prompt)
+		}
+		switch {
+		case errors.Is(err, terminal.ErrUnlike):
+			return "", &usageError{err.Error(), "type the same one twice, or give --password-stdin or --password-file"}
+		case err != nil:
+			return "", err
 		}
 	}
 	if err := validText("the password", password); err != nil {

@@ -65,11 +65,18 @@ that is in it already stays there.`,
 		Args: cobra.MinimumNArgs(2),
 		RunE: a.does(func(_ context.Context, args []string) error {
 			return a.withConference(args, false, func(s *store.Store, name string, logins []string) error {
-				err := s.AddMembers(name, logins)
-				if err == nil {
-					a.done("put %s into the conference %s", named(logins), output.Login(name))
+				were, err := s.AddMembers(name, logins)
+				if err != nil {
+					return err
 				}
-				return err
+				added := slices.DeleteFunc(logins, func(login string) bool { return slices.Contains(were, login) })
+				if len(added) > 0 {
+					a.done("put %s into the conference %s", named(added), output.Login(name))
+				}
+				if len(were) > 0 {
+					a.done("already in the conference %s: %s", output.Login(name), named(were))
+				}
+				return nil
 			})
 		}),
 	}
@@ -163,15 +170,16 @@ the same name later sees nothing of it.`,
 
 const knownConferences = "`skarod conference list` shows the conferences that there are"
 
-// withConference opens the store for a command on one conference and some logins.
+// withConference opens the store for a command on one conference, which it creates or
+// not, and some logins.
 func (a *app) withConference(args []string, create bool, do func(s *store.Store, name string, logins []string) error) error {
 	form, hint := store.LoginForm, knownConferences
 	if create {
-		form, hint = store.Login, "choose another name, one that could be a login"
+		form, hint = store.Login, "choose another name"
 	}
 	name, err := form(args[0])
 	if err != nil {
-		return &usageError{err.Error(), hint}
+		return &usageError{"the name of a conference is one that could be a login: " + err.Error(), hint}
 	}
 	var logins []string
 	for _, given := range args[1:] {
@@ -181,7 +189,11 @@ func (a *app) withConference(args []string, create bool, do func(s *store.Store,
 		}
 		logins = append(logins, login)
 	}
-	return aboutConference(name, a.withStore(create, func(s *store.Store) error { return do(s, name, logins) }))
+	err = a.withStore(false, func(s *store.Store) error { return do(s, name, logins) })
+	if given := strings.Join(args[1:], " "); errors.Is(err, store.ErrNoUser) && strings.Contains(given, ",") {
+		return commandline.Advise(err, "logins are separated by spaces here: "+output.Line(strings.Join(strings.FieldsFunc(given, func(r rune) bool { return r == ',' || r == ' ' }), " ")))
+	}
+	return aboutConference(name, err)
 }
 
 // aboutConference says what to do about what the store refuses of a conference.

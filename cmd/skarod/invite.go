@@ -41,7 +41,7 @@ skaroctl register --invite.`,
   skarod invite create --expires 1d`,
 		Args: cobra.NoArgs,
 		RunE: a.does(func(context.Context, []string) error {
-			return a.withStore(true, func(s *store.Store) error {
+			return a.withStore(false, func(s *store.Store) error {
 				now := time.Now()
 				until := now.Add(time.Duration(expires))
 				code, err := s.CreateInvite(now, until)

@@ -25,18 +25,11 @@ func (a *app) passwordFrom(ctx context.Context) (string, error) {
 
 // askTwice asks for a new password.
 func (a *app) askTwice(ctx context.Context, question string) (string, error) {
-	password, err := a.ask(ctx, question)
-	if err != nil || password == "" {
-		return password, err
+	password, err := terminal.Twice(func(question string) (string, error) { return a.ask(ctx, question) }, question)
+	if errors.Is(err, terminal.ErrUnlike) {
+		return "", &usageError{err.Error(), "type the same one twice, or give --password-stdin"}
 	}
-	again, err := a.ask(ctx, "Repeat the password: ")
-	if err != nil {
-		return "", err
-	}
-	if again != password {
-		return "", &usageError{"the two passwords are not the same", "try again, and type the same one twice"}
-	}
-	return password, nil
+	return password, err
 }
 
 func (a *app) ask(ctx context.Context, question string) (string, error) {

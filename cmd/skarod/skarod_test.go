@@ -116,6 +116,7 @@ func TestInterruptedPassword(t *testing.T) {
 
 func TestInviteCommands(t *testing.T) {
 	data := t.TempDir()
+	addUsers(t, data, "alice")
 	code, first, errs := skarod("", "invite", "create", "--data", data)
 	if !regexp.MustCompile(`^([a-z2-7]{4}-){3}[a-z2-7]{4}\n$`).MatchString(first) || code != 0 || !strings.Contains(errs, "for one account, until ") {
 		t.Fatalf("exit %d, output %q, errors %q", code, first, errs)
@@ -267,8 +268,10 @@ func TestConferenceCommands(t *testing.T) {
 		{"conference create OPS", 5, "create: \"ops\": it is the name of a conference\nhint: `skarod conference add ops LOGIN` puts somebody into it"},
 		{"conference create Bob", 5, "create: \"bob\": the login is taken\nhint: choose a name that no account has"},
 		{"conference create new alice eve dev mallory", 5, "create: \"eve\", \"dev\", \"mallory\": no such user\nhint: `skarod user list` shows the logins that there are"},
-		{"conference create a,b", 2, "create: \"a,b\" can't be a login: a comma stands between two logins\nhint: choose another name, one that could be a login"},
+		{"conference create a,b", 2, "create: the name of a conference is one that could be a login: \"a,b\" can't be a login: a comma stands between two logins\nhint: choose another name"},
 		{"conference create x car\u202eol", 2, "create: \"car\\u202eol\" can't be a login: letters, digits and most symbols may be in it, spaces may not\nhint: `skarod user list` shows the logins that there are"},
+		{"conference create w bob,alice", 5, "create: \"bob,alice\": no such user\nhint: logins are separated by spaces here: bob alice\n"},
+		{"conference add ops bob, alice", 5, "add: \"bob,\": no such user\nhint: logins are separated by spaces here: bob alice\n"},
 		{"conference create", 2, "skarod: conference create needs NAME\nhint: write `skarod conference create NAME [LOGIN...]`"},
 		{"user add ops --password-stdin", 5, "user add: \"ops\": it is the name of a conference\nhint: choose another login"}, // no password is read
 		{"user passwd ops --password-stdin", 5, "user passwd: \"ops\": no such user\nhint: "},
@@ -333,7 +336,9 @@ func TestDone(t *testing.T) {
 		{"user passwd alice --password-stdin", "changed the password of alice, and ended the account's sessions"},
 		{"conference create Ops alice bob", "made the conference ops"},
 		{"conference create dev", "made the conference dev"},
-		{"conference add dev ALICE bob", "put alice, bob into the conference dev"},
+		{"conference add dev ALICE", "put alice into the conference dev"},
+		{"conference add dev alice bob", "put bob into the conference dev\nskarod: already in the conference dev: alice"},
+		{"conference add dev alice bob", "already in the conference dev: alice, bob"},
 		{"conference remove dev alice", "took alice out of the conference dev"},
 		{"conference delete dev", "deleted the conference dev"},
 		{"user remove alice", "removed the account of alice, and ended its sessions"},
@@ -360,18 +365,25 @@ func TestDone(t *testing.T) {
 
 // TestNewDatabase: a database that is made is told, that there is one already is not.
 func TestNewDatabase(t *testing.T) {
-	for _, args := range []string{"invite create", "user add bob --password-stdin", "conference create ops"} {
-		data := filepath.Join(t.TempDir(), "mistyped")
-		args := append(strings.Split(args, " "), "--data", data)
-		want := "skarod: made a new database, " + filepath.Join(data, "skarod.db") + "\n"
-		if code, _, errs := skarod("password", args...); code != 0 || !strings.HasPrefix(errs, want) {
-			t.Errorf("%q: exit %d, %s", args, code, errs)
+	data := filepath.Join(t.TempDir(), "mistyped")
+	for _, args := range []string{"invite create", "conference create ops", "user list"} {
+		code, out, errs := skarod("", append(strings.Split(args, " "), "--data", data)...)
+		if code != 1 || out != "" || !strings.HasSuffix(errs, "\nhint: `skarod user add` makes a database; --data says in which folder it is\n") {
+			t.Errorf("%q: exit %d, %s%s", args, code, out, errs)
 		}
-		if _, _, errs := skarod("password", args...); strings.Contains(errs, "new database") {
-			t.Errorf("%q once more: %s", args, errs)
+		if _, err := os.Stat(data); err == nil {
+			t.Fatalf("%q has made the folder", args)
 		}
 	}
-	data := t.TempDir()
+	args := []string{"user", "add", "bob", "--password-stdin", "--data", data}
+	want := "skarod: made a new database, " + filepath.Join(data, "skarod.db") + "\n"
+	if code, _, errs := skarod("password", args...); code != 0 || !strings.HasPrefix(errs, want) {
+		t.Errorf("%q: exit %d, %s", args, code, errs)
+	}
+	if _, _, errs := skarod("password", args...); strings.Contains(errs, "new database") {
+		t.Errorf("%q once more: %s", args, errs)
+	}
+	data = t.TempDir()
 	cmd := exec.Command(program(t), "serve", "--listen", "127.0.0.1:0", "--data", data)
 	stderr, err := cmd.StderrPipe()
 	if err != nil {

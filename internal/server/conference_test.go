@@ -50,7 +50,7 @@ func TestConferenceDelivery(t *testing.T) {
 		t.Errorf("a conference makes contacts: %s", m.Fields.Describe())
 	}
 	// Whom another process takes in or out is told from the next message on.
-	if err := admin.AddMembers("ops", []string{"dave"}); err != nil {
+	if _, err := admin.AddMembers("ops", []string{"dave"}); err != nil {
 		t.Fatal(err)
 	}
 	if err := admin.RemoveMembers("ops", []string{"bob"}); err != nil {
@@ -266,6 +266,10 @@ func TestConferenceNothingIsMissed(t *testing.T) {
 		}
 		return ids
 	}
+	add := func(name string, logins []string) error {
+		_, err := admin.AddMembers(name, logins)
+		return err
+	}
 	change := func(how func(string, []string) error) {
 		t.Helper()
 		if err := how("ops", []string{"dave"}); err != nil {
@@ -275,14 +279,14 @@ func TestConferenceNothingIsMissed(t *testing.T) {
 	var in [][]int64 // the first and the last of what was sent while dave was in
 	var out []int64  // something of what was sent while he was not
 	for range rounds {
-		change(admin.AddMembers)
+		change(add)
 		in = append(in, say("in", "still in"))
 		change(admin.RemoveMembers)
 		out = append(out, say("out")...)
 	}
 	close(changed)
 	senders.Wait()
-	change(admin.AddMembers)
+	change(add)
 	last := say("end")[0]
 	listeners.Wait()
 

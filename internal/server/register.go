@@ -56,9 +56,13 @@ func (c *conn) register(_ context.Context, f proto.Frame) (map[string]any, error
 	}
 	switch {
 	case errors.Is(err, store.ErrNoInvite):
-		return nil, c.refuseStranger(proto.StatusForbidden, "the invitation is wrong, was used, or has expired")
+		return nil, c.refuseStranger(proto.StatusForbidden, "the invitation is wrong, was used, or has expired: check the code, or ask for another one")
 	case errors.Is(err, store.ErrTaken), errors.Is(err, store.ErrIsConference):
-		return nil, c.refuseStranger(proto.StatusConflict, "the login is taken")
+		info := "the login is taken: choose another"
+		if s.o.Registration == RegistrationInvite {
+			info += "; the invitation is still good"
+		}
+		return nil, c.refuseStranger(proto.StatusConflict, info)
 	case err != nil:
 		return nil, err
 	}

@@ -38,10 +38,23 @@ func (s *Store) CreateConference(name string, logins []string, now time.Time) er
 	})
 }
 
-// AddMembers adds users to a conference, where they may be already; ErrNoConference,
-// ErrNoUser. Either all is done or nothing.
-func (s *Store) AddMembers(name string, logins []string) error {
-	return s.changeConference(name, logins, s.join)
+// AddMembers adds users to a conference, and returns who of them were in it already;
+// ErrNoConference, ErrNoUser. Either all is done or nothing.
+func (s *Store) AddMembers(name string, logins []string) (were []string, err error) {
+	err = s.changeConference(name, logins, func(id int64, users []int64) error {
+		members, err := s.membersOf(id)
+		if err != nil {
+			return err
+		}
+		were = nil
+		for i, user := range users {
+			if _, in := slices.BinarySearch(members, user); in {
+				were = append(were, logins[i])
+			}
+		}
+		return s.join(id, users)
+	})
+	return were, err
 }
 
 // RemoveMembers takes users out of a conference; ErrNoConference, ErrNoUser,

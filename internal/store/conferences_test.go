@@ -67,7 +67,7 @@ func TestChangeConferences(t *testing.T) {
 		case "create":
 			err = s.CreateConference(name, logins, now)
 		case "add":
-			err = s.AddMembers(name, logins)
+			_, err = s.AddMembers(name, logins)
 		case "remove":
 			err = s.RemoveMembers(name, logins)
 		case "delete":
@@ -167,7 +167,7 @@ func TestConferenceMessages(t *testing.T) {
 	if err := s.RemoveMembers("ops", []string{"bob"}); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.AddMembers("ops", []string{"carol"}); err != nil {
+	if _, err := s.AddMembers("ops", []string{"carol"}); err != nil {
 		t.Fatal(err)
 	}
 	if got := in(t, s, "carol", "ops", "5"); got != "alice carol" {

@@ -451,7 +451,7 @@ func TestTwoProcesses(t *testing.T) {
 	if got := members("4"); got != fmt.Sprint([]int64{alice}) {
 		t.Errorf("members %s", got)
 	}
-	if err := other.AddMembers("ops", []string{"carol"}); err != nil {
+	if _, err := other.AddMembers("ops", []string{"carol"}); err != nil {
 		t.Fatal(err)
 	}
 	if got := members("5"); got != fmt.Sprint([]int64{alice, carol}) {
