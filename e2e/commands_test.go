@@ -280,11 +280,11 @@ func cmdLogin(ts *testscript.TestScript, neg bool, args []string) {
 func cmdStart(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, len(args) >= 3, "start NAME PATTERN PROGRAM [ARG...]")
 	p := spawn(ts, args[0], command(ts, args[2], args[3:]...))
-	o, pattern := p.stderr, args[1]
-	if rest, ok := strings.CutPrefix(pattern, "stdout:"); ok {
-		o, pattern = p.stdout, rest
+	if pattern, ok := strings.CutPrefix(args[1], "stdout:"); ok {
+		p.await(ts, p.stdout, pattern)
+	} else {
+		p.await(ts, p.stderr, args[1])
 	}
-	p.await(ts, o, pattern)
 }
 
 // listen NAME [ARG…] starts `skaroctl listen -v ARG…` in the background and
@@ -294,12 +294,16 @@ func cmdListen(ts *testscript.TestScript, neg bool, args []string) {
 	cmdStart(ts, false, append([]string{args[0], "listening", "skaroctl", "listen", "-v"}, args[1:]...))
 }
 
-// expect NAME PATTERN waits until the standard output of a program in the
-// background matches.
+// expect NAME PATTERN waits until the standard output of a program in the background
+// or, where the pattern starts with "stderr:", its standard error matches.
 func cmdExpect(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, len(args) == 2, "expect NAME PATTERN")
 	p := find(ts, args[0])
-	p.await(ts, p.stdout, args[1])
+	if pattern, ok := strings.CutPrefix(args[1], "stderr:"); ok {
+		p.await(ts, p.stderr, pattern)
+	} else {
+		p.await(ts, p.stdout, args[1])
+	}
 }
 
 var signals = map[string]os.Signal{"TERM": syscall.SIGTERM, "INT": os.Interrupt, "HUP": syscall.SIGHUP, "QUIT": syscall.SIGQUIT, "KILL": os.Kill}

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -47,6 +48,9 @@ ExecStart= with other flags, behind an empty one, and restart the service:
   ExecStart=
   ExecStart=/usr/bin/skarod serve --data /var/lib/skarod --registration invite
 
+SIGHUP makes a server that has TLS read its certificate and key again, as after a
+renewal, and go on. Without TLS it ends the server, as a terminal that closes does.
+
 docs/server.md says how the service gets the key of a certificate (LoadCredential=).
 The packages have it in /usr/share/doc/skarod/docs.`,
 		Example: `  skarod serve
@@ -76,18 +80,29 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 		return &usageError{fmt.Sprintf("--registration is %q, not one of open, invite, closed", o.registration), ""}
 	}
 	var config *tls.Config
+	var certificate atomic.Pointer[tls.Certificate]
+	var hangups <-chan os.Signal
 	if o.cert != "" {
+		hangups = terminal.Hangups(ctx)
 		pair, err := keyPair(ctx, o.cert, o.key)
 		if err != nil {
 			return err
 		}
-		config = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}
+		certificate.Store(&pair)
+		config = &tls.Config{
+			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return certificate.Load(), nil },
+			MinVersion:     tls.VersionTLS12, NextProtos: []string{"http/1.1"},
+		}
 	}
 	path, err := a.databasePath()
 	if err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", o.listen)
+	network := "tcp"
+	if host, _, err := net.SplitHostPort(o.listen); err == nil && net.ParseIP(host).To4() != nil {
+		network = "tcp4" // else 0.0.0.0 would be every address of IPv6, too
+	}
+	listener, err := net.Listen(network, o.listen)
 	if err != nil {
 		return cantListen(o.listen, err)
 	}
@@ -129,11 +144,26 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	go func() { failed <- h.Serve(corked) }()
 	fmt.Fprintf(a.streams.Err, "skarod: listening on %s://%s%s\n", scheme, addr, server.Path)
 	options.Log.Info("started", "data", filepath.Dir(path), "registration", o.registration, "version", options.Version)
-	select {
-	case err = <-failed:
-		err = fmt.Errorf("serve: %w", err)
-	case <-ctx.Done():
-		err = nil
+	for err == nil && ctx.Err() == nil {
+		select {
+		case err = <-failed:
+			err = fmt.Errorf("serve: %w", err)
+		case <-hangups:
+			pair, err := keyPair(ctx, o.cert, o.key)
+			switch {
+			case ctx.Err() != nil:
+			case err != nil:
+				options.Log.Error("the certificate stays as it was", "error", err)
+			default:
+				certificate.Store(&pair)
+				options.Log.Info("certificate read again", "valid_until", pair.Leaf.NotAfter)
+			}
+		case <-ctx.Done():
+		}
+	}
+	var interrupt *terminal.Interrupt
+	if errors.As(context.Cause(ctx), &interrupt) {
+		options.Log.Info("stopping", "signal", interrupt.Name())
 	}
 	ending, cancel := context.WithTimeout(context.Background(), shutdown)
 	defer cancel()

@@ -419,7 +419,7 @@ func TestNewDatabase(t *testing.T) {
 func TestServeRefuses(t *testing.T) {
 	data := t.TempDir()
 	for args, want := range map[string]string{
-		"--listen 0.0.0.0:0":                      "there is no TLS",
+		"--listen 0.0.0.0:0":                      "serve: 0.0.0.0:",
 		"--listen [::]:0":                         "there is no TLS",
 		"--tls-cert x":                            "tls-key",
 		"--tls-cert x --tls-key y":                "the certificate can't be used",

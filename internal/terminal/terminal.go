@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -24,6 +25,16 @@ type Interrupt struct {
 }
 
 func (e *Interrupt) Error() string { return "interrupted (" + e.Signal.String() + ")" }
+
+// Name is the signal's name, like SIGTERM.
+func (e *Interrupt) Name() string {
+	for name, s := range map[string]os.Signal{"SIGHUP": syscall.SIGHUP, "SIGINT": os.Interrupt, "SIGQUIT": syscall.SIGQUIT, "SIGTERM": syscall.SIGTERM} {
+		if s == e.Signal {
+			return name
+		}
+	}
+	return e.Signal.String()
+}
 
 // Again is where the next signals go while somebody waits for them here. Where nobody
 // does, the next one ends the program at once.
@@ -46,7 +57,8 @@ const oneInterrupt = 200 * time.Millisecond
 // not end the process. Catching takes a quarter of a millisecond, in which other things
 // can be done: caught is closed when it is so.
 func Interruptible(parent context.Context) (ctx context.Context, caught <-chan struct{}, stop func()) {
-	ctx, cancel := context.WithCancelCause(parent)
+	taken := new(atomic.Bool) // SIGHUP, by Hangups
+	ctx, cancel := context.WithCancelCause(context.WithValue(parent, hangupKey{}, taken))
 	signals := make(chan os.Signal, 2)
 	catching, done := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -57,7 +69,7 @@ func Interruptible(parent context.Context) (ctx context.Context, caught <-chan s
 		signal.Notify(signals, ending...)
 		catchPipe()
 		close(catching)
-		follow(signals, done, func(i *Interrupt) { cancel(i) }, os.Exit)
+		follow(signals, done, taken, func(i *Interrupt) { cancel(i) }, os.Exit)
 	}()
 	return ctx, catching, func() {
 		signal.Stop(signals)
@@ -68,13 +80,14 @@ func Interruptible(parent context.Context) (ctx context.Context, caught <-chan s
 
 // follow tells of the first signal, and gives the others to who waits for them; where
 // nobody does, it ends the program.
-func follow(signals <-chan os.Signal, done <-chan struct{}, interrupt func(*Interrupt), end func(status int)) {
+func follow(signals <-chan os.Signal, done <-chan struct{}, hangupTaken *atomic.Bool, interrupt func(*Interrupt), end func(status int)) {
 	var first *Interrupt
 	var same <-chan time.Time // not nil as long as others are the same one
 	for {
 		select {
 		case s := <-signals:
 			switch {
+			case s == syscall.SIGHUP && hangupTaken.Load():
 			case first == nil:
 				first = &Interrupt{s, make(chan os.Signal)}
 				same = time.After(oneInterrupt)

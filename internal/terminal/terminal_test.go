@@ -2,6 +2,7 @@ package terminal
 
 import (
 	"os"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -9,18 +10,25 @@ import (
 )
 
 // TestSignals: a signal that comes twice at once is one. A later one goes to who waits
-// for it, and ends the program where nobody does.
+// for it, and ends the program where nobody does. A SIGHUP that was taken does nothing.
 func TestSignals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		taken := new(atomic.Bool)
 		signals, done := make(chan os.Signal, 2), make(chan struct{})
 		var first *Interrupt
 		interrupts := 0
 		ended := 0
-		go follow(signals, done, func(i *Interrupt) { first = i; interrupts++ }, func(status int) { ended = status })
+		go follow(signals, done, taken, func(i *Interrupt) { first = i; interrupts++ }, func(status int) { ended = status })
 		send := func(s os.Signal) {
 			signals <- s
 			synctest.Wait()
 		}
+		taken.Store(true)
+		send(syscall.SIGHUP)
+		if interrupts != 0 || ended != 0 {
+			t.Fatalf("%d interrupts; ended with %d", interrupts, ended)
+		}
+		taken.Store(false)
 		send(syscall.SIGHUP)
 		send(syscall.SIGTERM) // of timeout(1), say
 		if interrupts != 1 || first.Status() != 129 || ended != 0 {
