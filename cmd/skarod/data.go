@@ -57,22 +57,31 @@ func (a *app) withStore(create bool, do func(*store.Store) error) error {
 }
 
 // open opens the database, and says so where it has made a new one: the folder may
-// be a mistyped one.
+// be a mistyped one. It also says where it has taken it away from others: they may have
+// read it by then.
 func (a *app) open(path string) (*store.Store, error) {
-	_, before := os.Stat(path)
+	before, missing := os.Stat(path)
 	s, err := store.Open(path)
 	if err != nil {
 		return nil, cantOpen(path, err)
 	}
-	if errors.Is(before, fs.ErrNotExist) {
+	if errors.Is(missing, fs.ErrNotExist) {
 		fmt.Fprintf(a.streams.Err, "skarod: made a new database, %s\n", output.Line(path))
+	}
+	if after, err := os.Stat(path); missing == nil && err == nil && before.Mode() != after.Mode() {
+		fmt.Fprintf(a.streams.Err, "skarod: others could read %s: its mode was %#o, and is %#o now\n", output.Line(path), before.Mode().Perm(), after.Mode().Perm())
 	}
 	return s, nil
 }
 
+// restoreHint is what to do about a database that is damaged.
+const restoreHint = "`skarod restore FILE` puts a backup in the place of the database, and keeps this one under another name"
+
 // cantOpen says what to do about a database that can't be opened.
 func cantOpen(path string, err error) error {
 	switch {
+	case errors.Is(err, store.ErrEmpty):
+		return commandline.Advise(err, "a copy may have failed: `skarod restore FILE` puts a backup there; delete the file if you want a new database")
 	case errors.Is(err, fs.ErrPermission):
 		return commandline.Advise(err, "run it as root or as the user of the server, or name another folder with --data")
 	case belowFile(path):

@@ -79,7 +79,7 @@ with "skarod user add", also while the server runs.`,
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.Flags().Bool("version", false, "print the version alone")
 	root.PersistentFlags().StringVar(&a.data, "data", "", "`FOLDER` with the database skarod.db (default skarod in XDG_DATA_HOME)")
-	root.AddCommand(a.serveCommand(), a.userCommand(), a.conferenceCommand(), a.inviteCommand(), a.versionCommand())
+	root.AddCommand(a.serveCommand(), a.userCommand(), a.conferenceCommand(), a.inviteCommand(), a.backupCommand(), a.restoreCommand(), a.versionCommand())
 	root.AddCommand(topics()...)
 	commandline.Finish(root, args)
 	return root
@@ -95,6 +95,8 @@ func (a *app) report(err error) int {
 	var hinted interface{ Hint() string }
 	if errors.As(err, &hinted) {
 		f.Hint = hinted.Hint()
+	} else if store.Damaged(err) {
+		f.Hint = restoreHint
 	}
 	exit := 1
 	var usage *usageError

@@ -21,6 +21,7 @@ import (
 
 	"github.com/skaroctl/skaroctl/internal/commandline"
 	"github.com/skaroctl/skaroctl/internal/server"
+	"github.com/skaroctl/skaroctl/internal/store"
 	"github.com/skaroctl/skaroctl/internal/terminal"
 )
 
@@ -254,6 +255,11 @@ func lockServe(path string) (unlock func(), err error) {
 	got := make(chan locked, 1)
 	go func() {
 		f, err := lockedfile.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
+		if err == nil {
+			if err = store.GiveToOwner(f.Name(), path); err != nil {
+				f.Close()
+			}
+		}
 		got <- locked{f, err}
 	}()
 	select {

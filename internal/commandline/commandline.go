@@ -49,6 +49,9 @@ func completeFiles(c *cobra.Command) {
 	for _, child := range c.Commands() {
 		completeFiles(child)
 	}
+	if c.ValidArgsFunction == nil && strings.HasSuffix(c.Use, " FILE") {
+		c.ValidArgsFunction = cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault)
+	}
 	if c.ValidArgsFunction == nil && len(c.ValidArgs) == 0 {
 		c.ValidArgsFunction = cobra.NoFileCompletions
 	}

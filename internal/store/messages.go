@@ -144,9 +144,7 @@ func (s *Store) PruneNonces(now time.Time) error {
 
 // LastID is the id of the newest message of all.
 func (s *Store) LastID(ctx context.Context) (int64, error) {
-	var id int64
-	err := s.read.QueryRowContext(ctx, "SELECT coalesce(max(id), 0) FROM messages").Scan(&id)
-	return id, err
+	return lastID(ctx, s.read)
 }
 
 // Page says which messages are wanted: those with After < id < Before, and of

@@ -10,14 +10,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
 	"os"
-	"path/filepath"
-	"runtime"
 	"slices"
 	"time"
-
-	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
@@ -112,16 +107,12 @@ func openStore(path string) (*Store, error) {
 	if err := prepareFile(path); err != nil {
 		return nil, err
 	}
-	open := func(extra ...string) (*sql.DB, error) {
-		q := url.Values{"mode": {"rw"}, "_txlock": {"immediate"}, "_pragma": append([]string{"busy_timeout(10000)", "foreign_keys(1)"}, extra...)}
-		return sql.Open("sqlite", (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String())
-	}
 	s := &Store{
 		path: path, writes: make(chan write, queued), quit: make(chan struct{}), done: make(chan struct{}), foreign: make(chan func()),
 		stmts: map[string]*sql.Stmt{}, names: map[string]named{}, members: map[int64][]int64{}, pairs: map[[2]int64]bool{}, tick: 250 * time.Millisecond,
 	}
 	var err error
-	if s.write, err = open("journal_mode(WAL)", "synchronous(FULL)", walPages); err != nil {
+	if s.write, err = connect(path, "journal_mode(WAL)", "synchronous(FULL)", walPages); err != nil {
 		return nil, err
 	}
 	s.write.SetMaxOpenConns(1)
@@ -132,7 +123,7 @@ func openStore(path string) (*Store, error) {
 		s.file, err = os.Stat(path)
 	}
 	if err == nil {
-		s.read, err = open("query_only(1)")
+		s.read, err = connect(path, "query_only(1)")
 	}
 	if err == nil {
 		s.read.SetMaxOpenConns(4)
@@ -145,25 +136,6 @@ func openStore(path string) (*Store, error) {
 	}
 	go s.loop()
 	return s, nil
-}
-
-// prepareFile sees to it that the file is there and that strangers can't read
-// it, as they could after a careless restore. SQLite gives its side files the
-// same mode.
-func prepareFile(path string) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
-	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err == nil && info.Mode().Perm()&0o007 != 0 && runtime.GOOS != "windows" { // Windows has no such modes
-		err = f.Chmod(info.Mode().Perm() &^ 0o007)
-	}
-	return err
 }
 
 // migrate brings a database to the newest version.
@@ -179,7 +151,7 @@ func migrate(conn *sql.Conn) error {
 		return err
 	}
 	if version > len(schema) {
-		return fmt.Errorf("it was written by a newer skarod (version %d of the data, this one knows %d)", version, len(schema))
+		return newer(version)
 	}
 	for _, step := range schema[version:] {
 		if _, err := tx.Exec(step); err != nil {
@@ -192,6 +164,10 @@ func migrate(conn *sql.Conn) error {
 		}
 	}
 	return tx.Commit()
+}
+
+func newer(version int) error {
+	return fmt.Errorf("it was written by a newer skarod (version %d of the data, this one knows %d)", version, len(schema))
 }
 
 // Close waits for the writes that were begun, and closes the file.

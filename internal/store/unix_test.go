@@ -27,16 +27,24 @@ func TestFilesAreOurs(t *testing.T) {
 	}
 }
 
-// A database that strangers can read, as a careless restore leaves one, is closed
-// to them.
+// A database that others can read, as a careless restore leaves one, is closed to them,
+// with what SQLite keeps beside it.
 func TestLooseModeIsTightened(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "skarod.db")
-	if err := os.WriteFile(path, nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
 	open(t, path)
-	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o640 {
-		t.Errorf("%v, %v", info.Mode(), err)
+	for _, mode := range []os.FileMode{0o644, 0o660, 0o604, 0o777} {
+		files := []string{path, path + "-wal", path + "-shm"}
+		for _, file := range files {
+			if err := os.Chmod(file, mode); err != nil {
+				t.Fatal(err)
+			}
+		}
+		open(t, path)
+		for _, file := range files {
+			if info, err := os.Stat(file); err != nil || info.Mode().Perm() != mode&0o700 {
+				t.Errorf("%s with %o: %v, %v", file, mode, info.Mode(), err)
+			}
+		}
 	}
 }
 

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/skaroctl/skaroctl/internal/commandline"
+	"github.com/skaroctl/skaroctl/internal/output"
+	"github.com/skaroctl/skaroctl/internal/store"
+	"github.com/skaroctl/skaroctl/internal/terminal"
+)
+
+func (a *app) backupCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:        "backup FILE",
+		SuggestFor: []string{"dump", "export", "save"},
+		Short:      "Write a copy of the database; also while the server runs",
+		Long: `Write a copy of the database, as it is at this moment, into a new FILE with mode 0600;
+"-" is standard output. The copy is checked, and has its name only when it is whole. A
+file that is there is not overwritten.
+
+Keep the copy as secret as the database: it has what is as good as everybody's
+password. "skarod restore" puts it back.`,
+		Example: `  skarod backup skarod-$(date +%F).db
+  skarod backup - --data ./skaro | gzip >skarod.db.gz`,
+		Args: cobra.ExactArgs(1),
+		RunE: a.does(func(ctx context.Context, args []string) error {
+			if args[0] == "-" && a.streams.OutTerminal {
+				return &usageError{"a database is nothing to show on a terminal", "name a FILE, or give standard output to a file or a program"}
+			}
+			err := a.withStore(false, func(s *store.Store) error {
+				if args[0] == "-" {
+					return a.backupTo(ctx, s)
+				}
+				return s.Backup(ctx, args[0])
+			})
+			switch {
+			case err == nil && args[0] != "-":
+				a.done("wrote the backup, %s", output.Line(args[0]))
+			case err != nil && ctx.Err() != nil:
+				return context.Cause(ctx)
+			case errors.Is(err, fs.ErrExist):
+				return &usageError{err.Error(), "name a file that is not there yet"}
+			}
+			return err
+		}),
+	}
+}
+
+// backupTo writes a backup to standard output, when it is whole.
+func (a *app) backupTo(ctx context.Context, s *store.Store) error {
+	path, err := a.databasePath()
+	if err != nil {
+		return err
+	}
+	folder, err := os.MkdirTemp(filepath.Dir(path), ".backup-*") // as private as the database
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(folder)
+	file := filepath.Join(folder, filepath.Base(path))
+	if err := s.Backup(ctx, file); err != nil {
+		return err
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = terminal.Await(ctx, func() (int64, error) { return io.Copy(a.streams.Out, f) })
+	return err
+}
+
+func (a *app) restoreCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:        "restore FILE",
+		SuggestFor: []string{"import", "load"},
+		Short:      "Put a backup in the place of the database, while the server is stopped",
+		Long: `Put a FILE that "skarod backup" has written in the place of the database; "-" is
+standard input. Stop the server before. The file is checked first, and stays as it is.
+The database that was there is kept under another name, which is printed.
+
+What came after the backup is gone: messages, accounts and passwords, members of
+conferences; an invitation that was used since is good again. All sessions end. The ids
+of new messages are far above the highest one before, so that none is given twice.`,
+		Example: `  skarod restore share/skarod/skarod.db --data ./new
+  skarod backup - | skarod restore - --data ./skaro`,
+		Args: cobra.ExactArgs(1),
+		RunE: a.does(func(ctx context.Context, args []string) error {
+			path, err := a.databasePath()
+			if err != nil {
+				return err
+			}
+			backup, err := a.backupFrom(args[0])
+			if err != nil {
+				return err
+			}
+			defer backup.Close()
+			if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+				return cantOpen(path, err)
+			}
+			unlock, err := lockServe(path)
+			if err != nil {
+				return err
+			}
+			defer unlock()
+			done, err := store.Restore(ctx, path, backup, time.Now())
+			switch {
+			case err != nil && ctx.Err() != nil:
+				return context.Cause(ctx)
+			case errors.Is(err, store.ErrForeign), errors.Is(err, store.ErrEmpty):
+				return commandline.Advise(err, "FILE is what `skarod backup` has written, not packed")
+			case err != nil:
+				return cantOpen(path, err)
+			}
+			if done.Kept != "" {
+				fmt.Fprintf(a.streams.Err, "skarod: the database from before is kept as %s\n", output.Line(done.Kept))
+			}
+			if done.Unread != nil {
+				fmt.Fprintf(a.streams.Err, "skarod: it can't be read (%s): if a backup was restored before, ids that were given out since may be given again\n", output.Line(done.Unread.Error()))
+			}
+			a.done("put the backup in the place of %s; the ids of new messages are above %d", output.Line(path), done.Above)
+			return nil
+		}),
+	}
+}
+
+// backupFrom opens a backup.
+func (a *app) backupFrom(name string) (io.ReadCloser, error) {
+	if name == "-" {
+		if a.streams.InTerminal {
+			return nil, &usageError{"standard input is a terminal, and no backup", "name a FILE"}
+		}
+		return io.NopCloser(a.streams.In), nil
+	}
+	if log, err := os.Stat(name + "-wal"); err == nil && log.Size() > 0 {
+		return nil, &usageError{
+			fmt.Sprintf("the newest messages of %s are in %s", output.Line(name), output.Line(filepath.Base(name)+"-wal")),
+			"it is a database and no backup: `skarod backup NEW --data FOLDER`, with both in FOLDER as skarod.db and skarod.db-wal, makes one of it",
+		}
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, &usageError{err.Error(), "FILE is what `skarod backup` has written"}
+	}
+	return f, nil
+}

@@ -1,0 +1,314 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+// copyOf is a file as it is now.
+func copyOf(t testing.TB, file string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func backup(t testing.TB, s *Store) []byte {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "copy")
+	if err := s.Backup(t.Context(), file); err != nil {
+		t.Fatal(err)
+	}
+	return copyOf(t, file)
+}
+
+func restore(t testing.TB, path string, b []byte) Restored {
+	t.Helper()
+	done, err := Restore(t.Context(), path, bytes.NewReader(b), now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return done
+}
+
+// beside are the files in the folder of a file.
+func beside(t testing.TB, file string) string {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Dir(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return strings.Join(names, " ")
+}
+
+// TestBackup: a backup has what was there when it was made, while another process
+// writes, and takes no file's place.
+func TestBackup(t *testing.T) {
+	s := newStore(t, "alice")
+	for n := range 100 {
+		mustSend(t, s, "alice", "alice", fmt.Sprint(n))
+	}
+	other := open(t, s.path)
+	alice := id(t, s, "alice")
+	stop, stopped := make(chan struct{}), make(chan error, 1)
+	go func() {
+		for {
+			select {
+			case <-stop:
+				stopped <- nil
+				return
+			default:
+			}
+			if _, err := send(other, Letter{Sender: alice, To: "alice", Body: "meanwhile", Date: now}); err != nil {
+				stopped <- err
+				return
+			}
+		}
+	}()
+	file := filepath.Join(t.TempDir(), "file:copy?x")
+	err := s.Backup(t.Context(), file)
+	close(stop)
+	if err := errors.Join(err, <-stopped); err != nil {
+		t.Fatal(err)
+	}
+	if got := beside(t, file); got != filepath.Base(file) {
+		t.Errorf("there is %s", got)
+	}
+	before := copyOf(t, file)
+	if err := s.Backup(t.Context(), file); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("once more: %v", err)
+	}
+	if !bytes.Equal(copyOf(t, file), before) {
+		t.Error("the file was overwritten")
+	}
+	if err := s.Backup(t.Context(), filepath.Join(file, "below")); err == nil {
+		t.Error("it was written below a file")
+	}
+	path := filepath.Join(t.TempDir(), "data", "skarod.db")
+	if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	restore(t, path, before)
+	restored := open(t, path)
+	if got, _ := updates(t, restored, id(t, restored, "alice"), 0, 100); strings.Contains(got, "meanwhile") || !strings.HasSuffix(got, ":99") {
+		t.Errorf("it has %s", got)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Backup(ctx, file+"2"); !errors.Is(err, context.Canceled) {
+		t.Errorf("interrupted: %v", err)
+	}
+	if got := beside(t, file); got != filepath.Base(file) {
+		t.Errorf("afterwards there is %s", got)
+	}
+}
+
+// TestRestore: no id is given twice, whatever is restored how often; sessions end; the
+// database from before is kept with all that is in it.
+func TestRestore(t *testing.T) {
+	s := newStore(t, "alice")
+	path := s.path
+	mustSend(t, s, "alice", "alice", "one")
+	user, err := s.User(t.Context(), "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored := make(chan error, 1)
+	s.PutSession(Session{SID: [32]byte{1}, User: user.ID, Revision: user.Revision}, func(err error) { stored <- err })
+	if err := <-stored; err != nil {
+		t.Fatal(err)
+	}
+	b := backup(t, s)
+	given := map[int64]bool{mustSend(t, s, "alice", "alice", "two").ID: true}
+	highest := mustSend(t, s, "alice", "alice", "three").ID
+	given[highest] = true
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for n := 1; n <= 3; n++ {
+		done := restore(t, path, b)
+		if want := fmt.Sprintf("%s.old-%d", path, n); done.Kept != want || done.Unread != nil || done.Above != highest+idGap {
+			t.Fatalf("restored %d: %+v", n, done)
+		}
+		s := open(t, path)
+		if got, _ := updates(t, s, user.ID, 0, 10); got != "alice>alice:one" {
+			t.Errorf("it has %s", got)
+		}
+		if last, err := s.LastID(t.Context()); err != nil || last != done.Above {
+			t.Errorf("the last id is %d, %v", last, err)
+		}
+		var sessions int
+		if err := s.read.QueryRow("SELECT count(*) FROM sessions").Scan(&sessions); err != nil || sessions != 0 {
+			t.Errorf("%d sessions, %v", sessions, err)
+		}
+		highest = mustSend(t, s, "alice", "alice", "new").ID
+		if given[highest] || highest <= done.Above {
+			t.Errorf("the id %d is given again", highest)
+		}
+		given[highest] = true
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kept := open(t, path+".old-1")
+	if got, _ := updates(t, kept, user.ID, 0, 10); got != "alice>alice:one alice>alice:two alice>alice:three" {
+		t.Errorf("kept is %s", got)
+	}
+}
+
+// TestRestoreAfterCrash: a database whose server was killed has its newest messages in
+// the write-ahead log, and keeps them.
+func TestRestoreAfterCrash(t *testing.T) {
+	s := newStore(t, "alice")
+	b := backup(t, s)
+	mustSend(t, s, "alice", "alice", "in the log")
+	path := filepath.Join(t.TempDir(), "skarod.db")
+	for _, side := range []string{"", "-wal"} {
+		if err := os.WriteFile(path+side, copyOf(t, s.path+side), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	restore(t, path, b)
+	kept := open(t, path+".old-1")
+	if got, _ := updates(t, kept, id(t, kept, "alice"), 0, 10); got != "alice>alice:in the log" {
+		t.Errorf("kept is %s", got)
+	}
+	if err := kept.Close(); err != nil {
+		t.Fatal(err)
+	}
+	// What can't be read is kept as well.
+	if err := os.WriteFile(path, bytes.Repeat([]byte("damaged "), 1000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if done := restore(t, path, b); !Damaged(done.Unread) || done.Kept != path+".old-2" {
+		t.Errorf("%+v", done)
+	}
+	if runtime.GOOS == "windows" {
+		return // where no file is renamed that is open
+	}
+	// A log that another process has open goes with its database, and not into the new one.
+	open(t, path)
+	restore(t, path, b)
+	if got := beside(t, path); got != "skarod.db skarod.db.old-1 skarod.db.old-2 skarod.db.old-3 skarod.db.old-3-shm skarod.db.old-3-wal" {
+		t.Errorf("there is %s", got)
+	}
+}
+
+// TestRestoreRefuses: what is no backup leaves everything as it was.
+func TestRestoreRefuses(t *testing.T) {
+	s := newStore(t, "alice")
+	for n := range 200 {
+		mustSend(t, s, "alice", "alice", strings.Repeat(fmt.Sprint(n), 100))
+	}
+	whole := backup(t, s)
+	foreign := newStore(t)
+	if err := foreign.do(func() error { return foreign.exec("DROP TABLE messages") }); err != nil {
+		t.Fatal(err)
+	}
+	tomorrow := newStore(t)
+	if err := tomorrow.do(func() error { return tomorrow.exec(fmt.Sprintf("PRAGMA user_version = %d", len(schema)+1)) }); err != nil {
+		t.Fatal(err)
+	}
+	raw := func(s *Store) []byte {
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return copyOf(t, s.path)
+	}
+	hole := bytes.Clone(whole)
+	clear(hole[len(hole)/2 : len(hole)/2+4096])
+	path := filepath.Join(t.TempDir(), "data", "skarod.db")
+	if _, err := Open(path); err != nil {
+		t.Fatal(err)
+	}
+	before, content := beside(t, path), copyOf(t, path)
+	for what, c := range map[string]struct {
+		b    []byte
+		says string
+	}{
+		"nothing":         {nil, "the file is empty"},
+		"text":            {bytes.Repeat([]byte("text "), 1000), "it is no database of skarod"},
+		"another":         {raw(foreign), "it is no database of skarod"},
+		"half of one":     {whole[:len(whole)/8192*4096], "damaged"},
+		"one with a hole": {hole, "damaged"},
+		"a newer one":     {raw(tomorrow), "newer skarod"},
+	} {
+		if done, err := Restore(t.Context(), path, bytes.NewReader(c.b), now); err == nil || !strings.Contains(err.Error(), c.says) || done.Kept != "" {
+			t.Errorf("%s: %+v, %v", what, done, err)
+		}
+		if got := beside(t, path); got != before {
+			t.Errorf("%s: there is %s", what, got)
+		}
+	}
+	if !bytes.Equal(copyOf(t, path), content) {
+		t.Error("the database has changed")
+	}
+	silent, writer := io.Pipe()
+	defer writer.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	if _, err := Restore(ctx, path, silent, now); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a silent pipe: %v", err)
+	}
+	if got := beside(t, path); got != before {
+		t.Errorf("there is %s", got)
+	}
+}
+
+// TestEmptyFile: what a copy leaves that failed is no new database.
+func TestEmptyFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "skarod.db")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(path); !errors.Is(err, ErrEmpty) {
+		t.Errorf("%v", err)
+	}
+	whole := backup(t, newStore(t, "alice"))
+	if done := restore(t, path, whole); done.Kept != "" {
+		t.Errorf("%+v", done)
+	}
+	open(t, path)
+}
+
+// TestCreateTogether: several that make the same database make one.
+func TestCreateTogether(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "skarod.db")
+	errs := make(chan error, 4)
+	for n := range cap(errs) {
+		go func() {
+			s, err := Open(path)
+			if err == nil {
+				err = errors.Join(s.CreateConference(fmt.Sprint("c", n), nil, now), s.Close())
+			}
+			errs <- err
+		}()
+	}
+	for range cap(errs) {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	if list, err := open(t, path).Conferences(t.Context()); err != nil || len(list) != cap(errs) {
+		t.Errorf("%v, %v", list, err)
+	}
+	if got := beside(t, path); got != "skarod.db skarod.db-shm skarod.db-wal" {
+		t.Errorf("there is %s", got)
+	}
+}

@@ -1,0 +1,147 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"modernc.org/sqlite"
+)
+
+// ErrEmpty is the error for a database file with nothing in it, as a copy that failed
+// leaves one. A new database is never made of it: it stands where one was wanted that
+// has something in it.
+var ErrEmpty = errors.New("the file is empty")
+
+// Damaged reports whether an error says that a file is no SQLite database, or no longer
+// one: SQLITE_CORRUPT or SQLITE_NOTADB.
+func Damaged(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && (e.Code()&0xff == 11 || e.Code()&0xff == 26)
+}
+
+// connect opens a database file that is there.
+func connect(path string, pragmas ...string) (*sql.DB, error) {
+	q := url.Values{"mode": {"rw"}, "_txlock": {"immediate"}, "_pragma": append([]string{"busy_timeout(10000)", "foreign_keys(1)"}, pragmas...)}
+	return sql.Open("sqlite", (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String())
+}
+
+// sideFiles are what SQLite keeps beside a database: the write-ahead log and its index.
+var sideFiles = []string{"-wal", "-shm"}
+
+// prepareFile sees to it that the file is there, and that nobody but its owner can read
+// it, as others could after a careless restore: it is as good as everybody's password.
+// So it is with its side files. SQLite gives new ones the mode of the database.
+func prepareFile(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := create(path); err != nil {
+			return err
+		}
+		f, err = os.OpenFile(path, os.O_RDWR, 0)
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return err
+	case info.Size() == 0:
+		return ErrEmpty
+	}
+	err = tighten(path, info)
+	for _, side := range sideFiles {
+		if info, statErr := os.Stat(path + side); statErr == nil {
+			err = errors.Join(err, tighten(path+side, info))
+		}
+	}
+	return err
+}
+
+// tighten takes the rights of everybody but the owner away. Windows has no such modes.
+func tighten(path string, info fs.FileInfo) error {
+	if info.Mode().Perm()&0o077 == 0 || runtime.GOOS == "windows" {
+		return nil
+	}
+	return os.Chmod(path, info.Mode().Perm()&^0o077)
+}
+
+// create makes a new database. It has its name only when all is in it: a file that is
+// empty is none that is just being made.
+func create(path string) error {
+	temp, err := private(path)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(temp)
+	db, err := connect(temp)
+	if err != nil {
+		return err
+	}
+	err = errors.Join(withConn(db, migrate), db.Close())
+	if err == nil {
+		err = GiveToOwner(temp, path)
+	}
+	if err == nil {
+		err = place(temp, path)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return nil // another process was faster
+	}
+	return err
+}
+
+func withConn(db *sql.DB, do func(*sql.Conn) error) error {
+	conn, err := db.Conn(context.Background())
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(conn), conn.Close())
+}
+
+// private makes an empty file that only its owner can read, beside a path.
+func private(path string) (string, error) {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return "", err
+	}
+	return f.Name(), f.Close()
+}
+
+// place gives a file that is whole its name, for good; fs.ErrExist where another has it.
+func place(temp, path string) error {
+	err := os.Link(temp, path)
+	if err != nil && !errors.Is(err, fs.ErrExist) { // this file system may know no second name
+		if _, err := os.Lstat(path); err == nil {
+			return &fs.PathError{Op: "rename", Path: path, Err: fs.ErrExist}
+		}
+		err = os.Rename(temp, path)
+	}
+	if err != nil {
+		return err
+	}
+	return syncFile(filepath.Dir(path))
+}
+
+// syncFile waits until a file or folder is on disk. Windows has no such thing for folders.
+func syncFile(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.IsDir() && runtime.GOOS == "windows" {
+		return nil
+	}
+	return f.Sync()
+}
