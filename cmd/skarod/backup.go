@@ -99,7 +99,7 @@ of new messages are far above the highest one before, so that none is given twic
 			if err != nil {
 				return err
 			}
-			backup, err := a.backupFrom(args[0])
+			backup, err := a.backupFrom(ctx, args[0])
 			if err != nil {
 				return err
 			}
@@ -133,8 +133,8 @@ of new messages are far above the highest one before, so that none is given twic
 	}
 }
 
-// backupFrom opens a backup.
-func (a *app) backupFrom(name string) (io.ReadCloser, error) {
+// backupFrom opens a backup, which may be a pipe that nobody has opened yet.
+func (a *app) backupFrom(ctx context.Context, name string) (io.ReadCloser, error) {
 	if name == "-" {
 		if a.streams.InTerminal {
 			return nil, &usageError{"standard input is a terminal, and no backup", "name a FILE"}
@@ -147,8 +147,11 @@ func (a *app) backupFrom(name string) (io.ReadCloser, error) {
 			"it is a database and no backup: `skarod backup NEW --data FOLDER`, with both in FOLDER as skarod.db and skarod.db-wal, makes one of it",
 		}
 	}
-	f, err := os.Open(name)
-	if err != nil {
+	f, err := terminal.Await(ctx, func() (*os.File, error) { return os.Open(name) })
+	switch {
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case err != nil:
 		return nil, &usageError{err.Error(), "FILE is what `skarod backup` has written"}
 	}
 	return f, nil

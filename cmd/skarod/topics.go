@@ -38,6 +38,8 @@ const filesHelp = `  ~/.local/share/skarod/skarod.db
        belong to the database while it is in use
   skarod.db.lock
        keeps a second server away
+  skarod.db.old-1, skarod.db.old-2, ...
+       the database that was there before a restore
 
 --data and XDG_DATA_HOME name other folders. Without them it is ~/Library/Application
 Support/skarod on macOS, %LocalAppData%\skarod on Windows.`
