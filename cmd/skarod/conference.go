@@ -40,7 +40,8 @@ func (a *app) conferenceCreateCommand() *cobra.Command {
 		Short:      "Make a conference, with members or without",
 		Example: `  skarod conference create ops alice bob
   skarod conference create test`,
-		Args: cobra.MinimumNArgs(1),
+		Args:              cobra.MinimumNArgs(1),
+		ValidArgsFunction: a.completeNewMembers,
 		RunE: a.does(func(_ context.Context, args []string) error {
 			return a.withConference(args, true, func(s *store.Store, name string, logins []string) error {
 				err := s.CreateConference(name, logins, time.Now())
@@ -62,7 +63,8 @@ func (a *app) conferenceAddCommand() *cobra.Command {
 that is in it already stays there.`,
 		Example: `  skarod conference add dev bob
   skarod conference add dev alice bob`,
-		Args: cobra.MinimumNArgs(2),
+		Args:              cobra.MinimumNArgs(2),
+		ValidArgsFunction: a.completeMembers(false),
 		RunE: a.does(func(_ context.Context, args []string) error {
 			return a.withConference(args, false, func(s *store.Store, name string, logins []string) error {
 				were, err := s.AddMembers(name, logins)
@@ -91,7 +93,8 @@ func (a *app) conferenceRemoveCommand() *cobra.Command {
 not what they said themselves, which stays for the others.`,
 		Example: `  skarod conference remove dev alice
   skarod conference remove dev alice bob`,
-		Args: cobra.MinimumNArgs(2),
+		Args:              cobra.MinimumNArgs(2),
+		ValidArgsFunction: a.completeMembers(true),
 		RunE: a.does(func(_ context.Context, args []string) error {
 			return a.withConference(args, false, func(s *store.Store, name string, logins []string) error {
 				err := s.RemoveMembers(name, logins)
@@ -112,7 +115,8 @@ func (a *app) conferenceListCommand() *cobra.Command {
 		Short:      "List the conferences, or one of them, with who is in it",
 		Example: `  skarod conference list
   skarod conference list dev -o json | jq -r '.members[]'`,
-		Args: cobra.MaximumNArgs(1),
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: a.completeConference,
 		RunE: a.does(func(ctx context.Context, args []string) error {
 			only := ""
 			if len(args) > 0 {
@@ -155,7 +159,8 @@ at the end, and its history can't be read any more. Who is in a conference that 
 the same name later sees nothing of it.`,
 		Example: `  skarod conference delete dev
   skarod conference delete dev --data ./skaro`,
-		Args: cobra.ExactArgs(1),
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: a.completeConference,
 		RunE: a.does(func(_ context.Context, args []string) error {
 			return a.withConference(args, false, func(s *store.Store, name string, _ []string) error {
 				err := s.DeleteConference(name, time.Now())

@@ -26,6 +26,9 @@ runs with --registration invite.`,
 	return c
 }
 
+// inviteTime is how people are told when an invitation ends.
+const inviteTime = "2006-01-02 15:04"
+
 // inviteLife is how long an invitation is valid unless told otherwise.
 const inviteLife = 7 * 24 * time.Hour
 
@@ -51,7 +54,7 @@ skaroctl register --invite.`,
 				if _, err := fmt.Fprintln(a.streams.Out, code); err != nil {
 					return errors.Join(err, s.RevokeInvite(code)) // nobody has it
 				}
-				fmt.Fprintf(a.streams.Err, "skarod: for one account, until %s\n", until.Local().Format("2006-01-02 15:04"))
+				fmt.Fprintf(a.streams.Err, "skarod: for one account, until %s\n", until.Local().Format(inviteTime))
 				return nil
 			})
 		}),
@@ -103,7 +106,8 @@ func (a *app) inviteRevokeCommand() *cobra.Command {
 		Short:      "Take an invitation back",
 		Example: `  skarod invite revoke 3
   skarod invite list -o json | jq 'select(.state == "open") | .id' | xargs -n 1 skarod invite revoke`,
-		Args: cobra.ExactArgs(1),
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: a.completeInvite,
 		RunE: a.does(func(_ context.Context, args []string) error {
 			return a.withStore(false, func(s *store.Store) error {
 				err := s.RevokeInvite(args[0])

@@ -65,7 +65,8 @@ func (a *app) userPasswdCommand() *cobra.Command {
 		Short:      "Change a password, and end the account's sessions",
 		Example: `  skarod user passwd bob
   skarod user passwd bob --password-stdin <password.txt`,
-		Args: cobra.ExactArgs(1),
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: a.completeLogin,
 		RunE: a.does(func(ctx context.Context, args []string) error {
 			return a.withLogin(args[0], false, func(s *store.Store, login string) error {
 				if _, err := s.User(ctx, login); err != nil { // before anybody types a password
@@ -96,7 +97,8 @@ still delivered to those it was for, and what it said in a conference stays ther
 Somebody who gets the same login later sees nothing of it.`,
 		Example: `  skarod user remove bob
   skarod user remove bob --data ./skaro`,
-		Args: cobra.ExactArgs(1),
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: a.completeLogin,
 		RunE: a.does(func(_ context.Context, args []string) error {
 			return a.withLogin(args[0], false, func(s *store.Store, login string) error {
 				err := s.RemoveUser(login, time.Now())

@@ -31,6 +31,16 @@ func connect(path string, pragmas ...string) (*sql.DB, error) {
 	return sql.Open("sqlite", (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String())
 }
 
+// Peek opens a database only to read from it, as it is, and for a moment: look may call
+// what lists something. A database that is busy is an error soon.
+func Peek(path string, look func(*Store) error) error {
+	db, err := connect(path, "busy_timeout(100)", "query_only(1)")
+	if err != nil {
+		return err
+	}
+	return errors.Join(look(&Store{path: path, read: db}), db.Close())
+}
+
 // sideFiles are what SQLite keeps beside a database: the write-ahead log and its index.
 var sideFiles = []string{"-wal", "-shm"}
 
