@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -37,17 +38,9 @@ func TestLinks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		prose := codeSpan.ReplaceAllString(codeBlock.ReplaceAllString(string(text), ""), "")
-		for _, m := range link.FindAllStringSubmatch(prose, -1) {
-			target, err := url.Parse(m[1] + m[2])
-			if err == nil && target.Scheme != "" {
-				continue
-			}
-			if err == nil {
-				err = linked(file, target)
-			}
-			if err != nil {
-				t.Errorf("%s: the link to %s: %v", file, m[1]+m[2], err)
+		for _, target := range targets(string(text)) {
+			if err := linked(file, target); err != nil {
+				t.Errorf("%s: the link to %s: %v", file, target, err)
 			}
 			found++
 		}
@@ -55,6 +48,69 @@ func TestLinks(t *testing.T) {
 	if found < 20 {
 		t.Errorf("only %d links were found", found)
 	}
+}
+
+// packed is a file of a package, or a pattern, and where it goes.
+var packed = regexp.MustCompile(`(?m)^  - src: \$\{WORK\}/(\S+)\n    dst: /usr/share/doc/\w+/(\S*)$`)
+
+// TestPackagedLinks: what the documents of a package link to is in the package.
+func TestPackagedLinks(t *testing.T) {
+	for _, program := range []string{"skaroctl", "skarod"} {
+		recipe, err := os.ReadFile("../packaging/" + program + ".yaml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		has := map[string]bool{} // files and folders, by their path from the README
+		var documents []string
+		for _, m := range packed.FindAllStringSubmatch(string(recipe), -1) {
+			found, err := filepath.Glob("../" + m[1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, file := range found {
+				to := m[2]
+				if to == "" || strings.HasSuffix(to, "/") {
+					to += filepath.Base(file)
+				}
+				for at := to; at != "."; at = path.Dir(at) {
+					has[at] = true
+				}
+				if path.Ext(to) == ".md" {
+					documents = append(documents, to)
+				}
+			}
+		}
+		if len(documents) < 20 {
+			t.Errorf("%s has only %q", program, documents)
+		}
+		for _, document := range documents {
+			text, err := os.ReadFile("../" + document)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, target := range targets(string(text)) {
+				if to := path.Join(path.Dir(document), target.Path); target.Path != "" && !has[to] {
+					t.Errorf("%s: %s links to %s, which is not there", program, document, target)
+				}
+			}
+		}
+	}
+}
+
+// targets are what a text links to inside the project.
+func targets(text string) []*url.URL {
+	var list []*url.URL
+	prose := codeSpan.ReplaceAllString(codeBlock.ReplaceAllString(text, ""), "")
+	for _, m := range link.FindAllStringSubmatch(prose, -1) {
+		target, err := url.Parse(m[1] + m[2])
+		if err != nil {
+			target = &url.URL{Path: m[1] + m[2]} // nothing has that name
+		}
+		if target.Scheme == "" {
+			list = append(list, target)
+		}
+	}
+	return list
 }
 
 // linked looks for the target of a relative link.
