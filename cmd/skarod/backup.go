@@ -91,8 +91,8 @@ The database that was there is kept under another name, which is printed.
 What came after the backup is gone: messages, accounts and passwords, members of
 conferences; an invitation that was used since is good again. All sessions end. The ids
 of new messages are far above the highest one before, so that none is given twice.`,
-		Example: `  skarod restore share/skarod/skarod.db --data ./new
-  skarod backup - | skarod restore - --data ./skaro`,
+		Example: `  skarod restore skarod-backup.db
+  gunzip -c skarod.db.gz | skarod restore - --data ./skaro`,
 		Args: cobra.ExactArgs(1),
 		RunE: a.does(func(ctx context.Context, args []string) error {
 			path, err := a.databasePath()
