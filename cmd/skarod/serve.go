@@ -254,12 +254,10 @@ func lockServe(path string) (unlock func(), err error) {
 	}
 	got := make(chan locked, 1)
 	go func() {
-		f, err := lockedfile.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
-		if err == nil {
-			if err = store.GiveToOwner(f.Name(), path); err != nil {
-				f.Close()
-			}
+		if f, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err == nil {
+			_ = errors.Join(store.GiveToOwner(f, path), f.Close()) // who can't open it then is told
 		}
+		f, err := lockedfile.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
 		got <- locked{f, err}
 	}()
 	select {

@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -56,4 +57,41 @@ func TestOtherUser(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// TestOwner: what root makes in the folder of another user is that user's, so that a
+// server that is not root can open it; a backup, which goes elsewhere, stays root's.
+func TestOwner(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("SKIPPED: needs root, to give a file away")
+	}
+	data, copied := t.TempDir(), filepath.Join(t.TempDir(), "copy.db")
+	if err := errors.Join(os.Chown(data, nobody, nobody), os.Chown(filepath.Dir(copied), nobody, nobody)); err != nil {
+		t.Fatal(err)
+	}
+	owners := func(want string, files ...string) {
+		t.Helper()
+		for _, file := range files {
+			info, err := os.Stat(file)
+			if err != nil {
+				t.Error(err)
+			} else if who := info.Sys().(*syscall.Stat_t); fmt.Sprint(who.Uid, who.Gid) != want {
+				t.Errorf("%s is that of %d, %d", file, who.Uid, who.Gid)
+			}
+		}
+	}
+	db := filepath.Join(data, "skarod.db")
+	addUsers(t, data, "bob")
+	owners("65534 65534", db)
+	if code, _, errs := skarod("", "backup", copied, "--data", data); code != 0 {
+		t.Fatal(errs)
+	}
+	owners("0 0", copied)
+	if err := os.Chown(db, 1, 2); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, errs := skarod("", "restore", copied, "--data", data); code != 0 {
+		t.Fatal(errs)
+	}
+	owners("1 2", db, db+".lock", db+".old-1")
 }

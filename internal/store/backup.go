@@ -25,11 +25,15 @@ func (s *Store) Backup(ctx context.Context, file string) error {
 	if _, err := os.Lstat(file); err == nil {
 		return &fs.PathError{Op: "create", Path: file, Err: fs.ErrExist}
 	}
-	temp, err := private(file)
+	f, err := private(file)
 	if err != nil {
 		return err
 	}
+	temp := f.Name()
 	defer os.Remove(temp)
+	if err := f.Close(); err != nil {
+		return err
+	}
 	db, err := connect(s.path)
 	if err != nil {
 		return err
@@ -97,15 +101,16 @@ type Restored struct {
 // above those of both, and ends the sessions: one may have been ended after the backup.
 func Restore(ctx context.Context, path string, backup io.Reader, now time.Time) (Restored, error) {
 	var done Restored
-	temp, err := private(path)
+	f, err := private(path)
 	if err != nil {
 		return done, err
 	}
+	temp := f.Name()
 	defer func() {
 		os.Remove(temp)
 		os.Remove(temp + "-journal")
 	}()
-	if err := fill(ctx, temp, backup); err != nil {
+	if err := errors.Join(GiveToOwner(f, path), fill(ctx, f, backup)); err != nil {
 		return done, fmt.Errorf("copy the backup: %w", err)
 	}
 	db, err := connect(temp, "journal_mode(DELETE)", "synchronous(FULL)")
@@ -141,11 +146,8 @@ func Restore(ctx context.Context, path string, backup io.Reader, now time.Time) 
 	if err := db.Close(); err != nil {
 		return done, err
 	}
-	if err := GiveToOwner(temp, path); err != nil {
-		return done, err
-	}
 	if there {
-		if err := tighten(path, info); err != nil {
+		if err := tighten(path); err != nil {
 			return done, err
 		}
 		if done.Kept, err = keep(path); err != nil {
@@ -169,12 +171,8 @@ func asForeign(err error) error {
 	return nil
 }
 
-// fill writes into a file what can be read, as long as ctx lasts.
-func fill(ctx context.Context, path string, from io.Reader) error {
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
+// fill writes into a file what can be read, as long as ctx lasts, and closes it.
+func fill(ctx context.Context, f *os.File, from io.Reader) error {
 	defer f.Close()
 	copied := make(chan error, 1)
 	go func() {

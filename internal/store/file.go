@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -62,47 +63,44 @@ func prepareFile(path string) error {
 		return err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-		return err
-	case info.Size() == 0:
-		return ErrEmpty
+	if info, err := f.Stat(); err != nil || info.Size() == 0 {
+		return cmp.Or(err, ErrEmpty)
 	}
-	err = tighten(path, info)
-	for _, side := range sideFiles {
-		if info, statErr := os.Stat(path + side); statErr == nil {
-			err = errors.Join(err, tighten(path+side, info))
-		}
-	}
-	return err
+	return tighten(path)
 }
 
-// tighten takes the rights of everybody but the owner away. Windows has no such modes.
-func tighten(path string, info fs.FileInfo) error {
-	if info.Mode().Perm()&0o077 == 0 || runtime.GOOS == "windows" {
+// tighten takes the rights of everybody but the owner away, from a database and what is
+// beside it. Windows has no such modes.
+func tighten(path string) error {
+	if runtime.GOOS == "windows" {
 		return nil
 	}
-	return os.Chmod(path, info.Mode().Perm()&^0o077)
+	var errs []error
+	for _, side := range append([]string{""}, sideFiles...) {
+		if info, err := os.Stat(path + side); err == nil && info.Mode().Perm()&0o077 != 0 {
+			errs = append(errs, os.Chmod(path+side, info.Mode().Perm()&^0o077))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // create makes a new database. It has its name only when all is in it: a file that is
 // empty is none that is just being made.
 func create(path string) error {
-	temp, err := private(path)
+	f, err := private(path)
 	if err != nil {
 		return err
 	}
+	temp := f.Name()
 	defer os.Remove(temp)
+	if err := errors.Join(GiveToOwner(f, path), f.Close()); err != nil {
+		return err
+	}
 	db, err := connect(temp)
 	if err != nil {
 		return err
 	}
-	err = errors.Join(withConn(db, migrate), db.Close())
-	if err == nil {
-		err = GiveToOwner(temp, path)
-	}
-	if err == nil {
+	if err = errors.Join(withConn(db, migrate), db.Close()); err == nil {
 		err = place(temp, path)
 	}
 	if errors.Is(err, fs.ErrExist) {
@@ -120,12 +118,8 @@ func withConn(db *sql.DB, do func(*sql.Conn) error) error {
 }
 
 // private makes an empty file that only its owner can read, beside a path.
-func private(path string) (string, error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return "", err
-	}
-	return f.Name(), f.Close()
+func private(path string) (*os.File, error) {
+	return os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
 }
 
 // place gives a file that is whole its name, for good; fs.ErrExist where another has it.

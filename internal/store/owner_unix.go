@@ -8,9 +8,10 @@ import (
 	"syscall"
 )
 
-// GiveToOwner gives a file that root has made to whoever has the database, or its folder
-// where there is no database yet: a server that is not root has to open it.
-func GiveToOwner(file, database string) error {
+// GiveToOwner gives a file that root has just made to whoever has the database, or its
+// folder where there is no database yet: a server that is not root has to open it. It is
+// given by its descriptor: who has the folder might put another in the place of its name.
+func GiveToOwner(file *os.File, database string) error {
 	if os.Geteuid() != 0 {
 		return nil
 	}
@@ -22,7 +23,7 @@ func GiveToOwner(file, database string) error {
 		return err
 	}
 	if who, ok := owned.Sys().(*syscall.Stat_t); ok {
-		return os.Chown(file, int(who.Uid), int(who.Gid))
+		return file.Chown(int(who.Uid), int(who.Gid))
 	}
 	return nil
 }
