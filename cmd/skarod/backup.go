@@ -75,8 +75,11 @@ func (a *app) backupTo(ctx context.Context, s *store.Store) error {
 		return err
 	}
 	defer f.Close()
-	_, err = terminal.Await(ctx, func() (int64, error) { return io.Copy(a.streams.Out, f) })
-	return err
+	if _, err = terminal.Await(ctx, func() (int64, error) { return io.Copy(a.streams.Out, f) }); err != nil {
+		// Also where the reader has gone: half a backup is none.
+		return fmt.Errorf("write the backup to standard output: %v", err)
+	}
+	return nil
 }
 
 func (a *app) restoreCommand() *cobra.Command {
@@ -118,6 +121,8 @@ of new messages are far above the highest one before, so that none is given twic
 				return context.Cause(ctx)
 			case errors.Is(err, store.ErrForeign), errors.Is(err, store.ErrEmpty):
 				return commandline.Advise(err, "FILE is what `skarod backup` has written, not packed")
+			case errors.Is(err, store.ErrDamaged):
+				return commandline.Advise(err, "nothing was changed: take another backup")
 			case err != nil:
 				return cantOpen(path, err)
 			}

@@ -55,8 +55,12 @@ func (s *Store) Backup(ctx context.Context, file string) error {
 	return place(temp, file)
 }
 
-// ErrForeign is the error for a file that is no database of skarod.
-var ErrForeign = errors.New("it is no database of skarod")
+var (
+	// ErrForeign is the error for a file that is no database of skarod.
+	ErrForeign = errors.New("it is no database of skarod")
+	// ErrDamaged is the error for a database that is not whole.
+	ErrDamaged = errors.New("it is damaged")
+)
 
 // check is an error where a database is damaged, or none that this skarod can read.
 func check(ctx context.Context, db *sql.DB) error {
@@ -69,7 +73,7 @@ func check(ctx context.Context, db *sql.DB) error {
 		return err
 	}
 	if found != "ok" {
-		return fmt.Errorf("it is damaged: %s", found)
+		return fmt.Errorf("%w: %s", ErrDamaged, found)
 	}
 	var tables int
 	if err := db.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('users', 'sessions', 'messages', 'server')").Scan(&tables); err != nil {
