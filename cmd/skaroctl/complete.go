@@ -7,11 +7,12 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
 	"github.com/skaroctl/skaroctl/internal/account"
-	"github.com/skaroctl/skaroctl/internal/commandline"
+	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/session"
 )
@@ -28,7 +29,7 @@ func (a *app) completeLogin(c *cobra.Command, args []string, begun string) ([]co
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	return commandline.Offer(a.knownLogins(c.Context()), "", begun), cobra.ShellCompDirectiveNoFileComp
+	return offer(a.knownLogins(c.Context()), "", begun), cobra.ShellCompDirectiveNoFileComp
 }
 
 // completeLogins is completeLogin for LOGIN[,LOGIN…].
@@ -39,7 +40,7 @@ func (a *app) completeLogins(c *cobra.Command, args []string, begun string) ([]c
 	comma := strings.LastIndexByte(begun, ',') + 1
 	named := strings.Split(begun[:comma], ",")
 	logins := slices.DeleteFunc(a.knownLogins(c.Context()), func(login string) bool { return slices.Contains(named, login) })
-	return commandline.Offer(logins, begun[:comma], begun[comma:]), cobra.ShellCompDirectiveNoFileComp
+	return offer(logins, begun[:comma], begun[comma:]), cobra.ShellCompDirectiveNoFileComp
 }
 
 // completeFrom completes the LOGIN of a flag.
@@ -50,7 +51,25 @@ func (a *app) completeFrom(c *cobra.Command, _ []string, begun string) ([]cobra.
 // completeProfile completes the name of a profile, from the config file.
 func (a *app) completeProfile(_ *cobra.Command, _ []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	names := slices.Sorted(maps.Keys(a.profiles().config.Profiles))
-	return commandline.Offer(names, "", begun), cobra.ShellCompDirectiveNoFileComp
+	return offer(names, "", begun), cobra.ShellCompDirectiveNoFileComp
+}
+
+// offer are the words that begin as the user has begun, each behind what stands
+// before it. One that a shell would have to quote is left out: the words come from
+// the network, and what a shell is given there might be run. So is one that can't be
+// seen as a whole, and might be taken for another.
+func offer(words []string, before, begun string) []cobra.Completion {
+	var offered []cobra.Completion
+	for _, word := range words {
+		if strings.HasPrefix(word, begun) && !strings.HasPrefix(word, "-") && !strings.ContainsFunc(word, special) && output.Login(word) == word {
+			offered = append(offered, before+word)
+		}
+	}
+	return offered
+}
+
+func special(r rune) bool {
+	return !unicode.IsLetter(r) && !unicode.IsMark(r) && !unicode.IsDigit(r) && !strings.ContainsRune("._-+@:", r)
 }
 
 // knownLogins are the contacts of the account that is meant: those that were kept,

@@ -56,9 +56,9 @@ func (c *conn) register(_ context.Context, f proto.Frame) (map[string]any, error
 	}
 	switch {
 	case errors.Is(err, store.ErrNoInvite):
-		return nil, c.refuseStranger(proto.StatusForbidden, "the invitation is wrong, was used, or has expired: check the code, or ask for another one")
+		return nil, c.refuseStranger(proto.StatusForbidden, "the invitation is wrong, was used, or has expired")
 	case errors.Is(err, store.ErrTaken), errors.Is(err, store.ErrIsConference):
-		info := "the login is taken: choose another"
+		info := "the login is taken"
 		if s.o.Registration == RegistrationInvite {
 			info += "; the invitation is still good"
 		}

@@ -975,16 +975,16 @@ func TestRegisterByInvitation(t *testing.T) {
 	}
 	c := w.dial()
 	for _, x := range []struct {
-		fields map[string]any
-		status string
+		fields       map[string]any
+		status, info string
 	}{
-		{form("bob", "x", ""), "403"},
-		{form("bob", "x", "wrong"), "403"},
-		{form("alice", "x", invite), "409"},
-		{form("bob", "x", invite), "200"},
-		{form("carol", "x", invite), "403"},
+		{form("bob", "x", ""), "403", "an account needs an invitation"},
+		{form("bob", "x", "wrong"), "403", "the invitation is wrong, was used, or has expired"},
+		{form("alice", "x", invite), "409", "the login is taken; the invitation is still good"},
+		{form("bob", "x", invite), "200", ""},
+		{form("carol", "x", invite), "403", "the invitation is wrong, was used, or has expired"},
 	} {
-		if r := c.request(proto.TypeRegister, x.fields); code(r) != x.status {
+		if r := c.request(proto.TypeRegister, x.fields); code(r) != x.status || r.Fields.Text("info") != x.info {
 			t.Errorf("%v: %s", x.fields, r.Fields.Describe())
 		}
 	}
