@@ -31,9 +31,7 @@ func (s *Store) Backup(ctx context.Context, file string) error {
 	}
 	temp := f.Name()
 	defer os.Remove(temp)
-	if err := f.Close(); err != nil {
-		return err
-	}
+	defer f.Close()
 	db, err := connect(s.path)
 	if err != nil {
 		return err
@@ -49,7 +47,7 @@ func (s *Store) Backup(ctx context.Context, file string) error {
 	if err := errors.Join(check(ctx, copied), copied.Close()); err != nil {
 		return fmt.Errorf("check the copy: %w", err)
 	}
-	if err := syncFile(temp); err != nil {
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	return place(temp, file)
@@ -161,7 +159,7 @@ func Restore(ctx context.Context, path string, backup io.Reader, now time.Time) 
 	if err := os.Rename(temp, path); err != nil {
 		return done, fmt.Errorf("put the backup in place (the database from before is %s): %w", cmp.Or(done.Kept, "as it was"), err)
 	}
-	return done, syncFile(filepath.Dir(path))
+	return done, syncFolder(filepath.Dir(path))
 }
 
 // asForeign is ErrForeign for what SQLite can't read at all, and nil for any other error.

@@ -134,18 +134,18 @@ func place(temp, path string) error {
 	if err != nil {
 		return err
 	}
-	return syncFile(filepath.Dir(path))
+	return syncFolder(filepath.Dir(path))
 }
 
-// syncFile waits until a file or folder is on disk. Windows has no such thing for folders.
-func syncFile(path string) error {
+// syncFolder waits until the names in a folder are on disk. Windows has no such thing.
+func syncFolder(path string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err == nil && info.IsDir() && runtime.GOOS == "windows" {
-		return nil
-	}
 	return f.Sync()
 }
