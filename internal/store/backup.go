@@ -108,14 +108,11 @@ func Restore(ctx context.Context, path string, backup io.Reader, now time.Time) 
 		return done, err
 	}
 	temp := f.Name()
-	defer func() {
-		os.Remove(temp)
-		os.Remove(temp + "-journal")
-	}()
+	defer discard(temp)
 	if err := errors.Join(GiveToOwner(f, path), fill(ctx, f, backup)); err != nil {
 		return done, fmt.Errorf("copy the backup: %w", err)
 	}
-	db, err := connect(temp, "journal_mode(DELETE)", "synchronous(FULL)")
+	db, err := connect(temp, walMode, "synchronous(FULL)")
 	if err != nil {
 		return done, err
 	}

@@ -81,7 +81,11 @@ func TestBackup(t *testing.T) {
 			}
 		}
 	}()
-	file := filepath.Join(t.TempDir(), "file:copy?x")
+	name := "file:copy?x"
+	if runtime.GOOS == "windows" { // where no file is named so
+		name = "file copy"
+	}
+	file := filepath.Join(t.TempDir(), name)
 	err := s.Backup(t.Context(), file)
 	close(stop)
 	if err := errors.Join(err, <-stopped); err != nil {

@@ -42,6 +42,9 @@ func Peek(path string, look func(*Store) error) error {
 	return errors.Join(look(&Store{path: path, read: db}), db.Close())
 }
 
+// walMode is the journal mode of every database, which SQLite remembers in the file.
+const walMode = "journal_mode(WAL)"
+
 // sideFiles are what SQLite keeps beside a database: the write-ahead log and its index.
 var sideFiles = []string{"-wal", "-shm"}
 
@@ -85,18 +88,19 @@ func tighten(path string) error {
 }
 
 // create makes a new database. It has its name only when all is in it: a file that is
-// empty is none that is just being made.
+// empty is none that is just being made. It has its journal mode, too: of several that
+// want to change it at the same time SQLite lets one, and the others don't wait.
 func create(path string) error {
 	f, err := private(path)
 	if err != nil {
 		return err
 	}
 	temp := f.Name()
-	defer os.Remove(temp)
+	defer discard(temp)
 	if err := errors.Join(GiveToOwner(f, path), f.Close()); err != nil {
 		return err
 	}
-	db, err := connect(temp)
+	db, err := connect(temp, walMode)
 	if err != nil {
 		return err
 	}
@@ -107,6 +111,13 @@ func create(path string) error {
 		return nil // another process was faster
 	}
 	return err
+}
+
+// discard removes a database and what is beside it, as far as it is there.
+func discard(path string) {
+	for _, side := range append([]string{"", "-journal"}, sideFiles...) {
+		os.Remove(path + side)
+	}
 }
 
 func withConn(db *sql.DB, do func(*sql.Conn) error) error {

@@ -112,7 +112,7 @@ func openStore(path string) (*Store, error) {
 		stmts: map[string]*sql.Stmt{}, names: map[string]named{}, members: map[int64][]int64{}, pairs: map[[2]int64]bool{}, tick: 250 * time.Millisecond,
 	}
 	var err error
-	if s.write, err = connect(path, "journal_mode(WAL)", "synchronous(FULL)", walPages); err != nil {
+	if s.write, err = connect(path, walMode, "synchronous(FULL)", walPages); err != nil {
 		return nil, err
 	}
 	s.write.SetMaxOpenConns(1)
