@@ -398,6 +398,7 @@ func TestUpgradedServer(t *testing.T) {
 	}
 	url := serve(t, func(p *peer) {
 		p.login(proto.ExtUpdates)
+		p.updates(p.expectUpdates(-1), 4, false) // to find the date where we were
 		p.updates(p.expectUpdates(0), 4, false, list...)
 		p.recv()
 	})
