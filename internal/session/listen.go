@@ -320,17 +320,21 @@ func (l *Listener) once(ctx context.Context, deliver func(Event) error) (up time
 	defer stopPings()
 	pings.Go(func() { s.keepAlive(pinging, l.PingInterval) })
 	k := &link{Listener: l, s: s, account: account, box: box, deliver: deliver, updates: s.Greeting().Has(proto.ExtUpdates), floor: l.position}
-	switch {
-	case k.updates && !l.known && !l.ledger.known:
+	if !k.updates {
+		l.known = false // an id says nothing there
+	}
+	placed := l.known || l.ledger.known
+	if !k.updates || !placed {
 		l.begun = true
+	}
+	switch {
+	case k.updates && !placed:
 		err = k.begin(ctx)
 	case k.updates:
-		err = k.catchUp(ctx)
-	case !l.ledger.known:
-		l.begun = true
+		err = k.catchUp(ctx) // it tells by itself whether that is possible
+	case !placed:
 		err = k.beginPlain(ctx)
 	default:
-		l.begun = true
 		err = k.catchUpPlain(ctx, nil)
 	}
 	if err == nil {
