@@ -26,6 +26,7 @@ import (
 // flags, and what is made of them when a command needs it.
 type app struct {
 	streams  output.Streams
+	out, err *output.Patient // on two of the streams: an interrupt ends the wait for their readers
 	getenv   func(string) string
 	flags    commonFlags
 	profiles func() profiles // reads them the first time
@@ -161,7 +162,7 @@ func (a *app) printer() *output.Printer { return a.formatPrinter(nil) }
 // formatPrinter is a printer whose messages go through a format, where that is not
 // nil.
 func (a *app) formatPrinter(f *output.Format) *output.Printer {
-	return output.NewPrinter(a.streams.Out, output.Options{
+	return output.NewPrinter(a.out, output.Options{
 		JSON: a.json(), Format: f, Colour: a.colour(a.streams.OutTerminal), Terminal: a.streams.OutTerminal, Now: a.now,
 	})
 }
@@ -184,7 +185,7 @@ func (a *app) errLine(line string) {
 	a.errMu.Lock()
 	defer a.errMu.Unlock()
 	a.bar.clear()
-	_, _ = io.WriteString(a.streams.Err, output.Line(line)+"\n")
+	_, _ = io.WriteString(a.err, output.Line(line)+"\n")
 }
 
 // target is the account and the server that a command is for.

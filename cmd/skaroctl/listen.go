@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/skaroctl/skaroctl/internal/account"
 	"github.com/skaroctl/skaroctl/internal/commandline"
@@ -21,7 +22,7 @@ import (
 
 type listenOptions struct {
 	from         []string
-	conference   string
+	conference   []string
 	own, events  bool
 	since        string
 	resume       bool
@@ -31,7 +32,8 @@ type listenOptions struct {
 	noReconnect  bool
 	pingInterval commandline.Duration
 
-	counted bool // --count was given
+	counted bool   // --count was given
+	command string // with all its flags, but for --since
 }
 
 func (a *app) listenCommand() *cobra.Command {
@@ -42,7 +44,8 @@ func (a *app) listenCommand() *cobra.Command {
 		Long: `Show incoming messages until interrupted, each as soon as it is there. A lost
 connection is made again, and what was missed meanwhile is fetched. Messages that
 came while nobody listened are shown with --since or --resume. The first --resume
-begins now, each one after it where the last one ended.
+begins now, each one after it where the last one ended; with --since too, it begins
+there, and goes on from there the next time.
 
 A conference is a group that has a name: "skarod conference" makes them, and says who is
 in them. What is said in one that we are in is shown like every other message.
@@ -78,12 +81,13 @@ the command, also one with a line end or any of "%^&|<>().
 	}
 	c.RunE = a.does(func(ctx context.Context, _ []string) error {
 		o.counted = c.Flags().Changed("count")
+		o.command = commandWithout(c, "since")
 		return a.listen(ctx, o)
 	})
 	f := c.Flags()
 	f.StringArrayVar(&o.from, "from", nil, "messages of `LOGIN` only; may be given again")
 	commandline.Completes(c, "from", a.completeFrom)
-	f.StringVar(&o.conference, "conference", "", "messages in the conference `NAME` only")
+	f.StringArrayVar(&o.conference, "conference", nil, "messages in the conference `NAME` only; may be given again")
 	commandline.Completes(c, "conference", a.completeFrom)
 	f.BoolVar(&o.own, "own", false, "also what we sent from elsewhere")
 	f.BoolVar(&o.events, "events", false, "also what the server pushes beside messages: info, error and others")
@@ -95,7 +99,6 @@ the command, also one with a line end or any of "%^&|<>().
 	f.StringVar(&o.exec, "exec", "", "run a shell `COMMAND` for each message, one at a time, instead of showing it")
 	f.BoolVar(&o.noReconnect, "no-reconnect", false, "end when the connection is lost")
 	f.Var(&o.pingInterval, "ping-interval", "how often to check the connection; one that is silent for two is dead")
-	c.MarkFlagsMutuallyExclusive("since", "resume")
 	c.MarkFlagsMutuallyExclusive("format", "exec")
 	return c
 }
@@ -111,15 +114,20 @@ func (o listenOptions) check() error {
 	if o.counted && o.count < 1 {
 		return &usageError{fmt.Sprintf("--count is %d: less than one message", o.count), "leave it out to listen until interrupted"}
 	}
-	for _, login := range o.from {
-		if err := validText("the login of --from", login); err != nil {
-			return err
-		}
-		if strings.Contains(login, ",") {
-			return &usageError{fmt.Sprintf("--from is %q, with a comma", login), "give --from once for each login"}
+	for _, filter := range []struct {
+		flag, of string
+		names    []string
+	}{{"--from", "login", o.from}, {"--conference", "name", o.conference}} {
+		for _, name := range filter.names {
+			if err := validText("the "+filter.of+" of "+filter.flag, name); err != nil {
+				return err
+			}
+			if strings.Contains(name, ",") {
+				return &usageError{fmt.Sprintf("%s is %q, with a comma", filter.flag, name), fmt.Sprintf("give %s once for each %s", filter.flag, filter.of)}
+			}
 		}
 	}
-	return validText("the name of --conference", o.conference)
+	return nil
 }
 
 // start is where --since says to begin; nil is now.
@@ -160,10 +168,15 @@ func (a *app) listen(ctx context.Context, o listenOptions) (err error) {
 	save := func() error { return nil }
 	if o.resume {
 		var file *positionFile
-		if file, l.Resume, err = openPosition(t.files, t.key()); err != nil {
+		if file, err = openPosition(t.files, t.key()); err != nil {
 			return err
 		}
 		defer file.close()
+		if o.since == "" {
+			if l.Resume, err = file.read(); err != nil {
+				return err
+			}
+		}
 		save = func() error {
 			p, ok := l.Position()
 			if !ok {
@@ -189,20 +202,20 @@ func (a *app) listen(ctx context.Context, o listenOptions) (err error) {
 		connected = true
 		a.keepSID(ctx, t, stored, got)
 	}
-	l.Prepare = func(ctx context.Context, s *session.Session) error {
-		err := a.spell(ctx, s, &o)
-		if err == nil {
-			l.Prepare = nil
-		}
-		return err
-	}
+	filters := newFilters(a.notice)
+	l.Prepare = func(ctx context.Context, s *session.Session) error { return filters.spell(ctx, s, &o) }
 	lost := false
+	behind := o.since != "" || l.Resume != nil // there may be something that was to be shown first
 	var why error
 	l.Lost = func(err error, pause time.Duration) {
 		lost, why = true, err
+		if _, ok := l.Position(); ok {
+			behind = true
+		}
 		a.notice("%v; trying again in %v", err, pause.Round(100*time.Millisecond))
 	}
 	l.Listening = func(got session.Account) {
+		behind = false
 		switch who := output.Login(got.Login); {
 		case lost:
 			lost = false
@@ -244,6 +257,11 @@ func (a *app) listen(ctx context.Context, o listenOptions) (err error) {
 		if !o.wants(e) {
 			return nil
 		}
+		if p.Full() { // so that the position follows also where a reader is slow
+			if err := l.Settled(); err != nil {
+				return err
+			}
+		}
 		if err := show(e); err != nil {
 			return err
 		}
@@ -258,9 +276,15 @@ func (a *app) listen(ctx context.Context, o listenOptions) (err error) {
 	if settleErr := l.Settled(); settleErr != nil && !errors.Is(err, settleErr) {
 		err = settleErr
 	}
+	if errors.Is(err, errTimeUp) && connected && behind {
+		a.notice("the time of --for was over before everything from before was fetched")
+	}
+	var rewound *session.RewoundError
 	switch {
 	case errors.Is(err, errReaderGone):
 		return nil
+	case errors.As(err, &rewound):
+		return &rewoundError{rewound, o.command}
 	case failed != nil && interrupted.Err() != nil:
 		return several{fmt.Errorf("listen: %w", failed), err}
 	case failed != nil:
@@ -275,38 +299,105 @@ func (a *app) listen(ctx context.Context, o listenOptions) (err error) {
 	return err
 }
 
+// rewoundError is a server whose message ids went back, and the command that met it.
+type rewoundError struct {
+	*session.RewoundError
+	command string // without --since
+}
+
+func (e *rewoundError) Unwrap() error { return e.RewoundError }
+
+// Hint is a command that goes on.
+func (e *rewoundError) Hint() string {
+	switch {
+	case e.Start:
+		return "write a time as 2006-01-02T15:04:05Z, a duration as 90m or 7d: a bare number is the id of a message"
+	case e.Date.IsZero():
+		return fmt.Sprintf("to see all that is there once more, and go on: `%s --since all`; or give --since the time when an older copy of the server's database was put in place", e.command)
+	}
+	return fmt.Sprintf("to go on with what came since the last message that was shown, once: `%s --since %s`", e.command, e.Date.UTC().Format(time.RFC3339Nano))
+}
+
+// commandWithout is the command line of c as a shell takes it, without one flag.
+func commandWithout(c *cobra.Command, without string) string {
+	words := []string{c.CommandPath()}
+	c.Flags().Visit(func(f *pflag.Flag) {
+		values := []string{f.Value.String()}
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			values = list.GetSlice()
+		}
+		for _, v := range values {
+			switch {
+			case f.Name == without:
+			case f.Value.Type() == "bool" && v == "true":
+				words = append(words, "--"+f.Name)
+			case f.Value.Type() == "bool":
+				words = append(words, "--"+f.Name+"="+v)
+			default:
+				words = append(words, "--"+f.Name, account.ShellWord(v))
+			}
+		}
+	})
+	return strings.Join(words, " ")
+}
+
+// filters finds out at each connection what the server calls what --from and
+// --conference name.
+type filters struct {
+	notice func(format string, args ...any)
+	known  map[string]bool   // was there once
+	told   map[string]string // what was said of it last
+}
+
+func newFilters(notice func(string, ...any)) *filters {
+	return &filters{notice, map[string]bool{}, map[string]string{}}
+}
+
 // spell replaces the names of the filters by what the server calls them, where it can
 // tell: one that is spelled in another way would wait for ever. So would one that nobody
-// has, or that is in the wrong place, and a notice says so.
-func (a *app) spell(ctx context.Context, s *session.Session, o *listenOptions) (err error) {
+// has, or has any more, or that is in the wrong place, and a notice says so.
+func (f *filters) spell(ctx context.Context, s *session.Session, o *listenOptions) (err error) {
 	for i, given := range o.from {
-		if o.from[i], err = a.spelling(ctx, s, "user", given); err != nil {
+		if o.from[i], err = f.spelling(ctx, s, "user", given); err != nil {
 			return err
 		}
 	}
-	if o.conference != "" {
-		o.conference, err = a.spelling(ctx, s, "conference", o.conference)
+	for i, given := range o.conference {
+		if o.conference[i], err = f.spelling(ctx, s, "conference", given); err != nil {
+			return err
+		}
 	}
-	return err
+	return nil
 }
 
-func (a *app) spelling(ctx context.Context, s *session.Session, kind, given string) (string, error) {
+func (f *filters) spelling(ctx context.Context, s *session.Session, kind, given string) (string, error) {
 	found, err := s.Spelling(ctx, given)
+	if err != nil && session.Temporary(err) {
+		return given, err
+	}
+	filter := func(name string) string { return kind + " " + name }
+	text := ""
 	var refused *session.RefusedError
 	switch {
-	case session.Temporary(err):
-		return given, err
+	case errors.As(err, &refused) && proto.StatusCode(refused.Status) == "404" && f.known[filter(given)]:
+		text = fmt.Sprintf("there is no %s %q there any more", kind, given)
 	case errors.As(err, &refused) && proto.StatusCode(refused.Status) == "404":
-		a.notice("there is no %s %q there so far", kind, given)
+		text = fmt.Sprintf("there is no %s %q there so far", kind, given)
 	case errors.As(err, &refused):
-		a.notice("the %s %q: %v", kind, given, refused)
+		text = fmt.Sprintf("the %s %q: %v", kind, given, refused)
 	case err != nil:
 		return given, err
 	case kind == "user" && found.IsConference():
-		a.notice("%q is a conference: what is said in it is shown by --conference", found.Login)
+		text = fmt.Sprintf("%q is a conference: what is said in it is shown by --conference", found.Login)
 	case kind == "conference" && found.Online != nil:
-		a.notice("%q is somebody's login: what they send is shown by --from", found.Login)
+		text = fmt.Sprintf("%q is somebody's login: what they send is shown by --from", found.Login)
+	default:
+		f.known[filter(found.Login)] = true
 	}
+	if text != "" && text != f.told[filter(found.Login)] {
+		f.notice("%s", text)
+	}
+	f.told[filter(found.Login)] = text
 	return found.Login, nil
 }
 
@@ -316,10 +407,10 @@ func (o listenOptions) wants(e session.Event) bool {
 	if m == nil {
 		return o.events
 	}
-	if o.conference != "" && m.Dialog(e.Own) != o.conference {
+	if len(o.conference) > 0 && !slices.Contains(o.conference, m.Dialog(e.Own)) {
 		return false
 	}
-	if o.conference != "" && m.Conference == "" && m.From != e.Own {
+	if len(o.conference) > 0 && m.Conference == "" && m.From != e.Own {
 		return false // a person of that name
 	}
 	if m.From == e.Own {

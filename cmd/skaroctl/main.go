@@ -4,9 +4,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log"
 	"sync"
+	"time"
 
 	"github.com/skaroctl/skaroctl/internal/build"
 	"github.com/skaroctl/skaroctl/internal/output"
@@ -19,13 +21,26 @@ var version string
 // buildInfo tells what this program was built from.
 func buildInfo() build.Info { return build.Read("skaroctl", version) }
 
+// outputPatience is how long an interrupt leaves to who reads the output.
+const outputPatience = 2 * time.Second
+
 // run is the whole program: it returns the exit status.
 func run(args []string, streams output.Streams, getenv func(string) string) int {
 	log.SetOutput(io.Discard) // net/http writes there what comes back as an error anyway
 	ctx, caught, stop := terminal.Interruptible(context.Background())
 	defer stop()
 	a := &app{streams: streams, getenv: getenv}
+	a.err = output.NewPatient(ctx, streams.Err, outputPatience, nil)
+	a.out = output.NewPatient(ctx, streams.Out, outputPatience, func() {
+		a.notice("nobody takes the output: it ends in %v all the same", outputPatience)
+	})
 	a.profiles = sync.OnceValue(func() profiles { return a.loadProfiles(args) })
 	go a.profiles() // most commands want them: they are there when the command line is understood
-	return a.report(a.execute(ctx, args, caught))
+	err := a.execute(ctx, args, caught)
+	status := a.report(err)
+	var i *terminal.Interrupt
+	if status == 0 && (err != nil || a.out.Late()) && errors.As(context.Cause(ctx), &i) {
+		return i.Status() // the output was not done, or its reader has gone since
+	}
+	return status
 }

@@ -38,34 +38,27 @@ const positionVersion = 1
 // errLocked is the error of lockFile where another process has the lock.
 var errLocked = errors.New("it is locked")
 
-// openPosition takes the lock of an account's position, and reads it. It is nil
-// where none was saved yet.
-func openPosition(files account.Files, k account.Key) (*positionFile, *session.Position, error) {
+// openPosition takes the lock of an account's position.
+func openPosition(files account.Files, k account.Key) (*positionFile, error) {
 	if files.State == "" {
-		return nil, nil, errors.New("--resume: there is no folder to keep the position in: neither HOME nor XDG_STATE_HOME is set")
+		return nil, errors.New("--resume: there is no folder to keep the position in: neither HOME nor XDG_STATE_HOME is set")
 	}
 	path := filepath.Join(files.State, "positions", k.FileName())
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, nil, fmt.Errorf("--resume: %w", err)
+		return nil, fmt.Errorf("--resume: %w", err)
 	}
 	lock, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, nil, fmt.Errorf("--resume: %w", err)
+		return nil, fmt.Errorf("--resume: %w", err)
 	}
 	if err := lockFile(lock); err != nil {
 		lock.Close()
 		if errors.Is(err, errLocked) {
-			return nil, nil, &busyError{k}
+			return nil, &busyError{k}
 		}
-		return nil, nil, fmt.Errorf("--resume: lock %s: %w", lock.Name(), err)
+		return nil, fmt.Errorf("--resume: lock %s: %w", lock.Name(), err)
 	}
-	f := &positionFile{path: path, lock: lock}
-	position, err := f.read()
-	if err != nil {
-		f.close()
-		return nil, nil, err
-	}
-	return f, position, nil
+	return &positionFile{path: path, lock: lock}, nil
 }
 
 // busyError is a position that another listener has.
@@ -79,6 +72,7 @@ func (e *busyError) Hint() string {
 	return "end the other one first, or listen without --resume"
 }
 
+// read returns the position, nil where none was saved yet.
 func (f *positionFile) read() (*session.Position, error) {
 	b, err := robustio.ReadFile(f.path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -87,7 +81,7 @@ func (f *positionFile) read() (*session.Position, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--resume: read the position: %w", err)
 	}
-	const advice = "remove the file to start anew with what comes from now on; --since fetches what came before"
+	const advice = "remove the file to start anew with what comes from now on, or give --since with --resume once, to start at a time"
 	var c positionContent
 	if err := json.Unmarshal(b, &c); err != nil {
 		return nil, &account.FileError{Path: f.path, Err: fmt.Errorf("the position can't be read: %w", err), Advice: advice}

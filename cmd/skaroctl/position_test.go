@@ -15,31 +15,37 @@ import (
 func TestPosition(t *testing.T) {
 	files := account.Files{State: t.TempDir()}
 	key := account.Key{Server: "ws://127.0.0.1/", Login: "alice"}
-	f, p, err := openPosition(files, key)
-	if err != nil || p != nil {
+	f, err := openPosition(files, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, err := f.read(); p != nil || err != nil {
 		t.Fatal(p, err)
 	}
 	var busy *busyError
-	if _, _, err := openPosition(files, key); !errors.As(err, &busy) {
+	if _, err := openPosition(files, key); !errors.As(err, &busy) {
 		t.Errorf("a second listener: %v", err)
 	}
-	other, _, err := openPosition(files, account.Key{Server: key.Server, Login: "bob"})
+	other, err := openPosition(files, account.Key{Server: key.Server, Login: "bob"})
 	if err != nil {
 		t.Errorf("another account: %v", err)
 	} else {
 		other.close()
 	}
-	for _, want := range []session.Position{{ID: 1 << 60}, {}, {Date: time.Unix(5, 7).UTC(), Seen: []string{"a"}, Undated: []string{"b"}, Dialogs: []string{"ops"}}} {
+	for _, want := range []session.Position{{ID: 1 << 60}, {ID: 5, Date: time.Unix(5, 7).UTC()}, {}, {Date: time.Unix(5, 7).UTC(), Seen: []string{"a"}, Undated: []string{"b"}, Dialogs: []string{"ops"}}} {
 		if err := f.save(key, want); err != nil {
 			t.Fatal(err)
 		}
 		f.close()
-		if f, p, err = openPosition(files, key); err != nil || p == nil || !reflect.DeepEqual(*p, want) {
+		if f, err = openPosition(files, key); err != nil {
+			t.Fatal(err)
+		}
+		if p, err := f.read(); err != nil || p == nil || !reflect.DeepEqual(*p, want) {
 			t.Fatalf("%+v came back as %+v, %v", want, p, err)
 		}
 	}
 	f.close()
-	if _, _, err := openPosition(account.Files{}, key); err == nil {
+	if _, err := openPosition(account.Files{}, key); err == nil {
 		t.Error("a position without a folder")
 	}
 }

@@ -13,7 +13,7 @@ import (
 func TestPositionWhileRead(t *testing.T) {
 	files := account.Files{State: t.TempDir()}
 	key := account.Key{Server: "ws://127.0.0.1/", Login: "alice"}
-	f, _, err := openPosition(files, key)
+	f, err := openPosition(files, key)
 	if err != nil {
 		t.Fatal(err)
 	}

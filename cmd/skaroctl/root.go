@@ -18,7 +18,7 @@ func (a *app) execute(ctx context.Context, args []string, caught <-chan struct{}
 	root := a.root(args)
 	root.SetArgs(args)
 	root.SetIn(a.streams.In)
-	out := &commandline.Writer{Out: a.streams.Out}
+	out := &commandline.Writer{Out: a.out}
 	root.SetOut(out)
 	root.SetErr(a.streams.Err)
 	<-caught

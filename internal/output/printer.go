@@ -37,8 +37,15 @@ func NewPrinter(w io.Writer, o Options) *Printer {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Printer{w: bufio.NewWriterSize(w, 64<<10), options: o}
+	return &Printer{w: bufio.NewWriterSize(w, bufferSize), options: o}
 }
+
+// bufferSize is how many bytes a Printer holds at most.
+const bufferSize = 64 << 10
+
+// Full reports whether a Flush makes a large block: who waits longer does not know what
+// of it the Printer writes by itself.
+func (p *Printer) Full() bool { return p.w.Buffered() >= bufferSize/2 }
 
 // Flush writes out what is buffered, and ends a table.
 func (p *Printer) Flush() error {

@@ -232,7 +232,7 @@ func (c *conn) getUpdates(ctx context.Context, f proto.Frame) (map[string]any, e
 	if err != nil {
 		return nil, err
 	}
-	last := max(told, p.After)
+	last := told // also where "after" is above it: so a listener learns that an older database is in place
 	if more {
 		last = list[len(list)-1].ID
 	}

@@ -781,7 +781,7 @@ func TestHistoryAndUpdates(t *testing.T) {
 		{map[string]any{"after": 8}, "a4 b4 11"},
 		{map[string]any{"after": 2, "limit": 2}, "a1 b1 more 4"},
 		{map[string]any{"after": 11}, "11"},
-		{map[string]any{"after": 12, "limit": 1}, "12"},
+		{map[string]any{"after": 12, "limit": 1}, "11"}, // so that who has seen a 12 notices
 		{map[string]any{"after": 1, "limit": -1}, proto.StatusBadRequest},
 		{map[string]any{"after": "x"}, proto.StatusBadRequest},
 	} {

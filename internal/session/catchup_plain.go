@@ -75,6 +75,14 @@ type ledger struct {
 // start begins with the messages from a bound on.
 func (g *ledger) start(b Bound) { g.known, g.since = true, b.Time }
 
+// from is a date before which no message is wanted.
+func (g *ledger) from() time.Time {
+	if g.since.After(g.newest) {
+		return g.since
+	}
+	return g.newest
+}
+
 // resume begins where a Position was taken.
 func (g *ledger) resume(p Position) {
 	g.known, g.since, g.dialogs = true, p.Date, slices.Clone(p.Dialogs)
@@ -100,7 +108,11 @@ func (g *ledger) position() Position {
 		}
 		return texts
 	}
-	return Position{Date: g.newest, Seen: text(g.atNewest), Undated: text(g.undated), Dialogs: slices.Clone(g.dialogs)}
+	p := Position{Date: g.from(), Undated: text(g.undated), Dialogs: slices.Clone(g.dialogs)}
+	if p.Date.Equal(g.newest) {
+		p.Seen = text(g.atNewest)
+	}
+	return p
 }
 
 // remember notes a message that was delivered, or that is from before our time.

@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -142,21 +141,17 @@ func (e *UnknownError) Hint() string { return "" }
 // database was put in place, say. What it has sent since can't be told from what
 // was delivered before.
 type RewoundError struct {
-	ID       int64 // of a new message
-	Position int64 // the id that every new message should be above
+	ID       int64     // of the newest message there
+	Position int64     // the id that it should not be below
+	Date     time.Time // of the last message that was delivered; zero where that is not known
+	Start    bool      // the position is only where the listener was told to begin
 }
 
 func (e *RewoundError) Error() string {
-	return fmt.Sprintf("the server's message ids went back: a new message has the id %d, and everything up to %d came before", e.ID, e.Position)
-}
-
-// Hint says what to do about it.
-func (e *RewoundError) Hint() string {
-	since := "all"
-	if e.ID > 1 {
-		since = strconv.FormatInt(e.ID-1, 10)
+	if e.Start {
+		return fmt.Sprintf("there is no message with the id %d: the server's newest has the id %d", e.Position, e.ID)
 	}
-	return fmt.Sprintf("listen once with --since %s or a time, without --resume; then remove the saved position, if there is one", since)
+	return fmt.Sprintf("the server's message ids went back: its newest message has the id %d, and everything up to %d came before", e.ID, e.Position)
 }
 
 // ended is what ended a context: its cause where one was given.

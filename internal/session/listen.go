@@ -20,11 +20,12 @@ type Event struct {
 }
 
 // Position is how far a listener has come. ID is all there is to it on a server
-// with the extension updates; the rest is for servers without it, whose messages
-// are told apart by date, sender, recipient and body.
+// with the extension updates, and Date says where to go on if its ids ever go back;
+// the rest is for servers without it, whose messages are told apart by date, sender,
+// recipient and body.
 type Position struct {
 	ID      int64     `json:"id,omitempty"`      // of the last message that was delivered, or passed over
-	Date    time.Time `json:"date,omitzero"`     // of the newest message
+	Date    time.Time `json:"date,omitzero"`     // of the newest message that was
 	Seen    []string  `json:"seen,omitempty"`    // the fingerprints of the messages at that date
 	Undated []string  `json:"undated,omitempty"` // the fingerprints of the last messages without a date
 	Dialogs []string  `json:"dialogs,omitempty"` // which have had messages, contacts or not
@@ -66,19 +67,21 @@ type Listener struct {
 	// Pauses, for tests; nil is NewPauses.
 	Pauses *Pauses
 
-	position int64  // the id of the last message that was delivered, or passed over
-	known    bool   // position means something: what is after it is to be fetched
-	ledger   ledger // the same for a server without ids
+	position int64     // the id of the last message that was delivered, or passed over
+	known    bool      // position means something: what is after it is to be fetched
+	date     time.Time // of the newest message that was delivered
+	ledger   ledger    // the same for a server without ids
+	begun    bool      // a server has begun to tell what came since Start or Resume
 }
 
 // Position is how far the listener has come: everything up to it was delivered.
-// ok is false as long as that is not known. It is for deliver and Settled to call,
-// and for after Run.
+// ok is false as long as that is not known, and no server has said yet that it can go
+// on from Start or Resume. It is for deliver and Settled to call, and for after Run.
 func (l *Listener) Position() (p Position, ok bool) {
 	if l.known {
-		return Position{ID: l.position}, true
+		return Position{ID: l.position, Date: l.date}, l.begun
 	}
-	return l.ledger.position(), l.ledger.known
+	return l.ledger.position(), l.ledger.known && l.begun
 }
 
 // Pauses are the growing, jittered pauses between attempts to connect.
@@ -145,7 +148,7 @@ func (l *Listener) Run(ctx context.Context, deliver func(Event) error) error {
 	}
 	switch {
 	case l.Resume != nil && l.Resume.ID != 0:
-		l.position, l.known = l.Resume.ID, true
+		l.position, l.known, l.date = l.Resume.ID, true, l.Resume.Date
 	case l.Resume != nil:
 		l.ledger.resume(*l.Resume)
 	case l.Start != nil:
@@ -317,12 +320,19 @@ func (l *Listener) once(ctx context.Context, deliver func(Event) error) (up time
 	defer stopPings()
 	pings.Go(func() { s.keepAlive(pinging, l.PingInterval) })
 	k := &link{Listener: l, s: s, account: account, box: box, deliver: deliver, updates: s.Greeting().Has(proto.ExtUpdates), floor: l.position}
+	if !k.updates {
+		l.known = false // an id says nothing there
+	}
+	placed := l.known || l.ledger.known
+	if !k.updates || !placed {
+		l.begun = true
+	}
 	switch {
-	case k.updates && !l.known && !l.ledger.known:
+	case k.updates && !placed:
 		err = k.begin(ctx)
 	case k.updates:
-		err = k.catchUp(ctx)
-	case !l.ledger.known:
+		err = k.catchUp(ctx) // it tells by itself whether that is possible
+	case !placed:
 		err = k.beginPlain(ctx)
 	default:
 		err = k.catchUpPlain(ctx, nil)
@@ -399,9 +409,13 @@ func (k *link) event(ctx context.Context, f proto.Frame) error {
 // rewound is an error where the id of a message that was pushed can't be a new one.
 func (k *link) rewound(id int64) error {
 	if id != 0 && id <= k.floor {
-		return &RewoundError{ID: id, Position: k.floor}
+		return k.rewoundTo(id, k.floor)
 	}
 	return nil
+}
+
+func (k *link) rewoundTo(id, position int64) error {
+	return &RewoundError{ID: id, Position: position, Date: k.date, Start: k.Start != nil && k.Start.ID == position}
 }
 
 // message delivers a message of a server with ids, unless it was delivered already.
@@ -412,6 +426,9 @@ func (k *link) message(m proto.Message) error {
 	return k.hand(m, func() {
 		if m.ID != 0 {
 			k.position, k.known = max(k.position, m.ID), true
+		}
+		if m.Date.Time.After(k.date) {
+			k.date = m.Date.Time
 		}
 	})
 }
@@ -515,6 +532,12 @@ func (k *link) catchUp(ctx context.Context) error {
 		}
 		return k.event(ctx, f)
 	}
+	if from := k.ledger.from(); !k.known && !from.IsZero() {
+		var err error
+		if k.position, err = k.seek(ctx, from.Add(-clockMargin), hold); err != nil {
+			return err
+		}
+	}
 	stuck := 0 // how often in a row the answer brought us no further
 	for more := true; more; {
 		before := k.position
@@ -522,10 +545,14 @@ func (k *link) catchUp(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if last < before {
+			return k.rewoundTo(last, before)
+		}
 		messages, err := proto.ParseMessages(r.Fields, "messages")
 		if err != nil {
 			return k.s.wrongReply(err)
 		}
+		k.begun = true
 		for _, m := range messages {
 			if ctx.Err() != nil {
 				return ended(ctx)
@@ -561,6 +588,38 @@ func (k *link) catchUp(ctx context.Context) error {
 	}
 	k.ledger = ledger{} // from now on ids say it all
 	return nil
+}
+
+// clockMargin is how far the clock of a server may have been set back without a message
+// being passed over for that.
+const clockMargin = 10 * time.Minute
+
+// seek finds an id to begin at where a time is wanted: all of our messages up to it are
+// older. It takes about as many requests as there are binary digits in the number of
+// pages up to the newest message, and looks at one message in each.
+func (k *link) seek(ctx context.Context, from time.Time, push func(proto.Frame) error) (int64, error) {
+	_, newer, err := k.askUpdates(ctx, nil, push) // what comes after it is newer than from, as far as we know
+	if err != nil {
+		return 0, err
+	}
+	older := int64(0)
+	for newer-older > updatesPage {
+		middle := older + (newer-older)/2
+		r, _, err := k.askUpdates(ctx, map[string]any{"after": middle, "limit": 1}, push)
+		if err != nil {
+			return 0, err
+		}
+		next, err := proto.ParseMessages(r.Fields, "messages")
+		if err != nil {
+			return 0, k.s.wrongReply(err)
+		}
+		if len(next) > 0 && !next[0].Date.Time.IsZero() && next[0].Date.Time.Before(from) {
+			older = max(middle, next[0].ID)
+		} else {
+			newer = middle
+		}
+	}
+	return older, nil
 }
 
 // keepAlive pings, and drops the connection when it has been silent for too long.

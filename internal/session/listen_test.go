@@ -152,12 +152,115 @@ func TestListenOddID(t *testing.T) {
 	}
 }
 
-// TestRewoundHint: the way out is one that the program takes.
-func TestRewoundHint(t *testing.T) {
-	for id, want := range map[int64]string{1: "--since all ", 2: "--since 1 ", 7: "--since 6 "} {
-		if hint := (&RewoundError{ID: id, Position: 100}).Hint(); !strings.Contains(hint, want) {
-			t.Errorf("%d: %s", id, hint)
+// TestListenRewound: a server that has never been where the listener was is told at every
+// connection, before anything is delivered, and the position stays.
+func TestListenRewound(t *testing.T) {
+	shown := time.Unix(1479394800, 0)
+	for name, c := range map[string]struct {
+		begin func(*Listener)
+		want  RewoundError
+		moved bool // the listener has a position, which is still the one from before
+	}{
+		"resumed":    {func(l *Listener) { l.Resume = &Position{ID: 100, Date: shown} }, RewoundError{ID: 7, Position: 100, Date: shown}, false},
+		"told where": {func(l *Listener) { l.Start = &Bound{ID: 100} }, RewoundError{ID: 7, Position: 100, Start: true}, false},
+		"connected through it": {
+			func(l *Listener) { l.Start = &Bound{ID: 99} }, RewoundError{ID: 7, Position: 100, Date: shown.Add(100 * time.Second)}, true,
+		},
+	} {
+		url := serve(t, func(p *peer) {
+			p.login(proto.ExtUpdates)
+			f, _ := p.recv()
+			if after, _ := f.Int("after"); after == 99 {
+				p.updates(f, 100, false, incoming(100))
+				return
+			}
+			p.updates(f, 7, false)
+			p.send(incoming(8)) // an old server's only sign, and too late here
+			p.recv()
+		})
+		l := listener(url)
+		c.begin(l)
+		var got []string
+		err := l.Run(t.Context(), func(e Event) error { got = append(got, e.Message.Body); return nil })
+		var e *RewoundError
+		if !errors.As(err, &e) || e.ID != c.want.ID || e.Position != c.want.Position || !e.Date.Equal(c.want.Date) || e.Start != c.want.Start {
+			t.Errorf("%s: %+v", name, err)
 		}
+		if p, ok := l.Position(); ok != c.moved || p.ID != 100 || len(got) > 0 != c.moved {
+			t.Errorf("%s: %q, and the position is %+v, %v", name, got, p, ok)
+		}
+	}
+}
+
+// TestListenSeeks: where to begin for a time is found in few requests, wherever it is,
+// however sparse our messages are among those of others, and also where the server's
+// clock was set back.
+func TestListenSeeks(t *testing.T) {
+	const newest = 1 << 20
+	even := func(id int64) int64 { return id } // one message a second
+	const turn = newest - 5000
+	setBack := func(id int64) int64 { // by nine minutes
+		if id > turn {
+			return id - 540
+		}
+		return id
+	}
+	for name, c := range map[string]struct {
+		step  int64 // every which message is ours
+		date  func(int64) int64
+		since int64
+	}{
+		"the last minute":         {1, even, newest - 60},
+		"nothing":                 {1, even, newest + 1},
+		"of a quiet account":      {100_000, even, 999_000},
+		"all, of a quiet account": {100_000, even, 1},
+		"the middle":              {200, even, newest / 2},
+		"what came twice":         {1, setBack, turn - 60},
+		"what came twice, sparse": {200, setBack, turn - 60},
+	} {
+		t.Run(name, func(t *testing.T) {
+			want := 0
+			for id := c.step; id <= newest; id += c.step {
+				if c.date(id) >= c.since {
+					want++
+				}
+			}
+			requests := make(chan int, 1)
+			url := serve(t, func(p *peer) {
+				p.login(proto.ExtUpdates)
+				n := 0
+				for f, ok := p.recv(); ok; f, ok = p.recv() {
+					n++
+					after, asked := f.Int("after")
+					limit, _ := f.Int("limit")
+					var page []any
+					id := (after/c.step + 1) * c.step
+					for ; asked && id <= newest && int64(len(page)) < limit; id += c.step {
+						m := incoming(id)
+						m["date"] = c.date(id)
+						page = append(page, m)
+					}
+					if asked && id <= newest {
+						p.updates(f, id-c.step, true, page...)
+					} else {
+						p.updates(f, newest, false, page...)
+					}
+				}
+				requests <- n
+			})
+			l := listener(url)
+			l.Start = &Bound{Time: time.Unix(c.since, 0)}
+			ctx, cancel := context.WithCancelCause(t.Context())
+			l.Listening = func(Account) { cancel(errDone) }
+			got := 0
+			if err := l.Run(ctx, func(Event) error { got++; return nil }); !errors.Is(err, errDone) {
+				t.Fatal(err)
+			}
+			pages := (got+int(clockMargin.Seconds()))/updatesPage + 2 // of the last one a part is wanted, of the first one too
+			if n := <-requests; got != want || n > 1+20+pages {
+				t.Errorf("%d of %d messages in %d requests, of which %d may be for the messages", got, want, n, pages)
+			}
+		})
 	}
 }
 
@@ -198,7 +301,11 @@ func TestListenFromAStart(t *testing.T) {
 		if !ok {
 			return
 		}
-		after, _ := f.Int("after")
+		after, ok := f.Int("after")
+		if !ok { // for a time, it asks first where we are
+			p.updates(f, 5, false)
+			f = p.expectUpdates(0)
+		}
 		var list []any
 		for id := after + 1; id <= 5; id++ {
 			list = append(list, incoming(id))

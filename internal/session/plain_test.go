@@ -375,6 +375,46 @@ func TestPlainStart(t *testing.T) {
 	}
 }
 
+// TestPlainStartAndResume: a position that was begun with --since is one to go on from,
+// whatever that was, and whether anything came or not.
+func TestPlainStartAndResume(t *testing.T) {
+	for name, c := range map[string]struct {
+		start Bound
+		want  []string
+	}{
+		"all":                {Bound{}, []string{"1", "2", "new"}},
+		"time":               {Bound{Time: time.Unix(1479394802, 0)}, []string{"2", "new"}},
+		"nothing there":      {Bound{Time: time.Unix(1479394803, 0)}, []string{"new"}},
+		"id, where are none": {Bound{ID: 7}, []string{"1", "2", "new"}},
+	} {
+		s := newPlain(t, "bob")
+		s.store(said("bob", "1", 1), said("bob", "2", 2))
+		var got []string
+		listen := func(l *Listener) Position {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			l.Listening = func(Account) { cancel(errDone) }
+			err := l.Run(ctx, func(e Event) error { got = append(got, e.Message.Body); return nil })
+			p, ok := l.Position()
+			if !errors.Is(err, errDone) || !ok {
+				t.Errorf("%s: %v, and the position is %+v, %v", name, err, p, ok)
+			}
+			return p
+		}
+		l := listener(s.url)
+		l.Start = &c.start
+		p := listen(l)
+		s.store(said("bob", "new", 3))
+		for range 2 {
+			l = listener(s.url)
+			l.Resume = &p
+			p = listen(l)
+		}
+		if !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
 // TestPlainMessagesWithIDs: ids of a server that does not have the extension say
 // nothing; they may be counted in each dialog.
 func TestPlainMessagesWithIDs(t *testing.T) {
@@ -398,6 +438,7 @@ func TestUpgradedServer(t *testing.T) {
 	}
 	url := serve(t, func(p *peer) {
 		p.login(proto.ExtUpdates)
+		p.updates(p.expectUpdates(-1), 4, false) // to find the date where we were
 		p.updates(p.expectUpdates(0), 4, false, list...)
 		p.recv()
 	})
