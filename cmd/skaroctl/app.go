@@ -333,6 +333,16 @@ func (t target) key() account.Key { return account.Key{Server: t.endpoint.URL, L
 
 func (t target) store() (account.Store, error) { return account.OpenStore(t.saved.Store, t.files) }
 
+// environ are the variables that make another skaroctl that of the same account, where
+// nothing else in its environment has changed.
+func (t target) environ() []string {
+	same := []string{"SKAROCTL_PROFILE=" + t.profile}
+	if t.endpoint.URL != t.saved.Server {
+		same = append(same, "SKAROCTL_SERVER="+t.endpoint.URL)
+	}
+	return same
+}
+
 // storeName says where the credentials come from, for people.
 func (t target) storeName() string {
 	if t.env != nil {

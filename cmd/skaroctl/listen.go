@@ -69,7 +69,10 @@ the command, also one with a line end or any of "%^&|<>().
   SKARO_DIALOG  the login or conference that it belongs with
   SKARO_ID      its id
   SKARO_DATE    its date
-  SKARO_BODY    the text; in quotes, as "$SKARO_BODY", a shell runs none of it`,
+  SKARO_BODY    the text; in quotes, as "$SKARO_BODY", a shell runs none of it
+
+skaroctl in the command is the account that listens. "skaroctl send $SKARO_DIALOG"
+answers where something was said, "skaroctl send $SKARO_FROM" in private.`,
 		Example: `  skaroctl listen | jq -r .body
   skaroctl listen --from bob --count 1 --for 1m
   skaroctl listen --conference dev --own
@@ -222,7 +225,7 @@ func (a *app) listen(ctx context.Context, o listenOptions) (err error) {
 	}
 	var failed error // a command that did, also after what ended ctx
 	if o.exec != "" {
-		h := newHook(o.exec, os.Environ(), a.streams, func() {
+		h := newHook(o.exec, os.Environ(), t.environ(), a.streams, func() {
 			a.notice("waiting for the command of --exec to end; a second interrupt ends it")
 		})
 		show = func(e session.Event) error {
