@@ -108,6 +108,9 @@ func (a *app) settle() error {
 			}
 		}
 	}
+	if trimmed := strings.TrimSpace(a.flags.server); trimmed != "" {
+		a.flags.server = trimmed // what a file or a copied text has at its end is no part of a URL
+	}
 	outputName := "--output"
 	if !a.flags.changed("output") {
 		outputName = "SKAROCTL_OUTPUT"

@@ -452,12 +452,17 @@ func TestEndpointCheck(t *testing.T) {
 		"localhost:8765":                         {"does not start with", "ws://localhost:8765/skaro_client/"},
 		"127.0.0.1:8765/x/":                      {"does not start with", "ws://127.0.0.1:8765/x/"},
 		"alice:secret@chat.example.org":          {"does not start with", "looks like"},
+		"wss://chat.example.org/skaro_client/ ":  {"has white space", "looks like"},
+		"wss://chat.example.org/skaro client/":   {"has white space", "looks like"},
+		"ws:/127.0.0.1:8765/skaro_client/":       {"does not start with", "did you mean ws://127.0.0.1:8765/skaro_client/ ?"},
+		"wss:chat.example.org":                   {"does not start with", "did you mean wss://chat.example.org/skaro_client/ ?"},
+		"https:/chat.example.org/x/":             {"does not start with", "did you mean wss://chat.example.org/x/ ?"},
 		"ftp://x/":                               {"does not start with", "looks like"},
 		"wss:///x":                               {"no host", "looks like"},
 		"wss://alice:secret@chat.example.org/x":  {"user name", "--server"},
 		"https://alice:secret@chat.example.org/": {"https://", "wss://"},
 		"":                                       {"does not start", "looks like"},
-		"ws://bad host/":                         {"can't be read", "looks like"},
+		"ws://bad host/":                         {"has white space", "looks like"},
 	} {
 		err := Endpoint{URL: url}.Check()
 		if c.hint == "" {
