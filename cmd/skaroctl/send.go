@@ -52,7 +52,7 @@ have been delivered. Where the server can tell a message that comes twice, as
 skarod can, such a message is sent again until --timeout or --retry is over.`,
 		Example: `  skaroctl send bob "the build is green"
   df -h / | skaroctl send alice,bob
-  grep ERROR app.log | skaroctl send ops --lines`,
+  grep ERROR app.log | skaroctl send ops --lines --lossy`,
 		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: a.completeLogins,
 		RunE:              a.does(func(ctx context.Context, args []string) error { return a.send(ctx, o, args) }),
@@ -335,7 +335,7 @@ func readLines(r io.Reader, line func(n int, s string) bool) error {
 			if len(b) > maxBody {
 				return &usageError{
 					fmt.Sprintf("line %d has more than %d bytes, more than a message can hold; the lines before it were sent", n, maxBody),
-					"break long lines, with fold for example",
+					cutting,
 				}
 			}
 			if err == nil {
@@ -353,12 +353,17 @@ func readLines(r io.Reader, line func(n int, s string) bool) error {
 			}
 		}
 		if !utf8.Valid(b) {
-			return validText(fmt.Sprintf("line %d", n), string(b))
+			return notUTF8(fmt.Sprintf("line %d", n))
 		}
 		if len(b) > 0 && !line(n, string(b)) {
 			return nil
 		}
 	}
+}
+
+// notUTF8 is the error for a text that Skaro does not carry.
+func notUTF8(what string) error {
+	return &usageError{what + " is not UTF-8", "give --lossy to send it with U+FFFD in the place of the bytes that are wrong, or convert it, with iconv for example"}
 }
 
 // maxBody is the longest body that fits into a frame, in bytes, with room for the
@@ -395,18 +400,18 @@ func (a *app) body(ctx context.Context, words []string) (string, error) {
 			return "", fmt.Errorf("read standard input: %w", err)
 		}
 		if len(b) > maxBody {
-			return "", &usageError{fmt.Sprintf("standard input has more than %d bytes, more than a message can hold", maxBody), "send a part of it, with tail for example"}
+			return "", &usageError{fmt.Sprintf("standard input has more than %d bytes, more than a message can hold", maxBody), "send a part of it; " + cutting}
 		}
 		if !utf8.Valid(b) {
-			return "", validText("the text on standard input", string(b))
+			return "", notUTF8("the text on standard input")
 		}
 		body = string(terminal.TrimNewline(b))
 	case len(words) == 0:
 		return "", &usageError{"there is no text to send", "give it as an argument or on standard input"}
 	default:
 		body = strings.Join(words, " ")
-		if err := validText("the text", body); err != nil {
-			return "", err
+		if !utf8.ValidString(body) {
+			return "", notUTF8("the text")
 		}
 	}
 	if body == "" {

@@ -68,7 +68,7 @@ func TestReportWorst(t *testing.T) {
 		fmt.Errorf("send to carol: %w", &session.UnknownError{Err: io.EOF}),
 		usagef("x"),
 	})
-	want := "skaroctl: send to bob: the server answered 404 Not Found: no bob\nhint: `skaroctl contacts search TEXT` finds logins\n" +
+	want := "skaroctl: send to bob: the server answered 404 Not Found: no bob\nhint: `skaroctl contacts search TEXT` finds logins; `skaroctl contacts` shows the conferences that we are in too\n" +
 		"skaroctl: send to carol: sent, but not confirmed by the server: it may or may not have been delivered: EOF\n" +
 		"hint: look whether it took effect before you do it again: `skaroctl history LOGIN --limit 5`\nskaroctl: x\n"
 	if exit != 7 || out.String() != want {
@@ -96,6 +96,19 @@ func TestReportWorst(t *testing.T) {
 	unknown := &session.UnknownError{Err: &session.UnreachableError{Err: io.EOF, Advice: "check that the server runs"}}
 	if a.report(unknown); !strings.Contains(out.String(), "hint: look whether it took effect") {
 		t.Errorf("%s", &out)
+	}
+}
+
+// TestRefusalHint: whose trouble a refusal is, and that the server's own may pass.
+func TestRefusalHint(t *testing.T) {
+	for status, want := range map[string]string{
+		"404 Not Found": "contacts search", "413 Content Too Large": "cut -b", "429 Too Many Requests": "nothing was done: the server is asked for too much",
+		"500 Internal Server Error": "nothing was done: the server itself is in trouble", "503": "try again later", "501 Not Implemented": "", "400 Bad Request": "", "nonsense": "",
+	} {
+		hint := refusalHint(&session.RefusedError{Status: status})
+		if (hint == "") != (want == "") || !strings.Contains(hint, want) {
+			t.Errorf("%s: %q, without %q", status, hint, want)
+		}
 	}
 }
 

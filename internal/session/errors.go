@@ -69,9 +69,9 @@ func (e *RefusedError) Error() string {
 	return fmt.Sprintf("the server answered %s: %s", e.Status, e.Info)
 }
 
-// temporary reports whether the same request may succeed later: the server is
+// Temporary reports whether the same request may succeed later: the server is
 // busy or in trouble.
-func (e *RefusedError) temporary() bool {
+func (e *RefusedError) Temporary() bool {
 	code := proto.StatusCode(e.Status)
 	return code == "429" || len(code) == 3 && code[0] == '5' && code != "501"
 }
