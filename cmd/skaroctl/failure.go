@@ -169,7 +169,8 @@ func (a *app) report(err error) int {
 		}
 		var signal *terminal.Interrupt
 		var unknown *session.UnknownError
-		if errors.As(err, &signal) && !errors.As(err, &unknown) {
+		var short *cutShort
+		if errors.As(err, &signal) && !errors.As(err, &unknown) && !errors.As(err, &short) {
 			continue // who interrupts knows
 		}
 		_ = output.WriteFailure(a.streams.Err, "skaroctl", f, a.jsonAsked(), a.colour(a.streams.ErrTerminal))

@@ -99,6 +99,21 @@ func TestReportWorst(t *testing.T) {
 	}
 }
 
+// TestUnknownLines: lines that share a fate are one error, whose kind is that of each.
+func TestUnknownLines(t *testing.T) {
+	lost := &session.UnknownError{Err: io.EOF}
+	five, six := session.Letter{To: "bob", Line: 5}, session.Letter{To: "bob", Line: 6}
+	for want, e := range map[string]*unknownLines{
+		"send: line 5 to bob: sent, but not confirmed by the server: it may or may not have been delivered: EOF":                       {five, five, true, lost},
+		"send: lines 5 to 6 to bob: sent, but not confirmed by the server: each may or may not have been delivered: EOF":               {five, six, false, lost},
+		"send: line 5 to bob up to line 6 to bob: sent, but not confirmed by the server: each may or may not have been delivered: EOF": {five, six, true, lost},
+	} {
+		if e.Error() != want || classify(e) != kindUnknown {
+			t.Errorf("%v (%v), not %s", e, classify(e), want)
+		}
+	}
+}
+
 // TestRefusalHint: whose trouble a refusal is, and that the server's own may pass.
 func TestRefusalHint(t *testing.T) {
 	for status, want := range map[string]string{
