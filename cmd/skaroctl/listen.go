@@ -90,7 +90,7 @@ answers where something was said, "skaroctl send $SKARO_FROM" in private.`,
 	commandline.Completes(c, "conference", a.completeFrom)
 	f.BoolVar(&o.own, "own", false, "also what we sent from elsewhere")
 	f.BoolVar(&o.events, "events", false, "also what the server pushes beside messages: info, error and others")
-	f.StringVar(&o.since, "since", "", "first what came since `WHEN`: all, a time, a duration before now, or a message id")
+	f.StringVar(&o.since, "since", "", "first what came since `WHEN`: all, a time, a duration before now, or after a message by its id (see \"skaroctl help history\")")
 	f.BoolVar(&o.resume, "resume", false, "first what came since this account last listened with --resume")
 	f.IntVarP(&o.count, "count", "n", 0, "end after `N` messages")
 	f.Var(&o.length, "for", "end after this long; with --count, fewer messages are exit status 6")
