@@ -217,7 +217,7 @@ func (a *app) target(ctx context.Context) (target, error) {
 	if err != nil {
 		return target{}, err
 	}
-	t, err := a.place(env != nil && a.getenv("SKAROCTL_LOGIN") != "")
+	t, err := a.place(env != nil)
 	t.env = env
 	a.loginHint = t.loginHint()
 	return t, err
@@ -233,12 +233,12 @@ func (t target) loginHint() string {
 
 // place is target for a command that uses no token, so that a damaged one does not
 // stop who makes a new one: flag, then environment, then the profile of the config
-// file. homeless tells that the command needs no file where the server is given: a
-// container may have no home.
+// file. homeless tells that the command needs no file where the environment and the flags
+// say enough, and that what they lack is told later: a container may have no home.
 func (a *app) place(homeless bool) (target, error) {
 	p := a.profiles()
 	nowhere := p.files == account.Files{} // there is no home
-	if p.err != nil && !(nowhere && homeless && a.flags.server != "") {
+	if p.err != nil && !(nowhere && homeless) {
 		return target{}, p.err
 	}
 	t := target{files: p.files, config: p.config, profile: a.flags.profile, login: a.getenv("SKAROCTL_LOGIN")}
