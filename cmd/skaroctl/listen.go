@@ -87,7 +87,7 @@ answers where something was said, "skaroctl send $SKARO_FROM" in private.`,
 	f.StringArrayVar(&o.from, "from", nil, "messages of `LOGIN` only; may be given again")
 	commandline.Completes(c, "from", a.completeFrom)
 	f.StringVar(&o.conference, "conference", "", "messages in the conference `NAME` only")
-	commandline.Completes(c, "conference", a.completeFrom)
+	commandline.Completes(c, "conference", a.completeConference)
 	f.BoolVar(&o.own, "own", false, "also what we sent from elsewhere")
 	f.BoolVar(&o.events, "events", false, "also what the server pushes beside messages: info, error and others")
 	f.StringVar(&o.since, "since", "", "first what came since `WHEN`: all, a time, a duration before now, or after a message by its id (see \"skaroctl help history\")")

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -297,6 +298,21 @@ func TestCommandNames(t *testing.T) {
 	for _, c := range (&app{}).commands() {
 		if got := c.make().Name(); got != c.name {
 			t.Errorf("%s makes %s", c.name, got)
+		}
+	}
+}
+
+// TestRequestTypes: the help of request and its completion know the same types.
+func TestRequestTypes(t *testing.T) {
+	words := strings.FieldsFunc((&app{}).requestCommand().Long, func(r rune) bool { return r == ' ' || r == ',' || r == '\n' })
+	for _, typ := range requestTypes {
+		if !slices.Contains(words, typ) {
+			t.Errorf("the help lacks %s", typ)
+		}
+	}
+	for _, word := range words {
+		if strings.Contains(word, "_") && !slices.Contains(requestTypes, word) {
+			t.Errorf("completion lacks %s", word)
 		}
 	}
 }
