@@ -56,6 +56,10 @@ const cutting = "`head -c 260000` leaves the beginning of a text, `cut -b -26000
 
 // refusalHint is what to do about a refusal.
 func refusalHint(e *session.RefusedError) string {
+	kept := "nothing was changed"
+	if e.Request == proto.TypeSendMessage {
+		kept = "nothing was delivered"
+	}
 	switch code := proto.StatusCode(e.Status); {
 	case code == "404":
 		return "`skaroctl contacts search TEXT` finds logins; `skaroctl contacts` shows the conferences that we are in too"
@@ -64,9 +68,9 @@ func refusalHint(e *session.RefusedError) string {
 	case !e.Temporary():
 		return ""
 	case code == "429":
-		return "nothing was done: the server is asked for too much at once; try again in a minute"
+		return "the server is asked for too much at once, and " + kept + ": try again in a minute"
 	}
-	return "nothing was done: the server itself is in trouble, and its log says more; try again later"
+	return "the trouble is the server's own, and " + kept + ": try again later; its log says more"
 }
 
 var (

@@ -59,7 +59,7 @@ skarod can, such a message is sent again until --timeout or --retry is over.`,
 	}
 	c.Flags().BoolVar(&o.lines, "lines", false, "send each line of standard input as a message, empty ones left out")
 	c.Flags().IntVar(&o.inFlight, "inflight", 256, "with --lines, how `MANY` messages may wait for their confirmation")
-	c.Flags().Var(&o.retry, "retry", "how long to try again when the server can't be reached")
+	c.Flags().Var(&o.retry, "retry", "how long to try again when the server can't be reached; the last attempt begins by then")
 	c.Flags().BoolVar(&o.lossy, "lossy", false, "send what is not UTF-8 with U+FFFD in the place of the bytes that are wrong, instead of refusing it")
 	return c
 }

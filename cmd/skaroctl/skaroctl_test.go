@@ -118,10 +118,10 @@ func TestUnknownLines(t *testing.T) {
 // TestRefusalHint: whose trouble a refusal is, and that the server's own may pass.
 func TestRefusalHint(t *testing.T) {
 	for status, want := range map[string]string{
-		"404 Not Found": "contacts search", "413 Content Too Large": "cut -b", "429 Too Many Requests": "nothing was done: the server is asked for too much",
-		"500 Internal Server Error": "nothing was done: the server itself is in trouble", "503": "try again later", "501 Not Implemented": "", "400 Bad Request": "", "nonsense": "",
+		"404 Not Found": "contacts search", "413 Content Too Large": "cut -b", "429 Too Many Requests": "nothing was delivered: try again in a minute",
+		"500 Internal Server Error": "the server's own, and nothing was delivered: try again later", "503": "try again later", "501 Not Implemented": "", "400 Bad Request": "", "nonsense": "",
 	} {
-		hint := refusalHint(&session.RefusedError{Status: status})
+		hint := refusalHint(&session.RefusedError{Request: "send_message", Status: status})
 		if (hint == "") != (want == "") || !strings.Contains(hint, want) {
 			t.Errorf("%s: %q, without %q", status, hint, want)
 		}
