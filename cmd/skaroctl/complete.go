@@ -27,23 +27,19 @@ const (
 // completeLogin completes a LOGIN that is the first argument, from the contacts: that of a
 // person, or the name of a conference.
 func (a *app) completeLogin(c *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	return a.completeContact(c, args, begun, func(account.Contact) bool { return true })
+	return a.completeContact(c, args, "", begun, func(account.Contact) bool { return true })
 }
 
 // completePerson is completeLogin without the conferences.
 func (a *app) completePerson(c *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	return a.completeContact(c, args, begun, func(contact account.Contact) bool { return !contact.Conference })
+	return a.completeContact(c, args, "", begun, func(contact account.Contact) bool { return !contact.Conference })
 }
 
 // completeLogins is completeLogin for LOGIN[,LOGIN…].
 func (a *app) completeLogins(c *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	comma := strings.LastIndexByte(begun, ',') + 1
 	named := strings.Split(begun[:comma], ",")
-	offered, directive := a.completeContact(c, args, begun[comma:], func(contact account.Contact) bool { return !slices.Contains(named, contact.Login) })
-	for i := range offered {
-		offered[i] = begun[:comma] + offered[i]
-	}
-	return offered, directive
+	return a.completeContact(c, args, begun[:comma], begun[comma:], func(contact account.Contact) bool { return !slices.Contains(named, contact.Login) })
 }
 
 // completeFrom completes the LOGIN of a flag.
@@ -53,11 +49,12 @@ func (a *app) completeFrom(c *cobra.Command, _ []string, begun string) ([]cobra.
 
 // completeConference completes the name of a conference that we are in, for a flag.
 func (a *app) completeConference(c *cobra.Command, _ []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	return a.completeContact(c, nil, begun, func(contact account.Contact) bool { return contact.Conference })
+	return a.completeContact(c, nil, "", begun, func(contact account.Contact) bool { return contact.Conference })
 }
 
-// completeContact completes the first argument, from the contacts that are wanted.
-func (a *app) completeContact(c *cobra.Command, args []string, begun string, wanted func(account.Contact) bool) ([]cobra.Completion, cobra.ShellCompDirective) {
+// completeContact completes the first argument behind what stands before it, from the
+// contacts that are wanted.
+func (a *app) completeContact(c *cobra.Command, args []string, before, begun string, wanted func(account.Contact) bool) ([]cobra.Completion, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
@@ -67,23 +64,24 @@ func (a *app) completeContact(c *cobra.Command, args []string, begun string, wan
 			logins = append(logins, contact.Login)
 		}
 	}
-	return offer(logins, begun), cobra.ShellCompDirectiveNoFileComp
+	return offer(logins, before, begun), cobra.ShellCompDirectiveNoFileComp
 }
 
 // completeProfile completes the name of a profile, from the config file.
 func (a *app) completeProfile(_ *cobra.Command, _ []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	names := slices.Sorted(maps.Keys(a.profiles().config.Profiles))
-	return offer(names, begun), cobra.ShellCompDirectiveNoFileComp
+	return offer(names, "", begun), cobra.ShellCompDirectiveNoFileComp
 }
 
-// offer are the words that begin as the user has begun. One that a shell would have to
-// quote is left out: the words come from the network, and what a shell is given there
-// might be run. So is one that can't be seen as a whole, and might be taken for another.
-func offer(words []string, begun string) []cobra.Completion {
+// offer are the words that begin as the user has begun, each behind what stands
+// before it. One that a shell would have to quote is left out: the words come from
+// the network, and what a shell is given there might be run. So is one that can't be
+// seen as a whole, and might be taken for another.
+func offer(words []string, before, begun string) []cobra.Completion {
 	var offered []cobra.Completion
 	for _, word := range words {
 		if strings.HasPrefix(word, begun) && !strings.HasPrefix(word, "-") && !strings.ContainsFunc(word, special) && output.Login(word) == word {
-			offered = append(offered, word)
+			offered = append(offered, before+word)
 		}
 	}
 	return offered

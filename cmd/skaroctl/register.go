@@ -89,11 +89,9 @@ func (a *app) register(ctx context.Context, o registerOptions, args []string) er
 func registerHint(status string, invited bool) string {
 	switch {
 	case status == "403" && invited:
-		return "look at the code again, or ask whoever runs the server for another: skarod takes one once, until it expires; `skaroctl register-type` tells whether it wants one"
+		return "a code is good once, until it expires: whoever runs the server can make another; `skaroctl register-type` tells whether it wants one"
 	case status == "403":
 		return "`skaroctl register-type` tells who may create an account; the code of an invitation goes to --invite"
-	case status == "409" && invited:
-		return "choose another login: with skarod the code of the invitation is still good"
 	case status == "409":
 		return "choose another login; if the account is yours, log in with `skaroctl login`"
 	}

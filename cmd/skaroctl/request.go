@@ -62,7 +62,7 @@ func completeType(_ *cobra.Command, args []string, begun string) ([]cobra.Comple
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	return offer(requestTypes, begun), cobra.ShellCompDirectiveNoFileComp
+	return offer(requestTypes, "", begun), cobra.ShellCompDirectiveNoFileComp
 }
 
 func (a *app) request(ctx context.Context, o requestOptions, typ string) error {
