@@ -110,7 +110,7 @@ func (a *app) beyond(ctx context.Context, s *session.Session, id int64) error {
 	}
 	newest, ok, err := s.NewestID(ctx)
 	if err == nil && ok && id > newest {
-		a.notice("--since %d is an id above that of the newest message there, %d; a time is written as %s",
+		a.notice("there is no message with the id %d: the server's newest has the id %d; a time is written as %s",
 			id, newest, time.Unix(id, 0).UTC().Format(time.RFC3339))
 	}
 	return err
