@@ -631,3 +631,36 @@ func TestHistoryPlain(t *testing.T) {
 		}
 	}
 }
+
+// TestReplyBeforeTheEnd: a confirmation that has come counts, also when who waits for it
+// has been interrupted meanwhile: nobody should send such a message again.
+func TestReplyBeforeTheEnd(t *testing.T) {
+	const count = 20
+	url := serve(t, func(p *peer) {
+		p.login()
+		for range count {
+			p.reply(p.expect(proto.TypeSendMessage), proto.StatusOK, map[string]any{"message_id": 1})
+		}
+		p.reply(p.expect(proto.TypeGetContacts), proto.StatusOK, map[string]any{"data": []any{}})
+		p.recv()
+	})
+	ctx, s := open(t, url, withToken)
+	var sent []*Sending
+	for range count {
+		m, err := s.StartSend(ctx, "bob", "hi", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		sent = append(sent, m)
+	}
+	if _, err := s.Contacts(ctx); err != nil { // answered in order: the others have their replies
+		t.Fatal(err)
+	}
+	interrupted, interrupt := context.WithCancel(ctx)
+	interrupt()
+	for i, m := range sent {
+		if _, err := m.Wait(interrupted); err != nil {
+			t.Fatalf("message %d: %v", i, err)
+		}
+	}
+}
