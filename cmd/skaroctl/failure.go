@@ -62,7 +62,7 @@ func refusalHint(e *session.RefusedError) string {
 	}
 	switch code := proto.StatusCode(e.Status); {
 	case code == "404":
-		return "`skaroctl contacts search TEXT` finds logins; `skaroctl contacts` shows the conferences that we are in too"
+		return "`skaroctl contacts search TEXT` finds logins, `skaroctl contacts` conferences"
 	case code == "413":
 		return "send a part of it: skarod takes 256 KiB; " + cutting
 	case !e.Temporary():

@@ -69,7 +69,7 @@ func TestReportWorst(t *testing.T) {
 		fmt.Errorf("send to carol: %w", &session.UnknownError{Err: io.EOF}),
 		usagef("x"),
 	})
-	want := "skaroctl: send to bob: the server answered 404 Not Found: no bob\nhint: `skaroctl contacts search TEXT` finds logins; `skaroctl contacts` shows the conferences that we are in too\n" +
+	want := "skaroctl: send to bob: the server answered 404 Not Found: no bob\nhint: `skaroctl contacts search TEXT` finds logins, `skaroctl contacts` conferences\n" +
 		"skaroctl: send to carol: sent, but not confirmed by the server: it may or may not have been delivered: EOF\n" +
 		"hint: look whether it took effect before you do it again: `skaroctl history LOGIN --limit 5`\nskaroctl: x\n"
 	if exit != 7 || out.String() != want {
