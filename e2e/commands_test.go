@@ -308,9 +308,9 @@ func cmdExpect(ts *testscript.TestScript, neg bool, args []string) {
 
 var signals = map[string]os.Signal{"TERM": syscall.SIGTERM, "INT": os.Interrupt, "HUP": syscall.SIGHUP, "QUIT": syscall.SIGQUIT, "KILL": os.Kill}
 
-// signal NAME TERM|INT|HUP|QUIT|KILL sends a signal.
+// signal NAME TERM|INT|HUP|QUIT|KILL|STOP|CONT sends a signal; the last two on Unix only.
 func cmdSignal(ts *testscript.TestScript, neg bool, args []string) {
-	want(ts, neg, len(args) == 2 && signals[args[1]] != nil, "signal NAME TERM|INT|HUP|QUIT|KILL")
+	want(ts, neg, len(args) == 2 && signals[args[1]] != nil, "signal NAME TERM|INT|HUP|QUIT|KILL|STOP|CONT")
 	ts.Check(find(ts, args[0]).cmd.Process.Signal(signals[args[1]]))
 }
 

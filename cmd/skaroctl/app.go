@@ -109,6 +109,9 @@ func (a *app) settle() error {
 			}
 		}
 	}
+	if trimmed := strings.TrimSpace(a.flags.server); trimmed != "" {
+		a.flags.server = trimmed // what a file or a copied text has at its end is no part of a URL
+	}
 	outputName := "--output"
 	if !a.flags.changed("output") {
 		outputName = "SKAROCTL_OUTPUT"
@@ -215,7 +218,7 @@ func (a *app) target(ctx context.Context) (target, error) {
 	if err != nil {
 		return target{}, err
 	}
-	t, err := a.place(env != nil && a.getenv("SKAROCTL_LOGIN") != "")
+	t, err := a.place(env != nil)
 	t.env = env
 	a.loginHint = t.loginHint()
 	return t, err
@@ -231,12 +234,12 @@ func (t target) loginHint() string {
 
 // place is target for a command that uses no token, so that a damaged one does not
 // stop who makes a new one: flag, then environment, then the profile of the config
-// file. homeless tells that the command needs no file where the server is given: a
-// container may have no home.
+// file. homeless tells that the command needs no file where the environment and the flags
+// say enough, and that what they lack is told later: a container may have no home.
 func (a *app) place(homeless bool) (target, error) {
 	p := a.profiles()
 	nowhere := p.files == account.Files{} // there is no home
-	if p.err != nil && !(nowhere && homeless && a.flags.server != "") {
+	if p.err != nil && !(nowhere && homeless) {
 		return target{}, p.err
 	}
 	t := target{files: p.files, config: p.config, profile: a.flags.profile, login: a.getenv("SKAROCTL_LOGIN")}
@@ -333,6 +336,16 @@ func (t target) needLogin() error {
 func (t target) key() account.Key { return account.Key{Server: t.endpoint.URL, Login: t.login} }
 
 func (t target) store() (account.Store, error) { return account.OpenStore(t.saved.Store, t.files) }
+
+// environ are the variables that make another skaroctl that of the same account, where
+// nothing else in its environment has changed.
+func (t target) environ() []string {
+	same := []string{"SKAROCTL_PROFILE=" + t.profile}
+	if t.endpoint.URL != t.saved.Server {
+		same = append(same, "SKAROCTL_SERVER="+t.endpoint.URL)
+	}
+	return same
+}
 
 // storeName says where the credentials come from, for people.
 func (t target) storeName() string {

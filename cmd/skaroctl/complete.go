@@ -24,28 +24,47 @@ const (
 	contactsWait  = time.Second     // how long a key press may wait for the server
 )
 
-// completeLogin completes a LOGIN that is the first argument, from the contacts.
+// completeLogin completes a LOGIN that is the first argument, from the contacts: that of a
+// person, or the name of a conference.
 func (a *app) completeLogin(c *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	if len(args) > 0 {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	return offer(a.knownLogins(c.Context()), "", begun), cobra.ShellCompDirectiveNoFileComp
+	return a.completeContact(c, args, "", begun, func(account.Contact) bool { return true })
+}
+
+// completePerson is completeLogin without the conferences.
+func (a *app) completePerson(c *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return a.completeContact(c, args, "", begun, func(contact account.Contact) bool { return !contact.Conference })
 }
 
 // completeLogins is completeLogin for LOGIN[,LOGIN…].
 func (a *app) completeLogins(c *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	if len(args) > 0 {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
 	comma := strings.LastIndexByte(begun, ',') + 1
 	named := strings.Split(begun[:comma], ",")
-	logins := slices.DeleteFunc(a.knownLogins(c.Context()), func(login string) bool { return slices.Contains(named, login) })
-	return offer(logins, begun[:comma], begun[comma:]), cobra.ShellCompDirectiveNoFileComp
+	return a.completeContact(c, args, begun[:comma], begun[comma:], func(contact account.Contact) bool { return !slices.Contains(named, contact.Login) })
 }
 
 // completeFrom completes the LOGIN of a flag.
 func (a *app) completeFrom(c *cobra.Command, _ []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	return a.completeLogin(c, nil, begun)
+	return a.completePerson(c, nil, begun)
+}
+
+// completeConference completes the name of a conference that we are in, for a flag.
+func (a *app) completeConference(c *cobra.Command, _ []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return a.completeContact(c, nil, "", begun, func(contact account.Contact) bool { return contact.Conference })
+}
+
+// completeContact completes the first argument behind what stands before it, from the
+// contacts that are wanted.
+func (a *app) completeContact(c *cobra.Command, args []string, before, begun string, wanted func(account.Contact) bool) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var logins []string
+	for _, contact := range a.knownContacts(c.Context()) {
+		if wanted(contact) {
+			logins = append(logins, contact.Login)
+		}
+	}
+	return offer(logins, before, begun), cobra.ShellCompDirectiveNoFileComp
 }
 
 // completeProfile completes the name of a profile, from the config file.
@@ -72,9 +91,9 @@ func special(r rune) bool {
 	return !unicode.IsLetter(r) && !unicode.IsMark(r) && !unicode.IsDigit(r) && !strings.ContainsRune("._-+@:", r)
 }
 
-// knownLogins are the contacts of the account that is meant: those that were kept,
+// knownContacts are the contacts of the account that is meant: those that were kept,
 // or the server's where those are old and the credentials are at hand.
-func (a *app) knownLogins(ctx context.Context) []string {
+func (a *app) knownContacts(ctx context.Context) []account.Contact {
 	a.flags.verbose = false // a trace would be in the middle of what is typed
 	if a.settle() != nil {
 		return nil
@@ -83,17 +102,17 @@ func (a *app) knownLogins(ctx context.Context) []string {
 	if err != nil {
 		return nil
 	}
-	kept, when, err := t.files.CachedContacts(t.key())
+	old, when, err := t.files.CachedContacts(t.key())
 	if age := time.Since(when); err == nil && age >= 0 && age < contactsFresh {
-		return kept
+		return old
 	}
-	if logins, ok := a.fetchLogins(ctx, t); ok {
-		return logins
+	if contacts, ok := a.fetchContacts(ctx, t); ok {
+		return contacts
 	}
-	return kept
+	return old
 }
 
-func (a *app) fetchLogins(ctx context.Context, t target) (logins []string, ok bool) {
+func (a *app) fetchContacts(ctx context.Context, t target) (contacts []account.Contact, ok bool) {
 	env, ok, err := account.FromEnvironment(a.getenv)
 	if err != nil || !ok && t.saved.Store != "file" {
 		return nil, false
@@ -114,40 +133,41 @@ func (a *app) fetchLogins(ctx context.Context, t target) (logins []string, ok bo
 		return nil, false
 	}
 	defer s.Close()
-	contacts, err := s.Contacts(ctx)
+	got, err := s.Contacts(ctx)
 	if err != nil {
 		return nil, false
 	}
-	logins = loginsOf(contacts)
-	a.cacheContacts(t, logins)
-	return logins, true
+	contacts = kept(got)
+	a.cacheContacts(t, contacts)
+	return contacts, true
 }
 
 // cacheContacts keeps the contacts for completion. A cache that can't be written is
 // no failure of the command that had them.
-func (a *app) cacheContacts(t target, logins []string) {
-	if err := t.files.CacheContacts(t.key(), logins); err != nil && a.flags.verbose {
+func (a *app) cacheContacts(t target, contacts []account.Contact) {
+	if err := t.files.CacheContacts(t.key(), contacts); err != nil && a.flags.verbose {
 		a.errLine(fmt.Sprintf("skaroctl: the contacts can't be kept for completion: %v", err))
 	}
 }
 
-// cacheContact makes a login one of the contacts that are kept, or none of them.
+// cacheContact makes a person one of the contacts that are kept, or none of them.
 func (a *app) cacheContact(t target, login string, known bool) {
-	logins, _, err := t.files.CachedContacts(t.key())
+	contacts, _, err := t.files.CachedContacts(t.key())
 	if err != nil {
 		return // there are none yet, and one is not all
 	}
-	logins = slices.DeleteFunc(logins, func(other string) bool { return other == login })
+	contacts = slices.DeleteFunc(contacts, func(other account.Contact) bool { return other.Login == login })
 	if known {
-		logins = append(logins, login)
+		contacts = append(contacts, account.Contact{Login: login})
 	}
-	a.cacheContacts(t, logins)
+	a.cacheContacts(t, contacts)
 }
 
-func loginsOf(contacts []proto.Contact) []string {
-	logins := make([]string, len(contacts))
+// kept is what is kept of contacts.
+func kept(contacts []proto.Contact) []account.Contact {
+	list := make([]account.Contact, len(contacts))
 	for i, c := range contacts {
-		logins[i] = c.Login
+		list[i] = account.Contact{Login: c.Login, Conference: c.IsConference()}
 	}
-	return logins
+	return list
 }

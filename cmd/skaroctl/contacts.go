@@ -35,7 +35,7 @@ hand. Who is in a conference is for the server's administrator to say.`,
 				if len(contacts) == 0 {
 					a.none("no contacts yet: whoever you exchange a message with becomes one")
 				}
-				a.cacheContacts(t, loginsOf(contacts))
+				a.cacheContacts(t, kept(contacts))
 				return nil
 			})
 		}),
@@ -85,7 +85,7 @@ them makes them a contact again.`,
 		Example: `  skaroctl contacts remove bob
   skaroctl contacts remove bob --quiet`,
 		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: a.completeLogin,
+		ValidArgsFunction: a.completePerson,
 		RunE: a.does(func(ctx context.Context, args []string) error {
 			return a.withContact(ctx, args[0], func(ctx context.Context, t target, s *session.Session) error {
 				err := s.RemoveContact(ctx, args[0])

@@ -28,8 +28,8 @@ type hook struct {
 
 // newHook prepares a command. environ is the environment of this process, of
 // which our own secrets, and variables of the names that the hook sets, are left
-// out.
-func newHook(command string, environ []string, streams output.Streams, waiting func()) *hook {
+// out. same are the variables that make a skaroctl in the command that of our account.
+func newHook(command string, environ, same []string, streams output.Streams, waiting func()) *hook {
 	h := &hook{command: command, streams: streams, waiting: waiting}
 	for _, v := range environ {
 		name, _, _ := strings.Cut(v, "=")
@@ -37,6 +37,7 @@ func newHook(command string, environ []string, streams output.Streams, waiting f
 			h.environ = append(h.environ, v)
 		}
 	}
+	h.environ = append(h.environ, same...)
 	return h
 }
 
@@ -46,7 +47,11 @@ func hookInherits(goos, name string) bool {
 	if goos == "windows" {
 		name = strings.ToUpper(name)
 	}
-	return name != "SKAROCTL_TOKEN" && !strings.HasPrefix(name, "SKARO_")
+	switch name {
+	case "SKAROCTL_TOKEN", "SKAROCTL_PROFILE", "SKAROCTL_SERVER": // the account's own take the place of the last two
+		return false
+	}
+	return !strings.HasPrefix(name, "SKARO_")
 }
 
 // hookTakes reports whether a variable of the hook may have a value: systems have
@@ -157,7 +162,7 @@ type hookError struct {
 func (e *hookError) Error() string { return fmt.Sprintf("--exec failed for %s: %v", e.what, e.err) }
 func (e *hookError) Unwrap() error { return e.err }
 func (e *hookError) Hint() string {
-	return "with --resume the same message comes again the next time"
+	return "with --resume the same message comes again the next time; to get past it, let `skaroctl listen --resume --count 1` show it once, with the same profile and filters, and without --exec"
 }
 
 // format makes the printer's template of --format.

@@ -37,7 +37,8 @@ func TestHookTakes(t *testing.T) {
 
 func TestHookInherits(t *testing.T) {
 	for name, want := range map[string]struct{ windows, elsewhere bool }{
-		"SKAROCTL_TOKEN": {false, false}, "SKARO_FROM": {false, false}, "skaroctl_token": {false, true}, "Skaro_Body": {false, true},
+		"SKAROCTL_TOKEN": {false, false}, "SKARO_FROM": {false, false}, "skaroctl_token": {false, true},
+		"SKAROCTL_PROFILE": {false, false}, "Skaroctl_Server": {false, true}, "SKAROCTL_LOGIN": {true, true}, "Skaro_Body": {false, true},
 		"SKAROCTL_TOKEN_FILE": {true, true}, "PATH": {true, true}, "": {true, true},
 	} {
 		for goos, want := range map[string]bool{"windows": want.windows, "linux": want.elsewhere} {

@@ -50,11 +50,27 @@ type kind struct {
 	hint string // what to do, where nothing better is known
 }
 
-// refusalHints are what to do about a refusal, by its status.
-var refusalHints = map[string]string{
-	"404": "`skaroctl contacts search TEXT` finds logins",
-	"413": "send a part of it: skarod takes 256 KiB",
-	"429": "try again in a minute",
+// cutting is how to make less of a text that is too long. Its last character may be cut
+// in two, hence --lossy.
+const cutting = "`head -c 260000` leaves the beginning of a text, `cut -b -260000` that of each line, for `skaroctl send --lossy`"
+
+// refusalHint is what to do about a refusal.
+func refusalHint(e *session.RefusedError) string {
+	kept := "nothing was changed"
+	if e.Request == proto.TypeSendMessage {
+		kept = "nothing was delivered"
+	}
+	switch code := proto.StatusCode(e.Status); {
+	case code == "404":
+		return "`skaroctl contacts search TEXT` finds logins, `skaroctl contacts` conferences"
+	case code == "413":
+		return "send a part of it: skarod takes 256 KiB; " + cutting
+	case !e.Temporary():
+		return ""
+	case code == "429":
+		return "the server is asked for too much at once, and " + kept + ": try again in a minute"
+	}
+	return "the trouble is the server's own, and " + kept + ": try again later; its log says more"
 }
 
 var (
@@ -150,14 +166,15 @@ func (a *app) report(err error) int {
 			f.Hint = cmp.Or(f.Hint, a.loginHint, "log in again with `skaroctl login`")
 		case errors.As(err, &refused):
 			f.Status = proto.StatusCode(refused.Status)
-			f.Hint = cmp.Or(f.Hint, refusalHints[f.Status])
+			f.Hint = cmp.Or(f.Hint, refusalHint(refused))
 		}
 		if !errors.Is(err, errIncomplete) { // that was the time of --for
 			f.Hint = cmp.Or(f.Hint, k.hint)
 		}
 		var signal *terminal.Interrupt
 		var unknown *session.UnknownError
-		if errors.As(err, &signal) && !errors.As(err, &unknown) {
+		var short *cutShort
+		if errors.As(err, &signal) && !errors.As(err, &unknown) && !errors.As(err, &short) {
 			continue // who interrupts knows
 		}
 		_ = output.WriteFailure(a.streams.Err, "skaroctl", f, a.jsonAsked(), a.colour(a.streams.ErrTerminal))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -25,7 +26,17 @@ func (a *app) historyCommand() *cobra.Command {
 		Short: "Show the messages exchanged with somebody, oldest first",
 		Long: `Show the messages exchanged with somebody, oldest first; with the name of a conference
 that we are in, all that was said there. As JSON they have the keys that "skaroctl help
-listen" names.`,
+listen" names.
+
+WHEN is one of these. A time is in local time, unless it has a zone or --utc is given;
+--since takes in what came at that very time, and --until leaves it out. An id is left
+out itself by either.
+
+  2026-05-15T12:00:00Z  a time; also without the zone, the seconds or the clock
+  15:04, today, yesterday
+                        a time of today, and the midnights that these begin with
+  90m, 24h, 7d, 1w      so long before now
+  4711                  the message with that id`,
 		Example: `  skaroctl history bob --limit 20
   skaroctl history bob --since 24h -o json | jq -r .body`,
 		Args:              cobra.ExactArgs(1),
@@ -36,8 +47,8 @@ listen" names.`,
 		return a.history(ctx, o, args[0])
 	})
 	c.Flags().IntVar(&o.limit, "limit", 0, "only the newest `N`")
-	c.Flags().StringVar(&o.since, "since", "", "from `WHEN` on: a time, a duration before now, or a message id")
-	c.Flags().StringVar(&o.until, "until", "", "before `WHEN`")
+	c.Flags().StringVar(&o.since, "since", "", "what came since `WHEN`: a time, a duration before now, or after a message by its id")
+	c.Flags().StringVar(&o.until, "until", "", "what came before `WHEN`")
 	return c
 }
 
@@ -76,6 +87,9 @@ func (a *app) history(ctx context.Context, o historyOptions, login string) error
 			return err
 		}
 		if len(messages) == 0 {
+			if err := a.beyond(ctx, s, r.Since.ID); err != nil {
+				return err
+			}
 			a.none("no messages with %s there", login)
 		}
 		p := a.printer()
@@ -86,6 +100,20 @@ func (a *app) history(ctx context.Context, o historyOptions, login string) error
 		}
 		return p.Flush()
 	})
+}
+
+// beyond tells of an id that no message of the server has come to, where the server knows:
+// a number of seconds since 1970 is one, and so is an id from before an older database.
+func (a *app) beyond(ctx context.Context, s *session.Session, id int64) error {
+	if id == 0 {
+		return nil
+	}
+	newest, ok, err := s.NewestID(ctx)
+	if err == nil && ok && id > newest {
+		a.notice("there is no message with the id %d: the server's newest has the id %d; a time is written as %s",
+			id, newest, time.Unix(id, 0).UTC().Format(time.RFC3339))
+	}
+	return err
 }
 
 // bound reads a TIME, a DURATION before now, or an ID. A time without a zone is in
@@ -103,13 +131,14 @@ func bound(flag, s string, now time.Time) (session.Bound, error) {
 	if d, err := commandline.ParseDuration(s); err == nil {
 		return session.Bound{Time: now.Add(-d.Abs())}, nil
 	}
-	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02T15:04", "2006-01-02 15:04", time.DateOnly} {
-		if t, err := time.ParseInLocation(layout, s, now.Location()); err == nil {
-			return session.Bound{Time: t}, nil
+	if t, ok := commandline.ParseTime(s, now); ok {
+		if flag == "--since" && t.After(now) && !strings.Contains(s, "-") { // a time of today
+			return session.Bound{}, &usageError{fmt.Sprintf("%s is %q, and that is still to come today", flag, s), "write another day's with its date: " + t.AddDate(0, 0, -1).Format("2006-01-02T15:04")}
 		}
+		return session.Bound{Time: t}, nil
 	}
 	return session.Bound{}, &usageError{
 		fmt.Sprintf("%s is %q: neither a time, nor a duration, nor a message id", flag, s),
-		"write a time as 2006-01-02T15:04:05Z, a duration as 90m or 7d, an id as a bare number",
+		"write a time as 2006-01-02T15:04:05Z, 15:04, today or yesterday, a duration as 90m or 7d, an id as a bare number",
 	}
 }

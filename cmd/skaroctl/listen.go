@@ -72,7 +72,10 @@ the command, also one with a line end or any of "%^&|<>().
   SKARO_DIALOG  the login or conference that it belongs with
   SKARO_ID      its id
   SKARO_DATE    its date
-  SKARO_BODY    the text; in quotes, as "$SKARO_BODY", a shell runs none of it`,
+  SKARO_BODY    the text; in quotes, as "$SKARO_BODY", a shell runs none of it
+
+skaroctl in the command is the account that listens. "skaroctl send $SKARO_DIALOG"
+answers where something was said, "skaroctl send $SKARO_FROM" in private.`,
 		Example: `  skaroctl listen | jq -r .body
   skaroctl listen --from bob --count 1 --for 1m
   skaroctl listen --conference dev --own
@@ -88,10 +91,10 @@ the command, also one with a line end or any of "%^&|<>().
 	f.StringArrayVar(&o.from, "from", nil, "messages of `LOGIN` only; may be given again")
 	commandline.Completes(c, "from", a.completeFrom)
 	f.StringArrayVar(&o.conference, "conference", nil, "messages in the conference `NAME` only; may be given again")
-	commandline.Completes(c, "conference", a.completeFrom)
+	commandline.Completes(c, "conference", a.completeConference)
 	f.BoolVar(&o.own, "own", false, "also what we sent from elsewhere")
 	f.BoolVar(&o.events, "events", false, "also what the server pushes beside messages: info, error and others")
-	f.StringVar(&o.since, "since", "", "first what came since `WHEN`: all, a time, a duration before now, or a message id")
+	f.StringVar(&o.since, "since", "", "first what came since `WHEN`: all, a time, a duration before now, or after a message by its id (see \"skaroctl help history\")")
 	f.BoolVar(&o.resume, "resume", false, "first what came since this account last listened with --resume")
 	f.IntVarP(&o.count, "count", "n", 0, "end after `N` messages")
 	f.Var(&o.length, "for", "end after this long; with --count, fewer messages are exit status 6")
@@ -235,7 +238,7 @@ func (a *app) listen(ctx context.Context, o listenOptions) (err error) {
 	}
 	var failed error // a command that did, also after what ended ctx
 	if o.exec != "" {
-		h := newHook(o.exec, os.Environ(), a.streams, func() {
+		h := newHook(o.exec, os.Environ(), t.environ(), a.streams, func() {
 			a.notice("waiting for the command of --exec to end; a second interrupt ends it")
 		})
 		show = func(e session.Event) error {

@@ -69,8 +69,11 @@ func (a *app) register(ctx context.Context, o registerOptions, args []string) er
 	switch {
 	case errors.As(err, &unknown):
 		return commandline.Advise(err, fmt.Sprintf("whether there is an account now, `skaroctl login %s` tells", account.ShellWord(e.login)))
-	case errors.As(err, &refused) && proto.StatusCode(refused.Status) == "403" && o.invite == "":
-		return commandline.Advise(err, "`skaroctl register-type` tells who may create an account; the code of an invitation goes to --invite")
+	case errors.As(err, &refused):
+		if hint := registerHint(proto.StatusCode(refused.Status), o.invite != ""); hint != "" {
+			return commandline.Advise(err, hint)
+		}
+		return err
 	case err != nil:
 		return err
 	}
@@ -79,4 +82,18 @@ func (a *app) register(ctx context.Context, o registerOptions, args []string) er
 		return commandline.Advise(fmt.Errorf("the account of %s was created, but: %w", output.Login(e.login), err), fmt.Sprintf("log in with `skaroctl login %s`", account.ShellWord(args[0])))
 	}
 	return nil
+}
+
+// registerHint is what to do when a new account is refused, with a code of an invitation
+// or without.
+func registerHint(status string, invited bool) string {
+	switch {
+	case status == "403" && invited:
+		return "a code is good once, until it expires: whoever runs the server can make another; `skaroctl register-type` tells whether it wants one"
+	case status == "403":
+		return "`skaroctl register-type` tells who may create an account; the code of an invitation goes to --invite"
+	case status == "409":
+		return "choose another login; if the account is yours, log in with `skaroctl login`"
+	}
+	return ""
 }

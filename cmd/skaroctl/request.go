@@ -39,14 +39,30 @@ the types that skarod knows; docs/protocol.md has their fields:
 Another server may know fewer, or more.`,
 		Example: `  skaroctl request get_user_data -f login=bob
   skaroctl request get_history -f login=bob -F limit=10 | jq '.history[].body'`,
-		Args: cobra.ExactArgs(1),
-		RunE: a.does(func(ctx context.Context, args []string) error { return a.request(ctx, o, args[0]) }),
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: completeType,
+		RunE:              a.does(func(ctx context.Context, args []string) error { return a.request(ctx, o, args[0]) }),
 	}
 	f := c.Flags()
 	f.StringArrayVarP(&o.texts, "field", "f", nil, "a field that is text: `KEY=TEXT` (repeatable)")
 	f.StringArrayVarP(&o.values, "json-field", "F", nil, "a field of any kind: `KEY=JSON`; with @FILE in place of JSON from a file, @- from standard input (repeatable)")
 	f.BoolVar(&o.noAuth, "no-auth", false, "without a login")
 	return c
+}
+
+// requestTypes are the types of requests that skarod knows.
+var requestTypes = []string{
+	proto.TypeGetContacts, proto.TypeAddContact, proto.TypeDelContact, proto.TypeSearchContacts, proto.TypeGetUserData,
+	proto.TypeGetHistory, proto.TypeGetUpdates, proto.TypeSendMessage,
+	proto.TypeRegisterType, proto.TypeRegister, proto.TypeAuthorize, proto.TypeSessionRestore,
+}
+
+// completeType completes the type of a request.
+func completeType(_ *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return offer(requestTypes, "", begun), cobra.ShellCompDirectiveNoFileComp
 }
 
 func (a *app) request(ctx context.Context, o requestOptions, typ string) error {

@@ -31,6 +31,9 @@ func (a *app) execute(ctx context.Context, args []string, caught <-chan struct{}
 		err = &usageError{unknown.Why, unknown.Advice}
 	case err != nil && !a.ran: // it comes from cobra, before any command
 		why, hint := commandline.Explain(c, err)
+		if why == `unknown command "passwd"` || why == `unknown command "password"` {
+			hint = "a password is changed at the server, with `skarod user passwd LOGIN`; afterwards log in again, with `skaroctl login`"
+		}
 		err = &usageError{why, hint}
 		// cobra gave up before it read every flag: -o says how the error is to look.
 		root.PersistentFlags().ParseErrorsAllowlist.UnknownFlags = true

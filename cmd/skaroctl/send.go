@@ -52,14 +52,14 @@ have been delivered. Where the server can tell a message that comes twice, as
 skarod can, such a message is sent again until --timeout or --retry is over.`,
 		Example: `  skaroctl send bob "the build is green"
   df -h / | skaroctl send alice,bob
-  grep ERROR app.log | skaroctl send ops --lines`,
+  grep ERROR app.log | skaroctl send ops --lines --lossy`,
 		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: a.completeLogins,
 		RunE:              a.does(func(ctx context.Context, args []string) error { return a.send(ctx, o, args) }),
 	}
 	c.Flags().BoolVar(&o.lines, "lines", false, "send each line of standard input as a message, empty ones left out")
 	c.Flags().IntVar(&o.inFlight, "inflight", 256, "with --lines, how `MANY` messages may wait for their confirmation")
-	c.Flags().Var(&o.retry, "retry", "how long to try again when the server can't be reached")
+	c.Flags().Var(&o.retry, "retry", "how long to try again when the server can't be reached; the last attempt begins by then")
 	c.Flags().BoolVar(&o.lossy, "lossy", false, "send what is not UTF-8 with U+FFFD in the place of the bytes that are wrong, instead of refusing it")
 	return c
 }
@@ -138,6 +138,7 @@ type sender struct {
 func (a *app) sender(ctx context.Context, t target, o sendOptions) *sender {
 	s := &sender{app: a, printer: a.printer()}
 	var stored account.Credentials
+	lost := false
 	s.sid = func(context.Context) {}
 	s.outbox = &session.Outbox{
 		Endpoint: t.endpoint,
@@ -148,9 +149,14 @@ func (a *app) sender(ctx context.Context, t target, o sendOptions) *sender {
 		AttemptTime: time.Duration(a.flags.timeout),
 		Retry:       time.Duration(o.retry),
 		LoggedIn: func(got session.Account) {
+			if lost {
+				lost = false
+				a.notice("connected again")
+			}
 			s.sid = func(ctx context.Context) { a.keepSID(ctx, t, stored, got) }
 		},
 		Lost: func(err error, pause time.Duration) {
+			lost = true
 			a.notice("%v; trying again in %v", err, pause.Round(100*time.Millisecond))
 		},
 		Outcome: s.outcome,
@@ -208,17 +214,25 @@ func (a *app) sendLines(ctx context.Context, o sendOptions, t target, to []strin
 		s.sid(ctx)
 	}
 	var more *alsoRefused
-	var unsent *session.Letter // the first one that never left
+	var confirmed, unsent *session.Letter // the last one; the first one that never left
+	var open *unknownLines                // what the letters before the next one have come to
 	s.outbox.Outcome = func(out session.Outcome, soon bool) error {
 		var refused *session.RefusedError
 		var unknown *session.UnknownError
+		if out.Err != nil && errors.As(out.Err, &unknown) {
+			if open == nil {
+				open = &unknownLines{first: out.Letter, several: len(to) > 1}
+				s.failed = append(s.failed, open)
+			}
+			open.last, open.err = out.Letter, unknown
+			return nil
+		}
 		switch {
 		case out.Err == nil:
+			open, confirmed = nil, &out.Letter
 			return s.outcome(out, soon)
-		case errors.As(out.Err, &unknown):
-			s.failed = append(s.failed, fmt.Errorf("send: %s: %w", out.Letter, out.Err))
-			return nil
 		case errors.As(out.Err, &refused):
+			open = nil
 			if more == nil {
 				more = &alsoRefused{first: out.Err}
 				s.failed = append(s.failed, fmt.Errorf("send: %s: %w", out.Letter, out.Err))
@@ -247,8 +261,14 @@ func (a *app) sendLines(ctx context.Context, o sendOptions, t target, to []strin
 		defer close(letters)
 		readErr = readLines(a.streams.In, func(n int, line string) bool {
 			for _, login := range to {
+				letter := session.Letter{To: login, Body: line, Line: n}
 				select {
-				case letters <- session.Letter{To: login, Body: line, Line: n}:
+				case letters <- letter: // as long as there is room: what ends the run names the first one that is left
+					continue
+				default:
+				}
+				select {
+				case letters <- letter:
 				case <-ctx.Done():
 					return false
 				}
@@ -282,14 +302,76 @@ func (a *app) sendLines(ctx context.Context, o sendOptions, t target, to []strin
 		default:
 		}
 	}
+	var signal *terminal.Interrupt
 	switch {
 	case err == nil:
+	case errors.As(err, &signal) && (open != nil || unsent != nil):
+		if open != nil {
+			s.failed = s.failed[:len(s.failed)-1] // which it is the last of
+		}
+		err = &cutShort{to, signal, confirmed, open, unsent}
 	case unsent != nil && s.confirmed+len(s.failed) > 0:
 		err = fmt.Errorf("send: %s, and what is behind it, was not sent: %w", *unsent, err)
 	default:
 		err = fmt.Errorf("send to %s: %w", strings.Join(to, ","), err)
 	}
 	return s.end(ctx, err)
+}
+
+// unknownLines are letters that follow each other, and were sent and never confirmed.
+type unknownLines struct {
+	first, last session.Letter
+	several     bool // recipients: each line is a letter to each of them
+	err         *session.UnknownError
+}
+
+// span names them.
+func (e *unknownLines) span() string {
+	switch {
+	case e.first == e.last:
+		return e.first.String()
+	case e.several:
+		return fmt.Sprintf("%s up to %s", e.first, e.last)
+	}
+	return fmt.Sprintf("lines %d to %d to %s", e.first.Line, e.last.Line, e.first.To)
+}
+
+func (e *unknownLines) Error() string {
+	if e.first == e.last {
+		return fmt.Sprintf("send: %s: %v", e.span(), e.err)
+	}
+	return fmt.Sprintf("send: %s: sent, but not confirmed by the server: each may or may not have been delivered: %v", e.span(), e.err.Err)
+}
+func (e *unknownLines) Unwrap() error { return e.err }
+
+// cutShort is what had become of the lines when a signal came.
+type cutShort struct {
+	to        []string
+	signal    *terminal.Interrupt
+	confirmed *session.Letter // the last one; nil where there is none
+	unknown   *unknownLines   // those behind it; nil likewise
+	unsent    *session.Letter // the first one
+}
+
+func (e *cutShort) Error() string {
+	said := []string{"nothing is confirmed"}
+	if e.confirmed != nil {
+		said[0] = fmt.Sprintf("confirmed up to %s", e.confirmed)
+	}
+	if e.unknown != nil {
+		said = append(said, fmt.Sprintf("%s may or may not have been delivered", e.unknown.span()))
+	}
+	if e.unsent != nil {
+		said = append(said, fmt.Sprintf("%s, and what is behind it, was not sent", e.unsent))
+	}
+	return fmt.Sprintf("send to %s: %v: %s", strings.Join(e.to, ","), e.signal, strings.Join(said, "; "))
+}
+func (e *cutShort) Unwrap() error { return e.signal }
+func (e *cutShort) Hint() string {
+	if e.unknown == nil {
+		return ""
+	}
+	return kindUnknown.hint
 }
 
 // alsoRefused are the lines that were on their way when the first one was refused.
@@ -335,7 +417,7 @@ func readLines(r io.Reader, line func(n int, s string) bool) error {
 			if len(b) > maxBody {
 				return &usageError{
 					fmt.Sprintf("line %d has more than %d bytes, more than a message can hold; the lines before it were sent", n, maxBody),
-					"break long lines, with fold for example",
+					cutting,
 				}
 			}
 			if err == nil {
@@ -353,12 +435,17 @@ func readLines(r io.Reader, line func(n int, s string) bool) error {
 			}
 		}
 		if !utf8.Valid(b) {
-			return validText(fmt.Sprintf("line %d", n), string(b))
+			return notUTF8(fmt.Sprintf("line %d", n))
 		}
 		if len(b) > 0 && !line(n, string(b)) {
 			return nil
 		}
 	}
+}
+
+// notUTF8 is the error for a text that Skaro does not carry.
+func notUTF8(what string) error {
+	return &usageError{what + " is not UTF-8", "give --lossy to send it with U+FFFD in the place of the bytes that are wrong, or convert it, with iconv for example"}
 }
 
 // maxBody is the longest body that fits into a frame, in bytes, with room for the
@@ -395,18 +482,18 @@ func (a *app) body(ctx context.Context, words []string) (string, error) {
 			return "", fmt.Errorf("read standard input: %w", err)
 		}
 		if len(b) > maxBody {
-			return "", &usageError{fmt.Sprintf("standard input has more than %d bytes, more than a message can hold", maxBody), "send a part of it, with tail for example"}
+			return "", &usageError{fmt.Sprintf("standard input has more than %d bytes, more than a message can hold", maxBody), "send a part of it; " + cutting}
 		}
 		if !utf8.Valid(b) {
-			return "", validText("the text on standard input", string(b))
+			return "", notUTF8("the text on standard input")
 		}
 		body = string(terminal.TrimNewline(b))
 	case len(words) == 0:
 		return "", &usageError{"there is no text to send", "give it as an argument or on standard input"}
 	default:
 		body = strings.Join(words, " ")
-		if err := validText("the text", body); err != nil {
-			return "", err
+		if !utf8.ValidString(body) {
+			return "", notUTF8("the text")
 		}
 	}
 	if body == "" {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -68,7 +69,7 @@ func TestReportWorst(t *testing.T) {
 		fmt.Errorf("send to carol: %w", &session.UnknownError{Err: io.EOF}),
 		usagef("x"),
 	})
-	want := "skaroctl: send to bob: the server answered 404 Not Found: no bob\nhint: `skaroctl contacts search TEXT` finds logins\n" +
+	want := "skaroctl: send to bob: the server answered 404 Not Found: no bob\nhint: `skaroctl contacts search TEXT` finds logins, `skaroctl contacts` conferences\n" +
 		"skaroctl: send to carol: sent, but not confirmed by the server: it may or may not have been delivered: EOF\n" +
 		"hint: look whether it took effect before you do it again: `skaroctl history LOGIN --limit 5`\nskaroctl: x\n"
 	if exit != 7 || out.String() != want {
@@ -96,6 +97,34 @@ func TestReportWorst(t *testing.T) {
 	unknown := &session.UnknownError{Err: &session.UnreachableError{Err: io.EOF, Advice: "check that the server runs"}}
 	if a.report(unknown); !strings.Contains(out.String(), "hint: look whether it took effect") {
 		t.Errorf("%s", &out)
+	}
+}
+
+// TestUnknownLines: lines that share a fate are one error, whose kind is that of each.
+func TestUnknownLines(t *testing.T) {
+	lost := &session.UnknownError{Err: io.EOF}
+	five, six := session.Letter{To: "bob", Line: 5}, session.Letter{To: "bob", Line: 6}
+	for want, e := range map[string]*unknownLines{
+		"send: line 5 to bob: sent, but not confirmed by the server: it may or may not have been delivered: EOF":                       {five, five, true, lost},
+		"send: lines 5 to 6 to bob: sent, but not confirmed by the server: each may or may not have been delivered: EOF":               {five, six, false, lost},
+		"send: line 5 to bob up to line 6 to bob: sent, but not confirmed by the server: each may or may not have been delivered: EOF": {five, six, true, lost},
+	} {
+		if e.Error() != want || classify(e) != kindUnknown {
+			t.Errorf("%v (%v), not %s", e, classify(e), want)
+		}
+	}
+}
+
+// TestRefusalHint: whose trouble a refusal is, and that the server's own may pass.
+func TestRefusalHint(t *testing.T) {
+	for status, want := range map[string]string{
+		"404 Not Found": "contacts search", "413 Content Too Large": "cut -b", "429 Too Many Requests": "nothing was delivered: try again in a minute",
+		"500 Internal Server Error": "the server's own, and nothing was delivered: try again later", "503": "try again later", "501 Not Implemented": "", "400 Bad Request": "", "nonsense": "",
+	} {
+		hint := refusalHint(&session.RefusedError{Request: "send_message", Status: status})
+		if (hint == "") != (want == "") || !strings.Contains(hint, want) {
+			t.Errorf("%s: %q, without %q", status, hint, want)
+		}
 	}
 }
 
@@ -195,13 +224,18 @@ func TestBound(t *testing.T) {
 	for in, want := range map[string]session.Bound{
 		"": {}, "42": {ID: 42}, "90m": {Time: now.Add(-90 * time.Minute)}, "-1h": {Time: now.Add(-time.Hour)}, "1d12h": {Time: now.Add(-36 * time.Hour)},
 		"2026-01-02T03:04:00Z": {Time: time.Date(2026, 1, 2, 3, 4, 0, 0, time.UTC)}, "2026-01-02 03:04": {Time: at}, "2026-01-02T03:04": {Time: at},
-		"2026-01-02": {Time: time.Date(2026, 1, 2, 0, 0, 0, 0, now.Location())},
+		"2026-01-02": {Time: time.Date(2026, 1, 2, 0, 0, 0, 0, now.Location())}, "1w": {Time: now.AddDate(0, 0, -7)},
+		"11:59": {Time: now.Add(-time.Minute)}, "today": {Time: now.Add(-12 * time.Hour)}, "yesterday": {Time: now.Add(-36 * time.Hour)},
+		"2027-01-01": {Time: time.Date(2027, 1, 1, 0, 0, 0, 0, now.Location())},
 	} {
 		if got, err := bound("--since", in, now); err != nil || got.ID != want.ID || !got.Time.Equal(want.Time) {
 			t.Errorf("%q: %+v, %v", in, got, err)
 		}
 	}
-	for _, in := range []string{"0", "-5", "yesterday", "2026-13-01", "5 m", "1h2d"} {
+	if got, err := bound("--until", "12:01", now); err != nil || !got.Time.Equal(now.Add(time.Minute)) {
+		t.Errorf("until a time that is still to come: %+v, %v", got, err)
+	}
+	for _, in := range []string{"0", "-5", "tomorrow", "12:01", "24:00", "2026-13-01", "5 m", "1h2d"} {
 		if _, err := bound("--since", in, now); classify(err) != kindUsage || !strings.Contains(err.Error(), in) {
 			t.Errorf("%q: %v", in, err)
 		}
@@ -264,6 +298,21 @@ func TestCommandNames(t *testing.T) {
 	for _, c := range (&app{}).commands() {
 		if got := c.make().Name(); got != c.name {
 			t.Errorf("%s makes %s", c.name, got)
+		}
+	}
+}
+
+// TestRequestTypes: the help of request and its completion know the same types.
+func TestRequestTypes(t *testing.T) {
+	words := strings.FieldsFunc((&app{}).requestCommand().Long, func(r rune) bool { return r == ' ' || r == ',' || r == '\n' })
+	for _, typ := range requestTypes {
+		if !slices.Contains(words, typ) {
+			t.Errorf("the help lacks %s", typ)
+		}
+	}
+	for _, word := range words {
+		if strings.Contains(word, "_") && !slices.Contains(requestTypes, word) {
+			t.Errorf("completion lacks %s", word)
 		}
 	}
 }

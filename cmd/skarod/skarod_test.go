@@ -196,7 +196,7 @@ func TestUserCommands(t *testing.T) {
 		{"", "user list -o xml", 2, "", "not one of"},
 		{"", "invite create --expires 0s", 2, "", "must be longer than 0"},
 		{"", "invite create --expires 7", 2, "", "--expires: \"7\" has no unit: did you mean 7s ?\nhint: --expires DURATION: how long it is valid, like 24h or 7d"},
-		{"", "invite create --expires 1w", 2, "", "\"1w\" is not a duration like 10s, 5m, 24h or 7d"},
+		{"", "invite create --expires 1y", 2, "", "\"1y\" is not a duration like 10s, 5m, 24h or 7d"},
 		{"", "invite revoke 1", 5, "", "skarod: invite revoke: no such invitation\nhint: `skarod invite list` shows"},
 		{"", "invite list", 0, "", ""},
 		{"", "user list --nonsense", 2, "", "--nonsense"},

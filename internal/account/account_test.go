@@ -393,18 +393,18 @@ func TestContacts(t *testing.T) {
 	files := Files{Cache: filepath.Join(t.TempDir(), "new", "folder")}
 	a, b := Key{"wss://a/", "alice"}, Key{"wss://b/", "alice"}
 	if got, kept, err := files.CachedContacts(a); len(got) != 0 || !kept.IsZero() || err == nil {
-		t.Errorf("of nothing: %q, %v, %v", got, kept, err)
+		t.Errorf("of nothing: %v, %v, %v", got, kept, err)
 	}
 	if err := files.ForgetContacts(a); err != nil {
 		t.Error(err)
 	}
-	for key, logins := range map[Key][]string{a: {"bob", "zoë"}, b: nil} {
-		if err := files.CacheContacts(key, logins); err != nil {
+	for key, contacts := range map[Key][]Contact{a: {{"bob", false}, {"zoë", false}, {"ops", true}}, b: nil} {
+		if err := files.CacheContacts(key, contacts); err != nil {
 			t.Fatal(err)
 		}
 		got, kept, err := files.CachedContacts(key)
-		if err != nil || !slices.Equal(got, logins) || time.Since(kept) > time.Minute {
-			t.Errorf("%v: %q, %v, %v", key, got, kept, err)
+		if err != nil || !slices.Equal(got, contacts) || time.Since(kept) > time.Minute {
+			t.Errorf("%v: %v, %v, %v", key, got, kept, err)
 		}
 	}
 	path, err := files.contacts(a)
@@ -414,20 +414,20 @@ func TestContacts(t *testing.T) {
 	if info, err := os.Stat(path); err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
 		t.Errorf("the mode is %v, %v", info.Mode(), err)
 	}
-	if err := files.CacheContacts(a, []string{"carol"}); err != nil {
+	if err := files.CacheContacts(a, []Contact{{"carol", false}}); err != nil {
 		t.Error(err)
 	}
-	if got, _, err := files.CachedContacts(a); err != nil || !slices.Equal(got, []string{"carol"}) {
-		t.Errorf("replaced: %q, %v", got, err)
+	if got, _, err := files.CachedContacts(a); err != nil || !slices.Equal(got, []Contact{{"carol", false}}) {
+		t.Errorf("replaced: %v, %v", got, err)
 	}
 	if names, err := os.ReadDir(filepath.Dir(path)); err != nil || len(names) != 2 {
 		t.Errorf("more is left than two files: %v, %v", names, err)
 	}
-	if err := os.WriteFile(path, []byte(`{"version":2,"contacts":["bob"]}`), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(`{"version":1,"contacts":["bob"]}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if got, _, err := files.CachedContacts(a); err == nil || got != nil {
-		t.Errorf("of a strange file: %q", got)
+		t.Errorf("of a strange file: %v", got)
 	}
 	if err := files.ForgetContacts(a); err != nil {
 		t.Error(err)

@@ -15,13 +15,19 @@ import (
 // contactsFile is what is kept of an account's contacts, for completion. Server and
 // Login are for people.
 type contactsFile struct {
-	Version  int      `json:"version"`
-	Server   string   `json:"server"`
-	Login    string   `json:"login"`
-	Contacts []string `json:"contacts"`
+	Version  int       `json:"version"`
+	Server   string    `json:"server"`
+	Login    string    `json:"login"`
+	Contacts []Contact `json:"contacts"`
 }
 
-const contactsVersion = 1
+// Contact is what is kept of a contact.
+type Contact struct {
+	Login      string `json:"login"`
+	Conference bool   `json:"conference,omitempty"` // it is one that we are in, and no person
+}
+
+const contactsVersion = 2
 
 func (f Files) contacts(key Key) (string, error) {
 	if f.Cache == "" {
@@ -30,9 +36,9 @@ func (f Files) contacts(key Key) (string, error) {
 	return filepath.Join(f.Cache, "contacts", key.FileName()), nil
 }
 
-// CachedContacts are the logins of an account's contacts as they were when
-// CacheContacts kept them, and when that was.
-func (f Files) CachedContacts(key Key) (logins []string, kept time.Time, err error) {
+// CachedContacts are an account's contacts as they were when CacheContacts kept them,
+// and when that was.
+func (f Files) CachedContacts(key Key) (contacts []Contact, kept time.Time, err error) {
 	path, err := f.contacts(key)
 	if err != nil {
 		return nil, time.Time{}, err
@@ -54,14 +60,13 @@ func (f Files) CachedContacts(key Key) (logins []string, kept time.Time, err err
 	return c.Contacts, kept, nil
 }
 
-// CacheContacts keeps the logins of an account's contacts, in place of what was
-// there.
-func (f Files) CacheContacts(key Key, logins []string) (err error) {
+// CacheContacts keeps an account's contacts, in place of what was there.
+func (f Files) CacheContacts(key Key, contacts []Contact) (err error) {
 	path, err := f.contacts(key)
 	if err != nil {
 		return err
 	}
-	content, err := json.Marshal(contactsFile{contactsVersion, key.Server, key.Login, logins})
+	content, err := json.Marshal(contactsFile{contactsVersion, key.Server, key.Login, contacts})
 	if err != nil {
 		return err
 	}

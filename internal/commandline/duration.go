@@ -44,8 +44,9 @@ func (d *Duration) Set(s string) error {
 	return nil
 }
 
-// ParseDuration reads what time.ParseDuration reads, and days before it: "1d",
-// "1d12h". A day has 24 hours. A bare number gets an error that says what is missing.
+// ParseDuration reads what time.ParseDuration reads, and weeks or days before it: "1w",
+// "1d12h". A week has 7 days, a day 24 hours. A bare number gets an error that says
+// what is missing.
 func ParseDuration(s string) (time.Duration, error) {
 	v, err := parse(s)
 	switch {
@@ -61,23 +62,34 @@ func ParseDuration(s string) (time.Duration, error) {
 func isNumber(s string) bool { return s != "" && strings.Trim(s, "0123456789.") == "" }
 
 func parse(s string) (time.Duration, error) {
-	number, rest, found := strings.Cut(s, "d")
-	if !found {
+	if !strings.ContainsAny(s, "wd") {
 		return time.ParseDuration(s)
 	}
-	bare, negative := strings.CutPrefix(number, "-")
-	if !isNumber(bare) || strings.HasPrefix(rest, "-") || strings.HasPrefix(rest, "+") {
-		return 0, errors.New("the days are no number, or do not come first")
+	rest, negative := strings.CutPrefix(s, "-")
+	var v time.Duration
+	for _, unit := range []struct {
+		name string
+		long time.Duration
+	}{{"w", 7 * day}, {"d", day}} {
+		number, behind, found := strings.Cut(rest, unit.name)
+		if !found {
+			continue
+		}
+		if !isNumber(number) {
+			return 0, errors.New("the weeks or days are no number, or do not come first")
+		}
+		hours, err := time.ParseDuration(number + "h") // it knows fractions too
+		each := unit.long / time.Hour
+		if err != nil || hours > (math.MaxInt64-v)/each {
+			return 0, errors.New("too many weeks or days")
+		}
+		v += each * hours
+		rest = behind
 	}
-	hours, err := time.ParseDuration(bare + "h") // it knows fractions too
-	if err != nil || hours > math.MaxInt64/24 {
-		return 0, errors.New("too many days")
-	}
-	v := 24 * hours
 	if rest != "" {
 		more, err := time.ParseDuration(rest)
-		if err != nil || v > math.MaxInt64-more {
-			return 0, errors.New("no duration behind the days")
+		if err != nil || strings.HasPrefix(rest, "-") || strings.HasPrefix(rest, "+") || v > math.MaxInt64-more {
+			return 0, errors.New("no duration behind the weeks or days")
 		}
 		v += more
 	}

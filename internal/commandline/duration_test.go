@@ -10,7 +10,8 @@ func TestParseDuration(t *testing.T) {
 	for in, want := range map[string]time.Duration{
 		"10s": 10 * time.Second, "1m30s": 90 * time.Second, "-1h": -time.Hour, "0s": 0, "0": 0,
 		"1d": 24 * time.Hour, "7d": 168 * time.Hour, "1d12h": 36 * time.Hour, "1.5d": 36 * time.Hour, "2d1m500ms": 48*time.Hour + time.Minute + 500*time.Millisecond,
-		"-1d12h": -36 * time.Hour, "0d": 0, "106751d": 106751 * 24 * time.Hour,
+		"-1d12h": -36 * time.Hour, "1w": 168 * time.Hour, "1w2d3h": 219 * time.Hour, "0.5w": 84 * time.Hour, "-2w1h": -337 * time.Hour,
+		"2w0d": 336 * time.Hour, "0d": 0, "106751d": 106751 * 24 * time.Hour,
 	} {
 		if got, err := ParseDuration(in); err != nil || got != want {
 			t.Errorf("%q: %v, %v", in, got, err)
@@ -19,7 +20,8 @@ func TestParseDuration(t *testing.T) {
 	for in, says := range map[string]string{
 		"5": "did you mean 5s ?", "1.5": "did you mean 1.5s ?", "": "is not a duration like", "x": "is not a duration like", "5 m": "is not a duration like",
 		"d": "is not a duration", "1h2d": "is not a duration", "1d-2h": "is not a duration", "1d+2h": "is not a duration", "1d2": "is not a duration",
-		"1d2d": "is not a duration", "+1d": "is not a duration", "yesterday": "is not a duration", "1w": "is not a duration",
+		"1d2d": "is not a duration", "+1d": "is not a duration", "yesterday": "is not a duration", "w": "is not a duration", "1w2": "is not a duration", "1d1w": "is not a duration", "1w1w": "is not a duration", "1w-1d": "is not a duration",
+		"1h1w": "is not a duration", "15251w": "is not a duration",
 		"106752d": "is not a duration", "106751d24h": "is not a duration", "99999999999d": "is not a duration",
 	} {
 		if got, err := ParseDuration(in); err == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), in) {

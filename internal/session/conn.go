@@ -234,23 +234,22 @@ func (p *pending) forget() {
 }
 
 // wait returns the reply, whatever its status. Its error is the end of the
-// connection, or of ctx.
+// connection, or of ctx; but a reply that is there by then is returned all the same.
 func (p *pending) wait(ctx context.Context) (proto.Reply, error) {
 	select {
 	case r := <-p.reply:
 		return r, nil
 	case <-p.c.done:
-		select {
-		case r := <-p.reply: // it came just before the end
-			return r, nil
-		default:
-		}
-		if ctx.Err() == nil {
-			return proto.Reply{}, p.c.err
-		}
-		// A context that ends while something is written ends the connection too.
 	case <-ctx.Done():
 		p.forget()
+	}
+	select {
+	case r := <-p.reply:
+		return r, nil
+	default:
+	}
+	if ctx.Err() == nil { // one that ends while something is written ends the connection too
+		return proto.Reply{}, p.c.err
 	}
 	return proto.Reply{}, fmt.Errorf("waiting for the answer to %s: %w", p.typ, ended(ctx))
 }

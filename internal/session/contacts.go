@@ -48,7 +48,7 @@ func (s *Session) Spelling(ctx context.Context, login string) (proto.Contact, er
 	if !errors.As(err, &refused) {
 		return found, err
 	}
-	if code := proto.StatusCode(refused.Status); code == "403" || code == "404" || refused.temporary() {
+	if code := proto.StatusCode(refused.Status); code == "403" || code == "404" || refused.Temporary() {
 		return given, err
 	}
 	return given, nil

@@ -13,10 +13,12 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
+	"unicode"
 
 	"github.com/coder/websocket"
 
@@ -55,9 +57,15 @@ func (e Endpoint) Check() error {
 	if secret { // what is before it may be a password, wherever it stands
 		shown = "the server URL"
 	}
+	if strings.ContainsFunc(e.URL, unicode.IsSpace) {
+		return &EndpointError{Why: shown + " has white space in it", Advice: example}
+	}
 	if !strings.Contains(e.URL, "://") {
-		advice := example
-		if u, err := url.Parse("wss://" + e.URL); err == nil && u.Hostname() != "" && !secret {
+		advice, place := example, e.URL
+		if scheme, rest, ok := strings.Cut(e.URL, ":"); ok && slices.Contains([]string{"ws", "wss", "http", "https"}, strings.ToLower(scheme)) {
+			place = strings.TrimLeft(rest, "/") // ws:/host and ws:host
+		}
+		if u, err := url.Parse("wss://" + place); err == nil && u.Hostname() != "" && !secret {
 			advice = didYouMean(u, loopback(u.Hostname()))
 		}
 		return &EndpointError{Why: shown + " does not start with ws:// or wss://", Advice: advice}
@@ -284,6 +292,7 @@ func (e Endpoint) dial(ctx context.Context) (*websocket.Conn, *tap, error) {
 		err = parse.Err
 	}
 	down.Advice, down.Err = explainDial(err)
+	down.Final = withoutTLS(err)
 	if proxy != nil && down.Advice == "" {
 		down.Advice = proxyAdvice
 	}
@@ -318,7 +327,7 @@ func proxyFor(r *http.Request) (*url.URL, error) {
 
 // speaksTLS is the error for ws:// to a server with TLS.
 func (e Endpoint) speaksTLS() error {
-	return &UnreachableError{Server: e.URL, Err: errors.New("it speaks TLS, and the URL says ws://"), Advice: "use wss:// in --server"}
+	return &UnreachableError{Server: e.URL, Final: true, Err: errors.New("it speaks TLS, and the URL says ws://"), Advice: "use wss:// in --server"}
 }
 
 // letPass is advice for a server that speaks WebSocket, but wrongly.
@@ -337,6 +346,31 @@ func notHTTP(text string) bool {
 	return strings.Contains(text, "malformed HTTP") || strings.Contains(text, "readLoopPeekFailLocked: %!w(<nil>)")
 }
 
+// corrected is the URL that a redirect says was meant, where it is ours with a slip: a
+// slash left out, the usual path, TLS. Elsewhere it is "": a page that asks for a login
+// and the one of another host are no Skaro server by all that is known.
+func (e Endpoint) corrected(location string) string {
+	u, err := url.Parse(e.URL)
+	if err != nil {
+		return ""
+	}
+	to, err := u.Parse(location)
+	if err != nil || !strings.EqualFold(to.Hostname(), u.Hostname()) || to.User != nil {
+		return ""
+	}
+	if to.Path != u.Path && to.Path != u.Path+"/" && to.Path != "/skaro_client/" {
+		return ""
+	}
+	meant := url.URL{Scheme: "ws", Host: to.Host, Path: to.Path}
+	if e.scheme("wss") || to.Scheme == "https" || to.Scheme == "wss" { // nobody talks us out of TLS
+		meant.Scheme = "wss"
+	}
+	if meant.String() == e.URL {
+		return ""
+	}
+	return meant.String()
+}
+
 // badHandshake is the error for an HTTP answer that is no WebSocket handshake.
 func (e Endpoint) badHandshake(resp *http.Response) error {
 	status := fmt.Sprintf("HTTP status %s", strings.TrimSpace(resp.Status))
@@ -344,10 +378,15 @@ func (e Endpoint) badHandshake(resp *http.Response) error {
 	case code == http.StatusSwitchingProtocols:
 		return &ProtocolError{Server: e.URL, Saw: "its WebSocket handshake is wrong", Advice: letPass}
 	case code >= 300 && code < 400:
-		return &UnreachableError{
-			Server: e.URL, Err: fmt.Errorf("it redirects to %q, which is not followed", resp.Header.Get("Location")),
+		to := resp.Header.Get("Location")
+		redirect := &UnreachableError{
+			Server: e.URL, Err: fmt.Errorf("it redirects to %q, which is not followed", to),
 			Advice: "if that is the right server, give its ws:// or wss:// URL to --server",
 		}
+		if meant := e.corrected(to); meant != "" {
+			redirect.Final, redirect.Advice = true, "did you mean "+meant+" ?"
+		}
+		return redirect
 	case code == http.StatusBadGateway, code == http.StatusServiceUnavailable, code == http.StatusGatewayTimeout,
 		code == http.StatusTooManyRequests, code == http.StatusProxyAuthRequired:
 		return &UnreachableError{Server: e.URL, Err: errors.New("it answered with " + status), Advice: tryAgain}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"strings"
@@ -225,6 +226,35 @@ func TestExplainDial(t *testing.T) {
 		}
 		if why := lostWhy(cut); why != errHungUp {
 			t.Errorf("lost with %d: %v", code, why)
+		}
+	}
+}
+
+// TestCorrected: a redirect that shows a slip in our own URL says what was meant, and
+// ends the attempts; another one does not.
+func TestCorrected(t *testing.T) {
+	for _, c := range []struct{ url, location, want string }{
+		{"ws://h:1/skaro_client", "/skaro_client/", "ws://h:1/skaro_client/"},
+		{"ws://h:1/chat", "/chat/", "ws://h:1/chat/"},
+		{"ws://h:1/", "skaro_client/", "ws://h:1/skaro_client/"},
+		{"ws://h/skaro_client/", "https://H/skaro_client/", "wss://H/skaro_client/"},
+		{"ws://h:8080/skaro_client/", "https://h/skaro_client/", "wss://h/skaro_client/"},
+		{"wss://h/skaro_client", "http://h/skaro_client/", "wss://h/skaro_client/"},
+		{"wss://h/skaro_client/", "http://h/skaro_client/", ""},
+		{"ws://h/skaro_client/", "/skaro_client/", ""},
+		{"ws://h/skaro_client/", "/login", ""},
+		{"ws://h/skaro_client", "/skaro_client/?next=x", "ws://h/skaro_client/"},
+		{"ws://h/skaro_client", "ws://other/skaro_client/", ""},
+		{"ws://h/skaro_client", "ws://a@h/skaro_client/", ""},
+		{"ws://h/skaro_client", "", ""},
+		{"ws://h/skaro_client", "://", ""},
+	} {
+		if got := (Endpoint{URL: c.url}).corrected(c.location); got != c.want {
+			t.Errorf("%s, sent to %q: %q, not %q", c.url, c.location, got, c.want)
+		}
+		err := Endpoint{URL: c.url}.badHandshake(&http.Response{StatusCode: 301, Header: http.Header{"Location": {c.location}}})
+		if Temporary(err) != (c.want == "") {
+			t.Errorf("%s, sent to %q: temporary %v", c.url, c.location, Temporary(err))
 		}
 	}
 }

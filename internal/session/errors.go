@@ -68,9 +68,9 @@ func (e *RefusedError) Error() string {
 	return fmt.Sprintf("the server answered %s: %s", e.Status, e.Info)
 }
 
-// temporary reports whether the same request may succeed later: the server is
+// Temporary reports whether the same request may succeed later: the server is
 // busy or in trouble.
-func (e *RefusedError) temporary() bool {
+func (e *RefusedError) Temporary() bool {
 	code := proto.StatusCode(e.Status)
 	return code == "429" || len(code) == 3 && code[0] == '5' && code != "501"
 }
@@ -170,7 +170,6 @@ func explainDial(err error) (advice string, why error) {
 		verify  *tls.CertificateVerificationError
 		host    x509.HostnameError
 		invalid x509.CertificateInvalidError
-		record  tls.RecordHeaderError
 		dns     *net.DNSError
 		op      *net.OpError
 		refusal *proxyRefusal
@@ -212,7 +211,7 @@ func explainDial(err error) (advice string, why error) {
 		return "the server needs another certificate", fmt.Errorf("its TLS certificate can't be used: %s", bare(invalid))
 	case errors.As(err, &verify):
 		return "give the certificate of the authority to --ca-file", fmt.Errorf("its TLS certificate can't be verified: %s", bare(verify.Err))
-	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
+	case withoutTLS(err):
 		return "if the server has no TLS, use ws:// in --server", errors.New("it does not speak TLS")
 	case errors.As(err, &op) && op.Op == "remote error": // a TLS alert (RFC 8446, 6)
 		return alertAdvice(op.Err), fmt.Errorf("it ended the TLS handshake: %s", bare(op.Err))
@@ -230,6 +229,12 @@ func explainDial(err error) (advice string, why error) {
 		return "try again; if that does not help, check the host and port in --server", errors.New("its answer was cut off, or is no HTTP")
 	}
 	return "", err
+}
+
+// withoutTLS reports whether the other side of a TLS handshake does not know TLS.
+func withoutTLS(err error) bool {
+	var record tls.RecordHeaderError
+	return errors.As(err, &record) || errors.Is(err, http.ErrSchemeMismatch)
 }
 
 // windowsErrno are the numbers that sockets have on Windows (WSAECONNREFUSED and so

@@ -111,3 +111,17 @@ func (s *Session) History(ctx context.Context, login string, r HistoryRange) ([]
 	}
 	return messages, nil
 }
+
+// NewestID is the id of the newest message that the server has, of anybody's; ok is false
+// where it can't tell, without the extension updates.
+func (s *Session) NewestID(ctx context.Context) (id int64, ok bool, err error) {
+	if !s.conn.greeting.Has(proto.ExtUpdates) {
+		return 0, false, nil
+	}
+	reply, err := s.Do(ctx, proto.TypeGetUpdates, nil)
+	if err != nil {
+		return 0, false, err
+	}
+	id, ok = reply.Fields.Int("last_id")
+	return id, ok, nil
+}

@@ -128,7 +128,7 @@ func Temporary(err error) bool {
 	case errors.As(err, &timeout):
 		return true
 	case errors.As(err, &refused):
-		return refused.temporary()
+		return refused.Temporary()
 	}
 	return false
 }

@@ -133,7 +133,7 @@ func (s *Session) authenticate(ctx, authCtx context.Context, cred Credentials) e
 			s.authErr = err
 		case reply.Status == "":
 			s.authErr = s.wrongReply(errors.New("it has no status"))
-		case !reply.OK() && refused(reply, p.typ).temporary():
+		case !reply.OK() && refused(reply, p.typ).Temporary():
 			s.authErr = refused(reply, p.typ) // it says nothing of the credentials
 		case !reply.OK():
 			login := cred.Login

@@ -452,12 +452,17 @@ func TestEndpointCheck(t *testing.T) {
 		"localhost:8765":                         {"does not start with", "ws://localhost:8765/skaro_client/"},
 		"127.0.0.1:8765/x/":                      {"does not start with", "ws://127.0.0.1:8765/x/"},
 		"alice:secret@chat.example.org":          {"does not start with", "looks like"},
+		"wss://chat.example.org/skaro_client/ ":  {"has white space", "looks like"},
+		"wss://chat.example.org/skaro client/":   {"has white space", "looks like"},
+		"ws:/127.0.0.1:8765/skaro_client/":       {"does not start with", "did you mean ws://127.0.0.1:8765/skaro_client/ ?"},
+		"wss:chat.example.org":                   {"does not start with", "did you mean wss://chat.example.org/skaro_client/ ?"},
+		"https:/chat.example.org/x/":             {"does not start with", "did you mean wss://chat.example.org/x/ ?"},
 		"ftp://x/":                               {"does not start with", "looks like"},
 		"wss:///x":                               {"no host", "looks like"},
 		"wss://alice:secret@chat.example.org/x":  {"user name", "--server"},
 		"https://alice:secret@chat.example.org/": {"https://", "wss://"},
 		"":                                       {"does not start", "looks like"},
-		"ws://bad host/":                         {"can't be read", "looks like"},
+		"ws://bad host/":                         {"has white space", "looks like"},
 	} {
 		err := Endpoint{URL: url}.Check()
 		if c.hint == "" {
@@ -623,6 +628,39 @@ func TestHistoryPlain(t *testing.T) {
 		}
 		if err != nil || got != c.want {
 			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+}
+
+// TestReplyBeforeTheEnd: a confirmation that has come counts, also when who waits for it
+// has been interrupted meanwhile: nobody should send such a message again.
+func TestReplyBeforeTheEnd(t *testing.T) {
+	const count = 20
+	url := serve(t, func(p *peer) {
+		p.login()
+		for range count {
+			p.reply(p.expect(proto.TypeSendMessage), proto.StatusOK, map[string]any{"message_id": 1})
+		}
+		p.reply(p.expect(proto.TypeGetContacts), proto.StatusOK, map[string]any{"data": []any{}})
+		p.recv()
+	})
+	ctx, s := open(t, url, withToken)
+	var sent []*Sending
+	for range count {
+		m, err := s.StartSend(ctx, "bob", "hi", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		sent = append(sent, m)
+	}
+	if _, err := s.Contacts(ctx); err != nil { // answered in order: the others have their replies
+		t.Fatal(err)
+	}
+	interrupted, interrupt := context.WithCancel(ctx)
+	interrupt()
+	for i, m := range sent {
+		if _, err := m.Wait(interrupted); err != nil {
+			t.Fatalf("message %d: %v", i, err)
 		}
 	}
 }

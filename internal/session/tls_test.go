@@ -311,7 +311,11 @@ func TestTLSMismatch(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			e := Endpoint{URL: test.scheme + "://" + test.address + "/skaro_client/", CAFile: caFile}
-			checkUnreachable(t, login(t, e), test.why, test.advice)
+			err := login(t, e)
+			checkUnreachable(t, err, test.why, test.advice)
+			if wrongScheme := test.advice != ""; Temporary(err) == wrongScheme {
+				t.Errorf("temporary: %v, of %v", Temporary(err), err)
+			}
 		})
 	}
 }
