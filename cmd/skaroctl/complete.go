@@ -7,12 +7,11 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
 	"github.com/skaroctl/skaroctl/internal/account"
-	"github.com/skaroctl/skaroctl/internal/output"
+	"github.com/skaroctl/skaroctl/internal/commandline"
 	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/session"
 )
@@ -64,31 +63,13 @@ func (a *app) completeContact(c *cobra.Command, args []string, before, begun str
 			logins = append(logins, contact.Login)
 		}
 	}
-	return offer(logins, before, begun), cobra.ShellCompDirectiveNoFileComp
+	return commandline.Offer(logins, before, begun), cobra.ShellCompDirectiveNoFileComp
 }
 
 // completeProfile completes the name of a profile, from the config file.
 func (a *app) completeProfile(_ *cobra.Command, _ []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	names := slices.Sorted(maps.Keys(a.profiles().config.Profiles))
-	return offer(names, "", begun), cobra.ShellCompDirectiveNoFileComp
-}
-
-// offer are the words that begin as the user has begun, each behind what stands
-// before it. One that a shell would have to quote is left out: the words come from
-// the network, and what a shell is given there might be run. So is one that can't be
-// seen as a whole, and might be taken for another.
-func offer(words []string, before, begun string) []cobra.Completion {
-	var offered []cobra.Completion
-	for _, word := range words {
-		if strings.HasPrefix(word, begun) && !strings.HasPrefix(word, "-") && !strings.ContainsFunc(word, special) && output.Login(word) == word {
-			offered = append(offered, before+word)
-		}
-	}
-	return offered
-}
-
-func special(r rune) bool {
-	return !unicode.IsLetter(r) && !unicode.IsMark(r) && !unicode.IsDigit(r) && !strings.ContainsRune("._-+@:", r)
+	return commandline.Offer(names, "", begun), cobra.ShellCompDirectiveNoFileComp
 }
 
 // knownContacts are the contacts of the account that is meant: those that were kept,
