@@ -82,6 +82,8 @@ func cantOpen(path string, err error) error {
 	switch {
 	case errors.Is(err, store.ErrEmpty):
 		return commandline.Advise(err, "a copy may have failed: `skarod restore FILE` puts a backup there; delete the file if you want a new database")
+	case errors.Is(err, store.ErrLog):
+		return commandline.Advise(err, fmt.Sprintf("move %s to its database, or away where that is lost", output.Line(path+"-wal")))
 	case errors.Is(err, fs.ErrPermission):
 		return commandline.Advise(err, "run it as root or as the user of the server, or name another folder with --data")
 	case belowFile(path):

@@ -129,7 +129,11 @@ func Restore(ctx context.Context, path string, backup io.Reader, now time.Time) 
 	}
 	info, err := os.Stat(path)
 	there := err == nil && info.Size() > 0
-	if there {
+	if !there {
+		if err := lostLog(path); err != nil {
+			return done, err
+		}
+	} else {
 		var before int64
 		before, done.Unread = settle(ctx, path)
 		last = max(last, before)

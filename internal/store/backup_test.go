@@ -291,6 +291,33 @@ func TestEmptyFile(t *testing.T) {
 	open(t, path)
 }
 
+// TestLostLog: a log that has lost its database goes into no other, neither one that is
+// restored nor a new one.
+func TestLostLog(t *testing.T) {
+	s := newStore(t, "alice")
+	b := backup(t, s)
+	mustSend(t, s, "alice", "alice", "in the log")
+	path := filepath.Join(t.TempDir(), "skarod.db")
+	if err := os.WriteFile(path+"-wal", copyOf(t, s.path+"-wal"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(path); !errors.Is(err, ErrLog) {
+		t.Errorf("a new database: %v", err)
+	}
+	if done, err := Restore(t.Context(), path, bytes.NewReader(b), now); !errors.Is(err, ErrLog) || done.Kept != "" {
+		t.Errorf("a backup: %+v, %v", done, err)
+	}
+	if got := beside(t, path); got != "skarod.db-wal" {
+		t.Errorf("there is %s", got)
+	}
+	if err := os.WriteFile(path, nil, 0o600); err != nil { // a copy that failed
+		t.Fatal(err)
+	}
+	if _, err := Restore(t.Context(), path, bytes.NewReader(b), now); !errors.Is(err, ErrLog) {
+		t.Errorf("a backup in the place of an empty file: %v", err)
+	}
+}
+
 // TestCreateTogether: several that make the same database make one.
 func TestCreateTogether(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "skarod.db")

@@ -26,6 +26,10 @@ func Damaged(err error) bool {
 	return errors.As(err, &e) && (e.Code()&0xff == 11 || e.Code()&0xff == 26)
 }
 
+// ErrLog is the error for a write-ahead log that has lost its database. SQLite would write
+// what is in it into any other that came into that place, and so damage it.
+var ErrLog = errors.New("a write-ahead log is there without its database, and may have the newest messages of it")
+
 // connect opens a database file that is there.
 func connect(path string, pragmas ...string) (*sql.DB, error) {
 	q := url.Values{"mode": {"rw"}, "_txlock": {"immediate"}, "_pragma": append([]string{"busy_timeout(10000)", "foreign_keys(1)"}, pragmas...)}
@@ -91,6 +95,12 @@ func tighten(path string) error {
 // empty is none that is just being made. It has its journal mode, too: of several that
 // want to change it at the same time SQLite lets one, and the others don't wait.
 func create(path string) error {
+	if err := lostLog(path); err != nil {
+		if _, there := os.Lstat(path); there == nil {
+			return nil // another process was faster, and the log is its database's
+		}
+		return err
+	}
 	f, err := private(path)
 	if err != nil {
 		return err
@@ -111,6 +121,14 @@ func create(path string) error {
 		return nil // another process was faster
 	}
 	return err
+}
+
+// lostLog is ErrLog where a database that is not there has a write-ahead log.
+func lostLog(path string) error {
+	if log, err := os.Stat(path + "-wal"); err == nil && log.Size() > 0 {
+		return ErrLog
+	}
+	return nil
 }
 
 // discard removes a database and what is beside it, as far as it is there.
