@@ -29,8 +29,8 @@ const environmentHelp = `  XDG_DATA_HOME  the folder that has the data folder sk
                  whether errors are in colour on a terminal`
 
 const filesHelp = `  ~/.local/share/skarod/skarod.db
-       accounts, conferences, sessions and messages, mode 0600. It has no password, but what is as
-       good as one for logging in, and the messages as they are.
+       accounts, conferences, sessions and messages, mode 0600. It has no password, but
+       what is as good as one for logging in, and the messages as they are.
   /var/lib/skarod/skarod.db
        the same, where the service of the packages runs; to reach it, every other
        command needs --data /var/lib/skarod, and root
