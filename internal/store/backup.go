@@ -146,7 +146,7 @@ func Restore(ctx context.Context, path string, backup io.Reader, now time.Time) 
 	if _, err := db.ExecContext(ctx, "DELETE FROM sessions"); err != nil {
 		return done, err
 	}
-	if err := db.Close(); err != nil {
+	if err := errors.Join(fold(ctx, db), db.Close()); err != nil {
 		return done, err
 	}
 	if there {
@@ -207,7 +207,7 @@ func settle(ctx context.Context, path string) (last int64, err error) {
 	}
 	last, err = lastID(ctx, db)
 	if err == nil {
-		_, err = db.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)")
+		err = fold(ctx, db)
 	}
 	return last, errors.Join(err, db.Close())
 }

@@ -114,7 +114,11 @@ func create(path string) error {
 	if err != nil {
 		return err
 	}
-	if err = errors.Join(withConn(db, migrate), db.Close()); err == nil {
+	err = withConn(db, migrate)
+	if err == nil {
+		err = fold(context.Background(), db)
+	}
+	if err = errors.Join(err, db.Close()); err == nil {
 		err = place(temp, path)
 	}
 	if errors.Is(err, fs.ErrExist) {
@@ -129,6 +133,13 @@ func lostLog(path string) error {
 		return ErrLog
 	}
 	return nil
+}
+
+// fold folds the write-ahead log into a database. SQLite does it by itself when the last
+// connection is closed, but keeps silent where it could not, as on a full disk.
+func fold(ctx context.Context, db *sql.DB) error {
+	_, err := db.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)")
+	return err
 }
 
 // discard removes a database and what is beside it, as far as it is there.
