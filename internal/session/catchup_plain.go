@@ -367,8 +367,10 @@ func (k *link) catchUpPlain(ctx context.Context, dialogs []string) error {
 			g.fetched[fingerprintOf(m)]++
 		}
 		for _, m := range held {
-			if k.fetched(m) {
-				again = append(again, m.Dialog(k.account.Login))
+			// Where one waits for another look at the history, those behind it must not
+			// overtake it: they are found there as well.
+			if dialog := m.Dialog(k.account.Login); slices.Contains(again, dialog) || k.fetched(m) {
+				again = append(again, dialog)
 			} else if err := k.take(m); err != nil {
 				return err
 			}

@@ -99,9 +99,12 @@ func (s *plain) store(messages ...proto.Message) {
 	s.messages = append(s.messages, messages...)
 }
 
-func (s *plain) cut() {
+// cut ends every connection, and stores what is missed by all of them before anybody
+// can be back.
+func (s *plain) cut(missed ...proto.Message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.messages = append(s.messages, missed...)
 	for _, p := range s.conns {
 		p.ws.CloseNow()
 	}
@@ -224,6 +227,46 @@ func TestPlainPushesDuringCatchUp(t *testing.T) {
 	}
 }
 
+// TestPlainOrder: a push that looks like a message that was fetched waits for another
+// look at the history, and those behind it wait with it.
+func TestPlainOrder(t *testing.T) {
+	s := newPlain(t, "bob", "carol")
+	l := listener(s.url)
+	first := true
+	l.Listening = func(Account) {
+		if first {
+			s.send(said("bob", "start", 1))
+		}
+	}
+	s.beforeHistory = func(p *peer, dialog string) {
+		if first || dialog != "carol" || len(s.messages) > 2 {
+			return
+		}
+		for _, m := range []proto.Message{said("bob", "yes", 2), said("bob", "no", 2), said("bob", "end", 2)} {
+			s.messages = append(s.messages, m)
+			p.send(pushed(m))
+		}
+	}
+	var got []string
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	err := l.Run(ctx, func(e Event) error {
+		got = append(got, e.Message.Body)
+		if e.Message.Body == "start" {
+			s.cut(said("bob", "yes", 2))
+			first = false
+		}
+		if len(got) == 5 {
+			return ErrEnough
+		}
+		return nil
+	})
+	want := []string{"start", "yes", "yes", "no", "end"}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %q, %v\nwant %q", got, err, want)
+	}
+}
+
 // TestPlainStorm: messages of three people, most of them equal to others, through
 // many connections, with dates and without.
 func TestPlainStorm(t *testing.T) {
@@ -252,8 +295,7 @@ func TestPlainStorm(t *testing.T) {
 						defer close(sent)
 						for i, m := range messages {
 							if i%30 == 29 {
-								s.cut()
-								s.store(m)
+								s.cut(m)
 							} else {
 								s.send(m)
 							}
@@ -282,7 +324,11 @@ func TestPlainStorm(t *testing.T) {
 			}
 			for _, from := range people {
 				if !reflect.DeepEqual(got[from], want[from]) {
-					t.Errorf("%s: %d messages came, %d were sent, or their order differs", from, len(got[from]), len(want[from]))
+					i := 0
+					for i < len(got[from]) && i < len(want[from]) && got[from][i] == want[from][i] {
+						i++
+					}
+					t.Errorf("%s: of %d messages %d came; from %d on they were\n%q, not\n%q", from, len(want[from]), len(got[from]), i, got[from][i:], want[from][i:])
 				}
 			}
 		})
