@@ -293,7 +293,11 @@ func (a *app) listen(ctx context.Context, o listenOptions) (err error) {
 	case failed != nil:
 		return failed
 	case errors.Is(err, errTimeUp) && shown < o.count:
-		return fmt.Errorf("%w after %v: %d of %d messages came", errIncomplete, time.Duration(o.length), shown, o.count)
+		err = fmt.Errorf("%w after %v: %d of %d messages came", errIncomplete, time.Duration(o.length), shown, o.count)
+		if !connected && why != nil {
+			err = fmt.Errorf("%w, since there was no connection: %v", err, why)
+		}
+		return err
 	case errors.Is(err, errTimeUp) && !connected:
 		return cmp.Or(why, error(&session.TimeoutError{After: time.Duration(o.length)}))
 	case errors.Is(err, errTimeUp):
