@@ -172,7 +172,7 @@ func (a *app) enter(ctx context.Context, o loginOptions, t entrant) error {
 		return err
 	}
 	if o.printToken {
-		_, err := fmt.Fprintln(a.streams.Out, t.token.Text())
+		_, err := fmt.Fprintln(a.out, t.token.Text())
 		return err
 	}
 	t.login = got.Login
