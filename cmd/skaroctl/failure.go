@@ -177,7 +177,7 @@ func (a *app) report(err error) int {
 		if errors.As(err, &signal) && !errors.As(err, &unknown) && !errors.As(err, &short) {
 			continue // who interrupts knows
 		}
-		_ = output.WriteFailure(a.streams.Err, "skaroctl", f, a.jsonAsked(), a.colour(a.streams.ErrTerminal))
+		_ = output.WriteFailure(a.err, "skaroctl", f, a.jsonAsked(), a.colour(a.streams.ErrTerminal))
 	}
 	return severity[worst].exit
 }

@@ -172,7 +172,7 @@ func (a *app) enter(ctx context.Context, o loginOptions, t entrant) error {
 		return err
 	}
 	if o.printToken {
-		_, err := fmt.Fprintln(a.streams.Out, t.token.Text())
+		_, err := fmt.Fprintln(a.out, t.token.Text())
 		return err
 	}
 	t.login = got.Login
@@ -187,7 +187,10 @@ func (a *app) enter(ctx context.Context, o loginOptions, t entrant) error {
 		return fmt.Errorf("logged in, but the credentials can't be saved: %w", err)
 	}
 	profile := account.Profile{
-		Server: t.endpoint.URL, Login: t.login, Store: t.newStore.Name(), CAFile: t.saved.CAFile, AllowPlaintext: t.endpoint.AllowPlaintext,
+		Server: t.endpoint.URL, Login: t.login, Store: t.newStore.Name(), AllowPlaintext: t.endpoint.AllowPlaintext,
+	}
+	if t.endpoint.URL == t.saved.Server {
+		profile.CAFile = t.saved.CAFile
 	}
 	switch {
 	case a.flags.changed("ca-file") && irregular(t.endpoint.CAFile):
@@ -196,9 +199,6 @@ func (a *app) enter(ctx context.Context, o loginOptions, t entrant) error {
 		profile.CAFile = t.endpoint.CAFile
 	}
 	err = account.UpdateConfig(ctx, t.files.Config, func(c *account.Config) error {
-		if c.Profiles == nil {
-			c.Profiles = map[string]account.Profile{}
-		}
 		c.Profiles[t.profile] = profile
 		if c.DefaultProfile == "" {
 			c.DefaultProfile = t.profile

@@ -39,7 +39,7 @@ func (a *app) progress(recipients int) *progress {
 	if err != nil || !info.Mode().IsRegular() {
 		return nil
 	}
-	a.bar = &progress{out: a.streams.Err, mu: &a.errMu, now: time.Now, total: info.Size(), recipients: int64(recipients)}
+	a.bar = &progress{out: a.err, mu: &a.errMu, now: time.Now, total: info.Size(), recipients: int64(recipients)}
 	return a.bar
 }
 

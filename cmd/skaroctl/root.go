@@ -20,7 +20,7 @@ func (a *app) execute(ctx context.Context, args []string, caught <-chan struct{}
 	root.SetIn(a.streams.In)
 	out := &commandline.Writer{Out: a.out}
 	root.SetOut(out)
-	root.SetErr(a.streams.Err)
+	root.SetErr(a.err)
 	<-caught
 	c, err := root.ExecuteContextC(ctx)
 	var unknown *commandline.UsageError

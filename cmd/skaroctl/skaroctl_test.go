@@ -62,7 +62,7 @@ func TestClassify(t *testing.T) {
 // TestReportWorst: of several failures each is told, and the worst one counts.
 func TestReportWorst(t *testing.T) {
 	var out strings.Builder
-	a := &app{streams: output.Streams{Err: &out}, getenv: func(string) string { return "" }, flags: commonFlags{output: "auto"}}
+	a := &app{err: output.NewPatient(t.Context(), &out, 0, nil), getenv: func(string) string { return "" }, flags: commonFlags{output: "auto"}}
 	refused := &session.RefusedError{Request: "send_message", Status: "404 Not Found", Info: "no bob"}
 	exit := a.report(several{
 		fmt.Errorf("send to bob: %w", refused),
