@@ -285,7 +285,7 @@ func (a *app) listen(ctx context.Context, o listenOptions) (err error) {
 	var rewound *session.RewoundError
 	switch {
 	case errors.Is(err, errReaderGone):
-		return nil
+		return errReaderGone
 	case errors.As(err, &rewound):
 		return &rewoundError{rewound, o.command}
 	case failed != nil && interrupted.Err() != nil:

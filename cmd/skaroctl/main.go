@@ -24,6 +24,9 @@ func buildInfo() build.Info { return build.Read("skaroctl", version) }
 // outputPatience is how long an interrupt leaves to who reads the output.
 const outputPatience = 2 * time.Second
 
+// signalPatience is how long a signal may take that has ended who reads the output.
+const signalPatience = 100 * time.Millisecond
+
 // run is the whole program: it returns the exit status.
 func run(args []string, streams output.Streams, getenv func(string) string) int {
 	log.SetOutput(io.Discard) // net/http writes there what comes back as an error anyway
@@ -37,6 +40,14 @@ func run(args []string, streams output.Streams, getenv func(string) string) int 
 	a.profiles = sync.OnceValue(func() profiles { return a.loadProfiles(args) })
 	go a.profiles() // most commands want them: they are there when the command line is understood
 	err := a.execute(ctx, args, caught)
+	if errors.Is(err, errReaderGone) || len(severalOf(err)) == 1 && terminal.ReaderGone(err) {
+		// A signal for a whole pipeline ends the reader too, and may come to us a moment later.
+		select {
+		case <-ctx.Done():
+			err = context.Cause(ctx)
+		case <-time.After(signalPatience):
+		}
+	}
 	status := a.report(err)
 	var i *terminal.Interrupt
 	if status == 0 && (err != nil || a.out.Late()) && errors.As(context.Cause(ctx), &i) {
