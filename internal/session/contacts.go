@@ -36,8 +36,8 @@ func (s *Session) Person(ctx context.Context, login string) (proto.Contact, erro
 
 // Spelling asks for a login or the name of a conference as the server spells it. Where
 // the server says that nobody has it, that it is not for us, or that it can't say now,
-// that refusal is the error. Where the server can't be asked, as one without extensions may not answer such a
-// question at all, or does not know it, it is as it was given.
+// that refusal is the error. Where the server does not know the question, or can't be asked,
+// as one without extensions may not answer it at all, the login is as it was given.
 func (s *Session) Spelling(ctx context.Context, login string) (proto.Contact, error) {
 	given := proto.Contact{Login: login}
 	if !s.Greeting().Has(proto.ExtUpdates) {
