@@ -134,17 +134,11 @@ func classify(err error) kind {
 	return kindInternal
 }
 
-// severalOf are the failures that an error is.
-func severalOf(err error) (list several) {
+func (a *app) report(err error) int {
+	var list several
 	if !errors.As(err, &list) && err != nil {
 		list = several{err}
 	}
-	return list
-}
-
-// report writes what went wrong to standard error, and returns the exit status.
-func (a *app) report(err error) int {
-	list := severalOf(err)
 	// Whoever read the output has seen enough; what else went wrong, they have not seen.
 	list = slices.DeleteFunc(slices.Clone(list), func(err error) bool {
 		return terminal.ReaderGone(err) || errors.Is(err, errReaderGone)

@@ -40,11 +40,10 @@ func run(args []string, streams output.Streams, getenv func(string) string) int 
 	a.profiles = sync.OnceValue(func() profiles { return a.loadProfiles(args) })
 	go a.profiles() // most commands want them: they are there when the command line is understood
 	err := a.execute(ctx, args, caught)
-	if errors.Is(err, errReaderGone) || len(severalOf(err)) == 1 && terminal.ReaderGone(err) {
+	if errors.Is(err, errReaderGone) || terminal.ReaderGone(err) {
 		// A signal for a whole pipeline ends the reader too, and may come to us a moment later.
 		select {
 		case <-ctx.Done():
-			err = context.Cause(ctx)
 		case <-time.After(signalPatience):
 		}
 	}
