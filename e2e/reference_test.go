@@ -111,7 +111,7 @@ func TestNotLinked(t *testing.T) {
 		t.Fatal(err)
 	}
 	packages := strings.Fields(string(out))
-	if !slices.Contains(packages, "github.com/skaroctl/skaroctl/internal/commandline") {
+	if !slices.Contains(packages, "github.com/skaroctl/skaroctl/internal/cli") {
 		t.Fatalf("these are not the packages of the programs: %q", packages)
 	}
 	for _, p := range packages {

@@ -16,7 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/skaroctl/skaroctl/internal/account"
-	"github.com/skaroctl/skaroctl/internal/commandline"
+	"github.com/skaroctl/skaroctl/internal/cli"
 	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/session"
 	"github.com/skaroctl/skaroctl/internal/terminal"
@@ -60,7 +60,7 @@ func (a *app) loadProfiles(args []string) profiles {
 // commonFlags are the flags of every command.
 type commonFlags struct {
 	server, profile, output, colour, caFile string
-	timeout                                 commandline.Duration
+	timeout                                 cli.Duration
 	verbose, quiet, allowPlaintext, utc     bool
 
 	changed func(name string) bool // whether a flag was given
@@ -70,7 +70,7 @@ const defaultTimeout = 10 * time.Second
 
 func (a *app) addCommonFlags(root *cobra.Command) {
 	f := root.PersistentFlags()
-	a.flags.timeout = commandline.Duration(defaultTimeout)
+	a.flags.timeout = cli.Duration(defaultTimeout)
 	f.StringVarP(&a.flags.server, "server", "s", "", "server `URL`, ws:// or wss://, path included (SKAROCTL_SERVER)")
 	f.StringVarP(&a.flags.profile, "profile", "p", "", "account to use, by its profile `NAME` (SKAROCTL_PROFILE)")
 	f.StringVarP(&a.flags.output, "output", "o", "auto", "`FORMAT` of results: auto, text or json; auto is text on a terminal, JSON Lines elsewhere (SKAROCTL_OUTPUT)")
@@ -83,9 +83,9 @@ func (a *app) addCommonFlags(root *cobra.Command) {
 	f.BoolVar(&a.flags.allowPlaintext, "allow-plaintext", false, "permit ws:// to a host that is not this one")
 	root.MarkFlagsMutuallyExclusive("quiet", "verbose")
 	a.flags.changed = f.Changed
-	commandline.Choices(root, "output", "auto", "text", "json")
-	commandline.Choices(root, "color", "auto", "always", "never")
-	commandline.Completes(root, "profile", a.completeProfile)
+	cli.Choices(root, "output", "auto", "text", "json")
+	cli.Choices(root, "color", "auto", "always", "never")
+	cli.Completes(root, "profile", a.completeProfile)
 }
 
 // settle fills in from the environment what no flag gave, and checks the values.

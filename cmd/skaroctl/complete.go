@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/skaroctl/skaroctl/internal/account"
-	"github.com/skaroctl/skaroctl/internal/commandline"
+	"github.com/skaroctl/skaroctl/internal/cli"
 	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/session"
 )
@@ -63,13 +63,13 @@ func (a *app) completeContact(c *cobra.Command, args []string, before, begun str
 			logins = append(logins, contact.Login)
 		}
 	}
-	return commandline.Offer(logins, before, begun), cobra.ShellCompDirectiveNoFileComp
+	return cli.Offer(logins, before, begun), cobra.ShellCompDirectiveNoFileComp
 }
 
 // completeProfile completes the name of a profile, from the config file.
 func (a *app) completeProfile(_ *cobra.Command, _ []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	names := slices.Sorted(maps.Keys(a.profiles().config.Profiles))
-	return commandline.Offer(names, "", begun), cobra.ShellCompDirectiveNoFileComp
+	return cli.Offer(names, "", begun), cobra.ShellCompDirectiveNoFileComp
 }
 
 // knownContacts are the contacts of the account that is meant: those that were kept,

@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/skaroctl/skaroctl/internal/commandline"
+	"github.com/skaroctl/skaroctl/internal/cli"
 	"github.com/skaroctl/skaroctl/internal/session"
 )
 
@@ -128,10 +128,10 @@ func bound(flag, s string, now time.Time) (session.Bound, error) {
 		}
 		return session.Bound{ID: id}, nil
 	}
-	if d, err := commandline.ParseDuration(s); err == nil {
+	if d, err := cli.ParseDuration(s); err == nil {
 		return session.Bound{Time: now.Add(-d.Abs())}, nil
 	}
-	if t, ok := commandline.ParseTime(s, now); ok {
+	if t, ok := cli.ParseTime(s, now); ok {
 		if flag == "--since" && t.After(now) && !strings.Contains(s, "-") { // a time of today
 			return session.Bound{}, &usageError{fmt.Sprintf("%s is %q, and that is still to come today", flag, s), "write another day's with its date: " + t.AddDate(0, 0, -1).Format("2006-01-02T15:04")}
 		}

@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/skaroctl/skaroctl/internal/account"
-	"github.com/skaroctl/skaroctl/internal/commandline"
+	"github.com/skaroctl/skaroctl/internal/cli"
 	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/session"
@@ -27,17 +27,17 @@ type listenOptions struct {
 	since        string
 	resume       bool
 	count        int
-	length       commandline.Duration
+	length       cli.Duration
 	format, exec string
 	noReconnect  bool
-	pingInterval commandline.Duration
+	pingInterval cli.Duration
 
 	counted bool   // --count was given
 	command string // with all its flags, but for --since
 }
 
 func (a *app) listenCommand() *cobra.Command {
-	o := listenOptions{pingInterval: commandline.Duration(30 * time.Second)}
+	o := listenOptions{pingInterval: cli.Duration(30 * time.Second)}
 	c := &cobra.Command{
 		Use:   "listen",
 		Short: "Show messages as they come",
@@ -89,9 +89,9 @@ answers where something was said, "skaroctl send $SKARO_FROM" in private.`,
 	})
 	f := c.Flags()
 	f.StringArrayVar(&o.from, "from", nil, "messages of `LOGIN` only; may be given again")
-	commandline.Completes(c, "from", a.completeFrom)
+	cli.Completes(c, "from", a.completeFrom)
 	f.StringArrayVar(&o.conference, "conference", nil, "messages in the conference `NAME` only; may be given again")
-	commandline.Completes(c, "conference", a.completeConference)
+	cli.Completes(c, "conference", a.completeConference)
 	f.BoolVar(&o.own, "own", false, "also what we sent from elsewhere")
 	f.BoolVar(&o.events, "events", false, "also what the server pushes beside messages: info, error and others")
 	f.StringVar(&o.since, "since", "", "first what came since `WHEN`: all, a time, a duration before now, or after a message by its id (see \"skaroctl help history\")")

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/skaroctl/skaroctl/internal/account"
-	"github.com/skaroctl/skaroctl/internal/commandline"
+	"github.com/skaroctl/skaroctl/internal/cli"
 	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/session"
@@ -48,7 +48,7 @@ nowhere, and never leaves this program.`,
 func (o *loginOptions) addFlags(c *cobra.Command) {
 	o.passwordOptions.addFlags(c)
 	c.Flags().StringVar(&o.store, "store", "", "where to keep the credentials: keyring or file (default keyring)")
-	commandline.Choices(c, "store", "keyring", "file")
+	cli.Choices(c, "store", "keyring", "file")
 	c.Flags().BoolVar(&o.printToken, "print-token", false, "print the token, for SKAROCTL_TOKEN, and save nothing")
 	c.MarkFlagsMutuallyExclusive("store", "print-token")
 }
@@ -129,7 +129,7 @@ func (e entrant) canSave(ctx context.Context, o loginOptions) error {
 	case errors.Is(err, account.ErrNone), errors.As(err, &unavailable) && unavailable.Damaged:
 		return nil
 	case err != nil && e.newStore.Name() == "keyring":
-		return commandline.Advise(fmt.Errorf("nothing was done: %w", err), "give --store file to keep the credentials in a private file instead")
+		return cli.Advise(fmt.Errorf("nothing was done: %w", err), "give --store file to keep the credentials in a private file instead")
 	}
 	return err
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/skaroctl/skaroctl/internal/account"
-	"github.com/skaroctl/skaroctl/internal/commandline"
+	"github.com/skaroctl/skaroctl/internal/cli"
 	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/session"
@@ -68,10 +68,10 @@ func (a *app) register(ctx context.Context, o registerOptions, args []string) er
 	var refused *session.RefusedError
 	switch {
 	case errors.As(err, &unknown):
-		return commandline.Advise(err, fmt.Sprintf("whether there is an account now, `skaroctl login %s` tells", account.ShellWord(e.login)))
+		return cli.Advise(err, fmt.Sprintf("whether there is an account now, `skaroctl login %s` tells", account.ShellWord(e.login)))
 	case errors.As(err, &refused):
 		if hint := registerHint(proto.StatusCode(refused.Status), o.invite != ""); hint != "" {
-			return commandline.Advise(err, hint)
+			return cli.Advise(err, hint)
 		}
 		return err
 	case err != nil:
@@ -79,7 +79,7 @@ func (a *app) register(ctx context.Context, o registerOptions, args []string) er
 	}
 	if err := a.enter(ctx, o.loginOptions, e); err != nil {
 		// The hint has the login as it was typed: nobody should run what a server says.
-		return commandline.Advise(fmt.Errorf("the account of %s was created, but: %w", output.Login(e.login), err), fmt.Sprintf("log in with `skaroctl login %s`", account.ShellWord(args[0])))
+		return cli.Advise(fmt.Errorf("the account of %s was created, but: %w", output.Login(e.login), err), fmt.Sprintf("log in with `skaroctl login %s`", account.ShellWord(args[0])))
 	}
 	return nil
 }

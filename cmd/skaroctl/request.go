@@ -13,7 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/skaroctl/skaroctl/internal/commandline"
+	"github.com/skaroctl/skaroctl/internal/cli"
 	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/session"
 	"github.com/skaroctl/skaroctl/internal/terminal"
@@ -63,7 +63,7 @@ func completeType(_ *cobra.Command, args []string, begun string) ([]cobra.Comple
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	return commandline.Offer(requestTypes, "", begun), cobra.ShellCompDirectiveNoFileComp
+	return cli.Offer(requestTypes, "", begun), cobra.ShellCompDirectiveNoFileComp
 }
 
 func (a *app) request(ctx context.Context, o requestOptions, typ string) error {

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/skaroctl/skaroctl/internal/commandline"
+	"github.com/skaroctl/skaroctl/internal/cli"
 )
 
 // execute runs the command that the arguments name, when signals are caught.
@@ -18,19 +18,19 @@ func (a *app) execute(ctx context.Context, args []string, caught <-chan struct{}
 	root := a.root(args)
 	root.SetArgs(args)
 	root.SetIn(a.streams.In)
-	out := &commandline.Writer{Out: a.out}
+	out := &cli.Writer{Out: a.out}
 	root.SetOut(out)
 	root.SetErr(a.err)
 	<-caught
 	c, err := root.ExecuteContextC(ctx)
-	var unknown *commandline.UsageError
+	var unknown *cli.UsageError
 	switch {
 	case out.Err != nil:
 		return out.Err
 	case errors.As(err, &unknown):
 		err = &usageError{unknown.Why, unknown.Advice}
 	case err != nil && !a.ran: // it comes from cobra, before any command
-		why, hint := commandline.Explain(c, err)
+		why, hint := cli.Explain(c, err)
 		if why == `unknown command "passwd"` || why == `unknown command "password"` {
 			hint = "a password is changed at the server, with `skarod user passwd LOGIN`; afterwards log in again, with `skaroctl login`"
 		}
@@ -69,7 +69,7 @@ pipelines. Results go to standard output, everything else to standard error.`,
 	for _, c := range commands {
 		root.AddCommand(c.make())
 	}
-	commandline.Finish(root, args)
+	cli.Finish(root, args)
 	return root
 }
 
@@ -137,7 +137,7 @@ func (a *app) does(run func(ctx context.Context, args []string) error) func(*cob
 		}
 		var usage *usageError
 		if errors.As(err, &usage) && usage.hint == "" {
-			usage.hint = commandline.SeeHelp(c)
+			usage.hint = cli.SeeHelp(c)
 		}
 		var list several
 		if err == nil || errors.As(err, &list) {

@@ -8,15 +8,15 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/skaroctl/skaroctl/internal/commandline"
+	"github.com/skaroctl/skaroctl/internal/cli"
 )
 
 // topics are the pages of help that are no commands.
 func topics() []*cobra.Command {
 	return []*cobra.Command{
-		commandline.Topic("exit-status", "What the exit status says", exitStatusHelp()),
-		commandline.Topic("environment", "The variables that skaroctl reads", environmentHelp),
-		commandline.Topic("files", "The files that skaroctl keeps", filesHelp),
+		cli.Topic("exit-status", "What the exit status says", exitStatusHelp()),
+		cli.Topic("environment", "The variables that skaroctl reads", environmentHelp),
+		cli.Topic("files", "The files that skaroctl keeps", filesHelp),
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/skaroctl/skaroctl/internal/commandline"
+	"github.com/skaroctl/skaroctl/internal/cli"
 	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/store"
 	"github.com/skaroctl/skaroctl/internal/terminal"
@@ -120,9 +120,9 @@ of new messages are far above the highest one before, so that none is given twic
 			case err != nil && ctx.Err() != nil:
 				return context.Cause(ctx)
 			case errors.Is(err, store.ErrForeign), errors.Is(err, store.ErrEmpty):
-				return commandline.Advise(err, "FILE is what `skarod backup` has written, not packed")
+				return cli.Advise(err, "FILE is what `skarod backup` has written, not packed")
 			case errors.Is(err, store.ErrDamaged):
-				return commandline.Advise(err, "nothing was changed: take another backup")
+				return cli.Advise(err, "nothing was changed: take another backup")
 			case err != nil:
 				return cantOpen(path, err)
 			}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/skaroctl/skaroctl/internal/commandline"
+	"github.com/skaroctl/skaroctl/internal/cli"
 	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/store"
 )
@@ -196,7 +196,7 @@ func (a *app) withConference(args []string, create bool, do func(s *store.Store,
 	}
 	err = a.withStore(false, func(s *store.Store) error { return do(s, name, logins) })
 	if given := strings.Join(args[1:], " "); errors.Is(err, store.ErrNoUser) && strings.Contains(given, ",") {
-		return commandline.Advise(err, "logins are separated by spaces here: "+output.Line(strings.Join(strings.FieldsFunc(given, func(r rune) bool { return r == ',' || r == ' ' }), " ")))
+		return cli.Advise(err, "logins are separated by spaces here: "+output.Line(strings.Join(strings.FieldsFunc(given, func(r rune) bool { return r == ',' || r == ' ' }), " ")))
 	}
 	return aboutConference(name, err)
 }
@@ -206,15 +206,15 @@ func aboutConference(name string, err error) error {
 	shown := output.Login(name)
 	switch {
 	case errors.Is(err, store.ErrNoUser): // it says who
-		return commandline.Advise(err, knownLogins)
+		return cli.Advise(err, knownLogins)
 	case errors.Is(err, store.ErrNotMember):
-		return commandline.Advise(err, fmt.Sprintf("`skarod conference list %s` shows who is in it", shown))
+		return cli.Advise(err, fmt.Sprintf("`skarod conference list %s` shows who is in it", shown))
 	case errors.Is(err, store.ErrNoConference):
-		return commandline.Advise(fmt.Errorf("%q: %w", name, err), knownConferences)
+		return cli.Advise(fmt.Errorf("%q: %w", name, err), knownConferences)
 	case errors.Is(err, store.ErrTaken):
-		return commandline.Advise(fmt.Errorf("%q: %w", name, err), "choose a name that no account has")
+		return cli.Advise(fmt.Errorf("%q: %w", name, err), "choose a name that no account has")
 	case errors.Is(err, store.ErrIsConference):
-		return commandline.Advise(fmt.Errorf("%q: %w", name, err), fmt.Sprintf("`skarod conference add %s LOGIN` puts somebody into it", shown))
+		return cli.Advise(fmt.Errorf("%q: %w", name, err), fmt.Sprintf("`skarod conference add %s LOGIN` puts somebody into it", shown))
 	}
 	return err
 }

@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 
-	"github.com/skaroctl/skaroctl/internal/commandline"
+	"github.com/skaroctl/skaroctl/internal/cli"
 	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/store"
 )
@@ -81,15 +81,15 @@ const restoreHint = "`skarod restore FILE` puts a backup in the place of the dat
 func cantOpen(path string, err error) error {
 	switch {
 	case errors.Is(err, store.ErrEmpty):
-		return commandline.Advise(err, "a copy may have failed: `skarod restore FILE` puts a backup there; delete the file if you want a new database")
+		return cli.Advise(err, "a copy may have failed: `skarod restore FILE` puts a backup there; delete the file if you want a new database")
 	case errors.Is(err, store.ErrLog):
-		return commandline.Advise(err, fmt.Sprintf("move %s to its database, or away where that is lost", output.Line(path+"-wal")))
+		return cli.Advise(err, fmt.Sprintf("move %s to its database, or away where that is lost", output.Line(path+"-wal")))
 	case errors.Is(err, fs.ErrPermission):
-		return commandline.Advise(err, "run it as root or as the user of the server, or name another folder with --data")
+		return cli.Advise(err, "run it as root or as the user of the server, or name another folder with --data")
 	case belowFile(path):
-		return commandline.Advise(err, "--data names a folder, not a file")
+		return cli.Advise(err, "--data names a folder, not a file")
 	case errors.Is(err, fs.ErrNotExist):
-		return commandline.Advise(err, "`skarod user add` makes a database; --data says in which folder it is")
+		return cli.Advise(err, "`skarod user add` makes a database; --data says in which folder it is")
 	}
 	return err
 }

@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/skaroctl/skaroctl/internal/commandline"
+	"github.com/skaroctl/skaroctl/internal/cli"
 	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/store"
 )
@@ -33,7 +33,7 @@ const inviteTime = "2006-01-02 15:04"
 const inviteLife = 7 * 24 * time.Hour
 
 func (a *app) inviteCreateCommand() *cobra.Command {
-	expires := commandline.Duration(inviteLife)
+	expires := cli.Duration(inviteLife)
 	c := &cobra.Command{
 		Use:        "create",
 		SuggestFor: []string{"add", "new"},
@@ -115,7 +115,7 @@ func (a *app) inviteRevokeCommand() *cobra.Command {
 					a.done("took the invitation back")
 				}
 				if errors.Is(err, store.ErrNoInvite) {
-					err = commandline.Advise(err, "`skarod invite list` shows the invitations that there are")
+					err = cli.Advise(err, "`skarod invite list` shows the invitations that there are")
 				}
 				return err
 			})

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/skaroctl/skaroctl/internal/commandline"
+	"github.com/skaroctl/skaroctl/internal/cli"
 	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/store"
 )
@@ -24,7 +24,7 @@ func (l *listing) addFlags(c *cobra.Command) {
 
 func addOutput(c *cobra.Command, format *string) {
 	c.Flags().StringVarP(format, "output", "o", "auto", "`FORMAT`: auto, text or json; auto is text on a terminal, JSON Lines elsewhere")
-	commandline.Choices(c, "output", "auto", "text", "json")
+	cli.Choices(c, "output", "auto", "text", "json")
 }
 
 // printer is what writes results in a format of --output.

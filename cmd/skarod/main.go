@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/skaroctl/skaroctl/internal/build"
-	"github.com/skaroctl/skaroctl/internal/commandline"
+	"github.com/skaroctl/skaroctl/internal/cli"
 	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/store"
 	"github.com/skaroctl/skaroctl/internal/terminal"
@@ -46,18 +46,18 @@ func run(args []string, streams output.Streams, getenv func(string) string) int 
 	root := a.root(args)
 	root.SetArgs(args)
 	root.SetIn(streams.In)
-	out := &commandline.Writer{Out: streams.Out}
+	out := &cli.Writer{Out: streams.Out}
 	root.SetOut(out)
 	root.SetErr(streams.Err)
 	c, err := root.ExecuteContextC(ctx)
-	var unknown *commandline.UsageError
+	var unknown *cli.UsageError
 	switch {
 	case out.Err != nil:
 		err = out.Err
 	case errors.As(err, &unknown):
 		err = &usageError{unknown.Why, unknown.Advice}
 	case err != nil && !a.ran: // it comes from cobra, before any command
-		why, hint := commandline.Explain(c, err)
+		why, hint := cli.Explain(c, err)
 		err = &usageError{why, hint}
 	}
 	return a.report(err)
@@ -81,7 +81,7 @@ with "skarod user add", also while the server runs.`,
 	root.PersistentFlags().StringVar(&a.data, "data", "", "`FOLDER` with the database skarod.db (default skarod in XDG_DATA_HOME)")
 	root.AddCommand(a.serveCommand(), a.userCommand(), a.conferenceCommand(), a.inviteCommand(), a.backupCommand(), a.restoreCommand(), a.versionCommand())
 	root.AddCommand(topics()...)
-	commandline.Finish(root, args)
+	cli.Finish(root, args)
 	return root
 }
 
@@ -120,7 +120,7 @@ func (a *app) does(run func(ctx context.Context, args []string) error) func(*cob
 		if err := run(c.Context(), args); err != nil {
 			var usage *usageError
 			if errors.As(err, &usage) && usage.hint == "" {
-				usage.hint = commandline.SeeHelp(c)
+				usage.hint = cli.SeeHelp(c)
 			}
 			return fmt.Errorf("%s: %w", strings.TrimPrefix(c.CommandPath(), "skarod "), err)
 		}

@@ -19,7 +19,7 @@ import (
 	"github.com/rogpeppe/go-internal/lockedfile"
 	"github.com/spf13/cobra"
 
-	"github.com/skaroctl/skaroctl/internal/commandline"
+	"github.com/skaroctl/skaroctl/internal/cli"
 	"github.com/skaroctl/skaroctl/internal/server"
 	"github.com/skaroctl/skaroctl/internal/store"
 	"github.com/skaroctl/skaroctl/internal/terminal"
@@ -64,7 +64,7 @@ The packages have it in /usr/share/doc/skarod/docs.`,
 	f.StringVar(&o.cert, "tls-cert", "", "PEM `FILE` of the certificate and its chain")
 	f.StringVar(&o.key, "tls-key", "", "PEM `FILE` of the certificate's key")
 	f.StringVar(&o.registration, "registration", server.RegistrationClosed, "`POLICY` of who may create an account: open (everybody), invite (see skarod invite) or closed (nobody)")
-	commandline.Choices(c, "registration", server.RegistrationOpen, server.RegistrationInvite, server.RegistrationClosed)
+	cli.Choices(c, "registration", server.RegistrationOpen, server.RegistrationInvite, server.RegistrationClosed)
 	f.BoolVar(&o.allowPlaintext, "allow-plaintext", false, "permit other machines to connect without TLS")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "log every connection")
 	c.MarkFlagsRequiredTogether("tls-cert", "tls-key")
@@ -222,11 +222,11 @@ func cantListen(addr string, err error) error {
 	case errors.As(err, &unknown) && unknown.IsNotFound:
 		return &usageError{fmt.Sprintf("--listen is %q: %s", addr, unknown.Err), listenHint(addr)}
 	case errors.Is(why, syscall.EADDRINUSE), errors.Is(why, windowsInUse), errors.Is(why, windowsReserved):
-		return commandline.Advise(said, "another program has that port: give another --listen")
+		return cli.Advise(said, "another program has that port: give another --listen")
 	case errors.Is(why, fs.ErrPermission):
-		return commandline.Advise(said, "ports below 1024 are for root, and for who has CAP_NET_BIND_SERVICE: give another --listen")
+		return cli.Advise(said, "ports below 1024 are for root, and for who has CAP_NET_BIND_SERVICE: give another --listen")
 	}
-	return commandline.Advise(said, "give --listen an address of this machine, with a port")
+	return cli.Advise(said, "give --listen an address of this machine, with a port")
 }
 
 // listenHint is what was meant by an address that is none.

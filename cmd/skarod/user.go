@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/skaroctl/skaroctl/internal/commandline"
+	"github.com/skaroctl/skaroctl/internal/cli"
 	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/store"
@@ -154,11 +154,11 @@ func (a *app) withLogin(given string, create bool, do func(s *store.Store, login
 	err = a.withStore(create, func(s *store.Store) error { return do(s, login) })
 	switch {
 	case errors.Is(err, store.ErrTaken):
-		return commandline.Advise(fmt.Errorf("%q: %w", login, err), fmt.Sprintf("`skarod user passwd %s` changes its password", output.Login(login)))
+		return cli.Advise(fmt.Errorf("%q: %w", login, err), fmt.Sprintf("`skarod user passwd %s` changes its password", output.Login(login)))
 	case errors.Is(err, store.ErrIsConference):
-		return commandline.Advise(fmt.Errorf("%q: %w", login, err), "choose another login")
+		return cli.Advise(fmt.Errorf("%q: %w", login, err), "choose another login")
 	case errors.Is(err, store.ErrNoUser):
-		return commandline.Advise(fmt.Errorf("%q: %w", login, err), knownLogins)
+		return cli.Advise(fmt.Errorf("%q: %w", login, err), knownLogins)
 	}
 	return err
 }

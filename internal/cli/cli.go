@@ -1,6 +1,6 @@
-// Package commandline is what the command lines of both programs have in common:
+// Package cli is what the command lines of both programs have in common:
 // help, completion, and errors of usage that say what to do.
-package commandline
+package cli
 
 import (
 	"fmt"

@@ -1,4 +1,4 @@
-package commandline
+package cli
 
 // advised is an error that says what to do about it.
 type advised struct {
