@@ -2,8 +2,8 @@
 # make test   vet and test everything, the race detector on
 # The other targets are described in docs/development.md.
 
-# The programs' version is what the go command makes of the commit and its tag.
-# Where there is no git repository, VERSION=1.2.3 says it.
+# The go command derives the programs' version from the commit and its tag.
+# Without a git repository, VERSION=1.2.3 sets it.
 BUILDVCS := $(shell git rev-parse --quiet --verify HEAD >/dev/null 2>&1 && echo auto || echo false)
 # The race detector needs a C compiler; without one, cgo is off.
 RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
@@ -43,15 +43,15 @@ lint:
 	go vet -tags docs ./cmd/...
 	go tool -modfile=tools/go.mod staticcheck ./...
 
-# The picture in the README, of a real run.
+# Draws the README's picture from a real run.
 picture:
 	go run ./script/picture
 
-# Everything that is handed out, in dist/.
+# Builds every published file, in dist/.
 release:
 	go run ./script/release
 
-# The release once more, elsewhere: is it the same?
+# Builds the release a second time, elsewhere, and compares every file.
 reproduce:
 	@sh script/reproduce
 
@@ -68,7 +68,7 @@ fuzz:
 		done; \
 	done
 
-# What is missing of its peers, the program says.
+# The program names the peers that are missing.
 bench: build
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./bench ./bench/floor
 	bin/bench

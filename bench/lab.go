@@ -21,7 +21,7 @@ import (
 const (
 	password = "a password of the benchmark"
 	text     = "disk /dev/sda1 on host-17 is 91% full, please have a look"
-	// patience bounds what must happen, on however slow a machine.
+	// patience bounds each wait, on a machine of any speed.
 	patience = 20 * time.Second
 )
 
@@ -35,9 +35,9 @@ type lab struct {
 	closers                 []func()
 }
 
-// newLab copies the programs, as an installation does. A file that the linker has
-// just written is in memory in smaller pieces, and takes a millisecond longer to
-// start; what is compared with it was installed.
+// newLab copies the programs, as an installation does. The page cache holds a file that
+// the linker has just written in smaller pieces, which costs a millisecond per start; the
+// programs it is compared with were installed.
 func newLab(bin, python string) (l *lab, err error) {
 	l = &lab{}
 	if l.python, err = filepath.Abs(python); err != nil {
@@ -91,7 +91,7 @@ func (l *lab) command(ctx context.Context, env []string, argv ...string) *exec.C
 	return c
 }
 
-// failed adds to an error of a program what it said.
+// failed adds a program's standard error to its error.
 func (l *lab) failed(c *exec.Cmd, err error) error {
 	said, _ := os.ReadFile(l.stderr.Name())
 	_, last, _ := strings.Cut(string(said[max(0, len(said)-500):]), "\n")
@@ -172,17 +172,17 @@ func (l *lab) logIn(ctx context.Context, name, url, store string, env []string, 
 	return env, err
 }
 
-// credentialsFile is where the store "file" of an account is that logIn made.
+// credentialsFile is the file store of an account that logIn made.
 func (l *lab) credentialsFile(name string) string {
 	return filepath.Join(l.dir, name, "skaroctl", "credentials.json")
 }
 
 // mosquitto starts the MQTT broker with persistence on, and returns its port. ok is
-// false where it is not installed.
+// false if it is not installed.
 func (l *lab) mosquitto(ctx context.Context) (port string, ok bool, err error) {
 	path, err := exec.LookPath("mosquitto")
 	if err != nil {
-		path = "/usr/sbin/mosquitto" // where Debian has it, and a user's PATH may not look
+		path = "/usr/sbin/mosquitto" // Debian's place, which a user's PATH may lack
 	}
 	if _, err := os.Stat(path); err != nil {
 		return "", false, nil
@@ -198,7 +198,7 @@ func (l *lab) mosquitto(ctx context.Context) (port string, ok bool, err error) {
 		return "", true, err
 	}
 	config := filepath.Join(l.dir, "mosquitto.conf")
-	// As root it would become a user of its own, who can't write to our folder.
+	// As root it would change to its own user, which can't write to our folder.
 	if err := os.WriteFile(config, fmt.Appendf(nil,
 		"listener %s 127.0.0.1\nallow_anonymous true\nuser root\npersistence true\npersistence_location %s/\nlog_type none\n", port, data), 0o600); err != nil {
 		return "", true, err
@@ -219,7 +219,7 @@ func (l *lab) mosquitto(ctx context.Context) (port string, ok bool, err error) {
 }
 
 // keyring starts a session bus with a real Secret Service on it, and returns what
-// the environment needs to reach it. ok is false where there is none.
+// the environment needs to reach it. ok is false if it is not installed.
 func (l *lab) keyring(ctx context.Context) (env []string, ok bool, err error) {
 	for _, name := range []string{"dbus-run-session", "gnome-keyring-daemon"} {
 		if _, err := exec.LookPath(name); err != nil {
@@ -263,8 +263,8 @@ cat >/dev/null`
 	return []string{"DBUS_SESSION_BUS_ADDRESS=" + address}, true, offered(ctx, address, "org.freedesktop.secrets")
 }
 
-// offered waits until somebody on the bus has the name. The daemon says that it is
-// ready a little earlier, and the bus would start a second one, which is locked.
+// offered waits until a process on the bus owns the name. The daemon reports that it is
+// ready a little earlier, and the bus would start a second, locked daemon.
 func offered(ctx context.Context, address, name string) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, errors.New("nobody offers "+name))
 	defer cancel()
@@ -291,8 +291,8 @@ func offered(ctx context.Context, address, name string) error {
 	}
 }
 
-// peak is the most memory a running program has had, in MiB (VmHWM, proc(5)); 0
-// where the system does not tell.
+// peak is the peak memory of a running program in MiB (VmHWM, proc(5)); 0 if the system
+// does not report it.
 func peak(pid int) float64 {
 	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	_, after, _ := bytes.Cut(status, []byte("\nVmHWM:"))

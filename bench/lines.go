@@ -78,7 +78,7 @@ func (l *lab) sendLines(ctx context.Context, env []string, input string) (rate, 
 		n, err := out.Read(block)
 		confirmed += bytes.Count(block[:n], []byte{'\n'})
 		if confirmed == linesMessages && mib == 0 {
-			mib = peak(c.Process.Pid) // 0 where it has ended already
+			mib = peak(c.Process.Pid) // 0 if it has ended already
 		}
 		if err != nil {
 			break

@@ -173,8 +173,8 @@ func (l *lab) throughput(ctx context.Context, p listener, n int) (rate, mib floa
 	return float64(n) / took.Seconds(), peak(c.Process.Pid), nil
 }
 
-// latency pushes one message after the other, each when the line of the one before
-// is there, and returns the median time from write to line, in milliseconds.
+// latency pushes one message at a time, each after the line of the previous one, and
+// returns the median time from write to line, in milliseconds.
 func (l *lab) latency(ctx context.Context, p listener) (float64, error) {
 	s, conn, out, c, err := l.attach(ctx, p)
 	if err != nil {
@@ -242,7 +242,7 @@ func skaroSource() (*source, error) {
 	return s, nil
 }
 
-// greet says what a server says until a listener has asked where it is.
+// greet plays the server until the listener has asked for its position.
 func greet(ctx context.Context, ws *websocket.Conn) error {
 	say := func(fields map[string]any) error {
 		frame, err := proto.Encode(fields)

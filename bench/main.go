@@ -1,7 +1,7 @@
 // Command bench measures skaroctl and skarod on this machine, beside the programs
-// they are compared with, and prints a table. docs/benchmarks.md says how each
-// figure is made. It is a measurement and no test: a target that is missed is said
-// and is no failure; what could not be measured is one.
+// they are compared with, and prints a table. docs/benchmarks.md explains each figure.
+// A missed target is reported, and is not a failure; a figure that could not be measured
+// is one.
 //
 //	bench [-bin DIR] [-libskaro PYTHON] [SECTION...]
 package main
@@ -113,12 +113,12 @@ func (r *report) note(what, format string, args ...any) {
 	r.rows = append(r.rows, row{what: what, figure: fmt.Sprintf(format, args...)})
 }
 
-// atMost adds a figure that is to be no larger than its target.
+// atMost adds a figure that should not exceed its target.
 func (r *report) atMost(what string, figure, target float64, format string) {
 	r.add(what, figure, "≤", target, format, figure <= target)
 }
 
-// atLeast adds a figure that is to be no smaller than its target.
+// atLeast adds a figure that should reach its target.
 func (r *report) atLeast(what string, figure, target float64, format string) {
 	r.add(what, figure, "≥", target, format, figure >= target)
 }
@@ -131,7 +131,7 @@ func (r *report) add(what string, figure float64, sign string, target float64, f
 	r.rows = append(r.rows, row{what, fmt.Sprintf(format, figure), sign + " " + fmt.Sprintf(format, target), verdict})
 }
 
-// lacks notes what could not be measured for want of a peer.
+// lacks notes a figure that could not be measured because a peer is missing.
 func (r *report) lacks(peer, remedy string) {
 	r.missing = append(r.missing, fmt.Sprintf("MISSING: %s; %s", peer, remedy))
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/skaroctl/skaroctl/internal/account"
 )
 
-// The rounds of one-shot sends. One of libskaro takes as long as thirty others.
+// Rounds of one-shot sends. One with libskaro takes as long as thirty others.
 const (
 	oneShotRounds  = 400
 	libskaroRounds = 40
@@ -99,8 +99,7 @@ func oneShot(ctx context.Context, l *lab, r *report) error {
 	return nil
 }
 
-// program is one that is measured beside others, and what its rounds took, in
-// milliseconds.
+// program is a measured program, and the time of each of its rounds in milliseconds.
 type program struct {
 	name   string
 	make   func() *exec.Cmd
@@ -108,9 +107,9 @@ type program struct {
 	took   []float64
 }
 
-// inTurn runs each program once a round, so that what disturbs one disturbs all.
-// The order changes with every round: what a program leaves behind, in the servers
-// for a moment, must not always meet the same one. The first round is not counted:
+// inTurn runs each program once a round, so that a disturbance affects all. The order
+// changes with every round: what a program leaves behind in the servers must not always
+// affect the same one. The first round is not counted:
 // it brings files into memory.
 func (l *lab) inTurn(programs []program) error {
 	order := make([]int, len(programs))

@@ -11,8 +11,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// privateBus is the configuration of a bus that starts no program by itself: what
-// answers on it is what the test started.
+// privateBus is the configuration of a bus that starts no program by itself: only the
+// test's own programs answer on it.
 const privateBus = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN" "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig>
   <type>session</type>
@@ -26,10 +26,9 @@ const privateBus = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Co
 </busconfig>
 `
 
-// bus alarm|silent|empty|prompt|locked makes a D-Bus session with a keyring that can't
-// be used: one that must not be asked at all, one that accepts and says nothing, one
-// without a provider, one whose provider shows a prompt that nobody answers, and one
-// whose prompt is dismissed.
+// bus alarm|silent|empty|prompt|locked makes a D-Bus session with an unusable keyring:
+// one that must not be asked, one that accepts and stays silent, one without a provider,
+// one whose prompt is never answered, and one whose prompt is dismissed.
 func cmdBus(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, len(args) == 1, "bus alarm|silent|empty|prompt|locked")
 	socket := filepath.Join(ts.Getenv("XDG_RUNTIME_DIR"), args[0])
@@ -65,7 +64,7 @@ func (lockedService) Unlock([]dbus.ObjectPath) ([]dbus.ObjectPath, dbus.ObjectPa
 }
 
 // offer puts a locked Secret Service on the script's bus; prompted is called when
-// its prompt is to be shown.
+// its prompt should appear.
 func offer(ts *testscript.TestScript, prompted func(*dbus.Conn)) {
 	conn := connectBus(ts)
 	ts.Defer(func() { conn.Close() })

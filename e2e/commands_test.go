@@ -19,12 +19,12 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// deadline ends a test that waits for something that never comes. Nothing is
-// expected to take anywhere near as long.
+// deadline ends a test that waits for an event that never comes. No event takes nearly
+// as long.
 const deadline = time.Minute
 
-// commands are what scripts know beyond testscript's own commands. All of them
-// wait for events: no script sleeps.
+// commands are the scripts' commands in addition to testscript's own. All of them wait
+// for events: no script sleeps.
 var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"skarod":    cmdSkarod,
 	"plain":     cmdPlain,
@@ -63,7 +63,7 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"icinga":  cmdIcinga,
 }
 
-// output is what a process has written so far to one of its streams.
+// output is the text that a process has written so far to one of its streams.
 type output struct {
 	mu    sync.Mutex
 	text  bytes.Buffer
@@ -160,8 +160,8 @@ func spawn(ts *testscript.TestScript, name string, cmd *exec.Cmd) *process {
 	return p
 }
 
-// end ends a process that the script did not collect. One that has ended by
-// itself was not meant to.
+// end ends a process that the script did not collect. A process that has ended by
+// itself was not expected to.
 func (p *process) end(t *testing.T, collected bool) {
 	select {
 	case <-p.done:
@@ -169,7 +169,7 @@ func (p *process) end(t *testing.T, collected bool) {
 			t.Errorf("%s ended by itself (%v); its standard error:\n%s", p.name, p.cmd.ProcessState, p.stderr)
 		}
 	default:
-		_ = p.cmd.Process.Signal(syscall.SIGTERM) // fails where it ends just now
+		_ = p.cmd.Process.Signal(syscall.SIGTERM) // fails if it has just ended
 		select {
 		case <-p.done:
 		case <-time.After(deadline):
@@ -219,7 +219,7 @@ func want(ts *testscript.TestScript, neg, ok bool, usage string) {
 	}
 }
 
-// dataDir is where the script's skarod keeps its data.
+// dataDir is the data folder of the script's skarod.
 func dataDir(ts *testscript.TestScript) string {
 	return filepath.Join(ts.Getenv("WORK"), "skarod")
 }
@@ -275,8 +275,8 @@ func cmdLogin(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // start NAME PATTERN PROGRAM [ARG…] starts a program in the background and waits
-// until its standard error or, where the pattern starts with "stdout:", its
-// standard output matches.
+// until its standard error or, if the pattern starts with "stdout:", its standard
+// output matches.
 func cmdStart(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, len(args) >= 3, "start NAME PATTERN PROGRAM [ARG...]")
 	p := spawn(ts, args[0], command(ts, args[2], args[3:]...))
@@ -295,7 +295,7 @@ func cmdListen(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // expect NAME PATTERN waits until the standard output of a program in the background
-// or, where the pattern starts with "stderr:", its standard error matches.
+// or, if the pattern starts with "stderr:", its standard error matches.
 func cmdExpect(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, len(args) == 2, "expect NAME PATTERN")
 	p := find(ts, args[0])
@@ -322,7 +322,7 @@ func cmdInsist(ts *testscript.TestScript, neg bool, args []string) {
 	defer again.Stop()
 	late := time.After(deadline)
 	for {
-		_ = p.cmd.Process.Signal(signals[args[1]]) // fails where it has just ended
+		_ = p.cmd.Process.Signal(signals[args[1]]) // fails if it has just ended
 		select {
 		case <-again.C:
 		case <-p.done:
@@ -410,7 +410,7 @@ func cmdMode(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// secret is what no output may hold: a challenge answer, a token, and the values
+// secret matches what no output may contain: a challenge answer, a token, and the values
 // of the credential file.
 var (
 	secret      = regexp.MustCompile(`[0-9a-f]{128}|skaro-token-1:[\w-]+`)

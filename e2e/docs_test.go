@@ -160,7 +160,7 @@ var (
 
 // icinga FILE OBJECT MACRO=VALUE… writes a shell script `icinga.sh` that runs the
 // command of an object as Icinga does: with its environment and its arguments, and
-// with values in the places of the macros. The program is looked for on PATH.
+// with each macro replaced by its value. The program is looked for on PATH.
 func cmdIcinga(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, len(args) >= 2, "icinga FILE OBJECT MACRO=VALUE...")
 	text := ts.ReadFile(args[0])

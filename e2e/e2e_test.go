@@ -71,7 +71,7 @@ func TestKeyring(t *testing.T) {
 	runScripts(t, "testdata/keyring", nil)
 }
 
-// skip says loudly what is not tested. With SKARO_TEST_REQUIRE=1 that is a failure.
+// skip reports what is not tested. With SKARO_TEST_REQUIRE=1 a skip is a failure.
 func skip(t *testing.T, why, enable string) {
 	t.Helper()
 	text := fmt.Sprintf("SKIPPED: %s: %s; how to enable it: %s", t.Name(), why, enable)
@@ -116,7 +116,7 @@ func runScripts(t *testing.T, dir string, vars []string) {
 	}
 	testscript.Run(t, testscript.Params{
 		Dir:                dir,
-		Deadline:           time.Now().Add(5 * time.Minute), // a script that hangs says where
+		Deadline:           time.Now().Add(5 * time.Minute), // a script that hangs then names its line
 		RequireUniqueNames: true,
 		Cmds:               commands,
 		Setup: func(env *testscript.Env) error {
@@ -144,8 +144,8 @@ func runScripts(t *testing.T, dir string, vars []string) {
 	})
 }
 
-// statSources looks at every file that the programs and the peers are made of, so
-// that `go test` does not repeat a cached result after one has changed.
+// statSources stats every source file of the programs and the peers, so that `go test`
+// does not repeat a cached result after a change.
 func statSources(t *testing.T) {
 	for _, root := range []string{"../cmd", "../internal", "../go.mod", "../go.sum", "../docs", "peers"} {
 		err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {

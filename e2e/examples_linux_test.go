@@ -14,9 +14,8 @@ import (
 
 var helpExamples = regexp.MustCompile(`(?ms)^Examples:\n(.*?)(?:\n\n|\z)`)
 
-// exampleShims are what stands in the place of the programs while examples run: what
-// listens or serves ends by itself or says where it is, and no example leaves this
-// machine.
+// exampleShims replace the programs while examples run: a program that listens or serves
+// ends by itself or prints its address, and no example leaves this machine.
 var exampleShims = map[string]string{
 	"skaroctl": `#!/bin/sh
 export HTTPS_PROXY=$PROXY SSL_CERT_FILE=$WORK/ca.pem
@@ -36,11 +35,10 @@ exec PROGRAM "$@"
 }
 
 // examples PROGRAM runs every example in the help of a program and of its commands,
-// as it stands, in a shell on a terminal. Each begins with the script's files as they
-// are now, and, where the script has one, a server of its own; each must succeed.
-// Where a password is asked for it is pw. A listener gets two messages of profile bob, one
-// of them in the conference dev.
-// A command with fewer than two examples fails the script.
+// as it stands, in a shell on a terminal. Each example starts with the script's current
+// files and, if the script has a server, a server of its own; each must succeed. The
+// answer to a password prompt is pw. A listener gets two messages from profile bob, one
+// of them in the conference dev. A command with fewer than two examples fails the script.
 func cmdExamples(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, len(args) == 1 && exampleShims[args[0]] != "", "examples PROGRAM")
 	serving := processesOf(ts).running["skarod"] != nil

@@ -37,8 +37,8 @@ import (
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
-// hostileTexts are those that internal/output is tested with, each between marks
-// that tell that it was shown.
+// hostileTexts are the texts of internal/output's tests, each between marks that show
+// that it was printed.
 func hostileTexts(t *testing.T) []string {
 	t.Helper()
 	text, err := os.ReadFile("../internal/output/testdata/hostile.txt")
@@ -60,8 +60,8 @@ func hostileTexts(t *testing.T) []string {
 	return list
 }
 
-// hostileServer sends hostile texts wherever a text can be. The start of the path says
-// what becomes of a connection, and what follows it, which text is meant.
+// hostileServer sends hostile texts in every place that can hold a text. The start of the
+// URL's path selects the behaviour of the connection, the rest selects the text.
 type hostileServer struct {
 	t     *testing.T
 	texts []string
@@ -239,9 +239,9 @@ func cborText(s string) []byte {
 	return append([]byte{0x7a, byte(len(s) >> 24), byte(len(s) >> 16), byte(len(s) >> 8), byte(len(s))}, s...)
 }
 
-// screen runs a program of which the terminal is everything that it has: output,
-// errors, and where it asks. The answer to that is typed already. It returns every
-// byte that reached the terminal, and the exit status.
+// screen runs a program with a terminal as its only stream, for output, errors and
+// prompts. The answer to a prompt is typed in advance. It returns every byte that reached
+// the terminal, and the exit status.
 func screen(t *testing.T, env []string, typed string, args ...string) (string, int) {
 	t.Helper()
 	check := func(err error) {
@@ -292,8 +292,7 @@ func screen(t *testing.T, env []string, typed string, args ...string) (string, i
 // oursOnly are the sequences that skaroctl itself sends to a terminal.
 var oursOnly = regexp.MustCompile(`\x1b\[(0|1|2|1;31|38;5;\d+)m`)
 
-// leak is the first character that must not reach a terminal, in quotes; "" where
-// there is none.
+// leak is the first character that must not reach a terminal, in quotes, or "".
 func leak(text string) string {
 	text = oursOnly.ReplaceAllString(text, "")
 	if !utf8.ValidString(text) {
@@ -309,8 +308,8 @@ func leak(text string) string {
 	return ""
 }
 
-// TestHostileServer: whatever a server sends, and wherever, nothing but text and our
-// own colours reach the terminal.
+// TestHostileServer: only text and our own colours reach the terminal, whatever text a
+// server sends in whatever place.
 func TestHostileServer(t *testing.T) {
 	statSources(t)
 	h := &hostileServer{t: t, texts: hostileTexts(t)}
@@ -326,7 +325,7 @@ func TestHostileServer(t *testing.T) {
 	}
 	tokenEnv := append(env[:len(env):len(env)], "SKAROCTL_LOGIN=alice", "SKAROCTL_TOKEN="+proto.NewToken("pw").Text())
 
-	// every is what must be seen of each text.
+	// every is the part of each text that must be visible.
 	every := make([]string, 0, len(h.texts))
 	for i := range h.texts {
 		every = append(every, fmt.Sprintf("<%d:", i), fmt.Sprintf(":%d>", i))
@@ -410,7 +409,7 @@ func TestHostileServer(t *testing.T) {
 
 	look("completion", append(tokenEnv[:len(tokenEnv):len(tokenEnv)], "SKAROCTL_SERVER="+base+"well/"), "", 0, []string{":4"}, "__complete", "send", "")
 
-	// Where the start of one text alone is shown.
+	// Places that show only the start of one text.
 	for i := range h.texts {
 		for way, exit := range map[string]int{"closed": 4, "body": 8, "text": 8} {
 			look(way, tokenEnv, "", exit, nil, "contacts", "-v", "--server", fmt.Sprintf("%s%s/%d/", base, way, i))
@@ -419,7 +418,7 @@ func TestHostileServer(t *testing.T) {
 	h.flaky.Store(true)
 	look("flaky", tokenEnv, "", 0, []string{"trying again", "<0:"}, "listen", "--since", "all", "-n", "1", "--server", base+"flaky/")
 
-	// The login that the server gave is in the profile from then on.
+	// The profile keeps the login as the server spelled it.
 	stored := append(env[:len(env):len(env)], "SKAROCTL_SERVER="+base+"well/")
 	for _, v := range variants[:4] {
 		look("login", stored, "pw\n", 0, every, append([]string{"login", "alice", "--store", "file"}, v...)...)
@@ -457,8 +456,7 @@ func TestHostileServer(t *testing.T) {
 	look("proxy", append(tokenEnv[:len(tokenEnv):len(tokenEnv)], "HTTPS_PROXY="+proxy.URL), "", 4, nil, "contacts", "-v", "--server", "wss://nowhere.invalid/well/")
 }
 
-// hostileCertificate makes an authority, and a certificate of it for names that are
-// none.
+// hostileCertificate makes an authority, and a certificate with hostile names.
 func hostileCertificate(t *testing.T, texts []string) (authority []byte, certificate tls.Certificate) {
 	t.Helper()
 	must := func(err error) {

@@ -57,7 +57,7 @@ func connectBus(ts *testscript.TestScript) *dbus.Conn {
 	return conn
 }
 
-// items N asserts how many items the Secret Service holds, whoever stored them.
+// items N asserts how many items the Secret Service holds.
 func cmdItems(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, len(args) == 1, "items N")
 	conn := connectBus(ts)

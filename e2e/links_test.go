@@ -20,7 +20,7 @@ var (
 	heading   = regexp.MustCompile(`(?m)^#{1,6} +(.*?)#*$`)
 )
 
-// TestLinks: what the documents link to inside the project is there.
+// TestLinks: every link of the documents to a place inside the project has its target.
 func TestLinks(t *testing.T) {
 	files := []string{"../README.md", "../CHANGELOG.md"}
 	err := filepath.WalkDir("../docs", func(path string, d fs.DirEntry, err error) error {
@@ -50,10 +50,10 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// packed is a file of a package, or a pattern, and where it goes.
+// packed is a packaged file, or a pattern, and its destination.
 var packed = regexp.MustCompile(`(?m)^  - src: \$\{WORK\}/(\S+)\n    dst: /usr/share/doc/\w+/(\S*)$`)
 
-// TestPackagedLinks: what the documents of a package link to is in the package.
+// TestPackagedLinks: every link of a package's documents has its target in the package.
 func TestPackagedLinks(t *testing.T) {
 	for _, program := range []string{"skaroctl", "skarod"} {
 		recipe, err := os.ReadFile("../packaging/" + program + ".yaml")
@@ -97,7 +97,7 @@ func TestPackagedLinks(t *testing.T) {
 	}
 }
 
-// targets are what a text links to inside the project.
+// targets are the links of a text to places inside the project.
 func targets(text string) []*url.URL {
 	var list []*url.URL
 	prose := codeSpan.ReplaceAllString(codeBlock.ReplaceAllString(text, ""), "")

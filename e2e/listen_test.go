@@ -17,9 +17,9 @@ import (
 	"time"
 )
 
-// TestListenerKilled: while one process sends thousands of messages, the listener
-// and the server are killed again and again. With --resume every message comes, in
-// order; twice only those that a killed listener could not say it had shown.
+// TestListenerKilled: while a process sends thousands of messages, the listener and the
+// server are killed again and again. With --resume every message comes, in order; only
+// messages whose position a killed listener had not saved come twice.
 func TestListenerKilled(t *testing.T) {
 	const (
 		messages = 4000
@@ -41,7 +41,7 @@ func TestListenerKilled(t *testing.T) {
 			t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
 		}
 	}
-	var progress atomic.Int64 // the last message that came, for whoever looks for the reason
+	var progress atomic.Int64 // the last message that came, for the panic below
 	timer := time.AfterFunc(2*time.Minute, func() { panic(fmt.Sprint("the test does not end: ", progress.Load())) })
 	defer timer.Stop()
 
@@ -95,7 +95,7 @@ func TestListenerKilled(t *testing.T) {
 		}
 		return cmd, bufio.NewReader(stdout)
 	}
-	// A first run says where to begin: it starts live, and nothing was sent yet.
+	// A first run saves the position: it is live before the first message.
 	probe := program("skaroctl", "listen", "-p", "bob", "--resume", "-v")
 	notes, err := probe.StderrPipe()
 	if err != nil {
@@ -125,8 +125,8 @@ func TestListenerKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// A run ends with SIGKILL after some messages; in the middle of every third the
-	// server is killed too, and comes back.
+	// A run ends with SIGKILL after some messages; in the middle of every third run the
+	// server is killed too, and started again.
 	next, twice, runs, downtimes := 1, 0, 0, 0
 	for next <= messages {
 		runs++

@@ -64,13 +64,13 @@ func cmdCertificate(ts *testscript.TestScript, neg bool, args []string) {
 	write("key.pem", "EC PRIVATE KEY", der)
 }
 
-// proxy is a proxy that takes every connection to the script's server, whatever
-// host it is for, and remembers what it was asked for.
+// proxy connects every request to the script's server, whatever host it names, and
+// records the requested hosts.
 type proxy struct {
-	user string // who may use it, as "Basic …"; "" for everybody
+	user string // the required authorization, as "Basic …"; "" means none
 
 	mu      sync.Mutex
-	address string // of the server; the path of a Unix socket where it is one
+	address string // of the server: host and port, or the path of a Unix socket
 	asked   []string
 }
 
@@ -219,7 +219,7 @@ func (p *proxy) pass(c net.Conn, in io.Reader, target, ready string) {
 	_, _ = io.Copy(c, server)
 }
 
-// silent starts a server on loopback that accepts and says nothing, and sets
+// silent starts a server on loopback that accepts and stays silent, and sets
 // $SILENT to its host and port.
 func cmdSilent(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, len(args) == 0, "silent")
@@ -228,8 +228,8 @@ func cmdSilent(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("SILENT", l.Addr().String())
 }
 
-// within DURATION CODE PROGRAM [ARG…] asserts, as exitcode does, an exit status,
-// and that it came in time.
+// within DURATION CODE PROGRAM [ARG…] asserts an exit status, as exitcode does,
+// and a time limit.
 func cmdWithin(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, len(args) >= 3, "within DURATION CODE PROGRAM [ARG...]")
 	most, err := time.ParseDuration(args[0])

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// goRun runs the program that writes the reference of one of ours.
+// goRun runs the program that writes the reference of one of the two programs.
 func goRun(t *testing.T, date string, args ...string) {
 	t.Helper()
 	cmd := exec.Command("go", append([]string{"run", "-tags", "docs"}, args...)...)
@@ -58,7 +58,7 @@ func TestReference(t *testing.T) {
 	}
 }
 
-// TestManual: the manual pages have what they should, and are the same on every day.
+// TestManual: the manual pages are complete and reproducible.
 func TestManual(t *testing.T) {
 	statSources(t)
 	folder := t.TempDir()
@@ -104,7 +104,7 @@ func TestManual(t *testing.T) {
 	}
 }
 
-// TestNotLinked: what makes the reference is no part of the programs.
+// TestNotLinked: the programs do not link the reference writer.
 func TestNotLinked(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", "../cmd/skaroctl", "../cmd/skarod").Output()
 	if err != nil {
@@ -135,7 +135,7 @@ var (
 	variable  = regexp.MustCompile(`"(SKAROCTL_[A-Z_]+)"`)
 )
 
-// TestTopics: the topics of help say what the documents say, and leave out nothing.
+// TestTopics: the help topics agree with the documents and leave nothing out.
 func TestTopics(t *testing.T) {
 	statSources(t)
 	scripting, err := os.ReadFile("../docs/scripting.md")

@@ -62,8 +62,8 @@ var typed = regexp.MustCompile(`(?:<[^<>]*>)+END`)
 
 // tab SHELL RC FILE types lines into a shell that has read the start-up file RC,
 // presses the Tab key behind each and then Enter, and asserts what became of it.
-// Each line of FILE is "TYPED -> WORD WORD…". RC makes a function skaroctl of which
-// each word is printed.
+// Each line of FILE is "TYPED -> WORD WORD…". RC defines a function skaroctl that prints
+// each of its words.
 func cmdTab(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, len(args) == 3, "tab SHELL RC FILE")
 	start := map[string][]string{

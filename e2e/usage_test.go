@@ -33,9 +33,9 @@ func commandsOf(ts *testscript.TestScript, program string, words []string) [][]s
 	return all
 }
 
-// hints PROGRAM gives every command of a program what is wrong usage of each: a flag
-// that there is not, too few arguments, too many. Each must be one line that says
-// what is wrong and one with what to do, and exit status 2.
+// hints PROGRAM runs every command of a program with wrong usage: an unknown flag, too
+// few arguments, too many. Each must print one line that says what is wrong and one that
+// says what to do, and end with status 2.
 func cmdHints(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, len(args) == 1, "hints PROGRAM")
 	program := args[0]

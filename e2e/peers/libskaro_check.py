@@ -163,11 +163,11 @@ async def check(url, alice, alice_password, bob, bob_password):
         check_message(await peer.event("show_message"), bob, bob, alice, "third")
     step("a message for us received on both our connections")
 
-    stranger = await Peer(url).connect()
-    await stranger.client.session_restore("no-such-sid")
-    info = await stranger.refused("session_restore")
-    assert not stranger.client.authorized
-    await stranger.authorize(alice, alice_password)
+    fourth = await Peer(url).connect()
+    await fourth.client.session_restore("no-such-sid")
+    info = await fourth.refused("session_restore")
+    assert not fourth.client.authorized
+    await fourth.authorize(alice, alice_password)
     step("session_restore with an unknown SID refused, and authorize works after it: " + info)
 
     await two.client.get_history(bob)
@@ -187,7 +187,7 @@ async def check(url, alice, alice_password, bob, bob_password):
     await two.client.send_message("nobody", "hello?")
     step("send_message to nobody refused: " + await two.refused("send_message"))
 
-    for peer in one, two, other, stranger:
+    for peer in one, two, other, fourth:
         assert peer.events["error"].empty(), "the server pushed an error"
         assert peer.events["info"].empty(), "the server pushed an info that nobody asked for"
         await peer.close()

@@ -1,6 +1,6 @@
 // Gotest runs `go test` with the given arguments, shows the output of what
-// failed, and at the end repeats every skipped test and why: a skip that nobody
-// sees is a test that nobody runs. Its exit status is that of go test, or 1 when
+// failed, and at the end repeats every skipped test and its reason: a skip that is not
+// seen is a test that never runs. Its exit status is that of go test, or 1 when
 // SKARO_TEST_REQUIRE=1 and a peer or service that a test needs was missing.
 package main
 
@@ -97,7 +97,7 @@ func report(events io.Reader, w io.Writer) (skips []string, err error) {
 	}
 }
 
-// reason is what a test said when it was skipped, in one line.
+// reason is the reason that a test gave for its skip, in one line.
 func reason(output *strings.Builder, test string) string {
 	if output == nil {
 		return test

@@ -146,8 +146,8 @@ func drawLine(body *strings.Builder, line string, s style, y float64) style {
 		if !escape {
 			break
 		}
-		// Every sequence that these programs write has a letter at its end; only the
-		// style has an effect here.
+		// Every escape sequence of these programs ends with a letter; only the style has
+		// an effect here.
 		end := strings.IndexFunc(rest, func(r rune) bool { return r >= '@' })
 		if end < 0 {
 			break

@@ -22,7 +22,7 @@ import (
 const (
 	columns  = 84
 	patience = 30 * time.Second
-	// prompt is how each shell says that it waits for a command.
+	// prompt is the prompt of each shell.
 	prompt = "\x1b[1;32m$\x1b[0m "
 )
 
@@ -104,7 +104,7 @@ type server struct {
 	cmd      *exec.Cmd
 }
 
-// serve starts a server on a free port, and logs everybody in.
+// serve starts a server on a free port, and logs every user in.
 func serve(dir string) (*server, error) {
 	s := &server{dir: dir}
 	logins := []string{"build", "carol", "ops"}
@@ -137,7 +137,7 @@ func serve(dir string) (*server, error) {
 	return s, nil
 }
 
-// command is a command of somebody, who has files of their own.
+// command is a command of one user, with the user's own files.
 func (s *server) command(login, name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(name, args...)
 	if program := filepath.Join(s.dir, "bin", name); strings.HasPrefix(name, "skaro") {
@@ -152,7 +152,7 @@ func (s *server) command(login, name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// as runs a command of somebody who is not in the picture.
+// as runs a command of a user who is not in the picture.
 func (s *server) as(login, name string, args ...string) ([]byte, error) {
 	cmd := s.command(login, name, args...)
 	out, err := cmd.CombinedOutput()
@@ -251,7 +251,7 @@ func (t *terminal) enter(text, then string) error {
 	return t.await(then)
 }
 
-// await waits until the terminal has shown something since the last command.
+// await waits until the terminal has shown a text since the last command.
 func (t *terminal) await(text string) error {
 	deadline := time.After(patience)
 	for !bytes.Contains(t.seen[t.mark:], []byte(text)) {

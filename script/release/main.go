@@ -1,7 +1,7 @@
-// Release makes what is handed out of a version: archives for every platform,
-// packages for Debian and for those that use RPM, lists of what the programs are
-// made of, and the sums of it all. The same commit and the same Go make the same
-// bytes, in any folder and at any time: every date in them is the commit's.
+// Release builds the published files of a version: archives for every platform, packages
+// for Debian and for RPM, bills of materials, and the checksums of all of them. The same
+// commit and the same Go version make the same bytes, in any folder and at any time:
+// every date in them is the commit's.
 package main
 
 import (
@@ -154,8 +154,8 @@ func origin(program string) (version string, date time.Time, err error) {
 	return strings.TrimPrefix(info.Main.Version, "v"), date, err
 }
 
-// release is a release in the making. Below work are, by name, the files that go
-// into archives and packages.
+// release is a release being built. The folder work has, by name, the files that go into
+// archives and packages.
 type release struct {
 	work, out string
 	version   string
@@ -165,8 +165,8 @@ type release struct {
 // epoch is the date for other programs (reproducible-builds.org/docs/source-date-epoch).
 func (r *release) epoch() string { return "SOURCE_DATE_EPOCH=" + strconv.FormatInt(r.date.Unix(), 10) }
 
-// asTheyAre are the files of the repository that are handed out unchanged, in their
-// folders, so that the links from one to another work.
+// asTheyAre are the files of the repository that are published unchanged, in their
+// folders, so that links between them work.
 var asTheyAre = []string{"README.md", "LICENSE", "CHANGELOG.md", "docs/*.*", "docs/commands/*", "packaging/skarod.service"}
 
 // writeShared writes what is the same for every platform.
@@ -226,8 +226,8 @@ func (r *release) writeShared(ctx context.Context) error {
 	return nil
 }
 
-// thirdParty is the file with the licences of what the programs are made of: most of
-// them say that they go along with every copy.
+// thirdParty is the file with the licences of the linked modules: most of them must
+// accompany every copy.
 const thirdParty = "THIRD-PARTY-LICENSES"
 
 // writeLicences writes that file, and the one that packages have, where ours is first.
@@ -409,7 +409,7 @@ func tool(ctx context.Context, name string, args []string, env ...string) error 
 	return command(ctx, "go", args, append(env, "GOFLAGS=-trimpath", "CGO_ENABLED=0")...)
 }
 
-// bills writes what each program is made of, in CycloneDX's JSON.
+// bills writes each program's bill of materials, as CycloneDX JSON.
 func (r *release) bills(ctx context.Context, platform string) error {
 	for _, p := range programs {
 		if err := tool(ctx, "cyclonedx-gomod", []string{
