@@ -85,7 +85,7 @@ func (a *app) request(ctx context.Context, o requestOptions, typ string) error {
 		return usagef("what is given does not fit into a frame: %v", err)
 	}
 	do := func(ctx context.Context, s *session.Session) error {
-		reply, err := s.Change(ctx, typ, fields)
+		reply, err := s.Do(ctx, proto.Request{Type: typ, Fields: fields})
 		if reply.Fields == nil {
 			return err
 		}

@@ -1,6 +1,5 @@
-// Package cork is a network connection that can hold back what is written, so
-// that many small frames leave in one packet. Client and server both have a
-// writer that knows when more is to come.
+// Package cork holds back small writes to a network connection, so that many frames
+// leave in one packet. The writers of client and server know when more is to come.
 package cork
 
 import (
@@ -8,26 +7,27 @@ import (
 	"sync"
 )
 
-// Conn is a net.Conn with Hold and Release.
+// Conn is a net.Conn with Cork and Uncork.
 type Conn struct {
 	net.Conn
-	mu   sync.Mutex
-	held bool
-	buf  []byte
+	mu     sync.Mutex
+	corked bool
+	buf    []byte
 }
 
-// most is how much is held back, in bytes.
-const most = 64 << 10
+// maxHeld bounds what is held back, in bytes.
+const maxHeld = 64 << 10
 
-// Write writes, or keeps for later. An error may come from what was kept before.
+// Write writes b, or holds it back while the connection is corked. Its error may come
+// from an earlier write that was held back.
 func (c *Conn) Write(b []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.held {
+	if !c.corked {
 		return c.Conn.Write(b)
 	}
 	c.buf = append(c.buf, b...)
-	if len(c.buf) >= most {
+	if len(c.buf) >= maxHeld {
 		if err := c.flush(); err != nil {
 			return 0, err
 		}
@@ -44,18 +44,18 @@ func (c *Conn) flush() error {
 	return err
 }
 
-// Hold keeps back what is written from now on.
-func (c *Conn) Hold() {
+// Cork holds back what is written from now on.
+func (c *Conn) Cork() {
 	c.mu.Lock()
-	c.held = true
+	c.corked = true
 	c.mu.Unlock()
 }
 
-// Release sends what was kept back, and keeps nothing more. The connection is
-// broken after an error.
-func (c *Conn) Release() error {
+// Uncork sends what was held back, and holds back nothing more. After an error the
+// connection is unusable.
+func (c *Conn) Uncork() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.held = false
+	c.corked = false
 	return c.flush()
 }

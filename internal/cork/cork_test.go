@@ -19,7 +19,7 @@ func (r *record) Write(b []byte) (int, error) {
 	return len(b), r.err
 }
 
-func TestHold(t *testing.T) {
+func TestCork(t *testing.T) {
 	r := &record{}
 	c := &Conn{Conn: r}
 	write := func(s string) {
@@ -28,37 +28,37 @@ func TestHold(t *testing.T) {
 		}
 	}
 	write("a")
-	c.Hold()
+	c.Cork()
 	write("b")
 	write("c")
 	if len(r.writes) != 1 {
-		t.Errorf("held back, and yet written: %q", r.writes)
+		t.Errorf("written while corked: %q", r.writes)
 	}
-	if err := c.Release(); err != nil {
+	if err := c.Uncork(); err != nil {
 		t.Error(err)
 	}
 	write("d")
 	if got := bytes.Join(r.writes, []byte("|")); string(got) != "a|bc|d" {
 		t.Errorf("written: %s", got)
 	}
-	// A flood is not held back without end.
-	c.Hold()
-	write(string(make([]byte, most-1)))
+	// A corked connection holds back a bounded amount.
+	c.Cork()
+	write(string(make([]byte, maxHeld-1)))
 	write("xy")
-	if n := len(r.writes); n != 4 || len(r.writes[3]) != most+1 {
+	if n := len(r.writes); n != 4 || len(r.writes[3]) != maxHeld+1 {
 		t.Errorf("%d writes", n)
 	}
 }
 
-func TestErrors(t *testing.T) {
+func TestUncorkReportsEarlierWrite(t *testing.T) {
 	broken := errors.New("broken")
 	c := &Conn{Conn: &record{err: broken}}
-	c.Hold()
+	c.Cork()
 	if _, err := c.Write([]byte("a")); err != nil {
 		t.Error(err)
 	}
-	if err := c.Release(); !errors.Is(err, broken) {
-		t.Errorf("release: %v", err)
+	if err := c.Uncork(); !errors.Is(err, broken) {
+		t.Errorf("uncork: %v", err)
 	}
 	if _, err := c.Write([]byte("a")); !errors.Is(err, broken) {
 		t.Errorf("write: %v", err)

@@ -250,10 +250,10 @@ func (c *conn) drop() {
 // writeBatch writes frames in as few packets as they need.
 func (c *conn) writeBatch(batch [][]byte) bool {
 	if c.cork != nil && len(batch) > 1 {
-		c.cork.Hold()
+		c.cork.Cork()
 		defer func() {
 			_ = c.cork.SetWriteDeadline(time.Now().Add(c.server.o.WriteTime))
-			if err := c.cork.Release(); err != nil {
+			if err := c.cork.Uncork(); err != nil {
 				c.drop()
 			}
 			_ = c.cork.SetWriteDeadline(time.Time{})

@@ -210,7 +210,7 @@ func (g *ledger) unknown(history []proto.Message, left map[fingerprint]int) []pr
 // those that had some before, conferences for example.
 func (k *link) dialogsToAsk(ctx context.Context, push func(proto.Frame) error) ([]string, error) {
 	dialogs := slices.Clone(k.ledger.dialogs)
-	r, err := k.ask(ctx, proto.TypeGetContacts, nil, push)
+	r, err := k.ask(ctx, proto.GetContacts(), push)
 	if err != nil {
 		return dialogs, ignoreRefusal(err)
 	}
@@ -239,7 +239,7 @@ func ignoreRefusal(err error) error {
 // histories asks for the histories of dialogs, and gives each to take.
 func (k *link) histories(ctx context.Context, dialogs []string, push func(proto.Frame) error, take func([]proto.Message)) error {
 	for _, dialog := range dialogs {
-		r, err := k.ask(ctx, proto.TypeGetHistory, map[string]any{"login": dialog}, push)
+		r, err := k.ask(ctx, proto.GetHistory(dialog, proto.Page{}), push)
 		if err != nil {
 			if err := ignoreRefusal(err); err != nil {
 				return fmt.Errorf("the history with %s: %w", dialog, err)

@@ -19,7 +19,7 @@ func TestChangeUnanswered(t *testing.T) {
 			p.expect(typ)
 		})
 		ctx, s := open(t, url, withToken)
-		_, err := s.Change(ctx, typ, nil)
+		_, err := s.Do(ctx, proto.Request{Type: typ})
 		var u *UnknownError
 		var lost *UnreachableError
 		if errors.As(err, &u) != unknown || !errors.As(err, &lost) || !lost.Lost {

@@ -32,7 +32,7 @@ type conn struct {
 	mu      sync.Mutex
 	dropped error // why we dropped the connection ourselves
 	lastID  int64
-	waiting map[int64]chan proto.Reply
+	calls   map[int64]*Call // sent and not answered
 }
 
 // connect dials, and reads the greeting.
@@ -43,7 +43,7 @@ func connect(ctx context.Context, e Endpoint, onPush func(proto.Frame)) (*conn, 
 	}
 	c := &conn{
 		endpoint: e, ws: ws, tap: tap, onPush: onPush,
-		done: make(chan struct{}), waiting: map[int64]chan proto.Reply{},
+		done: make(chan struct{}), calls: map[int64]*Call{},
 	}
 	greeted := make(chan error, 1)
 	go c.read(greeted)
@@ -170,47 +170,45 @@ func (c *conn) failed(err error) error {
 	return c.err
 }
 
-// route gives a reply to the request that waits for it. A reply nobody waits for
-// is dropped: its request was given up.
+// route gives a reply to the call that waits for it. A reply to a call that was given up
+// is dropped.
 func (c *conn) route(r proto.Reply) {
 	c.mu.Lock()
-	ch := c.waiting[r.ID]
-	delete(c.waiting, r.ID)
+	call := c.calls[r.ID]
+	delete(c.calls, r.ID)
 	c.mu.Unlock()
-	if ch != nil {
-		ch <- r
+	if call != nil {
+		call.reply <- r
 	}
 }
 
-// pending is a request that was sent.
-type pending struct {
-	c     *conn
-	typ   string
-	id    int64
-	reply chan proto.Reply // has room for the one reply
+// forget makes route drop the reply to a call.
+func (c *conn) forget(id int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.calls, id)
 }
 
-// start sends a request. When it fails, the request may have been sent in part;
-// sent tells whether anything may have gone out at all.
-func (c *conn) start(ctx context.Context, typ string, fields map[string]any) (p *pending, sent bool, err error) {
+// send gives a call its number and writes its request. If it fails, maybeSent reports
+// whether any of the request may have left.
+func (c *conn) send(ctx context.Context, call *Call) (maybeSent bool, err error) {
 	if ctx.Err() != nil {
-		return nil, false, ended(ctx)
+		return false, ended(ctx)
 	}
 	select {
 	case <-c.done:
-		return nil, false, c.err
+		return false, c.err
 	default:
 	}
-	p = &pending{c: c, typ: typ, reply: make(chan proto.Reply, 1)}
 	c.mu.Lock()
 	c.lastID++
-	p.id = c.lastID
-	c.waiting[p.id] = p.reply
+	call.id = c.lastID
+	c.calls[call.id] = call
 	c.mu.Unlock()
-	frame, err := proto.EncodeRequest(typ, p.id, fields)
+	frame, err := proto.EncodeRequest(call.request.Type, call.id, call.request.Fields)
 	if err != nil {
-		p.forget()
-		return nil, false, fmt.Errorf("encode %s: %w", typ, err)
+		c.forget(call.id)
+		return false, fmt.Errorf("encode %s: %w", call.request.Type, err)
 	}
 	if c.endpoint.Trace != nil {
 		if f, err := proto.Decode(frame); err == nil {
@@ -218,44 +216,13 @@ func (c *conn) start(ctx context.Context, typ string, fields map[string]any) (p 
 		}
 	}
 	if err := c.ws.Write(ctx, websocket.MessageBinary, frame); err != nil {
-		p.forget()
+		c.forget(call.id)
 		if ctx.Err() != nil {
-			return nil, true, &UnreachableError{Server: c.endpoint.URL, Lost: true, Err: ended(ctx)}
+			return true, &UnreachableError{Server: c.endpoint.URL, Lost: true, Err: ended(ctx)}
 		}
-		return nil, true, c.failed(err)
+		return true, c.failed(err)
 	}
-	return p, true, nil
-}
-
-func (p *pending) forget() {
-	p.c.mu.Lock()
-	delete(p.c.waiting, p.id)
-	p.c.mu.Unlock()
-}
-
-// wait returns the reply, whatever its status. Its error is the end of the
-// connection, or of ctx; but a reply that is there by then is returned all the same.
-func (p *pending) wait(ctx context.Context) (proto.Reply, error) {
-	select {
-	case r := <-p.reply:
-		return r, nil
-	case <-p.c.done:
-	case <-ctx.Done():
-		p.forget()
-	}
-	select {
-	case r := <-p.reply:
-		return r, nil
-	default:
-	}
-	if ctx.Err() == nil { // one that ends while something is written ends the connection too
-		return proto.Reply{}, p.c.err
-	}
-	return proto.Reply{}, fmt.Errorf("waiting for the answer to %s: %w", p.typ, ended(ctx))
-}
-
-func refused(r proto.Reply, typ string) *RefusedError {
-	return &RefusedError{Request: typ, Status: r.Status, Info: r.Info}
+	return true, nil
 }
 
 // drop ends the connection at once, for a reason that is ours.
@@ -281,7 +248,7 @@ func (c *conn) close() {
 	}
 	c.mu.Unlock()
 	_ = c.tap.SetWriteDeadline(time.Now().Add(closeGrace))
-	_ = c.tap.Release()
+	_ = c.tap.Uncork()
 	c.tap.last.Store(true)
 	_ = c.ws.Close(websocket.StatusNormalClosure, "")
 	<-c.done

@@ -140,16 +140,11 @@ func (h *house) send(from string, bodies ...string) {
 		h.senders[from] = s
 		h.mu.Unlock()
 	}
-	sendings := make(chan *Sending, 32) // fewer than any test's server queues for one connection
+	sendings := make(chan *Call, 32) // fewer than any test's server queues for one connection
 	go func() {
 		defer close(sendings)
 		for _, b := range bodies {
-			m, err := s.StartSend(ctx, "alice", b, "")
-			if err != nil {
-				h.t.Error(err)
-				return
-			}
-			sendings <- m
+			sendings <- s.Start(ctx, proto.SendMessage("alice", b, ""))
 		}
 	}()
 	for m := range sendings {

@@ -68,38 +68,31 @@ func (s *Session) History(ctx context.Context, login string, r HistoryRange) ([]
 	count, before := 0, r.Until.ID
 	paged := s.conn.greeting.Has(proto.ExtHistoryPage)
 	for {
-		fields := map[string]any{"login": login}
+		var page proto.Page
 		if paged {
-			limit := historyPage
-			// A limit can be left to the server only where it is the last thing to cut.
+			page = proto.Page{Limit: historyPage, Before: before, After: r.Since.ID}
+			// A limit can be left to the server only if nothing else is cut after it.
 			if r.Limit > 0 && r.Until.Time.IsZero() {
-				limit = min(limit, r.Limit-count)
-			}
-			fields["limit"] = limit
-			if before != 0 {
-				fields["before"] = before
-			}
-			if r.Since.ID != 0 {
-				fields["after"] = r.Since.ID
+				page.Limit = min(page.Limit, r.Limit-count)
 			}
 		}
-		reply, err := s.Do(ctx, proto.TypeGetHistory, fields)
+		reply, err := s.Do(ctx, proto.GetHistory(login, page))
 		if err != nil {
 			return nil, err
 		}
-		page, err := proto.ParseMessages(reply.Fields, "history")
+		messages, err := proto.ParseMessages(reply.Fields, "history")
 		if err != nil {
 			return nil, s.wrongReply(err)
 		}
 		more, _ := reply.Fields.Bool("more")
-		more = more && paged && len(page) > 0 && page[0].ID > 0 && (before == 0 || page[0].ID < before)
+		more = more && paged && len(messages) > 0 && messages[0].ID > 0 && (before == 0 || messages[0].ID < before)
 		if more {
-			before = page[0].ID
-			more = r.Since.after(page[0])
+			before = messages[0].ID
+			more = r.Since.after(messages[0])
 		}
-		page = slices.DeleteFunc(page, func(m proto.Message) bool { return !r.Since.after(m) || !r.Until.before(m) })
-		pages = append(pages, page)
-		count += len(page)
+		messages = slices.DeleteFunc(messages, func(m proto.Message) bool { return !r.Since.after(m) || !r.Until.before(m) })
+		pages = append(pages, messages)
+		count += len(messages)
 		if !more || r.Limit > 0 && count >= r.Limit {
 			break
 		}
@@ -118,7 +111,7 @@ func (s *Session) NewestID(ctx context.Context) (id int64, ok bool, err error) {
 	if !s.conn.greeting.Has(proto.ExtUpdates) {
 		return 0, false, nil
 	}
-	reply, err := s.Do(ctx, proto.TypeGetUpdates, nil)
+	reply, err := s.Do(ctx, proto.GetLastID())
 	if err != nil {
 		return 0, false, err
 	}

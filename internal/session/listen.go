@@ -455,7 +455,7 @@ const requestTime = time.Minute
 
 // ask sends a request. While it waits, pushes go to push: the reader would stop at
 // a full inbox, and never come to the reply.
-func (k *link) ask(ctx context.Context, typ string, fields map[string]any, push func(proto.Frame) error) (proto.Reply, error) {
+func (k *link) ask(ctx context.Context, request proto.Request, push func(proto.Frame) error) (proto.Reply, error) {
 	type answer struct {
 		proto.Reply
 		err error
@@ -464,7 +464,7 @@ func (k *link) ask(ctx context.Context, typ string, fields map[string]any, push 
 	defer cancel()
 	got := make(chan answer, 1)
 	go func() {
-		r, err := k.s.Do(ctx, typ, fields)
+		r, err := k.s.Do(ctx, request)
 		got <- answer{r, err}
 	}()
 	for {
@@ -497,8 +497,8 @@ func (k *link) ask(ctx context.Context, typ string, fields map[string]any, push 
 const updatesPage = 1000
 
 // askUpdates asks for what came after an id, or for where the server is now.
-func (k *link) askUpdates(ctx context.Context, fields map[string]any, push func(proto.Frame) error) (r proto.Reply, last int64, err error) {
-	if r, err = k.ask(ctx, proto.TypeGetUpdates, fields, push); err != nil {
+func (k *link) askUpdates(ctx context.Context, request proto.Request, push func(proto.Frame) error) (r proto.Reply, last int64, err error) {
+	if r, err = k.ask(ctx, request, push); err != nil {
 		return r, 0, err
 	}
 	last, ok := r.Fields.Int("last_id")
@@ -513,7 +513,7 @@ func (k *link) askUpdates(ctx context.Context, fields map[string]any, push func(
 // of (docs/protocol.md, "updates"). Messages may come before the answer; they are
 // newer than our arrival, and are delivered.
 func (k *link) begin(ctx context.Context) error {
-	_, last, err := k.askUpdates(ctx, nil, func(f proto.Frame) error { return k.event(ctx, f) })
+	_, last, err := k.askUpdates(ctx, proto.GetLastID(), func(f proto.Frame) error { return k.event(ctx, f) })
 	if err != nil {
 		return err
 	}
@@ -541,7 +541,7 @@ func (k *link) catchUp(ctx context.Context) error {
 	stuck := 0 // how often in a row the answer brought us no further
 	for more := true; more; {
 		before := k.position
-		r, last, err := k.askUpdates(ctx, map[string]any{"after": k.position, "limit": updatesPage}, hold)
+		r, last, err := k.askUpdates(ctx, proto.GetUpdates(k.position, updatesPage), hold)
 		if err != nil {
 			return err
 		}
@@ -598,14 +598,14 @@ const clockMargin = 10 * time.Minute
 // older. It takes about as many requests as there are binary digits in the number of
 // pages up to the newest message, and looks at one message in each.
 func (k *link) seek(ctx context.Context, from time.Time, push func(proto.Frame) error) (int64, error) {
-	_, newer, err := k.askUpdates(ctx, nil, push) // what comes after it is newer than from, as far as we know
+	_, newer, err := k.askUpdates(ctx, proto.GetLastID(), push) // what comes after it is newer than from, as far as we know
 	if err != nil {
 		return 0, err
 	}
 	older := int64(0)
 	for newer-older > updatesPage {
 		middle := older + (newer-older)/2
-		r, _, err := k.askUpdates(ctx, map[string]any{"after": middle, "limit": 1}, push)
+		r, _, err := k.askUpdates(ctx, proto.GetUpdates(middle, 1), push)
 		if err != nil {
 			return 0, err
 		}

@@ -1,7 +1,6 @@
 package session
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -65,8 +64,7 @@ type posted struct {
 	nonce string
 	sent  time.Time // first, by the clock on the wall: a machine may sleep
 	limbo bool      // it was sent on a connection that is gone, and never answered
-	on    *Sending
-	torn  bool // it may have been sent in part on this connection
+	call  *Call     // on this connection
 }
 
 // What may leave before the login is confirmed: so many letters, each to somebody
@@ -236,8 +234,8 @@ func (o *Outbox) once(ctx context.Context, letters <-chan Letter) (up time.Time,
 	var refused *RefusedError
 	refusedLogin := p.up.IsZero() && (errors.As(err, &auth) || errors.As(err, &refused))
 	for _, l := range p.left {
-		l.limbo = l.limbo || (l.on != nil || l.torn) && !refusedLogin
-		l.on, l.torn = nil, false
+		l.limbo = l.limbo || l.call != nil && l.call.MaybeSent() && !refusedLogin
+		l.call = nil
 	}
 	o.again = append(p.left, o.again...)
 	if err != nil && !nonces && ctx.Err() == nil && stopped == nil {
@@ -260,7 +258,6 @@ type post struct {
 	stop   chan struct{} // closed when the writer is to end
 
 	finished bool      // the writer's: the letters have come to their end
-	writeErr error     // the writer's: why it ended, where it knows
 	left     []*posted // taken out of queue, and not answered
 	up       time.Time // when the login succeeded
 	answered bool      // a letter was confirmed or refused
@@ -300,17 +297,15 @@ func (p *post) next(ctx context.Context) *posted {
 
 // uncorked sends what was held back; the function it returns holds back again.
 func (p *post) uncorked() (cork func()) {
-	tap := p.s.conn.tap
-	if err := tap.Release(); err != nil {
-		p.s.conn.drop(cmp.Or(lostWhy(err), err))
-	}
-	return tap.Hold
+	p.s.Uncork()
+	return p.s.Cork
 }
 
 // write writes letters until there are no more, or the connection is lost.
 func (p *post) write(ctx, connecting context.Context) {
-	p.s.conn.tap.Hold()
-	defer func() { p.uncorked() }()
+	p.s.Cork()
+	defer p.s.Uncork()
+	hasNonces := p.s.Greeting().Has(proto.ExtNonce)
 	in, ahead := false, map[string]bool{}
 	for {
 		l := p.next(ctx)
@@ -331,11 +326,14 @@ func (p *post) write(ctx, connecting context.Context) {
 		if l.sent.IsZero() {
 			l.sent = time.Now().Round(0)
 		}
-		l.on, p.writeErr = p.s.StartSend(ctx, l.To, l.Body, l.nonce)
-		var unknown *UnknownError
-		l.torn = errors.As(p.writeErr, &unknown)
+		nonce := ""
+		if hasNonces {
+			nonce = l.nonce
+		}
+		l.call = p.s.Start(ctx, proto.SendMessage(l.To, l.Body, nonce))
+		unsent := l.call.Err() != nil
 		p.queue <- l // it has room for all that have a place
-		if p.writeErr != nil {
+		if unsent {
 			return
 		}
 	}
@@ -390,15 +388,14 @@ func (p *post) collect(ctx, connecting context.Context) error {
 		p.LoggedIn(account)
 	}
 	for l := range p.queue {
-		if l.on == nil { // it could not be written
-			p.left = append(p.left, l)
-			return p.writeErr
-		}
 		sent, err := p.wait(ctx, l)
-		var lost *UnknownError
-		if errors.As(err, &lost) {
+		if err != nil && !isRefusal(err) {
 			p.left = append(p.left, l)
-			return lost.Err
+			var unknown *UnknownError
+			if errors.As(err, &unknown) {
+				return unknown.Err
+			}
+			return err
 		}
 		p.answered = true
 		<-p.places
@@ -420,19 +417,23 @@ func (p *post) collect(ctx, connecting context.Context) error {
 // wait waits for one confirmation, for as long as AttemptTime allows. In a flood
 // most are there already, and need no timer.
 func (p *post) wait(ctx context.Context, l *posted) (Sent, error) {
-	if p.AttemptTime > 0 && len(l.on.request.p.reply) == 0 {
+	if p.AttemptTime > 0 && !l.call.Answered() {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, p.AttemptTime, &TimeoutError{After: p.AttemptTime})
 		defer cancel()
 	}
-	return l.on.Wait(ctx)
+	reply, err := l.call.Wait(ctx)
+	if err != nil {
+		return Sent{}, err
+	}
+	return parseSent(reply, l.To), nil
 }
 
 // settle tells the outcomes of what is in flight after Outcome has failed, so that
 // nothing that was sent goes without a word.
 func (p *post) settle(ctx context.Context) {
 	for l := range p.queue {
-		if l.on == nil {
+		if !l.call.MaybeSent() {
 			p.left = append(p.left, l)
 			continue
 		}

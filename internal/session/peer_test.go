@@ -164,3 +164,12 @@ func open(t *testing.T, url string, credentials func(context.Context) (Credentia
 	t.Cleanup(s.Close)
 	return ctx, s
 }
+
+// sendHi sends a message to bob and waits for its confirmation.
+func sendHi(ctx context.Context, s *Session) (Sent, error) {
+	reply, err := s.Do(ctx, proto.SendMessage("bob", "hi", ""))
+	if err != nil {
+		return Sent{}, err
+	}
+	return parseSent(reply, "bob"), nil
+}

@@ -210,7 +210,7 @@ func TestSentences(t *testing.T) {
 			ctx, s := open(t, url, withToken)
 			_, err := s.Contacts(ctx)
 			checkSentence(t, err, url, c.says, c.tip)
-			_, _, err = s.Start(ctx, proto.TypeGetContacts, nil)
+			_, err = s.Do(ctx, proto.GetContacts())
 			checkSentence(t, err, url, c.says, c.tip)
 			_, err = s.RoundTrip(ctx)
 			checkSentence(t, err, url, c.says, c.tip)

@@ -5,11 +5,10 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"strings"
-	"time"
 
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
@@ -102,48 +101,40 @@ func (s *Session) authenticate(ctx, authCtx context.Context, cred Credentials) e
 		close(s.authenticated)
 		return errors.New("there is neither a SID nor a token to log in with") // the callers see to it
 	}
-	authorize := func(ctx context.Context) (*pending, error) {
-		p, _, err := s.conn.start(ctx, proto.TypeAuthorize, map[string]any{
-			"login": cred.Login, "password": cred.Token.Answer(s.conn.greeting.Challenge),
-		})
-		return p, err
+	first := proto.SessionRestore(cred.SID)
+	if cred.SID == "" {
+		first = proto.Authorize(cred.Login, cred.Token, s.conn.greeting.Challenge)
 	}
-	var p *pending
-	var err error
-	if cred.SID != "" {
-		p, _, err = s.conn.start(ctx, proto.TypeSessionRestore, map[string]any{"sid": cred.SID})
-	} else {
-		p, err = authorize(ctx)
-	}
-	if err != nil {
+	call := s.start(ctx, first)
+	if call.err != nil {
 		close(s.authenticated)
-		return err
+		return call.err
 	}
 	go func() {
 		defer close(s.authenticated)
-		reply, err := p.wait(authCtx)
-		if err == nil && !reply.OK() && p.typ == proto.TypeSessionRestore && !cred.Token.IsZero() {
+		reply, err := call.answer(authCtx)
+		if err == nil && !reply.OK() && call.request.Type == proto.TypeSessionRestore && !cred.Token.IsZero() {
 			s.conn.endpoint.trace("the SID was refused, using the token")
-			if p, err = authorize(authCtx); err == nil {
-				reply, err = p.wait(authCtx)
-			}
+			call = s.start(authCtx, proto.Authorize(cred.Login, cred.Token, s.conn.greeting.Challenge))
+			reply, err = call.answer(authCtx)
 		}
+		typ := call.request.Type
 		switch {
 		case err != nil:
 			s.authErr = err
 		case reply.Status == "":
 			s.authErr = s.wrongReply(errors.New("it has no status"))
-		case !reply.OK() && refused(reply, p.typ).Temporary():
-			s.authErr = refused(reply, p.typ) // it says nothing of the credentials
+		case !reply.OK() && refused(reply, typ).Temporary():
+			s.authErr = refused(reply, typ) // it says nothing of the credentials
 		case !reply.OK():
 			login := cred.Login
-			if p.typ == proto.TypeSessionRestore {
+			if typ == proto.TypeSessionRestore {
 				login = ""
 			}
-			s.authErr = &AuthError{Login: login, RefusedError: *refused(reply, p.typ)}
+			s.authErr = &AuthError{Login: login, RefusedError: *refused(reply, typ)}
 		default:
 			s.account = account(reply, cred)
-			s.account.Restored = p.typ == proto.TypeSessionRestore
+			s.account.Restored = typ == proto.TypeSessionRestore
 			s.conn.endpoint.trace("logged in as %s with the %s", s.account.Login, map[bool]string{true: "SID", false: "token"}[s.account.Restored])
 		}
 	}()
@@ -204,217 +195,13 @@ func (s *Session) Close() {
 	<-s.authenticated
 }
 
-// Request is a request on its way. See Start.
-type Request struct {
-	s     *Session
-	p     *pending
-	early bool // it was sent before the authentication had succeeded
-	again func(context.Context) (*pending, bool, error)
-}
+// Cork holds back what is sent from now on, so that many requests leave in one packet.
+func (s *Session) Cork() { s.conn.tap.Cork() }
 
-// Start sends a request without waiting for the authentication or for the reply.
-// sent tells, where there is an error, whether any of the request may have gone
-// out.
-func (s *Session) Start(ctx context.Context, typ string, fields map[string]any) (r *Request, sent bool, err error) {
-	early := true
-	select {
-	case <-s.authenticated:
-		early = false
-	default:
+// Uncork sends what was held back, and holds back nothing more. If that fails, the
+// connection is lost.
+func (s *Session) Uncork() {
+	if err := s.conn.tap.Uncork(); err != nil {
+		s.conn.drop(cmp.Or(lostWhy(err), err))
 	}
-	again := func(ctx context.Context) (*pending, bool, error) { return s.conn.start(ctx, typ, fields) }
-	p, sent, err := again(ctx)
-	if err != nil {
-		// A server may hang up on whom it does not let in: then that is the reason.
-		var auth *AuthError
-		if s.Err() != nil {
-			if _, authErr := s.Account(ctx); errors.As(authErr, &auth) {
-				return nil, false, authErr
-			}
-		}
-		return nil, sent, err
-	}
-	return &Request{s: s, p: p, early: early, again: again}, true, nil
-}
-
-// Wait returns the reply. Where the session authenticates, it is awaited first:
-// its refusal is returned, and means that the request did not take effect. A
-// request that left before the authentication had been accepted, and was refused
-// for that reason, is sent once more. A status other than 200 is a
-// *RefusedError; any other error leaves open whether the request took effect.
-func (r *Request) Wait(ctx context.Context) (proto.Reply, error) {
-	if _, err := r.s.Account(ctx); err != nil {
-		r.p.forget()
-		return proto.Reply{}, err
-	}
-	reply, err := r.p.wait(ctx)
-	if err == nil && !reply.OK() && r.early && unauthorized(reply.Status) {
-		r.s.conn.endpoint.trace("%s was refused before the login was done, sending it again", r.p.typ)
-		if r.p, _, err = r.again(ctx); err != nil {
-			return proto.Reply{}, err
-		}
-		reply, err = r.p.wait(ctx)
-	}
-	switch {
-	case err == nil && reply.Status == "":
-		err = r.s.wrongReply(errors.New("it has no status"))
-	case err == nil && !reply.OK():
-		err = refused(reply, r.p.typ)
-	}
-	return reply, err
-}
-
-// unauthorized reports whether a refusal may mean "not yet logged in".
-func unauthorized(status string) bool {
-	code := proto.StatusCode(status)
-	return code == "401" || code == "403"
-}
-
-// harmless are the requests that change nothing: when one is not answered, that is
-// all there is to say.
-func harmless(typ string) bool {
-	switch typ {
-	case proto.TypeRegisterType, proto.TypeAuthorize, proto.TypeSessionRestore, proto.TypeSearchContacts:
-		return true
-	}
-	return strings.HasPrefix(typ, "get_")
-}
-
-// Change sends a request that may change something on the server, and waits for
-// its reply. A refusal is a *RefusedError or an *AuthError, and means that nothing
-// was done; where it was sent and not answered the error is an *UnknownError,
-// unless the request is one that changes nothing.
-func (s *Session) Change(ctx context.Context, typ string, fields map[string]any) (proto.Reply, error) {
-	r, sent, err := s.Start(ctx, typ, fields)
-	var reply proto.Reply
-	if err == nil {
-		reply, err = r.Wait(ctx)
-	}
-	var refused *RefusedError
-	var auth *AuthError
-	switch {
-	case err == nil, !sent, harmless(typ), errors.As(err, &refused), errors.As(err, &auth):
-		return reply, err
-	}
-	return reply, &UnknownError{Err: err, Request: typ}
-}
-
-// Do sends a request that changes nothing and waits for its reply, as Start and
-// Wait do.
-func (s *Session) Do(ctx context.Context, typ string, fields map[string]any) (proto.Reply, error) {
-	r, _, err := s.Start(ctx, typ, fields)
-	if err != nil {
-		return proto.Reply{}, err
-	}
-	return r.Wait(ctx)
-}
-
-// RegisterType asks for the server's registration policy: open, invite, closed,
-// or the server's own word (docs/protocol.md, "register_type").
-func (s *Session) RegisterType(ctx context.Context) (string, error) {
-	r, err := s.Do(ctx, proto.TypeRegisterType, nil)
-	if err != nil {
-		return "", err
-	}
-	word, ok := r.Fields.TextOK("register_type")
-	if !ok {
-		return "", s.wrongReply(errors.New("its register_type is missing or not text"))
-	}
-	return proto.RegisterPolicy(word), nil
-}
-
-// NewAccount is who wants an account.
-type NewAccount struct {
-	Login  string
-	Token  proto.Token
-	Invite string // the code of an invitation; "" where everybody may
-}
-
-// Register makes an account (docs/protocol.md, "register"), and returns its login
-// as the server has it. Its errors are those of Change.
-func (s *Session) Register(ctx context.Context, a NewAccount) (string, error) {
-	form := map[string]any{"login": a.Login, "token": a.Token.Text()}
-	policy := "open"
-	if a.Invite != "" {
-		form["invite"], policy = a.Invite, "invite"
-	}
-	r, err := s.Change(ctx, proto.TypeRegister, map[string]any{"register_type": policy, "form": form})
-	if err != nil {
-		return "", err
-	}
-	if user, ok := r.Fields.Map("user"); ok && user.Text("login") != "" {
-		return user.Text("login"), nil
-	}
-	return a.Login, nil
-}
-
-// wrongReply is the error for a reply that lacks what its request is for.
-func (s *Session) wrongReply(err error) error {
-	return &ProtocolError{Server: s.conn.endpoint.URL, Saw: "it sent a wrong reply", Err: err}
-}
-
-// Sent is a message that the server has confirmed.
-type Sent struct {
-	ID    int64 // 0 where the server gives none
-	Date  proto.Date
-	To    string
-	Extra map[string]any
-}
-
-// Sending is a message on its way. See StartSend.
-type Sending struct {
-	request *Request
-	to      string
-}
-
-// StartSend sends a message without waiting for its confirmation. An error means
-// that it may have gone out in part (*UnknownError), or that it did not. The nonce
-// goes along where the server knows what it is for.
-func (s *Session) StartSend(ctx context.Context, to, body, nonce string) (*Sending, error) {
-	fields := map[string]any{"to": to, "body": body}
-	if nonce != "" && s.Greeting().Has(proto.ExtNonce) {
-		fields["nonce"] = nonce
-	}
-	r, sent, err := s.Start(ctx, proto.TypeSendMessage, fields)
-	if err != nil {
-		if sent {
-			err = &UnknownError{Err: err}
-		}
-		return nil, err
-	}
-	return &Sending{request: r, to: to}, nil
-}
-
-// Wait waits for the confirmation. A refusal is a *RefusedError or an
-// *AuthError: the message was not delivered. Anything else is an *UnknownError.
-func (m *Sending) Wait(ctx context.Context) (Sent, error) {
-	r, err := m.request.Wait(ctx)
-	var refused *RefusedError
-	var auth *AuthError
-	switch {
-	case errors.As(err, &refused), errors.As(err, &auth):
-		return Sent{}, err
-	case err != nil:
-		return Sent{}, &UnknownError{Err: err}
-	}
-	sent := Sent{To: m.to, Date: r.Fields.Date("date")}
-	known := []string{"type", "for", "id", "status", "date", "session_id"} // nobody should print a SID
-	if id, ok := r.Fields.Int("message_id"); ok {
-		sent.ID = id
-		known = append(known, "message_id")
-	}
-	sent.Extra = r.Fields.Extra(known...)
-	return sent, nil
-}
-
-// RoundTrip measures how long the server takes to answer a ping.
-func (s *Session) RoundTrip(ctx context.Context) (time.Duration, error) {
-	start := time.Now()
-	if err := s.conn.ws.Ping(ctx); err != nil {
-		if ctx.Err() != nil {
-			return 0, &UnreachableError{Server: s.conn.endpoint.URL, Lost: true, Err: ended(ctx)}
-		}
-		return 0, s.conn.failed(err)
-	}
-	return time.Since(start), nil
 }

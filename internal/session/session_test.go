@@ -57,20 +57,13 @@ func TestRequests(t *testing.T) {
 	if h, err := s.History(ctx, "bob", HistoryRange{}); err != nil || len(h) != 2 || h[1].Body != "2" {
 		t.Errorf("history: %+v, %v", h, err)
 	}
-	sending, err := s.StartSend(ctx, "bob", "hi", "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	sent, err := sending.Wait(ctx)
+	sent, err := sendHi(ctx, s)
 	want := Sent{ID: 7, Date: proto.Date{Time: time.Unix(1479394800, 0).UTC()}, To: "bob", Extra: map[string]any{"more": "x"}}
 	if err != nil || !reflect.DeepEqual(sent, want) {
 		t.Errorf("sent: %+v, %v", sent, err)
 	}
 	// Whatever else the server says is there, but for a SID.
-	if sending, err = s.StartSend(ctx, "bob", "hi", ""); err != nil {
-		t.Fatal(err)
-	}
-	sent, err = sending.Wait(ctx)
+	sent, err = sendHi(ctx, s)
 	if want := map[string]any{"message_id": "7th", "info": "queued"}; err != nil || !reflect.DeepEqual(sent.Extra, want) {
 		t.Errorf("sent: %+v, %v", sent, err)
 	}
@@ -78,7 +71,7 @@ func TestRequests(t *testing.T) {
 		t.Errorf("register_type: %q, %v", policy, err)
 	}
 	var refused *RefusedError
-	if _, err := s.Do(ctx, "get_user_data", nil); !errors.As(err, &refused) || refused.Info != "no" || refused.Request != "get_user_data" {
+	if _, err := s.Do(ctx, proto.Request{Type: "get_user_data"}); !errors.As(err, &refused) || refused.Info != "no" || refused.Request != "get_user_data" {
 		t.Errorf("refused: %v", err)
 	}
 }
@@ -101,7 +94,7 @@ func TestRepliesInAnyOrder(t *testing.T) {
 	for i := range n {
 		word := fmt.Sprint(i)
 		wg.Go(func() {
-			r, err := s.Do(ctx, "echo", map[string]any{"word": word})
+			r, err := s.Do(ctx, proto.Request{Type: "echo", Fields: map[string]any{"word": word}})
 			if err != nil || r.Fields.Text("back") != word {
 				t.Errorf("%s: %v, %v", word, r, err)
 			}
@@ -120,11 +113,7 @@ func TestOneRoundTrip(t *testing.T) {
 		p.reply(send, proto.StatusOK, nil)
 	})
 	ctx, s := open(t, url, withSID)
-	sending, err := s.StartSend(ctx, "bob", "hi", "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := sending.Wait(ctx); err != nil {
+	if _, err := sendHi(ctx, s); err != nil {
 		t.Error(err)
 	}
 	if a, _ := s.Account(ctx); !a.Restored {
@@ -155,11 +144,7 @@ func TestRefusedSID(t *testing.T) {
 				p.reply(p.expect(proto.TypeSendMessage), proto.StatusOK, map[string]any{"message_id": 9})
 			})
 			ctx, s := open(t, url, withSID)
-			sending, err := s.StartSend(ctx, "bob", "hi", "")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if sent, err := sending.Wait(ctx); err != nil || sent.ID != 9 {
+			if sent, err := sendHi(ctx, s); err != nil || sent.ID != 9 {
 				t.Errorf("%+v, %v", sent, err)
 			}
 			if a, err := s.Account(ctx); err != nil || a.Restored || a.SID != "sid-1" {
@@ -244,10 +229,7 @@ func TestRefusals(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			url := serve(t, func(p *peer) { p.greet(); c.script(p) })
 			ctx, s := open(t, url, c.credentials)
-			sending, err := s.StartSend(ctx, "bob", "hi", "")
-			if err == nil {
-				_, err = sending.Wait(ctx)
-			}
+			_, err := sendHi(ctx, s)
 			if !c.check(err) {
 				t.Errorf("%T: %v", err, err)
 			}
@@ -645,21 +627,17 @@ func TestReplyBeforeTheEnd(t *testing.T) {
 		p.recv()
 	})
 	ctx, s := open(t, url, withToken)
-	var sent []*Sending
+	var calls []*Call
 	for range count {
-		m, err := s.StartSend(ctx, "bob", "hi", "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		sent = append(sent, m)
+		calls = append(calls, s.Start(ctx, proto.SendMessage("bob", "hi", "")))
 	}
 	if _, err := s.Contacts(ctx); err != nil { // answered in order: the others have their replies
 		t.Fatal(err)
 	}
 	interrupted, interrupt := context.WithCancel(ctx)
 	interrupt()
-	for i, m := range sent {
-		if _, err := m.Wait(interrupted); err != nil {
+	for i, c := range calls {
+		if _, err := c.Wait(interrupted); err != nil {
 			t.Fatalf("message %d: %v", i, err)
 		}
 	}

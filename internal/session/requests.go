@@ -3,13 +3,48 @@ package session
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
+// RegisterType asks for the server's registration policy: open, invite, closed,
+// or the server's own word (docs/protocol.md, "register_type").
+func (s *Session) RegisterType(ctx context.Context) (string, error) {
+	r, err := s.Do(ctx, proto.GetRegisterType())
+	if err != nil {
+		return "", err
+	}
+	word, ok := r.Fields.TextOK("register_type")
+	if !ok {
+		return "", s.wrongReply(errors.New("its register_type is missing or not text"))
+	}
+	return proto.RegisterPolicy(word), nil
+}
+
+// NewAccount is who wants an account.
+type NewAccount struct {
+	Login  string
+	Token  proto.Token
+	Invite string // the code of an invitation; "" where everybody may
+}
+
+// Register makes an account (docs/protocol.md, "register"), and returns its login
+// as the server has it.
+func (s *Session) Register(ctx context.Context, a NewAccount) (string, error) {
+	r, err := s.Do(ctx, proto.Register(a.Login, a.Token, a.Invite))
+	if err != nil {
+		return "", err
+	}
+	if user, ok := r.Fields.Map("user"); ok && user.Text("login") != "" {
+		return user.Text("login"), nil
+	}
+	return a.Login, nil
+}
+
 // Contacts asks for everyone we know.
 func (s *Session) Contacts(ctx context.Context) ([]proto.Contact, error) {
-	r, err := s.Do(ctx, proto.TypeGetContacts, nil)
+	r, err := s.Do(ctx, proto.GetContacts())
 	if err != nil {
 		return nil, err
 	}
@@ -23,7 +58,7 @@ func (s *Session) Contacts(ctx context.Context) ([]proto.Contact, error) {
 // Person asks for somebody, or for a conference, by a login in any spelling that the
 // server takes, and returns them with the one it uses (docs/protocol.md, "get_user_data").
 func (s *Session) Person(ctx context.Context, login string) (proto.Contact, error) {
-	r, err := s.Do(ctx, proto.TypeGetUserData, map[string]any{"login": login})
+	r, err := s.Do(ctx, proto.GetUserData(login))
 	if err != nil {
 		return proto.Contact{}, err
 	}
@@ -57,7 +92,7 @@ func (s *Session) Spelling(ctx context.Context, login string) (proto.Contact, er
 // SearchContacts asks for the users whose login holds a text, and tells whether
 // there are more than the server has listed (docs/protocol.md, "contacts").
 func (s *Session) SearchContacts(ctx context.Context, text string) (found []proto.Contact, more bool, err error) {
-	r, err := s.Do(ctx, proto.TypeSearchContacts, map[string]any{"text": text})
+	r, err := s.Do(ctx, proto.SearchContacts(text))
 	if err != nil {
 		return nil, false, err
 	}
@@ -69,9 +104,9 @@ func (s *Session) SearchContacts(ctx context.Context, text string) (found []prot
 }
 
 // AddContact makes somebody a contact of ours, and returns what the server tells of
-// them. Its errors are those of Change.
+// them.
 func (s *Session) AddContact(ctx context.Context, login string) (proto.Contact, error) {
-	r, err := s.Change(ctx, proto.TypeAddContact, map[string]any{"login": login})
+	r, err := s.Do(ctx, proto.AddContact(login))
 	if err != nil {
 		return proto.Contact{}, err
 	}
@@ -81,9 +116,45 @@ func (s *Session) AddContact(ctx context.Context, login string) (proto.Contact, 
 	return proto.Contact{Login: login}, nil
 }
 
-// RemoveContact makes the server forget a contact of ours. Its errors are those of
-// Change.
+// RemoveContact makes the server forget a contact of ours.
 func (s *Session) RemoveContact(ctx context.Context, login string) error {
-	_, err := s.Change(ctx, proto.TypeDelContact, map[string]any{"login": login})
+	_, err := s.Do(ctx, proto.DelContact(login))
 	return err
+}
+
+// Sent is a message that the server has confirmed.
+type Sent struct {
+	ID    int64 // zero if the server gives none
+	Date  proto.Date
+	To    string
+	Extra map[string]any
+}
+
+// parseSent reads the reply to a send_message.
+func parseSent(r proto.Reply, to string) Sent {
+	sent := Sent{To: to, Date: r.Fields.Date("date")}
+	known := []string{"type", "for", "id", "status", "date", "session_id"} // a SID must not be printed
+	if id, ok := r.Fields.Int("message_id"); ok {
+		sent.ID = id
+		known = append(known, "message_id")
+	}
+	sent.Extra = r.Fields.Extra(known...)
+	return sent
+}
+
+// wrongReply is the error for a reply that lacks what its request is for.
+func (s *Session) wrongReply(err error) error {
+	return &ProtocolError{Server: s.conn.endpoint.URL, Saw: "it sent a wrong reply", Err: err}
+}
+
+// RoundTrip measures how long the server takes to answer a ping.
+func (s *Session) RoundTrip(ctx context.Context) (time.Duration, error) {
+	start := time.Now()
+	if err := s.conn.ws.Ping(ctx); err != nil {
+		if ctx.Err() != nil {
+			return 0, &UnreachableError{Server: s.conn.endpoint.URL, Lost: true, Err: ended(ctx)}
+		}
+		return 0, s.conn.failed(err)
+	}
+	return time.Since(start), nil
 }

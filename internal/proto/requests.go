@@ -1,0 +1,109 @@
+package proto
+
+import "strings"
+
+// Request is what a client asks of a server: a type and the fields that go with it,
+// without the number that the connection gives it (docs/protocol.md, "Requests").
+type Request struct {
+	Type   string
+	Fields map[string]any
+}
+
+// Changes reports whether the request may change something on the server. If such a
+// request is sent and not answered, nobody knows whether it took effect.
+// A type that this version does not know counts as one that changes something.
+func (r Request) Changes() bool {
+	switch r.Type {
+	case TypeRegisterType, TypeAuthorize, TypeSessionRestore, TypeSearchContacts:
+		return false
+	}
+	return !strings.HasPrefix(r.Type, "get_")
+}
+
+// GetRegisterType asks how accounts are made: freely, by invitation, or not at all.
+func GetRegisterType() Request { return Request{Type: TypeRegisterType} }
+
+// Register asks for an account. An invite of "" means that none is needed.
+func Register(login string, token Token, invite string) Request {
+	form := map[string]any{"login": login, "token": token.Text()}
+	policy := "open"
+	if invite != "" {
+		form["invite"], policy = invite, "invite"
+	}
+	return Request{TypeRegister, map[string]any{"register_type": policy, "form": form}}
+}
+
+// Authorize logs in with the token's answer to the challenge of the connection.
+func Authorize(login string, token Token, challenge string) Request {
+	return Request{TypeAuthorize, map[string]any{"login": login, "password": token.Answer(challenge)}}
+}
+
+// SessionRestore logs in with the SID of an earlier session.
+func SessionRestore(sid string) Request {
+	return Request{TypeSessionRestore, map[string]any{"sid": sid}}
+}
+
+// GetContacts asks for the contacts of the account.
+func GetContacts() Request { return Request{Type: TypeGetContacts} }
+
+// AddContact makes a user a contact.
+func AddContact(login string) Request {
+	return Request{TypeAddContact, map[string]any{"login": login}}
+}
+
+// DelContact removes a contact.
+func DelContact(login string) Request {
+	return Request{TypeDelContact, map[string]any{"login": login}}
+}
+
+// SearchContacts asks for the users whose login contains text.
+func SearchContacts(text string) Request {
+	return Request{TypeSearchContacts, map[string]any{"text": text}}
+}
+
+// GetUserData asks for a user or a conference.
+func GetUserData(login string) Request {
+	return Request{TypeGetUserData, map[string]any{"login": login}}
+}
+
+// Page bounds a get_history request on a server with the extension history-page.
+// Zero means no bound.
+type Page struct {
+	Limit         int   // the newest messages
+	After, Before int64 // message ids, exclusive
+}
+
+// GetHistory asks for the messages of a dialog. The zero Page asks for all of them.
+func GetHistory(login string, page Page) Request {
+	fields := map[string]any{"login": login}
+	if page.Limit != 0 {
+		fields["limit"] = page.Limit
+	}
+	if page.After != 0 {
+		fields["after"] = page.After
+	}
+	if page.Before != 0 {
+		fields["before"] = page.Before
+	}
+	return Request{TypeGetHistory, fields}
+}
+
+// GetUpdates asks for the messages of every dialog with an id above after, oldest
+// first, limit at most.
+func GetUpdates(after int64, limit int) Request {
+	return Request{TypeGetUpdates, map[string]any{"after": after, "limit": limit}}
+}
+
+// GetLastID asks for the newest message id and for no message: it is get_updates
+// without "after".
+func GetLastID() Request { return Request{Type: TypeGetUpdates} }
+
+// SendMessage sends a text to a user or a conference. Only a server with the extension
+// nonce takes one; "" leaves it out.
+func SendMessage(to, body, nonce string) Request {
+	fields := map[string]any{"to": to, "body": body}
+	if nonce != "" {
+		fields["nonce"] = nonce
+	}
+	return Request{TypeSendMessage, fields}
+}
