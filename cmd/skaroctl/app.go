@@ -25,8 +25,8 @@ import (
 // app is what the commands share: the streams, the environment, the common
 // flags, and what is made of them when a command needs it.
 type app struct {
-	streams  output.Streams
-	out, err *output.Patient // on two of the streams: an interrupt ends the wait for their readers
+	streams  terminal.Streams
+	out, err *terminal.InterruptibleWriter // on two of the streams: an interrupt ends the wait for their readers
 	getenv   func(string) string
 	flags    commonFlags
 	profiles func() profiles // reads them the first time

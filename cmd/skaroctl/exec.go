@@ -22,14 +22,14 @@ import (
 type hook struct {
 	command string
 	environ []string // ours, without what is not for it
-	streams output.Streams
+	streams terminal.Streams
 	waiting func() // told when a signal came, and the command is still running
 }
 
 // newHook prepares a command. environ is the environment of this process, of
 // which our own secrets, and variables of the names that the hook sets, are left
 // out. same are the variables that make a skaroctl in the command that of our account.
-func newHook(command string, environ, same []string, streams output.Streams, waiting func()) *hook {
+func newHook(command string, environ, same []string, streams terminal.Streams, waiting func()) *hook {
 	h := &hook{command: command, streams: streams, waiting: waiting}
 	for _, v := range environ {
 		name, _, _ := strings.Cut(v, "=")
@@ -144,7 +144,7 @@ func (h *hook) await(interrupted context.Context, cmd *exec.Cmd) error {
 		select {
 		case err := <-ended:
 			return err
-		case s := <-first.Again():
+		case s := <-first.Next():
 			if !second {
 				s = os.Kill
 			}

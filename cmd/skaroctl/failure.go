@@ -111,7 +111,7 @@ func classify(err error) kind {
 	switch {
 	case errors.As(err, &signal):
 		for _, k := range severity {
-			if k.exit == signal.Status() {
+			if k.exit == signal.ExitStatus() {
 				return k
 			}
 		}

@@ -16,8 +16,8 @@ import (
 
 	"github.com/coder/websocket"
 
-	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/proto"
+	"github.com/skaroctl/skaroctl/internal/terminal"
 )
 
 // BenchmarkListen is the whole way of a message: from a server's socket to a line
@@ -44,7 +44,7 @@ func BenchmarkListen(b *testing.B) {
 	}()
 	b.ReportAllocs()
 	b.ResetTimer()
-	streams := output.Streams{In: strings.NewReader(""), Out: w, Err: io.Discard}
+	streams := terminal.Streams{In: strings.NewReader(""), Out: w, Err: io.Discard}
 	env := map[string]string{
 		"SKAROCTL_TOKEN": proto.NewToken("x").Text(), "SKAROCTL_LOGIN": "alice", "SKAROCTL_SERVER": url, "HOME": b.TempDir(),
 	}

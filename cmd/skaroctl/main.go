@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/skaroctl/skaroctl/internal/build"
-	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/terminal"
 )
 
@@ -28,18 +27,18 @@ const outputPatience = 2 * time.Second
 const signalPatience = 100 * time.Millisecond
 
 // run is the whole program: it returns the exit status.
-func run(args []string, streams output.Streams, getenv func(string) string) int {
+func run(args []string, streams terminal.Streams, getenv func(string) string) int {
 	log.SetOutput(io.Discard) // net/http writes there what comes back as an error anyway
-	ctx, caught, stop := terminal.Interruptible(context.Background())
-	defer stop()
+	ctx, signals := terminal.CatchSignals(context.Background())
+	defer signals.Stop()
 	a := &app{streams: streams, getenv: getenv}
-	a.err = output.NewPatient(ctx, streams.Err, outputPatience, nil)
-	a.out = output.NewPatient(ctx, streams.Out, outputPatience, func() {
+	a.err = terminal.NewInterruptibleWriter(ctx, streams.Err, outputPatience, nil)
+	a.out = terminal.NewInterruptibleWriter(ctx, streams.Out, outputPatience, func() {
 		a.notice("nobody takes the output: it ends in %v all the same", outputPatience)
 	})
 	a.profiles = sync.OnceValue(func() profiles { return a.loadProfiles(args) })
 	go a.profiles() // most commands want them: they are there when the command line is understood
-	err := a.execute(ctx, args, caught)
+	err := a.execute(ctx, args, signals.Caught())
 	if errors.Is(err, errReaderGone) || terminal.ReaderGone(err) {
 		// A signal for a whole pipeline ends the reader too, and may come to us a moment later.
 		select {
@@ -49,8 +48,8 @@ func run(args []string, streams output.Streams, getenv func(string) string) int 
 	}
 	status := a.report(err)
 	var i *terminal.Interrupt
-	if status == 0 && (err != nil || a.out.Late()) && errors.As(context.Cause(ctx), &i) {
-		return i.Status() // the output was not done, or its reader has gone since
+	if status == 0 && (err != nil || a.out.PendingAtInterrupt()) && errors.As(context.Cause(ctx), &i) {
+		return i.ExitStatus() // the output was not done, or its reader has gone since
 	}
 	return status
 }

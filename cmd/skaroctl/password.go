@@ -42,7 +42,7 @@ func (a *app) password(ctx context.Context, o passwordOptions, prompt string, co
 		if err != nil {
 			return "", fmt.Errorf("read the password from standard input: %w", err)
 		}
-		password = terminal.Password(b)
+		password = terminal.TrimPassword(b)
 	case o.file != "":
 		b, err := terminal.ReadFile(ctx, o.file, maxPassword+1)
 		var noFile *fs.PathError
@@ -52,17 +52,17 @@ func (a *app) password(ctx context.Context, o passwordOptions, prompt string, co
 		case err != nil:
 			return "", fmt.Errorf("read the password: %w", err)
 		}
-		password = terminal.Password(b)
+		password = terminal.TrimPassword(b)
 	default:
 		ask := func(question string) (string, error) { return a.askHidden(ctx, question) }
 		var err error
 		if confirm {
-			password, err = terminal.Twice(ask, prompt)
+			password, err = terminal.AskTwice(ask, prompt)
 		} else {
 			password, err = ask(prompt)
 		}
 		switch {
-		case errors.Is(err, terminal.ErrUnlike):
+		case errors.Is(err, terminal.ErrMismatch):
 			return "", &usageError{err.Error(), "type the same one twice, or give --password-stdin or --password-file"}
 		case err != nil:
 			return "", err
@@ -97,9 +97,9 @@ func (a *app) ask(ctx context.Context, question string, echo bool) (string, erro
 // it was for.
 func unanswered(err error, what, hint string) error {
 	switch {
-	case errors.Is(err, terminal.ErrNone):
+	case errors.Is(err, terminal.ErrNoTerminal):
 		return &usageError{fmt.Sprintf("can't ask for the %s: %v", what, err), hint}
-	case errors.Is(err, terminal.ErrNothing):
+	case errors.Is(err, terminal.ErrNoAnswer):
 		return &usageError{fmt.Sprintf("no %s was given: %v", what, err), hint}
 	}
 	return err

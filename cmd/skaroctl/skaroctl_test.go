@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/skaroctl/skaroctl/internal/account"
-	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/session"
 	"github.com/skaroctl/skaroctl/internal/terminal"
 )
@@ -62,7 +61,7 @@ func TestClassify(t *testing.T) {
 // TestReportWorst: of several failures each is told, and the worst one counts.
 func TestReportWorst(t *testing.T) {
 	var out strings.Builder
-	a := &app{err: output.NewPatient(t.Context(), &out, 0, nil), getenv: func(string) string { return "" }, flags: commonFlags{output: "auto"}}
+	a := &app{err: terminal.NewInterruptibleWriter(t.Context(), &out, 0, nil), getenv: func(string) string { return "" }, flags: commonFlags{output: "auto"}}
 	refused := &session.RefusedError{Request: "send_message", Status: "404 Not Found", Info: "no bob"}
 	exit := a.report(several{
 		fmt.Errorf("send to bob: %w", refused),
@@ -210,7 +209,7 @@ func TestBody(t *testing.T) {
 		"white space alone": {nil, "  \n", false, "  ", ""},
 		"CR stays":          {nil, "a\r\n\r\r\n", false, "a\r\n\r" + carriageReturn, ""},
 	} {
-		a := &app{streams: output.Streams{In: strings.NewReader(c.in), InTerminal: c.terminal}}
+		a := &app{streams: terminal.Streams{In: strings.NewReader(c.in), InTerminal: c.terminal}}
 		got, err := a.body(t.Context(), c.words)
 		if got != c.want || (err == nil) != (c.err == "") || err != nil && (!strings.Contains(err.Error(), c.err) || classify(err) != kindUsage) {
 			t.Errorf("%s: %.40q, %v", name, got, err)
@@ -247,7 +246,7 @@ func TestBound(t *testing.T) {
 func TestNothingIsTouched(t *testing.T) {
 	for _, args := range [][]string{{"--help"}, {"version"}, {"--version"}, {"send", "--help"}, {"help", "listen"}, {"login", "-h"}} {
 		var out, errs strings.Builder
-		exit := run(args, output.Streams{In: strings.NewReader(""), Out: &out, Err: &errs}, func(string) string { return "" })
+		exit := run(args, terminal.Streams{In: strings.NewReader(""), Out: &out, Err: &errs}, func(string) string { return "" })
 		if exit != 0 || out.Len() == 0 || errs.Len() != 0 {
 			t.Errorf("%q: exit %d, %q", args, exit, &errs)
 		}
@@ -326,7 +325,7 @@ func TestPlainTerminal(t *testing.T) {
 	defer input.Close()
 	for _, plain := range []bool{false, true} {
 		var errs strings.Builder
-		streams := output.Streams{In: input, Err: &errs, ErrTerminal: true, Plain: plain}
+		streams := terminal.Streams{In: input, Err: &errs, ErrTerminal: true, Plain: plain}
 		if exit := run([]string{"nonsense"}, streams, func(string) string { return "" }); exit != 2 || strings.Contains(errs.String(), "\x1b") == plain {
 			t.Errorf("plain %v: exit %d, %q", plain, exit, &errs)
 		}

@@ -25,7 +25,7 @@ func buildInfo() build.Info { return build.Read("skarod", version) }
 
 // app is what the commands share.
 type app struct {
-	streams output.Streams
+	streams terminal.Streams
 	getenv  func(string) string
 	data    string // --data
 	ran     bool   // a command's own code was reached: an error before is one of usage
@@ -38,10 +38,10 @@ func (e *usageError) Error() string { return e.why }
 func (e *usageError) Hint() string  { return e.hint }
 
 // run is the whole program: it returns the exit status.
-func run(args []string, streams output.Streams, getenv func(string) string) int {
-	ctx, caught, stop := terminal.Interruptible(context.Background())
-	defer stop()
-	<-caught
+func run(args []string, streams terminal.Streams, getenv func(string) string) int {
+	ctx, signals := terminal.CatchSignals(context.Background())
+	defer signals.Stop()
+	<-signals.Caught()
 	a := &app{streams: streams, getenv: getenv}
 	root := a.root(args)
 	root.SetArgs(args)
@@ -103,7 +103,7 @@ func (a *app) report(err error) int {
 	var interrupt *terminal.Interrupt
 	switch {
 	case errors.As(err, &interrupt):
-		return interrupt.Status() // who interrupts knows
+		return interrupt.ExitStatus() // who interrupts knows
 	case errors.As(err, &usage):
 		exit = 2
 	case store.Refused(err):

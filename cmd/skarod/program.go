@@ -5,7 +5,7 @@ package main
 import (
 	"os"
 
-	"github.com/skaroctl/skaroctl/internal/output"
+	"github.com/skaroctl/skaroctl/internal/terminal"
 )
 
-func main() { os.Exit(run(os.Args[1:], output.SystemStreams(), os.Getenv)) }
+func main() { os.Exit(run(os.Args[1:], terminal.SystemStreams(), os.Getenv)) }

@@ -27,7 +27,6 @@ import (
 
 	"github.com/coder/websocket"
 
-	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/store"
 	"github.com/skaroctl/skaroctl/internal/terminal"
@@ -73,7 +72,7 @@ func program(t testing.TB) string {
 // skarod runs a command inside this process.
 func skarod(in string, args ...string) (code int, out, errs string) {
 	var o, e bytes.Buffer
-	code = run(args, output.Streams{In: strings.NewReader(in), Out: &o, Err: &e}, func(string) string { return "" })
+	code = run(args, terminal.Streams{In: strings.NewReader(in), Out: &o, Err: &e}, func(string) string { return "" })
 	return code, o.String(), e.String()
 }
 
@@ -98,7 +97,7 @@ func TestInterruptedPassword(t *testing.T) {
 		_, _ = held.Write([]byte("half a pass"))
 		cancel(&terminal.Interrupt{Signal: syscall.SIGTERM})
 	}()
-	a := &app{streams: output.Streams{In: in, Out: io.Discard, Err: io.Discard}, getenv: func(string) string { return "" }}
+	a := &app{streams: terminal.Streams{In: in, Out: io.Discard, Err: io.Discard}, getenv: func(string) string { return "" }}
 	root := a.root(nil)
 	root.SetArgs([]string{"user", "passwd", "alice", "--password-stdin", "--data", data})
 	if status := a.report(root.ExecuteContext(ctx)); status != 143 {
@@ -348,7 +347,7 @@ func TestDone(t *testing.T) {
 			t.Errorf("%s in a script: exit %d, %s%s", c.args, code, out, errs)
 		}
 		var out, errs strings.Builder
-		streams := output.Streams{In: strings.NewReader("a long password"), Out: &out, Err: &errs, ErrTerminal: true}
+		streams := terminal.Streams{In: strings.NewReader("a long password"), Out: &out, Err: &errs, ErrTerminal: true}
 		code := run(append(strings.Split(c.args, " "), "--data", typed), streams, func(string) string { return "" })
 		if code != 0 || out.String() != "" || errs.String() != "skarod: "+c.said+"\n" {
 			t.Errorf("%s at a terminal: exit %d, %s%s", c.args, code, &out, &errs)
@@ -356,7 +355,7 @@ func TestDone(t *testing.T) {
 	}
 	for _, plain := range []bool{false, true} {
 		var errs strings.Builder
-		run([]string{"nonsense"}, output.Streams{Err: &errs, ErrTerminal: true, Plain: plain}, func(string) string { return "" })
+		run([]string{"nonsense"}, terminal.Streams{Err: &errs, ErrTerminal: true, Plain: plain}, func(string) string { return "" })
 		if strings.Contains(errs.String(), "\x1b") == plain {
 			t.Errorf("plain %v: %q", plain, &errs)
 		}
@@ -477,7 +476,7 @@ func TestCantListen(t *testing.T) {
 		{"nowhere:80", &net.OpError{Err: &net.DNSError{Err: "server misbehaving", Name: "nowhere"}}, 1, "listen on nowhere:80: lookup nowhere: server misbehaving", "an address of this machine"},
 	} {
 		var errs strings.Builder
-		a := &app{streams: output.Streams{Err: &errs}, getenv: func(string) string { return "" }}
+		a := &app{streams: terminal.Streams{Err: &errs}, getenv: func(string) string { return "" }}
 		code := a.report(cantListen(c.addr, c.err))
 		why, hint, _ := strings.Cut(errs.String(), "\nhint: ")
 		if code != c.code || why != "skarod: "+c.why || !strings.Contains(hint, c.hint) {

@@ -20,6 +20,21 @@ const (
 	styleError = "1;31"
 )
 
+// UseColour reports whether a stream gets colour. The mode is auto, always or never; auto
+// means a terminal that is not dumb, and follows NO_COLOR, CLICOLOR and CLICOLOR_FORCE
+// (no-color.org, bixense.com/clicolors).
+func UseColour(mode string, terminal bool, getenv func(string) string) bool {
+	switch {
+	case mode == "always":
+		return true
+	case mode == "never" || getenv("NO_COLOR") != "":
+		return false
+	case getenv("CLICOLOR_FORCE") != "" && getenv("CLICOLOR_FORCE") != "0":
+		return true
+	}
+	return terminal && getenv("CLICOLOR") != "0" && getenv("TERM") != "dumb"
+}
+
 // styled wraps text in a style (ECMA-48, SGR), where there is one and colour is wanted.
 func styled(text, style string, colour bool) string {
 	if !colour || text == "" || style == "" {

@@ -1,18 +1,46 @@
 package terminal
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"os"
+	"runtime"
 )
 
-// ReadAll reads to the end, or up to a limit in bytes. A read of a terminal or a pipe
-// may last for ever, and can't be interrupted itself: ctx ends the wait for it.
+// Await calls a function that can't be interrupted, and waits for its result. If ctx ends
+// first, the error is the cause of that, and the call goes on until it or the process ends.
+func Await[T any](ctx context.Context, call func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		value, err := call()
+		done <- result{value, err}
+	}()
+	var zero T
+	select {
+	case r := <-done:
+		if ctx.Err() != nil {
+			// The signal that ended ctx may have ended the other end of a pipe too: the
+			// value may be cut.
+			return zero, context.Cause(ctx)
+		}
+		return r.value, r.err
+	case <-ctx.Done():
+		return zero, context.Cause(ctx)
+	}
+}
+
+// ReadAll reads to the end of the input, but at most limit bytes. The end of ctx ends the
+// wait: a read of a terminal or a pipe may last for ever.
 func ReadAll(ctx context.Context, in io.Reader, limit int64) ([]byte, error) {
 	return Await(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(in, limit)) })
 }
 
-// ReadFile is ReadAll for a file, which may be a pipe that nobody has opened yet.
+// ReadFile is ReadAll for a file, which may be a pipe that has no writer yet.
 func ReadFile(ctx context.Context, name string, limit int64) ([]byte, error) {
 	return Await(ctx, func() ([]byte, error) {
 		f, err := os.Open(name)
@@ -24,27 +52,21 @@ func ReadFile(ctx context.Context, name string, limit int64) ([]byte, error) {
 	})
 }
 
-// Await calls read, which can't be interrupted itself, and waits for it or for the end
-// of ctx, whose cause is then the error.
-func Await[T any](ctx context.Context, read func() (T, error)) (T, error) {
-	type content struct {
-		got T
-		err error
+// TrimNewline removes one newline from the end of a text. On Windows it removes the
+// carriage return before it too; elsewhere that is a byte like any other.
+func TrimNewline(text []byte) []byte { return trimNewline(runtime.GOOS, text) }
+
+func trimNewline(goos string, text []byte) []byte {
+	text, found := bytes.CutSuffix(text, []byte("\n"))
+	if found && goos == "windows" {
+		text = bytes.TrimSuffix(text, []byte("\r"))
 	}
-	done := make(chan content, 1)
-	go func() {
-		got, err := read()
-		done <- content{got, err}
-	}()
-	var none T
-	select {
-	case c := <-done:
-		if ctx.Err() != nil {
-			// The signal that ended ctx may have ended the writer too, in the middle.
-			return none, context.Cause(ctx)
-		}
-		return c.got, c.err
-	case <-ctx.Done():
-		return none, context.Cause(ctx)
-	}
+	return text
+}
+
+// TrimPassword returns the password in an input: it removes one line end of any system,
+// and the byte order mark that PowerShell and old editors put at the start.
+func TrimPassword(input []byte) string {
+	input = bytes.TrimPrefix(input, []byte("\uFEFF"))
+	return string(bytes.TrimSuffix(bytes.TrimSuffix(input, []byte("\n")), []byte("\r")))
 }

@@ -15,11 +15,11 @@ import (
 // standard output or standard error ends the process on the spot.
 func catchPipe() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
-// ReaderGone reports whether err is the write to a pipe that nobody reads.
+// ReaderGone reports whether err comes from a write to a pipe that has no reader.
 func ReaderGone(err error) bool { return errors.Is(err, syscall.EPIPE) }
 
-// open opens the terminal of this process, whatever its streams are.
-func open() (in, out *os.File, close func(), err error) {
+// openTerminal opens the terminal of this process, whatever its streams are.
+func openTerminal() (keys, screen *os.File, close func(), err error) {
 	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 	if err != nil {
 		return nil, nil, nil, err
@@ -27,11 +27,11 @@ func open() (in, out *os.File, close func(), err error) {
 	return tty, tty, func() { tty.Close() }, nil
 }
 
-// hush makes a terminal show nothing of what is typed.
-func hush(fd int) {
+// hideInput makes a terminal show nothing of the keys that are typed.
+func hideInput(fd int) {
 	state, err := unix.IoctlGetTermios(fd, getTermios)
 	if err != nil {
-		return // the read says what is wrong
+		return // the read reports what is wrong
 	}
 	state.Lflag &^= unix.ECHO
 	state.Lflag |= unix.ICANON | unix.ISIG
@@ -39,22 +39,38 @@ func hush(fd int) {
 	_ = unix.IoctlSetTermios(fd, setTermios, state)
 }
 
-// ours tells whether this process has the terminal, and is not in the background:
-// there, who changes a terminal is stopped.
-func ours(fd int) bool {
+// inForeground reports whether this process may change the terminal. A process in the
+// background is stopped if it tries.
+func inForeground(fd int) bool {
 	group, err := unix.IoctlGetInt(fd, unix.TIOCGPGRP)
 	return err != nil || group == unix.Getpgrp()
 }
 
-// readHidden reads a line from a terminal that shows nothing. term.ReadPassword would
-// go on reading at Ctrl-D.
+// readHidden reads a line from a terminal that hides the input. It is not
+// term.ReadPassword because that goes on reading at Ctrl-D.
 func readHidden(keys *os.File) (string, error) { return readLine(keys) }
 
-// continuation tells when the process was stopped, by Ctrl-Z, and goes on. To catch the
-// stop itself, and give the shell its echo, would be for good: Go never lets go of
-// SIGTSTP. Shells that edit lines see to their terminal themselves.
-func continuation() (continued <-chan os.Signal, stop func()) {
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGCONT)
-	return signals, func() { signal.Stop(signals) }
+// onContinue calls repeat whenever the process goes on after Ctrl-Z, until stop. Catching
+// the stop itself, to give the shell its echo, is not possible: Go never lets go of
+// SIGTSTP again. Shells that edit lines restore the terminal themselves.
+func onContinue(repeat func()) (stop func()) {
+	continued := make(chan os.Signal, 1)
+	signal.Notify(continued, syscall.SIGCONT)
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-continued:
+				repeat()
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(continued)
+		close(done)
+		<-ended
+	}
 }

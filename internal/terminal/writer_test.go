@@ -1,4 +1,4 @@
-package output
+package terminal
 
 import (
 	"context"
@@ -9,16 +9,16 @@ import (
 	"time"
 )
 
-// TestPatient: what is written comes out whole, also after the end of the context while
-// there is a reader; where there is none, the write ends with the cause, once and for all.
-func TestPatient(t *testing.T) {
+// Output comes out whole even after the end of the context, while there is a reader. If
+// there is none, the write and every later one end with the cause.
+func TestInterruptibleWriterEndsAfterTheGracePeriod(t *testing.T) {
 	interrupted := errors.New("interrupted")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	r, w := io.Pipe()
-	told := make(chan struct{})
-	p := NewPatient(ctx, w, time.Hour, func() { close(told) })
+	blocked := make(chan struct{})
+	p := NewInterruptibleWriter(ctx, w, time.Hour, func() { close(blocked) })
 	wrote := make(chan error, 1)
-	write := func(p *Patient, s string) {
+	write := func(p *InterruptibleWriter, s string) {
 		_, err := io.WriteString(p, s)
 		wrote <- err
 	}
@@ -34,29 +34,29 @@ func TestPatient(t *testing.T) {
 	}
 	go write(p, "before")
 	read("before")
-	if p.Late() {
-		t.Error("late before the end")
+	if p.PendingAtInterrupt() {
+		t.Error("pending before the end")
 	}
 	go write(p, strings.Repeat("x", 1<<20))
 	cancel(interrupted)
-	<-told // while it waits
+	<-blocked // while it waits
 	read(strings.Repeat("x", 1<<20))
 	go write(p, "after")
 	read("after")
-	if !p.Late() {
-		t.Error("not late")
+	if !p.PendingAtInterrupt() {
+		t.Error("not pending")
 	}
 
-	hasty := NewPatient(ctx, w, 0, nil)
+	impatient := NewInterruptibleWriter(ctx, w, 0, nil)
 	for range 2 {
-		if n, err := io.WriteString(hasty, "nobody reads this"); n != 0 || !errors.Is(err, interrupted) {
+		if n, err := io.WriteString(impatient, "nobody reads this"); n != 0 || !errors.Is(err, interrupted) {
 			t.Errorf("%d, %v", n, err)
 		}
 	}
-	if !hasty.Late() {
-		t.Error("not late")
+	if !impatient.PendingAtInterrupt() {
+		t.Error("not pending")
 	}
-	r.Close() // what was given up ends with it
+	r.Close() // ends the write that was given up
 	go write(p, "gone")
 	if err := <-wrote; !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("a reader that is gone: %v", err)

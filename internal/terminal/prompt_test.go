@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestTwice(t *testing.T) {
+func TestAskTwiceUntilBothAreTheSame(t *testing.T) {
 	broken := errors.New("broken")
 	for _, c := range []struct {
 		typed string
@@ -18,7 +18,7 @@ func TestTwice(t *testing.T) {
 		{"a a", "a", nil, 2},
 		{"a b c c", "c", nil, 4},
 		{"a b c d e e", "e", nil, 6},
-		{"a b c d e f g g", "", ErrUnlike, 6},
+		{"a b c d e f g g", "", ErrMismatch, 6},
 		{" a", "", nil, 1},
 		{"a b  a", "", nil, 3},
 		{"!", "", broken, 1},
@@ -26,7 +26,7 @@ func TestTwice(t *testing.T) {
 	} {
 		left := strings.Split(c.typed, " ")
 		var questions []string
-		got, err := Twice(func(question string) (string, error) {
+		got, err := AskTwice(func(question string) (string, error) {
 			questions = append(questions, question)
 			answer := left[0]
 			left = left[1:]
@@ -39,7 +39,7 @@ func TestTwice(t *testing.T) {
 			t.Errorf("%q: %q, %v, asked %q", c.typed, got, err, questions)
 		}
 		if c.asked > 2 && !slices.Contains(questions, "These are not the same: try again.\nNew: ") {
-			t.Errorf("%q: nobody is told why they are asked again: %q", c.typed, questions)
+			t.Errorf("%q: the question does not say why it is asked again: %q", c.typed, questions)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package output
+package terminal
 
 import (
 	"os"
@@ -6,9 +6,9 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// followsEscapes reports whether a terminal follows escape sequences. A console does
-// so for programs that ask for it, unless it was set to be as it was before Windows
-// 10; what is no console is the terminal of Cygwin or MSYS, and does it anyway.
+// followsEscapes reports whether a terminal follows escape sequences. A console does so
+// for programs that ask for it, unless it is set to legacy mode. If f is no console, it is
+// a terminal of Cygwin or MSYS, which always does.
 func followsEscapes(f *os.File) bool {
 	console := windows.Handle(f.Fd())
 	var mode uint32

@@ -1,0 +1,148 @@
+package terminal
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// Interrupt is the cause of a context that a signal ended.
+type Interrupt struct {
+	Signal os.Signal
+
+	next chan os.Signal
+}
+
+func (i *Interrupt) Error() string { return "interrupted (" + i.Signal.String() + ")" }
+
+// Name is the signal's name, like SIGTERM.
+func (i *Interrupt) Name() string {
+	switch i.Signal {
+	case os.Interrupt:
+		return "SIGINT"
+	case syscall.SIGTERM:
+		return "SIGTERM"
+	case syscall.SIGHUP:
+		return "SIGHUP"
+	case syscall.SIGQUIT:
+		return "SIGQUIT"
+	}
+	return i.Signal.String()
+}
+
+// Next delivers the signals after this one to a receiver that is waiting. A signal that
+// finds no receiver ends the program at once.
+func (i *Interrupt) Next() <-chan os.Signal { return i.next }
+
+// ExitStatus is the exit status after the signal, as a shell has it: 130 for SIGINT.
+func (i *Interrupt) ExitStatus() int {
+	number, _ := i.Signal.(syscall.Signal)
+	return 128 + int(number)
+}
+
+// sameInterrupt is how long after a signal others count as the same one: timeout(1)
+// sends its signal to the process and then to the group, and programs like make and npm
+// pass on a signal that the terminal has sent to the whole group.
+const sameInterrupt = 200 * time.Millisecond
+
+// Signals catches the signals that end the program. One goroutine, started by
+// CatchSignals and ended by Stop, receives them.
+type Signals struct {
+	received chan os.Signal
+	caught   chan struct{} // closed when the process catches signals
+	stop     chan struct{}
+	stopped  chan struct{}
+	cancel   context.CancelCauseFunc
+	exit     func(status int)
+
+	hangupsTaken atomic.Bool // Hangups receives SIGHUP
+}
+
+type signalsKey struct{}
+
+// CatchSignals returns a context that SIGINT, SIGTERM, SIGHUP and SIGQUIT end, with an
+// *Interrupt as its cause. If SIGHUP is ignored at the start, as by nohup(1), it stays so.
+// A write to a pipe without a reader becomes an error (see ReaderGone).
+func CatchSignals(parent context.Context) (context.Context, *Signals) {
+	s := &Signals{
+		received: make(chan os.Signal, 2),
+		caught:   make(chan struct{}),
+		stop:     make(chan struct{}),
+		stopped:  make(chan struct{}),
+		exit:     os.Exit,
+	}
+	ctx, cancel := context.WithCancelCause(context.WithValue(parent, signalsKey{}, s))
+	s.cancel = cancel
+	go func() {
+		defer close(s.stopped)
+		s.catch()
+		s.follow()
+	}()
+	return ctx, s
+}
+
+// Caught is closed when the signals are caught. That takes a quarter of a millisecond,
+// in which the caller can do other things.
+func (s *Signals) Caught() <-chan struct{} { return s.caught }
+
+// Stop ends the context, and waits for the goroutine.
+func (s *Signals) Stop() {
+	close(s.stop)
+	<-s.stopped
+	signal.Stop(s.received)
+	s.cancel(nil)
+}
+
+// Hangups takes SIGHUP out of the signals that end ctx, a context of CatchSignals: each
+// SIGHUP comes on the channel instead, even if it was ignored at the start.
+func Hangups(ctx context.Context) <-chan os.Signal {
+	if s, ok := ctx.Value(signalsKey{}).(*Signals); ok {
+		s.hangupsTaken.Store(true)
+	}
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	return hangups
+}
+
+func (s *Signals) catch() {
+	ending := []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT}
+	if !signal.Ignored(syscall.SIGHUP) {
+		ending = append(ending, syscall.SIGHUP)
+	}
+	signal.Notify(s.received, ending...)
+	catchPipe()
+	close(s.caught)
+}
+
+// follow ends the context at the first signal and passes later ones to the receiver of
+// Next. If there is none, it ends the program.
+func (s *Signals) follow() {
+	var first *Interrupt
+	var same <-chan time.Time // not nil while further signals count as the last one
+	for {
+		select {
+		case sig := <-s.received:
+			switch {
+			case sig == syscall.SIGHUP && s.hangupsTaken.Load():
+			case first == nil:
+				first = &Interrupt{sig, make(chan os.Signal)}
+				same = time.After(sameInterrupt)
+				s.cancel(first)
+			case same == nil:
+				select {
+				case first.next <- sig:
+					same = time.After(sameInterrupt)
+				default:
+					s.exit((&Interrupt{Signal: sig}).ExitStatus())
+				}
+			}
+		case <-same:
+			same = nil
+		case <-s.stop:
+			return
+		}
+	}
+}
