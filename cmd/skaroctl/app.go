@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -368,7 +367,7 @@ func (t target) credentials(ctx context.Context, stored *account.Credentials) (s
 	}
 	c, err := store.Get(ctx, t.key())
 	switch {
-	case errors.Is(err, account.ErrNone):
+	case account.KindOf(err) == account.KindNone:
 		return session.Credentials{}, &loginError{
 			fmt.Sprintf("not logged in: the %s store has no credentials for %s at %s", store.Name(), t.login, t.endpoint.URL),
 			fmt.Sprintf("log in with `%s`", t.loginCommand()),

@@ -102,7 +102,6 @@ func classify(err error) kind {
 		protocol    *session.ProtocolError
 		auth        *session.AuthError
 		login       *loginError
-		token       *account.TokenError
 		refused     *session.RefusedError
 		unreachable *session.UnreachableError
 		usage       *usageError
@@ -122,7 +121,7 @@ func classify(err error) kind {
 		return kindTimeout
 	case errors.As(err, &protocol):
 		return kindProtocol
-	case errors.As(err, &auth), errors.As(err, &login), errors.As(err, &token), errors.Is(err, account.ErrNone):
+	case errors.As(err, &auth), errors.As(err, &login), account.KindOf(err) == account.KindToken, account.KindOf(err) == account.KindNone:
 		return kindAuth
 	case errors.As(err, &refused):
 		return kindRefused
@@ -158,6 +157,10 @@ func (a *app) report(err error) int {
 		var hinted interface{ Hint() string }
 		if errors.As(err, &hinted) {
 			f.Hint = hinted.Hint()
+		}
+		var ours *account.Error
+		if errors.As(err, &ours) {
+			f.Hint = cmp.Or(f.Hint, ours.Hint)
 		}
 		var refused *session.RefusedError
 		var auth *session.AuthError

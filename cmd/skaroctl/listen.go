@@ -170,14 +170,19 @@ func (a *app) listen(ctx context.Context, o listenOptions) (err error) {
 	}
 	save := func() error { return nil }
 	if o.resume {
-		var file *positionFile
-		if file, err = openPosition(t.files, t.key()); err != nil {
+		file, err := account.OpenPosition(t.files, t.key())
+		if err != nil {
 			return err
 		}
-		defer file.close()
+		defer file.Close()
 		if o.since == "" {
-			if l.Resume, err = file.read(); err != nil {
+			var p session.Position
+			found, err := file.Read(&p)
+			if err != nil {
 				return err
+			}
+			if found {
+				l.Resume = &p
 			}
 		}
 		save = func() error {
@@ -185,7 +190,7 @@ func (a *app) listen(ctx context.Context, o listenOptions) (err error) {
 			if !ok {
 				return nil
 			}
-			return file.save(t.key(), p)
+			return file.Save(p)
 		}
 	}
 	interrupted := ctx

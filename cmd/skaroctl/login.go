@@ -124,9 +124,8 @@ func (e entrant) canSave(ctx context.Context, o loginOptions) error {
 		return nil
 	}
 	_, err := e.newStore.Get(ctx, e.key())
-	var unavailable *account.UnavailableError
-	switch {
-	case errors.Is(err, account.ErrNone), errors.As(err, &unavailable) && unavailable.Damaged:
+	switch kind := account.KindOf(err); {
+	case kind == account.KindNone, kind == account.KindDamaged:
 		return nil
 	case err != nil && e.newStore.Name() == "keyring":
 		return cli.Advise(fmt.Errorf("nothing was done: %w", err), "give --store file to keep the credentials in a private file instead")

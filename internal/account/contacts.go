@@ -8,8 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"time"
-
-	"github.com/rogpeppe/go-internal/robustio"
 )
 
 // contactsFile is what is kept of an account's contacts, for completion. Server and
@@ -45,23 +43,21 @@ func (f Files) CachedContacts(key Key) (contacts []Contact, kept time.Time, err 
 	}
 	content, err := readFile(path, func(path string, info fs.FileInfo) error {
 		kept = info.ModTime()
-		if err := ours(path, info); err != nil {
-			return err
-		}
-		return private(path, info)
+		return oursAlone(path, info)
 	})
 	if err != nil {
 		return nil, time.Time{}, err
 	}
 	var c contactsFile
 	if err := json.Unmarshal(content, &c); err != nil || c.Version != contactsVersion {
-		return nil, time.Time{}, &FileError{Path: path, Err: errors.New("there are no contacts in it")}
+		return nil, time.Time{}, &Error{Kind: KindFile, Path: path, Msg: "there are no contacts in it"}
 	}
 	return c.Contacts, kept, nil
 }
 
-// CacheContacts keeps an account's contacts, in place of what was there.
-func (f Files) CacheContacts(key Key, contacts []Contact) (err error) {
+// CacheContacts keeps an account's contacts, in place of what was there. If another
+// command is doing the same, this one leaves it to that.
+func (f Files) CacheContacts(key Key, contacts []Contact) error {
 	path, err := f.contacts(key)
 	if err != nil {
 		return err
@@ -71,28 +67,18 @@ func (f Files) CacheContacts(key Key, contacts []Contact) (err error) {
 		return err
 	}
 	folder := filepath.Dir(path)
+	unlock, err := tryLock(folder)
+	switch {
+	case KindOf(err) == KindLocked:
+		return nil
+	case err != nil:
+		return err
+	}
+	defer unlock()
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return fileError(folder, err)
 	}
-	// No lock: whoever comes last has the newest contacts.
-	temporary, err := os.CreateTemp(folder, "contacts-*.tmp")
-	if err != nil {
-		return fileError(folder, err)
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(temporary.Name())
-			err = fileError(path, err)
-		}
-	}()
-	_, err = temporary.Write(append(content, '\n'))
-	if closed := temporary.Close(); err == nil {
-		err = closed
-	}
-	if err != nil {
-		return err
-	}
-	return robustio.Rename(temporary.Name(), path)
+	return replaceFile(path, append(content, '\n'), volatile)
 }
 
 // ForgetContacts removes what CacheContacts kept. That there is nothing is no error.

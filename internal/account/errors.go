@@ -4,110 +4,97 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"runtime"
-	"strings"
-	"unicode"
 )
 
-// FileError is a file of ours that can't be used as it is. The file was left
-// untouched.
-type FileError struct {
-	Path   string
-	Line   int // from 1; 0 when no line is meant
-	Err    error
-	Advice string // what the reader can do; "" when the error says it
+// Kind is what code decides by when it meets an Error.
+type Kind int
+
+// The kinds of errors.
+const (
+	KindOther       Kind = iota // nothing decides by it
+	KindNone                    // a store has no credentials of the account
+	KindUnavailable             // the keyring can't be used
+	KindDamaged                 // the keyring works, but what it has of the account can't be read
+	KindToken                   // the token of the environment is missing or can't be used
+	KindFile                    // a file can't be used; it was left as it is
+	KindLocked                  // another process holds a lock
+)
+
+// Error is an error of this package. It quotes no secret.
+type Error struct {
+	Kind Kind
+	Path string // the file that it is about, or ""
+	Line int    // the line of that file, from 1; 0 if no line is meant
+	Msg  string // what happened; "" if Err says it
+	Hint string // an imperative, or "" if the error says what to do
+	Err  error  // the cause, or nil
 }
 
-func (e *FileError) Error() string {
+// Error returns the file, its line, and what happened.
+func (e *Error) Error() string {
+	text := e.Msg
+	if text == "" && e.Err != nil {
+		text = e.Err.Error()
+	}
 	if e.Line > 0 {
-		return fmt.Sprintf("%s: line %d: %v", e.Path, e.Line, e.Err)
+		text = fmt.Sprintf("line %d: %s", e.Line, text)
 	}
-	return fmt.Sprintf("%s: %v", e.Path, e.Err)
+	if e.Path != "" {
+		text = e.Path + ": " + text
+	}
+	return text
 }
 
-// Unwrap returns what is wrong with the file.
-func (e *FileError) Unwrap() error { return e.Err }
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
 
-// Hint is what the reader can do about it, or "".
-func (e *FileError) Hint() string { return e.Advice }
+// KindOf returns the kind of the first Error in the chain of err, or KindOther.
+func KindOf(err error) Kind {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Kind
+	}
+	return KindOther
+}
 
-// fileError is a *FileError of what the os package says, which names the path too.
+// hintOf returns the hint of the first Error in the chain of err, or "".
+func hintOf(err error) string {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Hint
+	}
+	return ""
+}
+
+// none returns the error for an account that a store does not have.
+func none(key Key, where string) error {
+	return &Error{Kind: KindNone, Msg: fmt.Sprintf("no credentials are stored for %s at %s in %s", key.Login, key.Server, where)}
+}
+
+// unavailable returns the error for a keyring that can't be used. Nothing was stored
+// anywhere else.
+func unavailable(why string, cause error) *Error {
+	return &Error{
+		Kind: KindUnavailable, Msg: "the keyring can't be used: " + why, Err: cause,
+		Hint: "log in with `skaroctl login --store file`, or give a token in SKAROCTL_TOKEN_FILE",
+	}
+}
+
+// fileError returns the error for what the os package says about a file, without the
+// path that it repeats. An Error stays as it is.
 func fileError(path string, err error) error {
-	var (
-		known  *FileError
-		onPath *fs.PathError
-	)
-	switch {
-	case errors.As(err, &known):
+	var known *Error
+	if errors.As(err, &known) {
 		return err
-	case errors.As(err, &onPath):
-		err = fmt.Errorf("%s: %w", onPath.Op, onPath.Err)
 	}
-	return &FileError{Path: path, Err: err}
-}
-
-// UnavailableError is a keyring that can't be used. Nothing was stored anywhere else.
-type UnavailableError struct {
-	Why    string // in words for people
-	Advice string // what the reader can do; "" for the usual way out
-	Err    error  // what the keyring itself said, or nil
-
-	Damaged bool // it is only what is in it that can't be used
-}
-
-func (e *UnavailableError) Error() string { return "the keyring can't be used: " + e.Why }
-
-// Unwrap returns what the keyring itself said.
-func (e *UnavailableError) Unwrap() error { return e.Err }
-
-// Hint is the way out.
-func (e *UnavailableError) Hint() string {
-	if e.Advice != "" {
-		return e.Advice
+	e := &Error{Kind: KindFile, Path: path, Err: err}
+	var onPath *fs.PathError
+	if errors.As(err, &onPath) {
+		e.Err = fmt.Errorf("%s: %w", onPath.Op, onPath.Err)
 	}
-	return "log in with `skaroctl login --store file`, or give a token in SKAROCTL_TOKEN_FILE"
-}
-
-// advised is an error with something that the reader can do about it.
-type advised struct {
-	error
-	hint string
-}
-
-func advise(err error, hint string) error { return &advised{err, hint} }
-
-// Unwrap returns the error without its hint.
-func (e *advised) Unwrap() error { return e.error }
-
-// Hint is what the reader can do about it.
-func (e *advised) Hint() string { return e.hint }
-
-// ShellWord quotes a word of a command that is shown to people, who may run it: for a
-// POSIX shell, and on Windows for cmd and PowerShell at once. What is safe in no quotes
-// that both know is left out there, as "...".
-func ShellWord(word string) string { return shellWord(runtime.GOOS, word) }
-
-func shellWord(goos, word string) string {
-	if goos == "windows" {
-		special := func(r rune) bool {
-			return r < ' ' || strings.ContainsRune("\"%!$`", r) || r > 127 && !unicode.IsLetter(r) && !unicode.IsMark(r) && !unicode.IsDigit(r)
-		}
-		plain := func(r rune) bool {
-			return unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune(`/\._-+:`, r)
-		}
-		switch {
-		case strings.ContainsFunc(word, special), strings.HasSuffix(word, `\`):
-			return "..."
-		case word == "" || strings.ContainsFunc(word, func(r rune) bool { return !plain(r) }):
-			return `"` + word + `"`
-		}
-		return word
+	if errors.Is(err, fs.ErrPermission) {
+		// A service is often left the HOME of another user.
+		e.Hint = folderVariables + " may be those of another user: set or unset them"
 	}
-	plain := func(r rune) bool {
-		return r > 127 || strings.ContainsRune("/._-+:@%,=", r) || '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
-	}
-	if word != "" && !strings.ContainsFunc(word, func(r rune) bool { return !plain(r) }) {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+	return e
 }

@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
 )
 
@@ -58,7 +56,7 @@ func (s *fileStore) Set(ctx context.Context, key Key, c Credentials) error {
 }
 
 func (s *fileStore) Delete(ctx context.Context, key Key) error {
-	if _, err := s.Get(ctx, key); errors.Is(err, ErrNone) {
+	if _, err := s.Get(ctx, key); KindOf(err) == KindNone {
 		return nil // and no file is made to say so
 	}
 	return s.change(ctx, func(entries []entry) ([]entry, error) {
@@ -97,9 +95,9 @@ func (s *fileStore) change(ctx context.Context, change func([]entry) ([]entry, e
 		}
 		content, err := encodeCredentials(entries)
 		if err != nil {
-			return &FileError{Path: path, Err: err}
+			return &Error{Kind: KindFile, Path: path, Err: err}
 		}
-		return replace(path, content)
+		return replaceFile(path, content, durable)
 	})
 }
 
@@ -111,12 +109,7 @@ func find(entries []entry, key Key) int {
 
 // readCredentials reads the file; no entries when it is missing.
 func readCredentials(path string) ([]entry, error) {
-	content, err := readFile(path, func(path string, info fs.FileInfo) error {
-		if err := ours(path, info); err != nil {
-			return err
-		}
-		return private(path, info)
-	})
+	content, err := readFile(path, oursAlone)
 	if err != nil || content == nil {
 		return nil, err
 	}
@@ -139,9 +132,9 @@ func encodeCredentials(entries []entry) ([]byte, error) {
 // has lost nothing. Its errors quote nothing of the content.
 func decodeCredentials(path string, content []byte) ([]entry, error) {
 	bad := func(offset int64, format string, args ...any) error {
-		return &FileError{
-			Path: path, Line: lineAt(content, offset), Err: fmt.Errorf(format, args...),
-			Advice: "correct the file, or move it away and log in again with `skaroctl login --store file`",
+		return &Error{
+			Kind: KindFile, Path: path, Line: lineAt(content, offset), Err: fmt.Errorf(format, args...),
+			Hint: "correct the file, or move it away and log in again with `skaroctl login --store file`",
 		}
 	}
 	var top struct {
@@ -191,4 +184,10 @@ func strictJSON(content []byte, into any) error {
 		return whole
 	}
 	return err
+}
+
+// lineAt returns the number of the line, from 1, that has the byte at offset.
+func lineAt(content []byte, offset int64) int {
+	offset = min(max(offset, 0), int64(len(content)))
+	return 1 + bytes.Count(content[:offset], []byte("\n"))
 }

@@ -13,8 +13,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/rogpeppe/go-internal/lockedfile"
-
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
@@ -107,8 +105,8 @@ func TestBrokenCredentials(t *testing.T) {
 				"get": getErr, "set": s.Set(t.Context(), alice, someCredentials()),
 				"delete": s.Delete(t.Context(), alice), "update": UpdateSID(t.Context(), s, alice, "x", noon),
 			} {
-				var fileErr *FileError
-				if !errors.As(err, &fileErr) || fileErr.Path != s.path || fileErr.Line != tt.line || !strings.Contains(err.Error(), tt.what) {
+				var fileErr *Error
+				if !errors.As(err, &fileErr) || fileErr.Kind != KindFile || fileErr.Path != s.path || fileErr.Line != tt.line || !strings.Contains(err.Error(), tt.what) {
 					t.Errorf("%s: %v", what, err)
 				}
 				if err != nil && (strings.Contains(err.Error(), secretSID) || strings.Contains(err.Error(), "1234567890")) {
@@ -123,13 +121,13 @@ func TestBrokenCredentials(t *testing.T) {
 func TestNothingIsMadeWithoutNeed(t *testing.T) {
 	folder := t.TempDir()
 	s := &fileStore{path: filepath.Join(folder, "state", "credentials.json")}
-	if _, err := s.Get(t.Context(), alice); !errors.Is(err, ErrNone) {
+	if _, err := s.Get(t.Context(), alice); KindOf(err) != KindNone {
 		t.Error(err)
 	}
 	if err := s.Delete(t.Context(), alice); err != nil {
 		t.Error(err)
 	}
-	if err := UpdateSID(t.Context(), s, alice, "x", noon); !errors.Is(err, ErrNone) {
+	if err := UpdateSID(t.Context(), s, alice, "x", noon); KindOf(err) != KindNone {
 		t.Error(err)
 	}
 	if names, err := os.ReadDir(folder); err != nil || len(names) != 0 {
@@ -141,12 +139,12 @@ func TestNothingIsMadeWithoutNeed(t *testing.T) {
 func TestLockEndsWithContext(t *testing.T) {
 	s, content := fileWith(t, alice)
 	config := filepath.Join(t.TempDir(), "config.toml")
-	holdConfig, err := lockedfile.OpenFile(config+".lock", os.O_RDWR|os.O_CREATE, 0o600)
+	holdConfig, err := tryLock(config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer holdConfig.Close()
-	held, err := lockedfile.OpenFile(s.path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
+	defer holdConfig()
+	held, err := tryLock(s.path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,9 +165,7 @@ func TestLockEndsWithContext(t *testing.T) {
 		}
 	}
 	untouched(t, s.path, content)
-	if err := held.Close(); err != nil {
-		t.Fatal(err)
-	}
+	held()
 	if err := s.Set(t.Context(), bob, someCredentials()); err != nil {
 		t.Error(err)
 	}
@@ -280,8 +276,8 @@ func FuzzDecodeCredentials(f *testing.F) {
 	f.Fuzz(func(t *testing.T, content []byte) {
 		entries, err := decodeCredentials("credentials.json", content)
 		if err != nil {
-			var fileErr *FileError
-			if !errors.As(err, &fileErr) || fileErr.Line < 1 || fileErr.Line > 1+bytes.Count(content, []byte("\n")) {
+			var fileErr *Error
+			if !errors.As(err, &fileErr) || fileErr.Kind != KindFile || fileErr.Line < 1 || fileErr.Line > 1+bytes.Count(content, []byte("\n")) {
 				t.Fatalf("%#v", err)
 			}
 			if strings.Contains(err.Error(), secretSID) {

@@ -76,9 +76,10 @@ func (s *keyringStore) Get(ctx context.Context, key Key) (Credentials, error) {
 		c, err = it.credentials()
 	}
 	if err != nil {
-		return Credentials{}, &UnavailableError{
-			Why:    fmt.Sprintf("its item %q of the service %q is damaged: %v", key.keyringUser(), keyringService, err),
-			Advice: "log in again with `skaroctl login`", Damaged: true,
+		return Credentials{}, &Error{
+			Kind: KindDamaged, Err: err,
+			Msg:  fmt.Sprintf("the keyring's item %q of the service %q is damaged: %v", key.keyringUser(), keyringService, err),
+			Hint: "log in again with `skaroctl login`",
 		}
 	}
 	if it == (item{}) {
@@ -104,10 +105,9 @@ func (s *keyringStore) Delete(ctx context.Context, key Key) error {
 				return err
 			}
 		}
-		return &UnavailableError{
-			Why:    fmt.Sprintf("it does not delete its item %q of the service %q", key.keyringUser(), keyringService),
-			Advice: "delete the item with the keyring's own program",
-		}
+		e := unavailable(fmt.Sprintf("it does not delete its item %q of the service %q", key.keyringUser(), keyringService), nil)
+		e.Hint = "delete the item with the keyring's own program"
+		return e
 	})
 }
 
@@ -134,7 +134,7 @@ func (s *keyringStore) write(ctx context.Context, key Key, c Credentials) error 
 		return err
 	}
 	if len(content) > keyringLimit {
-		return &UnavailableError{Why: fmt.Sprintf("the credentials take %d bytes, and an item holds %d", len(content), keyringLimit)}
+		return unavailable(fmt.Sprintf("the credentials take %d bytes, and an item holds %d", len(content), keyringLimit), nil)
 	}
 	err = s.call(ctx, func() error { return s.set(keyringService, key.keyringUser(), string(content)) })
 	if err != nil {
@@ -149,7 +149,7 @@ func (s *keyringStore) write(ctx context.Context, key Key, c Credentials) error 
 		return err
 	}
 	if back != string(content) {
-		return &UnavailableError{Why: "it did not keep what was stored in it"}
+		return unavailable("it did not keep what was stored in it", nil)
 	}
 	return nil
 }
@@ -161,18 +161,18 @@ var calling = make(chan struct{}, 1)
 
 // call runs one call to the library, which knows no context, and gives it up
 // when ctx or the wait ends. Its error wraps keyring.ErrNotFound or the context's
-// cause, or is an *UnavailableError.
+// cause, or is of KindUnavailable.
 func (s *keyringStore) call(ctx context.Context, f func() error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	if noBus(runtime.GOOS, os.Getenv, "/run/user") {
-		return &UnavailableError{Why: noBusWhy}
+		return unavailable(noBusWhy, nil)
 	}
 	limit := time.NewTimer(s.wait)
 	defer limit.Stop()
 	gaveUp := func() error {
-		return &UnavailableError{Why: fmt.Sprintf("it did not answer within %v; it may be asking for its password in a window that nobody sees", s.wait)}
+		return unavailable(fmt.Sprintf("it did not answer within %v; it may be asking for its password in a window that nobody sees", s.wait), nil)
 	}
 	ended := func() error {
 		return fmt.Errorf("the keyring did not answer in time: %w", context.Cause(ctx))
@@ -269,5 +269,5 @@ func explain(goos string, err error) error {
 	case strings.Contains(text, "failed to unlock correct collection"):
 		why = lockedWhy
 	}
-	return &UnavailableError{Why: why, Err: err}
+	return unavailable(why, err)
 }

@@ -140,8 +140,8 @@ func allUnavailable(s Store, why string) error {
 	ctx := context.Background()
 	_, getErr := s.Get(ctx, alice)
 	return errors.Join(
-		unavailable(getErr, why), unavailable(s.Set(ctx, alice, someCredentials()), why),
-		unavailable(s.Delete(ctx, alice), why), unavailable(UpdateSID(ctx, s, alice, "x", noon), why),
+		wantUnavailable(getErr, why), wantUnavailable(s.Set(ctx, alice, someCredentials()), why),
+		wantUnavailable(s.Delete(ctx, alice), why), wantUnavailable(UpdateSID(ctx, s, alice, "x", noon), why),
 	)
 }
 
@@ -185,8 +185,8 @@ func keptChild() error {
 	if err := s.Delete(context.Background(), alice); err != nil {
 		return err
 	}
-	if _, err := s.Get(context.Background(), alice); !errors.Is(err, ErrNone) {
-		return fmt.Errorf("after the delete: %v, not ErrNone", err)
+	if _, err := s.Get(context.Background(), alice); KindOf(err) != KindNone {
+		return fmt.Errorf("after the delete: %v, not KindNone", err)
 	}
 	return nil
 }
@@ -279,7 +279,7 @@ func silentBusChild() error {
 func closingBusChild() error {
 	return onBus(func(c net.Conn) { _ = c.Close() }, func() error {
 		_, err := realStore().Get(context.Background(), alice)
-		return unavailable(err, strangeBusWhy)
+		return wantUnavailable(err, strangeBusWhy)
 	})
 }
 
@@ -298,7 +298,7 @@ func refusingBusChild() error {
 			return errors.New("something was read from a bus that lets nobody in")
 		}
 		_, err := realStore().Get(context.Background(), alice)
-		return unavailable(err, strangeBusWhy)
+		return wantUnavailable(err, strangeBusWhy)
 	})
 }
 
@@ -391,8 +391,8 @@ func strangeProviderChild() error {
 	defer func() { _ = conn.Close() }()
 	_, err = realStore().Get(context.Background(), alice)
 	return errors.Join(
-		unavailable(err, "an answer that can't be read"),
-		unavailable(realStore().Delete(context.Background(), alice), "an answer that can't be read"))
+		wantUnavailable(err, "an answer that can't be read"),
+		wantUnavailable(realStore().Delete(context.Background(), alice), "an answer that can't be read"))
 }
 
 // forgetfulProviderChild has a provider that must not be asked for a session before

@@ -17,14 +17,13 @@ import (
 	"github.com/zalando/go-keyring"
 )
 
-// unavailable fails unless err is an *UnavailableError that says this and shows
-// the way out.
-func unavailable(err error, why string) error {
-	var u *UnavailableError
+// wantUnavailable returns an error unless err is of KindUnavailable, says this, and has
+// a hint.
+func wantUnavailable(err error, why string) error {
 	switch {
-	case !errors.As(err, &u) || !strings.Contains(err.Error(), why):
+	case KindOf(err) != KindUnavailable || !strings.Contains(err.Error(), why):
 		return fmt.Errorf("got %v, not that the keyring can't be used: %s", err, why)
-	case u.Hint() == "":
+	case hintOf(err) == "":
 		return errors.New("there is no hint")
 	case strings.Contains(err.Error(), secretSID):
 		return fmt.Errorf("the error quotes the secret: %w", err)
@@ -55,7 +54,7 @@ func TestKeyringItemTooLarge(t *testing.T) {
 		"set":    s.Set(t.Context(), alice, large),
 		"update": UpdateSID(t.Context(), s, alice, large.SID, noon),
 	} {
-		if err := unavailable(err, "and an item holds 2400"); err != nil {
+		if err := wantUnavailable(err, "and an item holds 2400"); err != nil {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
@@ -85,7 +84,7 @@ func TestKeyringThatDoesNotKeep(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s, m := onMemory(t)
 			s.set = set(m)
-			if err := unavailable(s.Set(t.Context(), alice, someCredentials()), "did not keep"); err != nil {
+			if err := wantUnavailable(s.Set(t.Context(), alice, someCredentials()), "did not keep"); err != nil {
 				t.Error(err)
 			}
 		})
@@ -106,7 +105,7 @@ func TestKeyringDeletesAll(t *testing.T) {
 		t.Errorf("%d left, %v", left, err)
 	}
 	s.delete = func(string, string) error { return nil } // a dismissed prompt
-	if err := unavailable(s.Delete(t.Context(), alice), "does not delete"); err != nil {
+	if err := wantUnavailable(s.Delete(t.Context(), alice), "does not delete"); err != nil {
 		t.Error(err)
 	}
 }
@@ -119,7 +118,7 @@ func TestDamagedKeyringItem(t *testing.T) {
 		}
 		_, getErr := s.Get(t.Context(), alice)
 		for what, err := range map[string]error{"get": getErr, "update": UpdateSID(t.Context(), s, alice, "x", noon)} {
-			if err := unavailable(err, "is damaged"); err != nil {
+			if KindOf(err) != KindDamaged || strings.Contains(err.Error(), secretSID) {
 				t.Errorf("%s of %q: %v", what, secret, err)
 			}
 			if !strings.Contains(hintOf(err), "log in again") {
@@ -159,7 +158,7 @@ func TestKeyringBounds(t *testing.T) {
 	// none of them makes another call.
 	s.wait = time.Millisecond
 	for range 5 {
-		if _, err := s.Get(t.Context(), alice); unavailable(err, "did not answer within 1ms") != nil {
+		if _, err := s.Get(t.Context(), alice); wantUnavailable(err, "did not answer within 1ms") != nil {
 			t.Errorf("got %v", err)
 		}
 	}
@@ -172,7 +171,7 @@ func TestKeyringBounds(t *testing.T) {
 	// When it wakes up, everything works again.
 	close(release)
 	s.wait = time.Minute
-	if _, err := s.Get(t.Context(), alice); !errors.Is(err, ErrNone) {
+	if _, err := s.Get(t.Context(), alice); KindOf(err) != KindNone {
 		t.Errorf("got %v", err)
 	}
 }
@@ -183,7 +182,7 @@ func TestKeyringPanic(t *testing.T) {
 		var nothing *exec.Error
 		return nothing.Name, nil
 	}
-	if _, err := s.Get(t.Context(), alice); unavailable(err, "can't be read") != nil {
+	if _, err := s.Get(t.Context(), alice); wantUnavailable(err, "can't be read") != nil {
 		t.Errorf("got %v", err)
 	}
 }
@@ -239,7 +238,7 @@ func TestExplain(t *testing.T) {
 		{"linux", unknown, "something else"},
 	} {
 		err := explain(tt.goos, tt.err)
-		if bad := unavailable(err, tt.why); bad != nil {
+		if bad := wantUnavailable(err, tt.why); bad != nil {
 			t.Errorf("%v: %v", tt.err, bad)
 		}
 		if !errors.Is(err, tt.err) {

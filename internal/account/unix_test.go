@@ -32,8 +32,8 @@ func TestFileStoreRefusesOpenFiles(t *testing.T) {
 				"get": getErr, "set": s.Set(t.Context(), bob, someCredentials()),
 				"delete": s.Delete(t.Context(), alice), "update": UpdateSID(t.Context(), s, alice, "x", noon),
 			} {
-				var fileErr *FileError
-				if !errors.As(err, &fileErr) || fileErr.Path != s.path || !strings.Contains(err.Error(), fmt.Sprintf("%04o", mode)) {
+				var fileErr *Error
+				if !errors.As(err, &fileErr) || fileErr.Kind != KindFile || fileErr.Path != s.path || !strings.Contains(err.Error(), fmt.Sprintf("%04o", mode)) {
 					t.Errorf("%s: %v", what, err)
 				}
 				if hintOf(err) != "chmod 600 "+s.path {
@@ -186,8 +186,8 @@ func fullChild() error {
 			return nil
 		}),
 	} {
-		var fileErr *FileError
-		if !errors.As(err, &fileErr) || !errors.Is(err, syscall.EFBIG) {
+		var fileErr *Error
+		if !errors.As(err, &fileErr) || fileErr.Kind != KindFile || !errors.Is(err, syscall.EFBIG) {
 			return fmt.Errorf("%s: %v", what, err)
 		}
 	}

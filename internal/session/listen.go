@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -29,6 +30,18 @@ type Position struct {
 	Seen    []string  `json:"seen,omitempty"`    // the fingerprints of the messages at that date
 	Undated []string  `json:"undated,omitempty"` // the fingerprints of the last messages without a date
 	Dialogs []string  `json:"dialogs,omitempty"` // which have had messages, contacts or not
+}
+
+// UnmarshalJSON refuses what can't be a position.
+func (p *Position) UnmarshalJSON(text []byte) error {
+	type plain Position
+	if err := json.Unmarshal(text, (*plain)(p)); err != nil {
+		return err
+	}
+	if p.ID < 0 {
+		return fmt.Errorf("its id is %d", p.ID)
+	}
+	return nil
 }
 
 // ErrEnough is returned by a deliver function that has taken the event, and wants

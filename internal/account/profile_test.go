@@ -10,8 +10,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-
-	"github.com/rogpeppe/go-internal/lockedfile"
 )
 
 func TestLoadConfig(t *testing.T) {
@@ -79,8 +77,8 @@ func TestBrokenConfig(t *testing.T) {
 				"load":   loadErr,
 				"update": UpdateConfig(t.Context(), path, func(c *Config) error { t.Error("change was called"); return nil }),
 			} {
-				var fileErr *FileError
-				if !errors.As(err, &fileErr) || fileErr.Path != path || fileErr.Line != tt.line ||
+				var fileErr *Error
+				if !errors.As(err, &fileErr) || fileErr.Kind != KindFile || fileErr.Path != path || fileErr.Line != tt.line ||
 					!strings.Contains(err.Error(), fmt.Sprintf("%s: line %d: ", path, tt.line)) || !strings.Contains(err.Error(), tt.what) {
 					t.Errorf("%s: %v", what, err)
 				}
@@ -187,11 +185,11 @@ func TestUpdateConfigInParallel(t *testing.T) {
 
 func TestLoadConfigNeedsNoLock(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "config.toml")
-	held, err := lockedfile.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
+	held, err := tryLock(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = held.Close() }()
+	defer held()
 	if _, err := LoadConfig(path); err != nil {
 		t.Error(err)
 	}
@@ -207,8 +205,8 @@ func FuzzDecodeConfig(f *testing.F) {
 	f.Fuzz(func(t *testing.T, content []byte) {
 		c, err := decodeConfig("config.toml", content)
 		if err != nil {
-			var fileErr *FileError
-			if !errors.As(err, &fileErr) || fileErr.Line < 1 || fileErr.Line > 1+bytes.Count(content, []byte("\n")) {
+			var fileErr *Error
+			if !errors.As(err, &fileErr) || fileErr.Kind != KindFile || fileErr.Line < 1 || fileErr.Line > 1+bytes.Count(content, []byte("\n")) {
 				t.Fatalf("%#v", err)
 			}
 			return

@@ -49,18 +49,20 @@ var profileKeys = map[string]string{
 var typeWords = map[string]string{"String": "a string in quotes", "Bool": "true or false", "Hash": "a table"}
 
 // LoadConfig reads the config file. A missing file is an empty Config; one that
-// is broken, or has a key that does not exist, is a *FileError. Profiles is
+// is broken, or has a key that does not exist, is a Error of KindFile. Profiles is
 // never nil.
-func LoadConfig(path string) (Config, error) {
-	content, err := readFile(path, anyMode)
+func LoadConfig(path string) (Config, error) { return loadConfig(path, anyMode) }
+
+func loadConfig(path string, accept check) (Config, error) {
+	content, err := readFile(path, accept)
 	if err != nil {
 		return Config{}, err
 	}
 	return decodeConfig(path, content)
 }
 
-// configAdvice is what to do about a config file that is wrong.
-const configAdvice = "correct the line, or move the file away and log in again with `skaroctl login`"
+// configHint is what to do about a config file that is wrong.
+const configHint = "correct the line, or move the file away and log in again with `skaroctl login`"
 
 func decodeConfig(path string, content []byte) (Config, error) {
 	c := Config{Profiles: map[string]Profile{}}
@@ -72,7 +74,7 @@ func decodeConfig(path string, content []byte) (Config, error) {
 		if line == 0 { // an escape that the end of the file cuts off
 			line = 1 + strings.Count(text, "\n")
 		}
-		return Config{}, &FileError{Path: path, Line: line, Err: errors.New(broken.Message), Advice: configAdvice}
+		return Config{}, &Error{Kind: KindFile, Path: path, Line: line, Msg: broken.Message, Hint: configHint}
 	}
 	// The decoder passes over unknown keys and a wrong case, and has no position
 	// for a wrong type.
@@ -91,13 +93,13 @@ func decodeConfig(path string, content []byte) (Config, error) {
 		}
 		switch {
 		case want == "" || key[0] != "profiles" && len(key) > 1:
-			return Config{}, &FileError{Path: path, Line: lineOf(text, key), Err: fmt.Errorf("there is no key %q", key.String()), Advice: configAdvice}
+			return Config{}, &Error{Kind: KindFile, Path: path, Line: lineOf(text, key), Msg: fmt.Sprintf("there is no key %q", key.String()), Hint: configHint}
 		case meta.Type(key...) != want:
-			return Config{}, &FileError{Path: path, Line: lineOf(text, key), Err: fmt.Errorf("%q must be %s", key.String(), typeWords[want]), Advice: configAdvice}
+			return Config{}, &Error{Kind: KindFile, Path: path, Line: lineOf(text, key), Msg: fmt.Sprintf("%q must be %s", key.String(), typeWords[want]), Hint: configHint}
 		}
 	}
 	if err != nil {
-		return Config{}, &FileError{Path: path, Err: err}
+		return Config{}, &Error{Kind: KindFile, Path: path, Err: err}
 	}
 	return c, nil
 }
@@ -147,7 +149,7 @@ func encodeConfig(c Config) ([]byte, error) {
 // ctx ends before another process lets go of it.
 func UpdateConfig(ctx context.Context, path string, change func(*Config) error) error {
 	return locked(ctx, path, func(path string) error {
-		c, err := LoadConfig(path)
+		c, err := loadConfig(path, ours)
 		if err != nil {
 			return err
 		}
@@ -163,12 +165,12 @@ func UpdateConfig(ctx context.Context, path string, change func(*Config) error) 
 		}
 		content, err := encodeConfig(c)
 		if err != nil {
-			return &FileError{Path: path, Err: fmt.Errorf("the new config can't be written as TOML: %w", err)}
+			return &Error{Kind: KindFile, Path: path, Err: fmt.Errorf("the new config can't be written as TOML: %w", err)}
 		}
 		// What can't be read back would lock its owner out.
 		if back, err := decodeConfig(path, content); err != nil || !reflect.DeepEqual(back, c) {
-			return &FileError{Path: path, Err: errors.New("the new config can't be written: a name in it is not valid text")}
+			return &Error{Kind: KindFile, Path: path, Msg: "the new config can't be written: a name in it is not valid text"}
 		}
-		return replace(path, content)
+		return replaceFile(path, content, durable)
 	})
 }

@@ -1,7 +1,9 @@
 package account
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -34,11 +36,11 @@ func FromEnvironment(getenv func(string) string) (Environment, bool, error) {
 	}
 	credentials := getenv("CREDENTIALS_DIRECTORY")
 	if path := getenv("SKAROCTL_TOKEN_FILE"); path != "" {
-		check := private
+		accept := check(private)
 		if credentials != "" && filepath.Dir(filepath.Clean(path)) == filepath.Clean(credentials) {
-			check = anyMode
+			accept = anyMode
 		}
-		text, err := readToken(path, check)
+		text, err := readToken(path, accept)
 		return environment("SKAROCTL_TOKEN_FILE", text, err)
 	}
 	if credentials != "" {
@@ -51,44 +53,20 @@ func FromEnvironment(getenv func(string) string) (Environment, bool, error) {
 	return Environment{}, false, nil
 }
 
-// TokenError is a token of the environment that is not there, or can't be used. It
-// never quotes the token.
-type TokenError struct {
-	Source string
-	Err    error
-}
-
-func (e *TokenError) Error() string { return e.Source + ": " + e.Err.Error() }
-
-// Unwrap returns what is wrong.
-func (e *TokenError) Unwrap() error { return e.Err }
-
-// Hint is what the reader can do about it.
-func (e *TokenError) Hint() string {
-	var hinted interface{ Hint() string }
-	if errors.As(e.Err, &hinted) && hinted.Hint() != "" {
-		return hinted.Hint()
-	}
-	return tokenAdvice
-}
-
 func environment(source, text string, err error) (Environment, bool, error) {
 	var token proto.Token
 	if err == nil {
 		token, err = proto.ParseToken(text)
 	}
 	if err != nil {
-		return Environment{}, false, &TokenError{source, err}
+		return Environment{}, false, &Error{Kind: KindToken, Err: fmt.Errorf("%s: %w", source, err), Hint: cmp.Or(hintOf(err), tokenHint)}
 	}
 	return Environment{Token: token, Source: source}, true, nil
 }
 
-// anyMode is for files that the mode of their folder keeps private.
-func anyMode(string, fs.FileInfo) error { return nil }
-
 // readToken reads a token file. What is not a regular file, such as the pipe of
 // a shell's <(command), has no mode that means anything.
-func readToken(path string, check func(string, fs.FileInfo) error) (string, error) {
+func readToken(path string, accept check) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return "", fileError(path, err)
@@ -99,7 +77,7 @@ func readToken(path string, check func(string, fs.FileInfo) error) (string, erro
 		return "", fileError(path, err)
 	}
 	if info.Mode().IsRegular() {
-		if err := check(path, info); err != nil {
+		if err := accept(path, info); err != nil {
 			return "", err
 		}
 	}
@@ -109,7 +87,7 @@ func readToken(path string, check func(string, fs.FileInfo) error) (string, erro
 		return "", fileError(path, err)
 	}
 	if n > tokenFileLimit {
-		return "", &FileError{Path: path, Err: errors.New("it is too long for a token"), Advice: tokenAdvice}
+		return "", &Error{Kind: KindFile, Path: path, Msg: "it is too long for a token", Hint: tokenHint}
 	}
 	return text.String(), nil
 }

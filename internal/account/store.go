@@ -63,16 +63,12 @@ func (c Credentials) SIDFresh(now time.Time) bool {
 	return c.SID != "" && age >= -sidMargin && age <= sidLife-sidMargin
 }
 
-// ErrNone is what Get and UpdateSID wrap when a store has no credentials of an
-// account.
-var ErrNone = errors.New("no credentials are stored")
-
 // Store keeps credentials. Every method may be called at the same time by many
 // goroutines and processes, and ends with an error when ctx does.
 type Store interface {
 	// Name is what OpenStore was given: "keyring" or "file".
 	Name() string
-	// Get reads the credentials of an account. The error wraps ErrNone when
+	// Get reads the credentials of an account. The error is of KindNone when
 	// there are none.
 	Get(ctx context.Context, key Key) (Credentials, error)
 	// Set saves the credentials of an account, in place of what was there.
@@ -81,7 +77,7 @@ type Store interface {
 	Delete(ctx context.Context, key Key) error
 
 	// update changes the credentials of an account that is there, with no other
-	// change in between. The error wraps ErrNone when it is not.
+	// change in between. The error is of KindNone when it is not.
 	update(ctx context.Context, key Key, change func(*Credentials)) error
 }
 
@@ -94,19 +90,14 @@ func OpenStore(name string, files Files) (Store, error) {
 	case "file":
 		return &fileStore{path: files.Credentials}, nil
 	}
-	return nil, advise(fmt.Errorf("there is no credential store %q", name), "the stores are keyring and file")
+	return nil, &Error{Msg: fmt.Sprintf("there is no credential store %q", name), Hint: "the stores are keyring and file"}
 }
 
 // UpdateSID saves the SID of an account, and when it last worked. Nothing else
 // of the account changes, and an account that was deleted meanwhile stays
-// deleted: then the error wraps ErrNone.
+// deleted: then the error is of KindNone.
 func UpdateSID(ctx context.Context, store Store, key Key, sid string, used time.Time) error {
 	return store.update(ctx, key, func(c *Credentials) { c.SID, c.SIDUsed = sid, used })
-}
-
-// none is the error for an account that a store does not have.
-func none(key Key, where string) error {
-	return fmt.Errorf("%w for %s at %s in %s", ErrNone, key.Login, key.Server, where)
 }
 
 // item is the JSON form of credentials, in the keyring and in the file. All are

@@ -1,0 +1,95 @@
+package account
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+)
+
+// PositionFile keeps how far `listen --resume` has come with one account. Its lock is
+// held while the listener runs: two listeners with one position would each believe that
+// the other's messages were its own. No other command takes that lock.
+type PositionFile struct {
+	path   string
+	key    Key
+	unlock func()
+	last   []byte // what the file holds
+}
+
+// positionContent is what the file holds. Server and Login are for people.
+type positionContent[T any] struct {
+	Version  int    `json:"version"`
+	Server   string `json:"server"`
+	Login    string `json:"login"`
+	Position T      `json:"position"`
+}
+
+// positionVersion is the version that is written, and the only one that is read.
+const positionVersion = 1
+
+// OpenPosition takes the lock of an account's position. If another listener has it, the
+// error is of KindLocked.
+func OpenPosition(files Files, key Key) (*PositionFile, error) {
+	if files.State == "" {
+		return nil, &Error{Msg: "there is no folder to keep the position in: neither HOME nor XDG_STATE_HOME is set", Hint: "set HOME or XDG_STATE_HOME"}
+	}
+	path := filepath.Join(files.State, "positions", key.FileName())
+	unlock, err := tryLock(path)
+	switch {
+	case KindOf(err) == KindLocked:
+		return nil, &Error{
+			Kind: KindLocked, Err: err,
+			Msg:  fmt.Sprintf("another listener with --resume runs for %s at %s", key.Login, key.Server),
+			Hint: "end the other one first, or listen without --resume",
+		}
+	case err != nil:
+		return nil, fmt.Errorf("open the position: %w", err)
+	}
+	return &PositionFile{path: path, key: key, unlock: unlock}, nil
+}
+
+// Read decodes the position into a value from JSON, and reports whether one was saved.
+func (f *PositionFile) Read(into any) (found bool, err error) {
+	content, err := readFile(f.path, anyMode)
+	if err != nil || content == nil {
+		return false, err
+	}
+	c := positionContent[json.RawMessage]{}
+	err = json.Unmarshal(content, &c)
+	if err == nil && c.Version != positionVersion {
+		err = fmt.Errorf("its version is %d, and this program knows version %d", c.Version, positionVersion)
+	}
+	if err == nil && c.Position != nil {
+		err = json.Unmarshal(c.Position, into)
+	}
+	if err != nil {
+		return false, &Error{
+			Kind: KindFile, Path: f.path, Msg: fmt.Sprintf("the position can't be read: %v", err), Err: err,
+			Hint: "remove the file to start anew with what comes from now on, or give --since with --resume once, to start at a time",
+		}
+	}
+	f.last = content
+	return true, nil
+}
+
+// Save writes a position as JSON, unless the file has it already. It does not wait for
+// the disk: after a power failure an older position shows messages twice, and loses none.
+func (f *PositionFile) Save(position any) error {
+	content, err := json.Marshal(positionContent[any]{positionVersion, f.key.Server, f.key.Login, position})
+	if err != nil {
+		return fmt.Errorf("save the position: %w", err)
+	}
+	content = append(content, '\n')
+	if bytes.Equal(content, f.last) {
+		return nil
+	}
+	if err := replaceFile(f.path, content, volatile); err != nil {
+		return fmt.Errorf("save the position: %w", err)
+	}
+	f.last = content
+	return nil
+}
+
+// Close releases the lock.
+func (f *PositionFile) Close() { f.unlock() }

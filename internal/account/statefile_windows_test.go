@@ -1,0 +1,24 @@
+package account
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// A virus scanner or a backup that reads a file delays its replacement.
+func TestReplaceFileWhileItIsRead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x")
+	if err := replaceFile(path, []byte("1"), durable); err != nil {
+		t.Fatal(err)
+	}
+	reader, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(100*time.Millisecond, func() { reader.Close() })
+	if err := replaceFile(path, []byte("2"), durable); err != nil {
+		t.Error(err)
+	}
+}
