@@ -4,12 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -22,253 +19,10 @@ import (
 
 	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/server"
-	"github.com/skaroctl/skaroctl/internal/store"
 )
 
-// house is a skarod in this process, behind a proxy with a fixed address.
-type house struct {
-	t       *testing.T
-	path    string
-	options server.Options
-	proxy   *proxy
-	addr    string // the server's own
-	stop    func()
-	sid     string // of the last login through listener
-
-	mu      sync.Mutex
-	senders map[string]*Session
-}
-
-// newHouse starts a server with accounts; change, where it is not nil, changes
-// its options.
-func newHouse(t *testing.T, change func(*server.Options), logins ...string) *house {
-	h := &house{t: t, path: filepath.Join(t.TempDir(), "skarod.db"), options: server.DefaultOptions()}
-	if change != nil {
-		change(&h.options)
-	}
-	st, err := store.Open(h.path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, login := range logins {
-		if err := st.AddUser(login, token, time.Now()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := st.Close(); err != nil {
-		t.Fatal(err)
-	}
-	h.proxy = newProxy(t)
-	t.Cleanup(func() { h.crash() })
-	h.start()
-	return h
-}
-
-func (h *house) start() {
-	h.t.Helper()
-	st, err := store.Open(h.path)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	h.options.Store = st
-	s, err := server.New(h.options)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	web := s.HTTP()
-	go func() { _ = web.Serve(server.Listener(l)) }()
-	h.addr = l.Addr().String()
-	h.proxy.lead(h.addr)
-	h.senders = map[string]*Session{}
-	h.stop = func() {
-		web.Close()
-		s.Close(context.Background())
-		if err := st.Close(); err != nil {
-			h.t.Error(err)
-		}
-	}
-}
-
-// crash takes the server away without a word to whoever is behind the proxy.
-func (h *house) crash() {
-	if h.stop == nil {
-		return
-	}
-	h.proxy.lead("")
-	h.proxy.cut()
-	for _, s := range h.senders {
-		s.Close()
-	}
-	h.stop()
-	h.stop = nil
-}
-
-// listener is one that comes back with the SID that it got, as the program does.
-func (h *house) listener() *Listener {
-	l := listener(h.url())
-	l.Credentials = func(context.Context) (Credentials, error) {
-		return Credentials{Login: "alice", Token: token, SID: h.sid}, nil
-	}
-	l.LoggedIn = func(a Account) { h.sid = a.SID }
-	return l
-}
-
-func (h *house) url() string { return "ws://" + h.proxy.addr + server.Path }
-
-// send sends messages as somebody, directly, and waits for their confirmations.
-func (h *house) send(from string, bodies ...string) {
-	h.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 3*patience)
-	defer cancel()
-	h.mu.Lock()
-	s := h.senders[from]
-	h.mu.Unlock()
-	if s == nil {
-		var err error
-		s, err = Open(ctx, Endpoint{URL: "ws://" + h.addr + server.Path}, func(context.Context) (Credentials, error) {
-			return Credentials{Login: from, Token: token}, nil
-		}, nil)
-		if err != nil {
-			h.t.Error(err)
-			return
-		}
-		h.mu.Lock()
-		h.senders[from] = s
-		h.mu.Unlock()
-	}
-	sendings := make(chan *Call, 32) // fewer than any test's server queues for one connection
-	go func() {
-		defer close(sendings)
-		for _, b := range bodies {
-			sendings <- s.Start(ctx, proto.SendMessage("alice", b, ""))
-		}
-	}()
-	for m := range sendings {
-		if _, err := m.Wait(ctx); err != nil {
-			h.t.Error(err)
-		}
-	}
-}
-
-// proxy is a TCP proxy that can do what networks do.
-type proxy struct {
-	addr string
-
-	mu     sync.Mutex
-	target string
-	nth    int
-	conns  map[net.Conn]bool
-
-	// cutAfter, where it is not nil, says after how many bytes to the client the
-	// connection with a number, from 1, is cut; -1 is never.
-	cutAfter func(nth int) int64
-	// swallow makes the connections there are lose every byte from now on.
-	swallow func()
-}
-
-func newProxy(t *testing.T) *proxy {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &proxy{addr: l.Addr().String(), conns: map[net.Conn]bool{}}
-	var swallowing atomic.Int64 // connections up to this number
-	p.swallow = func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		swallowing.Store(int64(p.nth))
-	}
-	var running sync.WaitGroup
-	running.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			p.mu.Lock()
-			target, cutAfter := p.target, int64(-1)
-			p.nth++
-			nth := p.nth
-			if p.cutAfter != nil {
-				cutAfter = p.cutAfter(p.nth)
-			}
-			p.mu.Unlock()
-			up, err := net.Dial("tcp", target)
-			if target == "" || err != nil {
-				c.Close()
-				continue
-			}
-			p.mu.Lock()
-			p.conns[c], p.conns[up] = true, true
-			p.mu.Unlock()
-			lost := func() bool { return swallowing.Load() >= int64(nth) }
-			running.Go(func() { p.carry(up, c, -1, lost) })
-			running.Go(func() { p.carry(c, up, cutAfter, lost) })
-		}
-	})
-	t.Cleanup(func() {
-		l.Close()
-		p.cut()
-		running.Wait()
-	})
-	return p
-}
-
-// carry copies until either end closes, most bytes are over, or for ever.
-func (p *proxy) carry(to, from net.Conn, most int64, lost func() bool) {
-	defer func() {
-		to.Close()
-		from.Close()
-		p.mu.Lock()
-		delete(p.conns, to)
-		delete(p.conns, from)
-		p.mu.Unlock()
-	}()
-	buf := make([]byte, 64<<10)
-	for most != 0 {
-		b := buf
-		if most > 0 && most < int64(len(b)) {
-			b = b[:most]
-		}
-		n, err := from.Read(b)
-		if !lost() {
-			if _, err := to.Write(b[:n]); err != nil {
-				return
-			}
-		}
-		if most > 0 {
-			most -= int64(n)
-		}
-		if err != nil {
-			if lost() {
-				_, _ = io.Copy(io.Discard, to) // no end is told of the other's: wait for this one's
-			}
-			return
-		}
-	}
-}
-
-func (p *proxy) lead(target string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.target = target
-}
-
-// cut cuts every connection.
-func (p *proxy) cut() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for c := range p.conns {
-		c.Close()
-	}
-}
-
-// hear runs a listener until n messages have come, and checks that their ids grow.
-func hear(t *testing.T, l *Listener, n int, each func(m proto.Message, count int)) []string {
+// receive runs a listener until n messages have come, and checks that their ids grow.
+func receive(t *testing.T, l *Listener, n int, each func(m proto.Message, count int)) []string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 6*patience)
 	defer cancel()
@@ -305,10 +59,10 @@ func expectBodies(t *testing.T, got []string, want ...string) {
 	}
 }
 
-// TestCutAnywhere cuts the first connection after every number of bytes: what was
-// sent before, and what is sent then, comes once and in order.
-func TestCutAnywhere(t *testing.T) {
-	h := newHouse(t, nil, "alice", "bob")
+// The first connection is cut after every number of bytes. What was sent before and
+// after the cut comes once and in order.
+func TestListenSurvivesCutAtAnyByte(t *testing.T) {
+	h := newSkarod(t, nil, "alice", "bob")
 	before := int64(0) // messages so far, and so the id of the last
 	cutAt := func(bytes int64) (whole bool) {
 		h.proxy.mu.Lock()
@@ -336,7 +90,7 @@ func TestCutAnywhere(t *testing.T) {
 		whole = true
 		l.Listening = func(Account) { second() }
 		l.Lost = func(error, time.Duration) { whole = false; second() }
-		expectBodies(t, hear(t, l, 2, nil), "one", "two")
+		expectBodies(t, receive(t, l, 2, nil), "one", "two")
 		<-sent
 		before += 2
 		return whole
@@ -351,9 +105,9 @@ func TestCutAnywhere(t *testing.T) {
 	}
 }
 
-// TestHalfOpenLink: packets are lost and nobody is told. Only pings can tell.
-func TestHalfOpenLink(t *testing.T) {
-	h := newHouse(t, nil, "alice", "bob")
+// If packets are lost and no end learns of it, only pings find out.
+func TestListenNoticesHalfOpenLink(t *testing.T) {
+	h := newSkarod(t, nil, "alice", "bob")
 	l := h.listener()
 	l.PingInterval = 50 * time.Millisecond
 	lost := ""
@@ -364,15 +118,15 @@ func TestHalfOpenLink(t *testing.T) {
 			h.send("bob", "into the void")
 		}
 	}
-	expectBodies(t, hear(t, l, 1, nil), "into the void")
+	expectBodies(t, receive(t, l, 1, nil), "into the void")
 	if !strings.Contains(lost, "no answer to a ping within 50ms") {
 		t.Errorf("lost: %s", lost)
 	}
 }
 
-// TestServerAway: the server goes away in mid-stream. Within five minutes the SID
-// is enough to come back, later the token is used; nothing is lost either way.
-func TestServerAway(t *testing.T) {
+// If the server goes away in mid-stream, the listener comes back with the SID of its last
+// session, or with the token after more than five minutes. It misses nothing.
+func TestListenReturnsWithSIDOrToken(t *testing.T) {
 	for _, c := range []struct {
 		away     time.Duration
 		restored bool
@@ -380,13 +134,12 @@ func TestServerAway(t *testing.T) {
 		t.Run(c.away.String(), func(t *testing.T) {
 			var clock atomic.Int64
 			clock.Store(time.Now().UnixNano())
-			h := newHouse(t, func(o *server.Options) {
+			h := newSkarod(t, func(o *server.Options) {
 				o.Clock = func() time.Time { return time.Unix(0, clock.Load()) }
 			}, "alice", "bob")
 			l := h.listener()
-			logins, keep := 0, l.LoggedIn
+			logins := 0
 			l.LoggedIn = func(a Account) {
-				keep(a)
 				if logins++; logins == 2 && a.Restored != c.restored {
 					t.Errorf("restored by the SID: %v", a.Restored)
 				}
@@ -396,7 +149,7 @@ func TestServerAway(t *testing.T) {
 					h.send("bob", "one", "two")
 				}
 			}
-			got := hear(t, l, 4, func(_ proto.Message, count int) {
+			got := receive(t, l, 4, func(_ proto.Message, count int) {
 				if count == 1 {
 					h.crash()
 					clock.Add(int64(c.away))
@@ -412,13 +165,13 @@ func TestServerAway(t *testing.T) {
 	}
 }
 
-// TestHundredReconnects: ten thousand messages of five senders through a hundred
-// connections, each of which is cut in the middle of a burst.
-func TestHundredReconnects(t *testing.T) {
+// Ten thousand messages of five senders come through a hundred connections, each of which
+// is cut in the middle of a burst.
+func TestListenKeepsOrderThroughHundredReconnects(t *testing.T) {
 	senders := []string{"bob", "carol", "dave", "erin", "frank"}
 	const rounds, each = 100, 20
 	perRound := each * len(senders)
-	h := newHouse(t, nil, append(senders, "alice")...)
+	h := newSkarod(t, nil, append(senders, "alice")...)
 	var sending sync.WaitGroup
 	var starts []chan int
 	for _, from := range senders {
@@ -446,7 +199,7 @@ func TestHundredReconnects(t *testing.T) {
 		}
 	}
 	next := map[string]int{}
-	hear(t, l, rounds*perRound, func(m proto.Message, count int) {
+	receive(t, l, rounds*perRound, func(m proto.Message, count int) {
 		if m.Body != fmt.Sprint(next[m.From]) {
 			t.Errorf("%s of %s came where %d belongs", m.Body, m.From, next[m.From])
 		}
@@ -464,10 +217,9 @@ func TestHundredReconnects(t *testing.T) {
 	}
 }
 
-// TestSlowReader: whoever reads slowly is cut off by the server, and misses
-// nothing.
-func TestSlowReader(t *testing.T) {
-	h := newHouse(t, func(o *server.Options) { o.MaxQueue, o.MaxQueueBytes = 64, 1<<20 }, "alice", "bob")
+// The server cuts off a listener that reads too slowly; it misses nothing.
+func TestSlowListenerMissesNothing(t *testing.T) {
+	h := newSkarod(t, func(o *server.Options) { o.MaxQueue, o.MaxQueueBytes = 64, 1<<20 }, "alice", "bob")
 	const n = 3000
 	body := strings.Repeat("x", 8<<10)
 	l := h.listener()
@@ -487,7 +239,7 @@ func TestSlowReader(t *testing.T) {
 			}()
 		})
 	}
-	got := hear(t, l, n, func(_ proto.Message, count int) {
+	got := receive(t, l, n, func(_ proto.Message, count int) {
 		if count == 1 {
 			<-sent
 		}
@@ -502,8 +254,8 @@ func TestSlowReader(t *testing.T) {
 	}
 }
 
-// TestHeldUpLink: a link that we hold up ourselves answers no ping, and is not dead.
-func TestHeldUpLink(t *testing.T) {
+// A link that is not read because deliver is slow answers no ping, and is not dead.
+func TestListenKeepsLinkThatWaitsForDeliver(t *testing.T) {
 	pings := make(chan struct{}, 3)
 	const flood = inboxSize + 100
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -531,7 +283,7 @@ func TestHeldUpLink(t *testing.T) {
 	l := listener("ws" + strings.TrimPrefix(srv.URL, "http") + "/")
 	l.PingInterval = 200 * time.Millisecond
 	l.Lost = func(err error, _ time.Duration) { t.Errorf("lost: %v", err) }
-	hear(t, l, flood, func(_ proto.Message, count int) {
+	receive(t, l, flood, func(_ proto.Message, count int) {
 		if count == 1 {
 			for range cap(pings) {
 				<-pings
@@ -540,9 +292,8 @@ func TestHeldUpLink(t *testing.T) {
 	})
 }
 
-// TestNoGrowth: a thousand reconnects leave nothing behind.
-func TestNoGrowth(t *testing.T) {
-	h := newHouse(t, nil, "alice", "bob")
+func TestThousandReconnectsLeaveNothingBehind(t *testing.T) {
+	h := newSkarod(t, nil, "alice", "bob")
 	const reconnects = 1000
 	type usage struct {
 		goroutines, files int
@@ -561,8 +312,7 @@ func TestNoGrowth(t *testing.T) {
 	l := h.listener()
 	ctx, cancel := context.WithTimeout(context.Background(), 6*patience)
 	defer cancel()
-	enough := errors.New("enough")
-	stopping, stop := context.WithCancelCause(ctx)
+	running, stop := context.WithCancelCause(ctx)
 	var first usage
 	count := 0
 	l.Listening = func(Account) {
@@ -570,15 +320,15 @@ func TestNoGrowth(t *testing.T) {
 		case 100:
 			first = measure()
 		case reconnects:
-			stop(enough)
+			stop(errDone)
 			return
 		}
 		h.proxy.cut()
 	}
-	if err := l.Run(stopping, func(Event) error { return nil }); !errors.Is(err, enough) {
+	if err := l.Run(running, func(Event) error { return nil }); !errors.Is(err, errDone) {
 		t.Fatal(err)
 	}
-	// The server and the proxy may still be about to let go of connections.
+	// The server and the proxy may still be closing connections.
 	var last usage
 	for ctx.Err() == nil {
 		last = measure()
@@ -595,7 +345,7 @@ func TestNoGrowth(t *testing.T) {
 // its frames, in both directions: all letters are confirmed, and the recipient has
 // each once and in order.
 func TestOutboxCutSkarod(t *testing.T) {
-	h := newHouse(t, nil, "alice", "bob")
+	h := newSkarod(t, nil, "alice", "bob")
 	var want []string
 	for _, direction := range []string{"up", "down"} {
 		uncut := 0

@@ -1,0 +1,253 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/skaroctl/skaroctl/internal/proto"
+)
+
+// histories is the catchUp for a server without the extension updates. It fetches the
+// histories of every dialog, and delivers the messages that are not in the seen set.
+type histories struct {
+	stage stage
+	seen  *seenSet
+
+	// fetched counts the messages that were delivered from a history of this
+	// connection: the server may push the same messages afterwards.
+	fetched map[fingerprint]int
+}
+
+// Bounds of the pushes that wait for the end of a round; see also inboxBytes.
+const heldMost = 1 << 12
+
+func newHistories(start *Bound, resume *Position) *histories {
+	switch {
+	case resume != nil && resume.ID == 0:
+		return &histories{stage: claimed, seen: seenUpTo(*resume)}
+	case start != nil:
+		return &histories{stage: claimed, seen: seenBefore(*start)}
+	}
+	return &histories{stage: unset, seen: &seenSet{}} // an id says nothing on such a server
+}
+
+func (h *histories) position() (Position, stage) { return h.seen.position(), h.stage }
+
+// withIDs returns the catchUp for the same server after it has got the extension updates.
+func (h *histories) withIDs(start *Bound) *updates {
+	if h.stage == unset {
+		return newUpdates(start, nil)
+	}
+	return &updates{stage: h.stage, start: start, older: h.seen}
+}
+
+// begin puts what the server has into the seen set, so that it is not taken for missed
+// later. What the server pushes meanwhile is new, and is delivered.
+func (h *histories) begin(ctx context.Context, c *subscription) error {
+	var pushed []proto.Message
+	push := c.messages(func(m proto.Message) error {
+		return c.hand(m, func() { pushed = append(pushed, m) })
+	})
+	dialogs, err := h.dialogs(ctx, c, push)
+	var old [][]proto.Message
+	if err == nil {
+		err = h.ask(ctx, c, dialogs, push, func(history []proto.Message) { old = append(old, history) })
+	}
+	// What was delivered is noted even after an error.
+	have := map[fingerprint]int{}
+	for _, m := range byDate(old) {
+		have[fingerprintOf(m)]++
+		h.seen.add(m, m.Dialog(c.own))
+	}
+	for _, m := range pushed {
+		if f := fingerprintOf(m); have[f] > 0 {
+			have[f]-- // a history had it already
+		} else {
+			h.seen.add(m, m.Dialog(c.own))
+		}
+	}
+	if err == nil {
+		h.stage = agreed
+	}
+	return err
+}
+
+// fetch delivers what the histories of all dialogs have and the seen set has not.
+func (h *histories) fetch(ctx context.Context, c *subscription) error {
+	h.stage = agreed
+	h.fetched = map[fingerprint]int{}
+	var r round
+	dialogs, err := h.dialogs(ctx, c, r.hold(c))
+	if err != nil {
+		return err
+	}
+	return h.fetchDialogs(ctx, c, dialogs, &r)
+}
+
+// push delivers a message. If it looks like a message that was fetched, the history
+// tells whether it is another one.
+func (h *histories) push(ctx context.Context, c *subscription, m proto.Message) error {
+	if h.wasFetched(m) {
+		return h.fetchDialogs(ctx, c, []string{m.Dialog(c.own)}, &round{})
+	}
+	return h.deliver(c, m)
+}
+
+// round is what the server pushes while histories are fetched.
+type round struct {
+	held  []proto.Message // to be delivered after the messages of the histories
+	size  int             // of their bodies, in bytes
+	again []string        // dialogs that need another round
+}
+
+// hold returns the function that takes the pushes of the round.
+func (r *round) hold(c *subscription) func(proto.Frame) error {
+	return c.messages(func(m proto.Message) error {
+		if len(r.held) < heldMost && r.size < inboxBytes {
+			r.size += len(m.Body)
+			r.held = append(r.held, m)
+		} else {
+			r.again = append(r.again, m.Dialog(c.own))
+		}
+		return nil
+	})
+}
+
+// fetchDialogs delivers what the histories of dialogs have and the seen set has not, in
+// as many rounds as it takes. r has begun, and is the first of them.
+func (h *histories) fetchDialogs(ctx context.Context, c *subscription, dialogs []string, r *round) error {
+	for {
+		if err := h.fetchRound(ctx, c, dialogs, r); err != nil {
+			return err
+		}
+		if len(r.again) == 0 {
+			return nil
+		}
+		slices.Sort(r.again)
+		dialogs, r = slices.Compact(r.again), &round{}
+	}
+}
+
+func (h *histories) fetchRound(ctx context.Context, c *subscription, dialogs []string, r *round) error {
+	left := map[fingerprint]int{}
+	var missed [][]proto.Message
+	err := h.ask(ctx, c, dialogs, r.hold(c), func(history []proto.Message) { missed = append(missed, h.seen.unseen(history, left)) })
+	if err != nil {
+		return err
+	}
+	for _, m := range byDate(missed) {
+		if ctx.Err() != nil {
+			return ended(ctx)
+		}
+		if err := h.deliver(c, m); err != nil {
+			return err
+		}
+		if len(h.fetched) >= seenMost {
+			clear(h.fetched)
+		}
+		h.fetched[fingerprintOf(m)]++
+	}
+	for _, m := range r.held {
+		// A message of a dialog that needs another round waits for that round too: it must
+		// not overtake, and the history will have it.
+		if dialog := m.Dialog(c.own); slices.Contains(r.again, dialog) || h.wasFetched(m) {
+			r.again = append(r.again, dialog)
+		} else if err := h.deliver(c, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wasFetched reports whether a push may be of a message that a history had before. Each
+// message of a history answers for one push.
+func (h *histories) wasFetched(m proto.Message) bool {
+	f := fingerprintOf(m)
+	if h.fetched[f] == 0 {
+		return false
+	}
+	h.fetched[f]--
+	return true
+}
+
+// deliver delivers a message and adds it to the seen set.
+func (h *histories) deliver(c *subscription, m proto.Message) error {
+	return c.hand(m, func() { h.seen.add(m, m.Dialog(c.own)) })
+}
+
+// dialogs returns the dialogs that may have had messages: those with our contacts, and
+// those that had some before, such as conferences.
+func (h *histories) dialogs(ctx context.Context, c *subscription, push func(proto.Frame) error) ([]string, error) {
+	dialogs := slices.Clone(h.seen.dialogs)
+	r, err := c.ask(ctx, proto.GetContacts(), push)
+	if err != nil {
+		return dialogs, ignoreRefusal(err)
+	}
+	contacts, err := proto.ParseContacts(r.Fields)
+	if err != nil {
+		return nil, c.session.wrongReply(err)
+	}
+	for _, contact := range contacts {
+		if contact.Login != "" && !slices.Contains(dialogs, contact.Login) {
+			dialogs = append(dialogs, contact.Login)
+		}
+	}
+	return dialogs, nil
+}
+
+// ask asks for the histories of dialogs, and gives each to take.
+func (h *histories) ask(ctx context.Context, c *subscription, dialogs []string, push func(proto.Frame) error, take func([]proto.Message)) error {
+	for _, dialog := range dialogs {
+		r, err := c.ask(ctx, proto.GetHistory(dialog, proto.Page{}), push)
+		if err != nil {
+			if err := ignoreRefusal(err); err != nil {
+				return fmt.Errorf("the history with %s: %w", dialog, err)
+			}
+			continue
+		}
+		messages, err := proto.ParseMessages(r.Fields, "history")
+		if err != nil {
+			return c.session.wrongReply(err)
+		}
+		take(messages)
+	}
+	return nil
+}
+
+// ignoreRefusal returns nil for a refusal that would come again, such as that of a
+// conference whose history we may not see.
+func ignoreRefusal(err error) error {
+	var refused *RefusedError
+	if errors.As(err, &refused) && !Temporary(err) {
+		return nil
+	}
+	return err
+}
+
+// byDate puts the messages of several histories in the order of their dates. A message
+// without a date stays behind the one before it in its own history.
+func byDate(histories [][]proto.Message) []proto.Message {
+	type dated struct {
+		proto.Message
+		at time.Time
+	}
+	var all []dated
+	for _, history := range histories {
+		var at time.Time
+		for _, m := range history {
+			if m.Date.Time.After(at) {
+				at = m.Date.Time
+			}
+			all = append(all, dated{m, at})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b dated) int { return a.at.Compare(b.at) })
+	messages := make([]proto.Message, len(all))
+	for i, d := range all {
+		messages[i] = d.Message
+	}
+	return messages
+}

@@ -1,0 +1,115 @@
+package session
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/skaroctl/skaroctl/internal/proto"
+)
+
+// inbox is the queue of pushes between the goroutine that reads a connection and the
+// listener. While it is full the reader waits, so that the server stops sending.
+type inbox struct {
+	queue  chan queued
+	bytes  atomic.Int64  // in queue
+	room   chan struct{} // holds an element if bytes has fallen since the reader looked
+	closed chan struct{} // closed when the listener takes no more
+
+	mu       sync.Mutex
+	backfill *backfill // guarded by mu; nil means that every push is queued
+}
+
+// Bounds of an inbox: the pushes in it, and the bytes in it before the last one.
+const (
+	inboxSize  = 1024
+	inboxBytes = 4 << 20
+)
+
+// queued is a push in an inbox, and its size in bytes.
+type queued struct {
+	proto.Frame
+	size int64
+}
+
+// backfill is the range of ids that the inbox leaves out while updates are fetched,
+// because the updates will contain them. Zero means that nothing was left out.
+type backfill struct{ lowest, highest int64 }
+
+func newInbox() *inbox {
+	return &inbox{queue: make(chan queued, inboxSize), room: make(chan struct{}, 1), closed: make(chan struct{})}
+}
+
+// close ends the waiting of the reader, for good.
+func (b *inbox) close() { close(b.closed) }
+
+// push queues a push, and waits for room if there is none. The reader calls it.
+func (b *inbox) push(f proto.Frame) {
+	if f.Type() == proto.TypeShowMessage && b.leavesOut(f) {
+		return
+	}
+	q := queued{Frame: f}
+	for _, v := range f {
+		q.size += int64(len(v))
+	}
+	for b.bytes.Load() > inboxBytes {
+		select {
+		case <-b.room:
+		case <-b.closed:
+			return
+		}
+	}
+	b.bytes.Add(q.size)
+	select {
+	case b.queue <- q:
+	case <-b.closed:
+	}
+}
+
+// take returns the frame of an element that the listener has received from queue.
+func (b *inbox) take(q queued) proto.Frame {
+	if b.bytes.Add(-q.size) <= inboxBytes {
+		select {
+		case b.room <- struct{}{}:
+		default:
+		}
+	}
+	return q.Frame
+}
+
+// beginBackfill makes the inbox leave out messages with an id, until endBackfill.
+func (b *inbox) beginBackfill() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.backfill = &backfill{}
+}
+
+// endBackfill queues messages again, unless one that was left out is newer than
+// position, to which the updates were fetched. lowest is the lowest id that was left out,
+// or zero.
+func (b *inbox) endBackfill(position int64) (done bool, lowest int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if lowest = b.backfill.lowest; b.backfill.highest > position {
+		return false, lowest
+	}
+	b.backfill = nil
+	return true, lowest
+}
+
+// leavesOut reports whether a message is left to the backfill, and notes its id.
+func (b *inbox) leavesOut(f proto.Frame) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.backfill == nil {
+		return false
+	}
+	id, ok := f.Int("id")
+	if !ok || id <= 0 {
+		return false
+	}
+	b.backfill.highest = max(b.backfill.highest, id)
+	if b.backfill.lowest == 0 || id < b.backfill.lowest {
+		b.backfill.lowest = id
+	}
+	return true
+}

@@ -1,0 +1,202 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/skaroctl/skaroctl/internal/proto"
+)
+
+var errDone = errors.New("the test has what it wanted")
+
+// quickPauses make reconnects immediate.
+func quickPauses() *Pauses {
+	return &Pauses{First: time.Nanosecond, Most: time.Nanosecond, Lasting: time.Hour}
+}
+
+// bodies runs a listener until n messages have come, and returns their bodies.
+func bodies(t *testing.T, l *Listener, n int) []string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	var got []string
+	err := l.Run(ctx, func(e Event) error {
+		if e.Message == nil {
+			return nil
+		}
+		if e.Own != "alice" {
+			t.Errorf("own login: %q", e.Own)
+		}
+		got = append(got, e.Message.Body)
+		if len(got) == n {
+			return errDone
+		}
+		return nil
+	})
+	if !errors.Is(err, errDone) {
+		t.Errorf("after %q: %v", got, err)
+	}
+	return got
+}
+
+func listener(url string) *Listener {
+	return &Listener{Endpoint: Endpoint{URL: url}, Credentials: withToken, Reconnect: true, Pauses: quickPauses(), ConnectTimeout: patience}
+}
+
+// These errors are final: no other connection is made.
+func TestListenEndsAtFinalError(t *testing.T) {
+	for name, c := range map[string]struct {
+		script    func(p *peer)
+		reconnect bool
+		check     func(error) bool
+	}{
+		"refused login": {func(p *peer) { p.greet(); p.reply(p.expect(proto.TypeAuthorize), "403 Forbidden", nil) }, true, func(err error) bool {
+			var e *AuthError
+			return errors.As(err, &e)
+		}},
+		"not Skaro": {func(p *peer) { p.send(map[string]any{"type": "x"}) }, true, func(err error) bool {
+			var e *ProtocolError
+			return errors.As(err, &e)
+		}},
+		"no reconnect": {func(p *peer) { p.login() }, false, func(err error) bool {
+			var e *UnreachableError
+			return errors.As(err, &e) && e.Lost
+		}},
+		"ids that went back": {func(p *peer) {
+			p.login(proto.ExtUpdates)
+			p.updates(p.expectUpdates(100), 100, false)
+			p.pushAfterCatchUp(100, 7)
+			p.recv()
+		}, true, func(err error) bool {
+			var e *RewoundError
+			return errors.As(err, &e) && e.ID == 7 && e.Position == 100
+		}},
+		"updates that are never all there": {func(p *peer) {
+			p.login(proto.ExtUpdates)
+			for f, ok := p.recv(); ok; f, ok = p.recv() {
+				p.updates(f, 100, true)
+			}
+		}, true, func(err error) bool {
+			var e *ProtocolError
+			return errors.As(err, &e)
+		}},
+		"a push that no updates have": {func(p *peer) {
+			p.login(proto.ExtUpdates)
+			for f, ok := p.recv(); ok; f, ok = p.recv() {
+				p.send(incoming(200))
+				p.updates(f, 100, false)
+			}
+		}, true, func(err error) bool {
+			var e *ProtocolError
+			return errors.As(err, &e)
+		}},
+		"refused updates": {func(p *peer) {
+			p.login(proto.ExtUpdates)
+			p.reply(p.expect(proto.TypeGetUpdates), "400 Bad Request", nil)
+		}, true, func(err error) bool {
+			var e *RefusedError
+			return errors.As(err, &e)
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			connections := 0
+			url := serve(t, func(p *peer) { connections = p.nth; c.script(p) })
+			l := listener(url)
+			l.Reconnect = c.reconnect
+			l.Start = &Bound{ID: 100}
+			err := l.Run(context.Background(), func(Event) error { return nil })
+			if !c.check(err) || connections != 1 {
+				t.Errorf("after %d connections: %T: %v", connections, err, err)
+			}
+		})
+	}
+}
+
+// The end of the context ends every wait, with its cause.
+func TestListenInterrupted(t *testing.T) {
+	interrupted := errors.New("interrupted")
+	for name, script := range map[string]func(p *peer, over func()){
+		"while connecting": func(p *peer, over func()) { over(); p.recv() },
+		"while catching up": func(p *peer, over func()) {
+			p.login(proto.ExtUpdates)
+			p.expect(proto.TypeGetUpdates)
+			over()
+			p.recv()
+		},
+		"while live": func(p *peer, over func()) {
+			p.login()
+			p.reply(p.expect(proto.TypeGetContacts), proto.StatusOK, map[string]any{"data": []any{}})
+			over()
+			p.recv()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancelCause(context.Background())
+			url := serve(t, func(p *peer) { script(p, func() { cancel(interrupted) }) })
+			if err := listener(url).Run(ctx, func(Event) error { return nil }); !errors.Is(err, interrupted) {
+				t.Error(err)
+			}
+		})
+	}
+	t.Run("while pausing", func(t *testing.T) {
+		ctx, cancel := context.WithCancelCause(context.Background())
+		url := serve(t, func(p *peer) { p.login() })
+		l := listener(url)
+		l.Pauses = &Pauses{First: time.Hour, Most: time.Hour, Lasting: time.Hour}
+		l.Lost = func(error, time.Duration) { cancel(interrupted) }
+		if err := l.Run(ctx, func(Event) error { return nil }); !errors.Is(err, interrupted) {
+			t.Error(err)
+		}
+	})
+}
+
+// An error of deliver ends the listening, and does not count as a lost connection.
+func TestListenEndsAtErrorOfDeliver(t *testing.T) {
+	broken := &UnreachableError{Server: "x", Err: errors.New("not from the network")}
+	url := serve(t, func(p *peer) { p.login(); p.send(incoming(1)); p.recv() })
+	if err := listener(url).Run(context.Background(), func(Event) error { return broken }); !errors.Is(err, broken) {
+		t.Error(err)
+	}
+}
+
+// A connection whose server answers no ping is dropped.
+func TestListenDropsDeadLink(t *testing.T) {
+	url := serve(t, func(p *peer) {
+		p.login()
+		if p.nth == 1 {
+			<-p.t.Context().Done() // it reads nothing, and so answers nothing
+			return
+		}
+		p.send(message(0, "bob", "alice", "back again"))
+		p.recv()
+	})
+	l := listener(url)
+	l.PingInterval = 20 * time.Millisecond
+	lost := ""
+	l.Lost = func(err error, _ time.Duration) { lost = err.Error() }
+	if got := bodies(t, l, 1); got[0] != "back again" || !strings.Contains(lost, "no answer to a ping") {
+		t.Errorf("%q, lost: %s", got, lost)
+	}
+}
+
+func TestPauses(t *testing.T) {
+	p := NewPauses()
+	bound := 500 * time.Millisecond
+	for i := range 12 {
+		if d := p.Next(); d < bound/2 || d > bound {
+			t.Errorf("pause %d is %v, bound %v", i, d, bound)
+		}
+		bound = min(2*bound, 30*time.Second)
+	}
+	p.Lasted(time.Second)
+	if d := p.Next(); d < 15*time.Second {
+		t.Errorf("a short connection started the pauses over: %v", d)
+	}
+	p.Lasted(10 * time.Second)
+	if d := p.Next(); d > 500*time.Millisecond {
+		t.Errorf("a long connection did not start the pauses over: %v", d)
+	}
+}

@@ -1,0 +1,49 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// startPings starts the goroutine that pings. The returned function ends it, and waits
+// for its end.
+func (s *Session) startPings(ctx context.Context, interval time.Duration) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var pinging sync.WaitGroup
+	pinging.Go(func() { s.keepAlive(ctx, interval) })
+	return func() {
+		cancel()
+		pinging.Wait()
+	}
+}
+
+// keepAlive pings, and drops the connection if it was silent for too long. A connection
+// that is not read, because a slow reader of our output holds it up, is not silent.
+func (s *Session) keepAlive(ctx context.Context, interval time.Duration) {
+	if interval <= 0 {
+		return
+	}
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+		case <-s.Done():
+			return
+		case <-ctx.Done():
+			return
+		}
+		before := s.conn.heard.Load()
+		pong, cancel := context.WithTimeout(ctx, interval)
+		err := s.conn.ws.Ping(pong)
+		cancel()
+		after := s.conn.heard.Load()
+		if err == nil || after != before || after%2 == 1 || ctx.Err() != nil {
+			continue
+		}
+		s.conn.drop(fmt.Errorf("no answer to a ping within %v", interval))
+		return
+	}
+}

@@ -1,0 +1,64 @@
+package session
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/skaroctl/skaroctl/internal/proto"
+)
+
+// Position is where a listener has come to. On a server with the extension updates, ID
+// says it all, and Date says where to go on if the ids ever go back. On any other
+// server, messages are told apart by date, sender, recipient and body.
+type Position struct {
+	ID      int64     `json:"id,omitempty"`      // of the last message that was delivered or passed over
+	Date    time.Time `json:"date,omitzero"`     // of the newest of these messages
+	Seen    []string  `json:"seen,omitempty"`    // fingerprints of the messages with that date
+	Undated []string  `json:"undated,omitempty"` // fingerprints of the last messages without a date
+	Dialogs []string  `json:"dialogs,omitempty"` // the dialogs that have had messages, contacts or not
+}
+
+// UnmarshalJSON refuses what can't be a position.
+func (p *Position) UnmarshalJSON(text []byte) error {
+	type plain Position
+	if err := json.Unmarshal(text, (*plain)(p)); err != nil {
+		return err
+	}
+	if p.ID < 0 {
+		return fmt.Errorf("its id is %d", p.ID)
+	}
+	return nil
+}
+
+// Bound is one end of a range of messages: a time or a message id. The zero Bound
+// means no bound.
+type Bound struct {
+	Time time.Time
+	ID   int64
+}
+
+// after reports whether a message comes after the bound: an id is exclusive, a time
+// inclusive. A message without the field that the bound compares counts as after it, so
+// that it is shown rather than lost.
+func (b Bound) after(m proto.Message) bool {
+	switch {
+	case b.ID != 0 && m.ID != 0:
+		return m.ID > b.ID
+	case !b.Time.IsZero() && !m.Date.Time.IsZero():
+		return !m.Date.Time.Before(b.Time)
+	}
+	return true
+}
+
+// before reports whether a message comes before the bound: an id and a time are both
+// exclusive. A message without the field that the bound compares counts as before it.
+func (b Bound) before(m proto.Message) bool {
+	switch {
+	case b.ID != 0 && m.ID != 0:
+		return m.ID < b.ID
+	case !b.Time.IsZero() && !m.Date.Time.IsZero():
+		return m.Date.Time.Before(b.Time)
+	}
+	return true
+}

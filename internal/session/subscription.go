@@ -1,0 +1,155 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/skaroctl/skaroctl/internal/proto"
+)
+
+// subscription is one connection of a listener, from the login to its end.
+type subscription struct {
+	session *Session
+	own     string // our login, in the server's spelling
+	inbox   *inbox
+	catchUp catchUp
+	deliver func(Event) error
+	settled func() error
+}
+
+// start brings the listener from the position to the present.
+func (c *subscription) start(ctx context.Context) error {
+	way := c.catchUp.fetch
+	if _, stage := c.catchUp.position(); stage == unset {
+		way = c.catchUp.begin
+	}
+	if err := way(ctx, c); err != nil {
+		return err
+	}
+	return c.settle()
+}
+
+// live delivers what the server pushes, until the connection or ctx ends.
+func (c *subscription) live(ctx context.Context) error {
+	for {
+		f, err := c.next(ctx)
+		if err != nil {
+			return err
+		}
+		if err := c.event(ctx, f); err != nil {
+			return err
+		}
+	}
+}
+
+// next returns the next push. If none is ready, what was delivered is settled first.
+func (c *subscription) next(ctx context.Context) (proto.Frame, error) {
+	var q queued
+	select {
+	case q = <-c.inbox.queue:
+	default:
+		if err := c.settle(); err != nil {
+			return nil, err
+		}
+		select {
+		case q = <-c.inbox.queue:
+		case <-ctx.Done():
+			return nil, ended(ctx)
+		case <-c.session.Done():
+			select { // what the reader read before its end is still to be delivered
+			case q = <-c.inbox.queue:
+			default:
+				return nil, c.session.Err()
+			}
+		}
+	}
+	if ctx.Err() != nil {
+		return nil, ended(ctx)
+	}
+	return c.inbox.take(q), nil
+}
+
+// event delivers a push, unless it is a message that was delivered before.
+func (c *subscription) event(ctx context.Context, f proto.Frame) error {
+	if f.Type() != proto.TypeShowMessage {
+		return c.other(f)
+	}
+	return c.catchUp.push(ctx, c, proto.ParseMessage(f))
+}
+
+// messages returns a function for pushes that gives messages to take, and delivers
+// anything else.
+func (c *subscription) messages(take func(proto.Message) error) func(proto.Frame) error {
+	return func(f proto.Frame) error {
+		if f.Type() != proto.TypeShowMessage {
+			return c.other(f)
+		}
+		return take(proto.ParseMessage(f))
+	}
+}
+
+// other delivers a push that is no message.
+func (c *subscription) other(f proto.Frame) error {
+	return stopping(c.deliver(Event{Push: f, Own: c.own}))
+}
+
+// hand delivers a message, and calls done if deliver has taken it.
+func (c *subscription) hand(m proto.Message, done func()) error {
+	err := c.deliver(Event{Message: &m, Own: c.own})
+	if err == nil || errors.Is(err, ErrEnough) {
+		done()
+	}
+	return stopping(err)
+}
+
+// settle reports that no event is ready.
+func (c *subscription) settle() error {
+	if c.settled == nil {
+		return nil
+	}
+	return stopping(c.settled())
+}
+
+// requestTime limits each request of a catch-up: a server that never answers one must
+// not keep a listener from listening.
+const requestTime = time.Minute
+
+// ask sends a request and returns the reply. Meanwhile it gives what the server pushes to
+// push: the reader would stop at a full inbox, and never come to the reply.
+func (c *subscription) ask(ctx context.Context, r proto.Request, push func(proto.Frame) error) (proto.Reply, error) {
+	ctx, cancel := withTimeout(ctx, requestTime)
+	defer cancel()
+	var reply proto.Reply
+	var err error
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
+		reply, err = c.session.Do(ctx, r)
+	}()
+	for waiting := true; waiting; {
+		select {
+		case q := <-c.inbox.queue:
+			err := push(c.inbox.take(q))
+			if err == nil && len(c.inbox.queue) == 0 {
+				err = c.settle()
+			}
+			if err != nil {
+				cancel()
+				<-answered
+				return proto.Reply{}, err
+			}
+		case <-answered:
+			waiting = false
+		}
+	}
+	if err != nil {
+		return proto.Reply{}, err
+	}
+	for n := len(c.inbox.queue); n > 0; n-- { // they came before the reply too
+		if err := push(c.inbox.take(<-c.inbox.queue)); err != nil {
+			return proto.Reply{}, err
+		}
+	}
+	return reply, nil
+}

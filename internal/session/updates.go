@@ -1,0 +1,225 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/skaroctl/skaroctl/internal/proto"
+)
+
+// updates is the catchUp for a server with the extension updates. The ids of messages
+// grow over the whole server, so that one id says what was delivered.
+type updates struct {
+	stage stage
+	last  int64     // the id of the last message that was delivered or passed over; zero if there was none yet
+	date  time.Time // of the newest message that was delivered
+	floor int64     // last, at the beginning of this connection: what is pushed must be newer
+
+	start *Bound   // what came before it is passed over; nil means no bound
+	older *seenSet // where to begin by date, until the first fetch is done; nil means that last says it all
+}
+
+func newUpdates(start *Bound, resume *Position) *updates {
+	switch {
+	case resume != nil && resume.ID != 0:
+		return &updates{stage: claimed, last: resume.ID, date: resume.Date}
+	case resume != nil:
+		return &updates{stage: claimed, older: seenUpTo(*resume)}
+	case start != nil:
+		return &updates{stage: claimed, last: start.ID, start: start, older: seenBefore(*start)}
+	}
+	return &updates{}
+}
+
+func (u *updates) position() (Position, stage) {
+	if u.last == 0 && u.older != nil {
+		return u.older.position(), u.stage
+	}
+	return Position{ID: u.last, Date: u.date}, u.stage
+}
+
+// withoutIDs returns the catchUp for the same server after it has lost the extension
+// updates: an id says nothing there.
+func (u *updates) withoutIDs() *histories {
+	if u.older == nil {
+		return newHistories(nil, nil)
+	}
+	return &histories{stage: claimed, seen: u.older}
+}
+
+// begin asks for the id of the newest message that the server has pushed to this
+// connection (docs/protocol.md, "updates"). A message that is pushed before the answer
+// is newer than our login, and is delivered.
+func (u *updates) begin(ctx context.Context, c *subscription) error {
+	u.floor = u.last
+	_, newest, err := u.ask(ctx, c, proto.GetLastID(), func(f proto.Frame) error { return c.event(ctx, f) })
+	if err != nil {
+		return err
+	}
+	u.last, u.stage = max(u.last, newest), agreed
+	return nil
+}
+
+// fetch delivers what came since the position, page by page. Meanwhile the inbox leaves
+// out what is pushed: the next page contains it.
+func (u *updates) fetch(ctx context.Context, c *subscription) error {
+	u.floor = u.last
+	c.inbox.beginBackfill()
+	var held []proto.Message // from before the inbox began to leave messages out, or without an id
+	hold := c.messages(func(m proto.Message) error {
+		held = append(held, m)
+		return nil
+	})
+	after, err := u.first(ctx, c, hold)
+	if err != nil {
+		return err
+	}
+	for stuck, more := 0, true; more; {
+		before := after
+		if after, more, err = u.page(ctx, c, after, hold); err != nil {
+			return err
+		}
+		if stuck++; after > before {
+			stuck = 0
+		}
+		if more && stuck > 1 { // once is possible: a message may be pushed right after the answer
+			return c.session.wrongReply(errors.New("there is more, and it is not there"))
+		}
+	}
+	for _, m := range held {
+		if err := u.push(ctx, c, m); err != nil {
+			return err
+		}
+	}
+	u.older = nil
+	return nil
+}
+
+// updatesPage is the number of messages that one request for updates asks for.
+const updatesPage = 1000
+
+// page delivers the messages of one page, which begins after an id. It returns where the
+// next page begins, and whether there is one.
+func (u *updates) page(ctx context.Context, c *subscription, after int64, hold func(proto.Frame) error) (next int64, more bool, err error) {
+	r, last, err := u.ask(ctx, c, proto.GetUpdates(after, updatesPage), hold)
+	if err != nil {
+		return 0, false, err
+	}
+	if last < after {
+		return 0, false, u.wentBackwards(last, after)
+	}
+	messages, err := proto.ParseMessages(r.Fields, "messages")
+	if err != nil {
+		return 0, false, c.session.wrongReply(err)
+	}
+	u.stage = agreed
+	for _, m := range messages {
+		if ctx.Err() != nil {
+			return 0, false, ended(ctx)
+		}
+		if u.passesOver(m) {
+			continue
+		}
+		if err := u.deliver(c, m); err != nil {
+			return 0, false, err
+		}
+	}
+	u.last = max(u.last, last)
+	if err := c.settle(); err != nil {
+		return 0, false, err
+	}
+	if more, _ = r.Fields.Bool("more"); more {
+		return u.last, true, nil
+	}
+	done, lowest := c.inbox.endBackfill(u.last)
+	return u.last, !done, u.check(lowest)
+}
+
+// passesOver reports whether a message of the updates is from before the listener's
+// beginning, or was delivered when the server gave no ids.
+func (u *updates) passesOver(m proto.Message) bool {
+	return u.start != nil && !u.start.after(m) || u.older != nil && u.older.has(m)
+}
+
+// push delivers a message, unless it was delivered already.
+func (u *updates) push(_ context.Context, c *subscription, m proto.Message) error {
+	if err := u.check(m.ID); err != nil {
+		return err
+	}
+	return u.deliver(c, m)
+}
+
+func (u *updates) deliver(c *subscription, m proto.Message) error {
+	if m.ID != 0 && m.ID <= u.last {
+		return nil
+	}
+	return c.hand(m, func() {
+		if m.ID != 0 {
+			u.last, u.stage = m.ID, agreed
+		}
+		if m.Date.Time.After(u.date) {
+			u.date = m.Date.Time
+		}
+	})
+}
+
+// check returns an error if a message with that id can't be new. Zero is no id.
+func (u *updates) check(id int64) error {
+	if id != 0 && id <= u.floor {
+		return u.wentBackwards(id, u.floor)
+	}
+	return nil
+}
+
+func (u *updates) wentBackwards(id, position int64) error {
+	return &RewoundError{ID: id, Position: position, Date: u.date, Start: u.start != nil && u.start.ID == position}
+}
+
+// clockMargin is how far the clock of a server may have been set back without a message
+// being passed over for that.
+const clockMargin = 10 * time.Minute
+
+// first returns the id after which to fetch. If only a date says where to begin, it
+// searches for an id: all of our messages up to it are older than that date. The search
+// halves the ids in question with each request, and looks at one message in each.
+func (u *updates) first(ctx context.Context, c *subscription, hold func(proto.Frame) error) (int64, error) {
+	if u.last != 0 || u.older == nil || u.older.from().IsZero() {
+		return u.last, nil
+	}
+	from := u.older.from().Add(-clockMargin)
+	_, newer, err := u.ask(ctx, c, proto.GetLastID(), hold) // what comes after it counts as newer than from
+	if err != nil {
+		return 0, err
+	}
+	older := int64(0)
+	for newer-older > updatesPage {
+		middle := older + (newer-older)/2
+		r, _, err := u.ask(ctx, c, proto.GetUpdates(middle, 1), hold)
+		if err != nil {
+			return 0, err
+		}
+		next, err := proto.ParseMessages(r.Fields, "messages")
+		if err != nil {
+			return 0, c.session.wrongReply(err)
+		}
+		if len(next) > 0 && !next[0].Date.Time.IsZero() && next[0].Date.Time.Before(from) {
+			older = max(middle, next[0].ID)
+		} else {
+			newer = middle
+		}
+	}
+	return older, nil
+}
+
+// ask sends a request for updates, and returns the reply with its last id.
+func (u *updates) ask(ctx context.Context, c *subscription, request proto.Request, push func(proto.Frame) error) (r proto.Reply, last int64, err error) {
+	if r, err = c.ask(ctx, request, push); err != nil {
+		return r, 0, err
+	}
+	last, ok := r.Fields.Int("last_id")
+	if !ok {
+		return r, 0, c.session.wrongReply(errors.New("its last_id is missing or no integer"))
+	}
+	return r, last, nil
+}
