@@ -35,7 +35,7 @@ hand. Who is in a conference is for the server's administrator to say.`,
 				if len(contacts) == 0 {
 					a.none("no contacts yet: whoever you exchange a message with becomes one")
 				}
-				a.cacheContacts(t, kept(contacts))
+				t.cacheContacts(toCache(contacts))
 				return nil
 			})
 		}),
@@ -68,7 +68,7 @@ func (a *app) contactsAddCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				a.cacheContact(t, contact.Login, true)
+				t.cacheContact(contact.Login, true)
 				return a.printContacts([]proto.Contact{contact})
 			})
 		}),
@@ -85,12 +85,12 @@ them makes them a contact again.`,
 		Example: `  skaroctl contacts remove bob
   skaroctl contacts remove bob --quiet`,
 		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: a.completePerson,
+		ValidArgsFunction: a.completeUser,
 		RunE: a.does(func(ctx context.Context, args []string) error {
 			return a.withContact(ctx, args[0], func(ctx context.Context, t target, s *session.Session) error {
 				err := s.RemoveContact(ctx, args[0])
 				if err == nil {
-					a.cacheContact(t, args[0], false)
+					t.cacheContact(args[0], false)
 					a.notice("%s is no longer a contact", args[0])
 				}
 				return err

@@ -21,7 +21,7 @@ func TestPasswordInput(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, o := range []passwordOptions{{stdin: true}, {file: file}} {
-			a := &app{streams: terminal.Streams{In: strings.NewReader(in)}}
+			a := &app{newTestFactory(t, terminal.Streams{In: strings.NewReader(in)}, nil)}
 			got, err := a.password(t.Context(), o, "", false)
 			if got != want.password || (err == nil) != (want.err == "") || err != nil && !strings.Contains(err.Error(), want.err) {
 				t.Errorf("%q, %+v: %q, %v", in, o, got, err)
@@ -36,7 +36,7 @@ func TestInterruptedInput(t *testing.T) {
 	cancel(&terminal.Interrupt{Signal: os.Interrupt})
 	in, held := io.Pipe()
 	defer held.Close()
-	a := &app{streams: terminal.Streams{In: in}}
+	a := &app{newTestFactory(t, terminal.Streams{In: in}, nil)}
 	_, body := a.body(ctx, nil)
 	_, password := a.password(ctx, passwordOptions{stdin: true}, "", false)
 	_, field := a.requestFields(ctx, requestOptions{values: []string{"a=@-"}})

@@ -175,12 +175,12 @@ func (a *app) enter(ctx context.Context, o loginOptions, t entrant) error {
 		return err
 	}
 	t.login = got.Login
-	saved := account.Credentials{Token: t.token, SID: got.SID, SIDUsed: time.Now()}
+	saved := account.Credentials{Token: t.token}
 	if o.sessionOnly {
 		if got.SID == "" {
 			return errors.New("the server gave no SID, so that --session-only has nothing to save")
 		}
-		saved.Token = proto.Token{}
+		saved = account.Credentials{SID: got.SID, SIDUsed: time.Now()}
 	}
 	if err := t.newStore.Set(ctx, t.key(), saved); err != nil {
 		return fmt.Errorf("logged in, but the credentials can't be saved: %w", err)
@@ -236,8 +236,6 @@ func (e *wrongPassword) Hint() string  { return "check the login and the passwor
 // held says in words what credentials there are.
 func held(c account.Credentials) string {
 	switch {
-	case !c.Token.IsZero() && c.SID != "":
-		return "token and SID"
 	case !c.Token.IsZero():
 		return "token"
 	case c.SID != "":

@@ -39,8 +39,8 @@ func (a *app) progress(recipients int) *progress {
 	if err != nil || !info.Mode().IsRegular() {
 		return nil
 	}
-	a.bar = &progress{out: a.err, mu: &a.errMu, now: time.Now, total: info.Size(), recipients: int64(recipients)}
-	return a.bar
+	a.stderr.bar = &progress{out: a.stderr.w, mu: &a.stderr.mu, now: time.Now, total: info.Size(), recipients: int64(recipients)}
+	return a.stderr.bar
 }
 
 // add counts bytes of the input that one of the recipients has got.

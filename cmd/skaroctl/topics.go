@@ -27,10 +27,10 @@ which is the word in front of the colon here.
 
 `)
 	b.WriteString("  0    done; also when the reader of the output has gone away\n")
-	byStatus := slices.SortedFunc(slices.Values(severity), func(a, b kind) int { return cmp.Compare(a.exit, b.exit) })
+	byStatus := slices.SortedFunc(slices.Values(exitCodes), func(a, b exitCode) int { return cmp.Compare(a.status, b.status) })
 	for _, k := range byStatus {
-		fmt.Fprintf(&b, "  %-3d  %s:", k.exit, k.name)
-		column := 8 + len(k.name)
+		fmt.Fprintf(&b, "  %-3d  %s:", k.status, k.kind)
+		column := 8 + len(k.kind)
 		for word := range strings.FieldsSeq(k.when) {
 			if column += 1 + len(word); column > 84 {
 				b.WriteString("\n      ")

@@ -1,0 +1,274 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/skaroctl/skaroctl/internal/account"
+	"github.com/skaroctl/skaroctl/internal/cli"
+	"github.com/skaroctl/skaroctl/internal/session"
+	"github.com/skaroctl/skaroctl/internal/terminal"
+)
+
+// Account is the account and the server that a command is for, as resolved from flags,
+// environment and profile.
+type Account struct {
+	profiles
+	profile  string          // the name of the profile
+	saved    account.Profile // what the config file has; zero if it has no such profile
+	endpoint session.Endpoint
+	login    string
+	env      *account.Environment // the token comes from here; nil means from the store
+}
+
+// ResolveAccount finds out which account and server are meant, and with which token if
+// the environment gives one. It touches neither keyring nor network.
+func (f *Factory) ResolveAccount(ctx context.Context) (Account, error) {
+	// The file of a token may be a pipe of a program that asks the user first.
+	ctx, cancel := f.withTimeout(ctx)
+	defer cancel()
+	env, err := terminal.Await(ctx, func() (*account.Environment, error) {
+		env, ok, err := account.FromEnvironment(f.getenv)
+		if !ok {
+			return nil, err
+		}
+		return &env, err
+	})
+	if err != nil {
+		return Account{}, err
+	}
+	if env == nil {
+		return f.ResolveProfile()
+	}
+	acct, err := f.ResolveServer()
+	acct.env = env
+	return acct, err
+}
+
+// ResolveProfile is ResolveAccount for a command that reads no token, so that a damaged
+// one does not stop the command that makes a new one.
+func (f *Factory) ResolveProfile() (Account, error) {
+	p, err := f.Profiles()
+	if err != nil {
+		return Account{}, err
+	}
+	return resolve(p, f.flags, f.getenv, f.stderr.line)
+}
+
+// ResolveServer is ResolveProfile for a command that works without a config file too.
+func (f *Factory) ResolveServer() (Account, error) {
+	p, err := f.OptionalProfiles()
+	if err != nil {
+		return Account{}, err
+	}
+	return resolve(p, f.flags, f.getenv, f.stderr.line)
+}
+
+// resolve makes an Account: a flag counts before the environment, and that before the
+// profile. trace gets what --verbose shows.
+func resolve(p profiles, flags commonFlags, getenv func(string) string, trace func(string)) (Account, error) {
+	acct := Account{profiles: p, profile: cmp.Or(flags.profile, p.config.DefaultProfile, "default")}
+	acct.saved = p.config.Profiles[acct.profile]
+	acct.login = cmp.Or(getenv("SKAROCTL_LOGIN"), acct.saved.Login)
+	acct.endpoint = session.Endpoint{
+		URL: acct.saved.Server, CAFile: acct.saved.CAFile, AllowPlaintext: acct.saved.AllowPlaintext || flags.allowPlaintext,
+		UserAgent: "skaroctl",
+	}
+	if flags.server != "" && flags.server != acct.saved.Server {
+		// What the profile permits, it permits for its own server.
+		acct.endpoint.URL, acct.endpoint.CAFile, acct.endpoint.AllowPlaintext = flags.server, "", flags.allowPlaintext
+	}
+	if flags.caFile != "" {
+		var err error
+		if acct.endpoint.CAFile, err = filepath.Abs(flags.caFile); err != nil {
+			return Account{}, err
+		}
+	}
+	if acct.endpoint.CAFile != "" {
+		acct.endpoint.ReadCA = certificates(acct.endpoint.CAFile)
+	}
+	if flags.verbose {
+		acct.endpoint.Trace = trace
+	}
+	return acct, nil
+}
+
+// maxCertificates bounds what is read as root certificates, in bytes: those of a whole
+// system have a quarter of a megabyte.
+const maxCertificates = 16 << 20
+
+// certificates returns a function that reads root certificates for each connection anew,
+// since they may be renewed; but only once from a pipe, like that of <(command).
+func certificates(path string) func(context.Context) ([]byte, error) {
+	read := func(ctx context.Context) ([]byte, error) { return terminal.ReadFile(ctx, path, maxCertificates) }
+	if !irregular(path) {
+		return read
+	}
+	once := sync.OnceValues(func() ([]byte, error) { return read(context.Background()) })
+	return func(ctx context.Context) ([]byte, error) { return terminal.Await(ctx, once) }
+}
+
+// irregular reports whether a file is there and is not a regular one.
+func irregular(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && !info.Mode().IsRegular()
+}
+
+// needServer returns an error if no server is known.
+func (acct Account) needServer() error {
+	if acct.endpoint.URL == "" {
+		return cli.Usage("no server is known", "give its URL with --server or SKAROCTL_SERVER, or log in first with `skaroctl login`")
+	}
+	return acct.endpoint.Check()
+}
+
+// needLogin returns an error if login or server are not known.
+func (acct Account) needLogin() error {
+	hint := fmt.Sprintf("log in first with `%s`", acct.loginCommand())
+	switch {
+	case acct.env != nil && acct.login == "":
+		return notLoggedIn(acct.env.Source+" gives a token, but nothing says whose it is", "set SKAROCTL_LOGIN")
+	case acct.env != nil && acct.endpoint.URL == "":
+		return notLoggedIn(acct.env.Source+" gives a token, but nothing says for which server", "set SKAROCTL_SERVER, or give --server")
+	case acct.env == nil && acct.saved != (account.Profile{}) && (acct.saved.Login == "" || acct.saved.Server == ""):
+		return notLoggedIn(fmt.Sprintf("the profile %q of %s lacks its login or its server", acct.profile, acct.files.Config), hint)
+	case acct.login == "" || acct.endpoint.URL == "" || acct.env == nil && acct.saved.Login == "":
+		return notLoggedIn(fmt.Sprintf("not logged in: there is no profile %q", acct.profile), hint)
+	}
+	return acct.endpoint.Check()
+}
+
+// notLoggedIn returns the error of a command that needs a login.
+func notLoggedIn(msg, hint string) error {
+	return &cli.Error{Kind: cli.KindAuth, Msg: msg, Hint: hint}
+}
+
+// loginCommand returns the command that logs in with this account.
+func (acct Account) loginCommand() string {
+	command := "skaroctl login"
+	if acct.saved.Login == "" || acct.saved.Login != acct.login || acct.saved.Server != acct.endpoint.URL {
+		command += " " + account.ShellWord(cmp.Or(acct.login, "LOGIN")) + " --server " + account.ShellWord(cmp.Or(acct.endpoint.URL, "URL"))
+	}
+	if acct.profile != "default" {
+		command += " --profile " + account.ShellWord(acct.profile)
+	}
+	return command
+}
+
+// hintLogin adds to the error of a refused login what to do about it.
+func (acct Account) hintLogin(err error) error {
+	var auth *session.AuthError
+	switch {
+	case !errors.As(err, &auth):
+		return err
+	case acct.env != nil:
+		return cli.Advise(err, fmt.Sprintf("%s gives the token of another login or of an older password: check SKAROCTL_LOGIN, or make a new one with `skaroctl login --print-token`", acct.env.Source))
+	}
+	return cli.Advise(err, fmt.Sprintf("log in again with `%s`", acct.loginCommand()))
+}
+
+func (acct Account) key() account.Key {
+	return account.Key{Server: acct.endpoint.URL, Login: acct.login}
+}
+
+func (acct Account) store() (account.Store, error) {
+	return account.OpenStore(acct.saved.Store, acct.files)
+}
+
+// environ returns the variables that make a skaroctl with this environment use the same
+// account.
+func (acct Account) environ() []string {
+	same := []string{"SKAROCTL_PROFILE=" + acct.profile}
+	if acct.endpoint.URL != acct.saved.Server {
+		same = append(same, "SKAROCTL_SERVER="+acct.endpoint.URL)
+	}
+	return same
+}
+
+// storeName says where the credentials come from, for people.
+func (acct Account) storeName() string {
+	if acct.env != nil {
+		return "environment"
+	}
+	return acct.saved.Store
+}
+
+// credentialSource reads the credentials of an account for one connection after another.
+type credentialSource struct {
+	acct Account
+	last account.Credentials // what the store had; zero if it was not read
+}
+
+func (acct Account) credentialSource() *credentialSource { return &credentialSource{acct: acct} }
+
+// read returns the token, or the SID if the profile has no token. If the store can't be
+// read any more, because a keyring was locked for example, it returns what it had before.
+func (s *credentialSource) read(ctx context.Context) (session.Credentials, error) {
+	acct := s.acct
+	if acct.env != nil {
+		return session.Credentials{Login: acct.login, Token: acct.env.Token}, nil
+	}
+	store, err := acct.store()
+	if err != nil {
+		return session.Credentials{}, err
+	}
+	stored, err := store.Get(ctx, acct.key())
+	switch {
+	case account.KindOf(err) == account.KindNone:
+		return session.Credentials{}, notLoggedIn(
+			fmt.Sprintf("not logged in: the %s store has no credentials for %s at %s", store.Name(), acct.login, acct.endpoint.URL),
+			fmt.Sprintf("log in with `%s`", acct.loginCommand()),
+		)
+	case err != nil && s.last == (account.Credentials{}):
+		return session.Credentials{}, err
+	case err != nil:
+		acct.trace("using the credentials from before: %v", err)
+		stored = s.last
+	}
+	s.last = stored
+	cred := session.Credentials{Login: acct.login, Token: stored.Token}
+	if stored.Token.IsZero() {
+		cred.SID = stored.SID
+	}
+	return cred, nil
+}
+
+// sidRefresh is how old the stored time of a SID's last use may become before renewSID
+// writes it again: not every command writes to the store.
+const sidRefresh = time.Minute
+
+// sidTimeout bounds the wait for a store that another process keeps locked: no user waits
+// for a SID.
+const sidTimeout = 3 * time.Second
+
+// renewSID stores the SID that the server gave, if a SID is all that the store has. A
+// failure costs the next command a new login, so that it is not an error of this one.
+func (s *credentialSource) renewSID(ctx context.Context, got session.Account) {
+	now := time.Now()
+	age := now.Sub(s.last.SIDUsed)
+	if s.last.SID == "" || !s.last.Token.IsZero() || got.SID == "" || got.SID == s.last.SID && age >= 0 && age < sidRefresh {
+		return
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, sidTimeout, &session.TimeoutError{After: sidTimeout})
+	defer cancel()
+	store, err := s.acct.store()
+	if err == nil {
+		err = account.UpdateSID(ctx, store, s.acct.key(), got.SID, now)
+	}
+	if err != nil {
+		s.acct.trace("the SID could not be stored: %v", err)
+	}
+}
+
+// trace shows a line with --verbose.
+func (acct Account) trace(format string, args ...any) {
+	if acct.endpoint.Trace != nil {
+		acct.endpoint.Trace(fmt.Sprintf(format, args...))
+	}
+}

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/skaroctl/skaroctl/internal/account"
+	"github.com/skaroctl/skaroctl/internal/cli"
+	"github.com/skaroctl/skaroctl/internal/proto"
+	"github.com/skaroctl/skaroctl/internal/session"
+)
+
+// Completion runs at a key press. It never asks the keyring, which may show a prompt, and
+// it reports no error: it then offers fewer words.
+const (
+	contactsFresh = 5 * time.Minute // how long cached contacts are as good as the server's
+	contactsWait  = time.Second     // how long a key press may wait for the server
+)
+
+// completeLogin completes a LOGIN that is the first argument, from the contacts: the
+// login of a user, or the name of a conference.
+func (f *Factory) completeLogin(c *cobra.Command, args []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return f.completeContact(c, args, "", prefix, func(account.Contact) bool { return true })
+}
+
+// completeUser is completeLogin without the conferences.
+func (f *Factory) completeUser(c *cobra.Command, args []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return f.completeContact(c, args, "", prefix, func(contact account.Contact) bool { return !contact.Conference })
+}
+
+// completeLogins is completeLogin for LOGIN[,LOGIN…].
+func (f *Factory) completeLogins(c *cobra.Command, args []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	comma := strings.LastIndexByte(prefix, ',') + 1
+	named := strings.Split(prefix[:comma], ",")
+	return f.completeContact(c, args, prefix[:comma], prefix[comma:], func(contact account.Contact) bool {
+		return !slices.Contains(named, contact.Login)
+	})
+}
+
+// completeFrom completes the login of a user, as the value of a flag.
+func (f *Factory) completeFrom(c *cobra.Command, _ []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return f.completeUser(c, nil, prefix)
+}
+
+// completeConference completes the name of a conference that we are in, as the value of a
+// flag.
+func (f *Factory) completeConference(c *cobra.Command, _ []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return f.completeContact(c, nil, "", prefix, func(contact account.Contact) bool { return contact.Conference })
+}
+
+// completeContact completes the first argument from the contacts that are wanted, each
+// prepended with before.
+func (f *Factory) completeContact(c *cobra.Command, args []string, before, prefix string, wanted func(account.Contact) bool) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var logins []string
+	for _, contact := range f.knownContacts(c.Context()) {
+		if wanted(contact) {
+			logins = append(logins, contact.Login)
+		}
+	}
+	return cli.Offer(logins, before, prefix), cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeProfile completes the name of a profile, from the config file.
+func (f *Factory) completeProfile(_ *cobra.Command, _ []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	p, err := f.Profiles()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return cli.Offer(slices.Sorted(maps.Keys(p.config.Profiles)), "", prefix), cobra.ShellCompDirectiveNoFileComp
+}
+
+// knownContacts returns the contacts of the resolved account: those that were cached, or
+// the server's if those are old and the credentials need no keyring.
+func (f *Factory) knownContacts(ctx context.Context) []account.Contact {
+	flags, err := f.given.resolve(f.getenv)
+	if err != nil {
+		return nil
+	}
+	flags.verbose = false // the trace would appear in the command line that is being typed
+	p, err := f.OptionalProfiles()
+	if err != nil {
+		return nil
+	}
+	acct, err := resolve(p, flags, f.getenv, nil)
+	if err != nil {
+		return nil
+	}
+	cached, when, err := acct.files.CachedContacts(acct.key())
+	if age := time.Since(when); err == nil && age >= 0 && age < contactsFresh {
+		return cached
+	}
+	env, ok, err := account.FromEnvironment(f.getenv)
+	switch {
+	case err != nil, !ok && acct.saved.Store != "file":
+		return cached
+	case ok:
+		acct.env = &env
+	}
+	contacts, err := fetchContacts(ctx, acct)
+	if err != nil {
+		return cached
+	}
+	acct.cacheContacts(contacts)
+	return contacts
+}
+
+// fetchContacts asks the server for the contacts.
+func fetchContacts(ctx context.Context, acct Account) ([]account.Contact, error) {
+	if err := acct.needLogin(); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, contactsWait, &session.TimeoutError{After: contactsWait})
+	defer cancel()
+	s, err := session.Open(ctx, acct.endpoint, acct.credentialSource().read, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	contacts, err := s.Contacts(ctx)
+	return toCache(contacts), err
+}
+
+// cacheContacts keeps the contacts for completion. A cache that can't be written is no
+// error of the command that has them.
+func (acct Account) cacheContacts(contacts []account.Contact) {
+	if err := acct.files.CacheContacts(acct.key(), contacts); err != nil {
+		acct.trace("the contacts can't be cached for completion: %v", err)
+	}
+}
+
+// cacheContact adds a user to the cached contacts, or removes one.
+func (acct Account) cacheContact(login string, add bool) {
+	contacts, _, err := acct.files.CachedContacts(acct.key())
+	if err != nil {
+		return // nothing is cached yet, and one contact is not all of them
+	}
+	contacts = slices.DeleteFunc(contacts, func(other account.Contact) bool { return other.Login == login })
+	if add {
+		contacts = append(contacts, account.Contact{Login: login})
+	}
+	acct.cacheContacts(contacts)
+}
+
+// toCache returns what is cached of contacts.
+func toCache(contacts []proto.Contact) []account.Contact {
+	list := make([]account.Contact, len(contacts))
+	for i, c := range contacts {
+		list[i] = account.Contact{Login: c.Login, Conference: c.IsConference()}
+	}
+	return list
+}

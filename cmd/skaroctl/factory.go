@@ -1,0 +1,240 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/skaroctl/skaroctl/internal/account"
+	"github.com/skaroctl/skaroctl/internal/cli"
+	"github.com/skaroctl/skaroctl/internal/output"
+	"github.com/skaroctl/skaroctl/internal/session"
+	"github.com/skaroctl/skaroctl/internal/terminal"
+)
+
+// Factory makes what a command needs, when the command asks for it, in this order: the
+// profiles, the account (account.go), a session with its server, a printer. Nothing of
+// it changes while a command runs.
+type Factory struct {
+	streams terminal.Streams
+	getenv  func(string) string
+	out     *terminal.InterruptibleWriter // standard output; an interrupt ends the wait for its reader
+	stderr  *stderr
+
+	given commonFlags // as the command line has them
+	flags commonFlags // as resolved before the command's run function is called
+	ran   bool        // a run function was reached: an error before that is one of usage
+
+	loadProfiles func() (profiles, error) // reads the config file the first time
+}
+
+// newFactory makes the Factory of a run that ctx ends.
+func newFactory(ctx context.Context, streams terminal.Streams, getenv func(string) string) *Factory {
+	f := &Factory{streams: streams, getenv: getenv}
+	f.stderr = &stderr{w: terminal.NewInterruptibleWriter(ctx, streams.Err, outputGrace, nil)}
+	f.out = terminal.NewInterruptibleWriter(ctx, streams.Out, outputGrace, func() {
+		f.notice("output is blocked; exiting in %v", outputGrace)
+	})
+	f.loadProfiles = sync.OnceValues(func() (profiles, error) { return loadProfiles(getenv) })
+	return f
+}
+
+// profiles are what the config file has, and where that and the other files are.
+type profiles struct {
+	files  account.Files
+	config account.Config
+}
+
+func loadProfiles(getenv func(string) string) (profiles, error) {
+	files, err := account.FindFiles(getenv)
+	if err != nil {
+		return profiles{}, err
+	}
+	config, err := account.LoadConfig(files.Config)
+	return profiles{files, config}, err
+}
+
+// Profiles reads the config file. A missing file has no profiles.
+func (f *Factory) Profiles() (profiles, error) { return f.loadProfiles() }
+
+// OptionalProfiles is Profiles for a command that flags and environment may tell enough:
+// a container may have no home, and what is missing then is the next error.
+func (f *Factory) OptionalProfiles() (profiles, error) {
+	p, err := f.loadProfiles()
+	if p.files == (account.Files{}) {
+		return p, nil
+	}
+	return p, err
+}
+
+// WithSession resolves the account, and runs do on an authenticated session, within the
+// time of --timeout.
+func (f *Factory) WithSession(ctx context.Context, do func(context.Context, Account, *session.Session) error) error {
+	acct, err := f.ResolveAccount(ctx)
+	if err != nil {
+		return err
+	}
+	if err := acct.needLogin(); err != nil {
+		return err
+	}
+	ctx, cancel := f.withTimeout(ctx)
+	defer cancel()
+	source := acct.credentialSource()
+	s, err := session.Open(ctx, acct.endpoint, source.read, nil)
+	if err != nil {
+		return err
+	}
+	err = do(ctx, acct, s)
+	got, authErr := s.Account(ctx)
+	s.Close()
+	if authErr == nil {
+		source.renewSID(ctx, got)
+	}
+	return acct.hintLogin(err)
+}
+
+// WithoutLogin runs do on a session with the server of acct that is not authenticated.
+func (f *Factory) WithoutLogin(ctx context.Context, acct Account, do func(context.Context, *session.Session) error) error {
+	if err := acct.needServer(); err != nil {
+		return err
+	}
+	s, err := session.Open(ctx, acct.endpoint, nil, nil)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	return do(ctx, s)
+}
+
+// withTimeout bounds a command by --timeout.
+func (f *Factory) withTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
+	d := time.Duration(f.flags.timeout)
+	return context.WithTimeoutCause(ctx, d, &session.TimeoutError{After: d})
+}
+
+// Printer makes a printer of results.
+func (f *Factory) Printer() *output.Printer { return f.FormatPrinter(nil) }
+
+// FormatPrinter makes a printer whose messages go through a format. A nil format means
+// the usual form.
+func (f *Factory) FormatPrinter(format *output.Format) *output.Printer {
+	return output.NewPrinter(f.out, output.Options{
+		JSON: f.json(), Format: format, Colour: f.colour(f.streams.OutTerminal), Terminal: f.streams.OutTerminal, Now: f.now,
+	})
+}
+
+// json reports whether results are JSON.
+func (f *Factory) json() bool {
+	return f.flags.output == "json" || f.flags.output == "auto" && !f.streams.OutTerminal
+}
+
+// colour reports whether text on a stream is in colour.
+func (f *Factory) colour(terminal bool) bool {
+	return output.UseColour(f.given.colour, terminal && !f.streams.Plain, f.getenv)
+}
+
+// now is the time, in the zone that times are shown and read in.
+func (f *Factory) now() time.Time {
+	if f.flags.utc {
+		return time.Now().UTC()
+	}
+	return time.Now()
+}
+
+// notice tells the user something that is neither a result nor an error.
+func (f *Factory) notice(format string, args ...any) {
+	if !f.given.quiet {
+		f.stderr.line("skaroctl: " + fmt.Sprintf(format, args...))
+	}
+}
+
+// noticeNone tells a user at a terminal that there is no result. A pipe shows that by
+// itself.
+func (f *Factory) noticeNone(format string, args ...any) {
+	if f.streams.OutTerminal {
+		f.notice(format, args...)
+	}
+}
+
+// stderr is standard error, which the notices, the trace and the progress bar share:
+// several goroutines write to it, and their lines do not mix.
+type stderr struct {
+	mu  sync.Mutex
+	w   io.Writer
+	bar *progress // taken away before each line; nil means none
+}
+
+// line writes one line.
+func (s *stderr) line(text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.bar.clear()
+	_, _ = io.WriteString(s.w, output.Line(text)+"\n")
+}
+
+// runFunc does the work of a command, with its options and what it needs of f.
+type runFunc[O any] func(ctx context.Context, f *Factory, o *O) error
+
+// noOptions are the options of a command that has none of its own.
+type noOptions struct{}
+
+// runCommand does what all commands do before their run function, calls that, and puts
+// the command's name in front of its error.
+func runCommand[O any](c *cobra.Command, f *Factory, o *O, run runFunc[O]) error {
+	f.ran = true
+	err := noEmptyFlag(c)
+	if err == nil {
+		f.flags, err = f.given.resolve(f.getenv)
+	}
+	if err == nil {
+		err = run(c.Context(), f, o)
+	}
+	var usage *cli.Error
+	switch {
+	case err == nil, joined(err) != nil:
+		return err
+	case errors.As(err, &usage) && usage.Kind == cli.KindUsage && usage.Hint == "":
+		err = cli.Advise(err, cli.SeeHelp(c))
+	}
+	return fmt.Errorf("%s: %w", strings.TrimPrefix(c.CommandPath(), "skaroctl "), err)
+}
+
+// noEmptyFlag returns an error for a flag whose text is empty: a variable that is not set
+// must not be a flag that was not given.
+func noEmptyFlag(c *cobra.Command) error {
+	var err error
+	c.Flags().Visit(func(f *pflag.Flag) {
+		values := []string{f.Value.String()}
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			values = list.GetSlice()
+		}
+		if slices.Contains(values, "") {
+			err = cli.Usage(fmt.Sprintf("--%s is empty", f.Name), "give a value, or leave the flag out")
+		}
+	})
+	return err
+}
+
+// checkLogin returns an error for a LOGIN that no user can have.
+func checkLogin(login, hint string) error {
+	if login == "" {
+		return cli.Usage("the login is empty", hint)
+	}
+	return checkText("the login", login)
+}
+
+// checkText returns an error for a login or a text that is not UTF-8.
+func checkText(what, s string) error {
+	if strings.ToValidUTF8(s, "") != s {
+		return cli.Usage(what+" is not UTF-8", "Skaro carries UTF-8 text only; convert it, with iconv for example")
+	}
+	return nil
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/skaroctl/skaroctl/internal/cli"
+)
+
+// commonFlags are the flags of every command.
+type commonFlags struct {
+	server, profile, output, colour, caFile string
+	timeout                                 cli.Duration
+	verbose, quiet, allowPlaintext, utc     bool
+
+	changed func(name string) bool // reports whether the command line has a flag
+}
+
+const defaultTimeout = 10 * time.Second
+
+// add adds the flags to the root of the commands.
+func (o *commonFlags) add(root *cobra.Command, completeProfile cobra.CompletionFunc) {
+	f := root.PersistentFlags()
+	o.timeout = cli.Duration(defaultTimeout)
+	f.StringVarP(&o.server, "server", "s", "", "server `URL`, ws:// or wss://, path included (SKAROCTL_SERVER)")
+	f.StringVarP(&o.profile, "profile", "p", "", "account to use, by its profile `NAME` (SKAROCTL_PROFILE)")
+	f.StringVarP(&o.output, "output", "o", "auto", "`FORMAT` of results: auto, text or json; auto is text on a terminal, JSON Lines elsewhere (SKAROCTL_OUTPUT)")
+	f.Var(&o.timeout, "timeout", "how long a command may take, reading its input and --retry not counted; for listen, how long each attempt to connect (SKAROCTL_TIMEOUT)")
+	f.StringVar(&o.colour, "color", "auto", "`WHEN` to colour text: auto, always or never (NO_COLOR, CLICOLOR_FORCE)")
+	f.BoolVar(&o.utc, "utc", false, "times in text, and those given without a zone, are UTC and not local time")
+	f.BoolVarP(&o.verbose, "verbose", "v", false, "show every frame and state change on standard error, secrets replaced")
+	f.BoolVarP(&o.quiet, "quiet", "q", false, "nothing on standard error but errors")
+	f.StringVar(&o.caFile, "ca-file", "", "PEM `FILE` with further root certificates (SSL_CERT_FILE)")
+	f.BoolVar(&o.allowPlaintext, "allow-plaintext", false, "permit ws:// to a host that is not this one")
+	root.MarkFlagsMutuallyExclusive("quiet", "verbose")
+	o.changed = f.Changed
+	cli.Choices(root, "output", outputs...)
+	cli.Choices(root, "color", colours...)
+	cli.Completes(root, "profile", completeProfile)
+}
+
+// The values of --output and --color.
+var (
+	outputs = []string{"auto", "text", "json"}
+	colours = []string{"auto", "always", "never"}
+)
+
+// resolve returns the flags with the values of the environment for those that the command
+// line lacks, or an error if a value is not allowed.
+func (o commonFlags) resolve(getenv func(string) string) (commonFlags, error) {
+	set := func(flag, variable string, set func(string) error) error {
+		s := getenv(variable)
+		if s == "" || o.changed(flag) {
+			return nil
+		}
+		if err := set(s); err != nil {
+			return cli.Usage(fmt.Sprintf("%s: %v", variable, err), "correct the variable, or unset it")
+		}
+		return nil
+	}
+	text := func(p *string) func(string) error {
+		return func(s string) error { *p = s; return nil }
+	}
+	_ = set("server", "SKAROCTL_SERVER", text(&o.server))
+	_ = set("profile", "SKAROCTL_PROFILE", text(&o.profile))
+	_ = set("output", "SKAROCTL_OUTPUT", text(&o.output))
+	if runtime.GOOS == "windows" || runtime.GOOS == "darwin" { // elsewhere crypto/x509 reads it: reading it twice takes 20 ms
+		_ = set("ca-file", "SSL_CERT_FILE", text(&o.caFile))
+	}
+	if err := set("timeout", "SKAROCTL_TIMEOUT", o.timeout.Set); err != nil {
+		return o, err
+	}
+	if trimmed := strings.TrimSpace(o.server); trimmed != "" {
+		o.server = trimmed // a URL from a file or the clipboard may end with a newline
+	}
+	name := "--output"
+	if !o.changed("output") {
+		name = "SKAROCTL_OUTPUT"
+	}
+	if err := oneOf(name, o.output, outputs); err != nil {
+		return o, err
+	}
+	return o, oneOf("--color", o.colour, colours)
+}
+
+// oneOf returns an error if a value is none of those allowed.
+func oneOf(name, value string, allowed []string) error {
+	if slices.Contains(allowed, value) {
+		return nil
+	}
+	return cli.Usagef("%s is %q, not one of %s", name, value, strings.Join(allowed, ", "))
+}
+
+// wantsJSON reports whether flag or environment ask for JSON, as opposed to standard
+// output being no terminal. It works for flags that are not resolved, too.
+func (o commonFlags) wantsJSON(getenv func(string) string) bool {
+	if o.output == "auto" {
+		return getenv("SKAROCTL_OUTPUT") == "json"
+	}
+	return o.output == "json"
+}

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/skaroctl/skaroctl/internal/terminal"
+)
+
+// Help, version and completion scripts need neither a home nor a network.
+func TestHelpAndVersionNeedNoHome(t *testing.T) {
+	for _, args := range [][]string{{"--help"}, {"version"}, {"--version"}, {"send", "--help"}, {"help", "listen"}, {"login", "-h"}, {"completion", "bash"}} {
+		var out, errs strings.Builder
+		exit := run(args, terminal.Streams{In: strings.NewReader(""), Out: &out, Err: &errs}, func(string) string { return "" })
+		if exit != 0 || out.Len() == 0 || errs.Len() != 0 {
+			t.Errorf("%q: exit %d, %q", args, exit, &errs)
+		}
+	}
+}
+
+// Help, version and completion scripts don't read the config file.
+func TestHelpAndVersionReadNoProfiles(t *testing.T) {
+	for _, args := range [][]string{{"--help"}, {"version"}, {"--version"}, {"send", "--help"}, {"help", "listen"}, {"completion", "bash"}, {"__complete", "sen"}} {
+		f := newTestFactory(t, terminal.Streams{}, nil)
+		f.loadProfiles = func() (profiles, error) {
+			t.Errorf("%q reads the profiles", args)
+			return profiles{}, errors.New("not for this command")
+		}
+		if err := execute(t.Context(), f, args); err != nil {
+			t.Errorf("%q: %v", args, err)
+		}
+	}
+}
+
+func TestEveryCommandHasShortHelp(t *testing.T) {
+	for _, c := range newRootCmd(newTestFactory(t, terminal.Streams{}, nil), nil).Commands() {
+		if c.Short == "" {
+			t.Errorf("%s has no short help", c.Name())
+		}
+	}
+}
+
+// A terminal that does not follow escape sequences gets none.
+func TestPlainTerminalGetsNoEscapes(t *testing.T) {
+	input, err := os.Create(filepath.Join(t.TempDir(), "lines"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer input.Close()
+	for _, plain := range []bool{false, true} {
+		var errs strings.Builder
+		streams := terminal.Streams{In: input, Err: &errs, ErrTerminal: true, Plain: plain}
+		if exit := run([]string{"nonsense"}, streams, func(string) string { return "" }); exit != 2 || strings.Contains(errs.String(), "\x1b") == plain {
+			t.Errorf("plain %v: exit %d, %q", plain, exit, &errs)
+		}
+		a := &app{newTestFactory(t, streams, nil)}
+		if bar := a.progress(1); (bar == nil) != plain {
+			t.Errorf("plain %v: bar %v", plain, bar)
+		}
+	}
+}

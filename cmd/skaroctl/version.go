@@ -1,0 +1,30 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+)
+
+func newVersionCmd(f *Factory, run runFunc[noOptions]) *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version, and what it was built from",
+		Long: `Print the version, the commit and its date, and the Go version and the platform
+that the program was built with and for. It needs no login, no server and no
+configuration.`,
+		Example: `  skaroctl version
+  skaroctl version -o json | jq -r .commit
+  echo "this is $(skaroctl --version)"`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return runCommand(c, f, &noOptions{}, run) },
+	}
+}
+
+func runVersion(_ context.Context, f *Factory, _ *noOptions) error {
+	p := f.Printer()
+	if err := p.Version(buildInfo()); err != nil {
+		return err
+	}
+	return p.Flush()
+}
