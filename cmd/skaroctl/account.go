@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -163,9 +162,8 @@ func (acct Account) loginCommand() string {
 
 // hintLogin adds to the error of a refused login what to do about it.
 func (acct Account) hintLogin(err error) error {
-	var auth *session.AuthError
 	switch {
-	case !errors.As(err, &auth):
+	case session.KindOf(err) != session.KindAuth:
 		return err
 	case acct.env != nil:
 		return cli.Advise(err, fmt.Sprintf("%s gives the token of another login or of an older password: check SKAROCTL_LOGIN, or make a new one with `skaroctl login --print-token`", acct.env.Source))
@@ -255,7 +253,7 @@ func (s *credentialSource) renewSID(ctx context.Context, got session.Account) {
 	if s.last.SID == "" || !s.last.Token.IsZero() || got.SID == "" || got.SID == s.last.SID && age >= 0 && age < sidRefresh {
 		return
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, sidTimeout, &session.TimeoutError{After: sidTimeout})
+	ctx, cancel := session.WithTimeout(ctx, sidTimeout)
 	defer cancel()
 	store, err := s.acct.store()
 	if err == nil {

@@ -89,7 +89,7 @@ func classify(err error) exitCode { return exitCodeOf(err) }
 var (
 	kindInternal    = exitCodeOf(fmt.Errorf("internal"))
 	kindUsage       = exitCodeOf(cli.Usage("", ""))
-	kindUnknown     = exitCodeOf(&session.UnknownError{})
+	kindUnknown     = exitCodeOf(&session.Error{Kind: session.KindUnknown})
 	kindInterrupted = exitCodes[2]
 )
 

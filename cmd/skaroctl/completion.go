@@ -117,7 +117,7 @@ func fetchContacts(ctx context.Context, acct Account) ([]account.Contact, error)
 	if err := acct.needLogin(); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, contactsWait, &session.TimeoutError{After: contactsWait})
+	ctx, cancel := session.WithTimeout(ctx, contactsWait)
 	defer cancel()
 	s, err := session.Open(ctx, acct.endpoint, acct.credentialSource().read, nil)
 	if err != nil {

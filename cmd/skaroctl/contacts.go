@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -108,8 +107,7 @@ func (a *app) withContact(ctx context.Context, login string, do func(context.Con
 		return err
 	}
 	err := a.withAccount(ctx, do)
-	var refused *session.RefusedError
-	if errors.As(err, &refused) {
+	if session.KindOf(err) == session.KindRefused {
 		return fmt.Errorf("%s: %w", output.Line(login), err)
 	}
 	return err

@@ -49,36 +49,32 @@ func exitCodeOf(err error) exitCode {
 	return exitCodes[slices.IndexFunc(exitCodes, matches)]
 }
 
+// sessionKinds are the kinds of the errors of a session.
+var sessionKinds = map[session.Kind]cli.Kind{
+	session.KindEndpoint:    cli.KindUsage,
+	session.KindUnreachable: cli.KindUnreachable,
+	session.KindTimeout:     cli.KindTimeout,
+	session.KindRefused:     cli.KindRefused,
+	session.KindAuth:        cli.KindAuth,
+	session.KindProtocol:    cli.KindProtocol,
+	session.KindUnknown:     cli.KindUnknown,
+}
+
 // kindOf is the one place where an error gets its kind. The order matters: an error may
 // wrap another.
 func kindOf(err error) cli.Kind {
-	var (
-		own         *cli.Error
-		unknown     *session.UnknownError
-		timeout     *session.TimeoutError
-		protocol    *session.ProtocolError
-		auth        *session.AuthError
-		refused     *session.RefusedError
-		unreachable *session.UnreachableError
-		endpoint    *session.EndpointError
-	)
-	switch {
-	case errors.As(err, &own) && own.Kind != "":
+	var own *cli.Error
+	if errors.As(err, &own) && own.Kind != "" {
 		return own.Kind
-	case errors.As(err, &unknown):
-		return cli.KindUnknown
-	case errors.As(err, &timeout), errors.Is(err, errIncomplete):
+	}
+	if kind, ok := sessionKinds[session.KindOf(err)]; ok {
+		return kind
+	}
+	switch {
+	case errors.Is(err, errIncomplete):
 		return cli.KindTimeout
-	case errors.As(err, &protocol):
-		return cli.KindProtocol
-	case errors.As(err, &auth), account.KindOf(err) == account.KindToken, account.KindOf(err) == account.KindNone:
+	case account.KindOf(err) == account.KindToken, account.KindOf(err) == account.KindNone:
 		return cli.KindAuth
-	case errors.As(err, &refused):
-		return cli.KindRefused
-	case errors.As(err, &unreachable):
-		return cli.KindUnreachable
-	case errors.As(err, &endpoint):
-		return cli.KindUsage
 	}
 	return cli.KindInternal
 }
@@ -96,11 +92,14 @@ func hintOf(err error, row exitCode) string {
 			if e.Hint != "" {
 				return e.Hint
 			}
-		case *session.UnknownError:
-			return row.hint // its cause may advise to try again, which may do it twice
-		case *session.RefusedError:
-			if hint := refusalHint(e); hint != "" {
-				return hint
+		case *session.Error:
+			switch {
+			case e.Kind == session.KindUnknown:
+				return row.hint // its cause may advise to try again, which may do it twice
+			case e.Hint != "":
+				return e.Hint
+			case e.Kind == session.KindRefused && refusalHint(e) != "":
+				return refusalHint(e)
 			}
 		case interface{ Hint() string }:
 			if hint := e.Hint(); hint != "" {
@@ -116,13 +115,9 @@ func hintOf(err error, row exitCode) string {
 
 // statusOf returns the status of the server that refused, or "".
 func statusOf(err error) string {
-	var auth *session.AuthError
-	var refused *session.RefusedError
-	switch {
-	case errors.As(err, &auth):
-		return proto.StatusCode(auth.Status)
-	case errors.As(err, &refused):
-		return proto.StatusCode(refused.Status)
+	var e *session.Error
+	if errors.As(err, &e) {
+		return proto.StatusCode(e.Status)
 	}
 	return ""
 }
@@ -132,7 +127,7 @@ func statusOf(err error) string {
 const shortening = "`head -c 260000` leaves the beginning of a text, `cut -b -260000` that of each line, for `skaroctl send --lossy`"
 
 // refusalHint says what to do about a refusal.
-func refusalHint(e *session.RefusedError) string {
+func refusalHint(e *session.Error) string {
 	kept := "nothing was changed"
 	if e.Request == proto.TypeSendMessage {
 		kept = "nothing was delivered"
@@ -142,7 +137,7 @@ func refusalHint(e *session.RefusedError) string {
 		return "`skaroctl contacts search TEXT` finds logins, `skaroctl contacts` conferences"
 	case code == "413":
 		return "send a part of it: skarod takes 256 KiB; " + shortening
-	case !e.Temporary():
+	case !session.Temporary(e):
 		return ""
 	case code == "429":
 		return "the server is asked for too much at once, and " + kept + ": try again in a minute"
@@ -187,9 +182,8 @@ func (f *Factory) report(err error) int {
 
 // saysMore reports whether an error that a signal caused says what became of messages.
 func saysMore(err error) bool {
-	var unknown *session.UnknownError
 	var short *cutShort
-	return errors.As(err, &unknown) || errors.As(err, &short)
+	return session.KindOf(err) == session.KindUnknown || errors.As(err, &short)
 }
 
 // readerGone reports whether an error is that of an output without a reader.

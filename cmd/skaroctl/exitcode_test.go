@@ -18,35 +18,35 @@ import (
 
 // TestExitCodeOf is the table of exit statuses (docs/scripting.md, "Exit status").
 func TestExitCodeOf(t *testing.T) {
-	refused := &session.RefusedError{Request: "send_message", Status: "404 Not Found"}
-	lost := &session.UnreachableError{Server: "ws://x/", Lost: true, Err: io.EOF}
-	late := &session.TimeoutError{After: time.Second}
+	refused := session.Refused("send_message", "404 Not Found", "")
+	lost := &session.Error{Kind: session.KindUnreachable, Msg: "lost"}
+	late := session.TimedOut(time.Second)
 	for name, c := range map[string]struct {
 		err  error
 		want int
 	}{
 		"anything":                  {errors.New("x"), 1},
 		"usage":                     {cli.Usagef("x"), 2},
-		"bad URL":                   {&session.EndpointError{}, 2},
+		"bad URL":                   {&session.Error{Kind: session.KindEndpoint}, 2},
 		"not logged in":             {notLoggedIn("x", ""), 3},
 		"nothing stored":            {fmt.Errorf("get: %w", &account.Error{Kind: account.KindNone}), 3},
-		"refused login":             {&session.AuthError{RefusedError: *refused}, 3},
-		"wrong password":            {cli.Advise(&session.AuthError{}, "check the password"), 3},
+		"refused login":             {&session.Error{Kind: session.KindAuth}, 3},
+		"wrong password":            {cli.Advise(&session.Error{Kind: session.KindAuth}, "check the password"), 3},
 		"unreachable":               {lost, 4},
 		"refused":                   {fmt.Errorf("send: %w", refused), 5},
 		"timeout":                   {fmt.Errorf("wait: %w", late), 6},
-		"timeout while connecting":  {&session.UnreachableError{Err: late}, 6},
+		"timeout while connecting":  {fmt.Errorf("login: %w", late), 6},
 		"too few messages":          {fmt.Errorf("%w: 1 of 2", errIncomplete), 6},
-		"unknown after a loss":      {&session.UnknownError{Err: lost}, 7},
-		"unknown after the time":    {&session.UnknownError{Err: late}, 7},
-		"protocol":                  {&session.ProtocolError{Err: io.EOF}, 8},
+		"unknown after a loss":      {session.Unknown("send_message", lost), 7},
+		"unknown after the time":    {session.Unknown("send_message", late), 7},
+		"protocol":                  {&session.Error{Kind: session.KindProtocol}, 8},
 		"keyring":                   {&account.Error{Kind: account.KindUnavailable}, 1},
 		"broken file":               {&account.Error{Kind: account.KindFile, Err: io.EOF}, 1},
 		"interrupted":               {fmt.Errorf("wait: %w", &terminal.Interrupt{Signal: os.Interrupt}), 130},
 		"hung up":                   {&terminal.Interrupt{Signal: syscall.SIGHUP}, 129},
 		"quit":                      {&terminal.Interrupt{Signal: syscall.SIGQUIT}, 131},
 		"terminated":                {&terminal.Interrupt{Signal: syscall.SIGTERM}, 143},
-		"interrupted after sending": {&session.UnknownError{Err: &terminal.Interrupt{Signal: os.Interrupt}}, 130},
+		"interrupted after sending": {session.Unknown("send_message", &terminal.Interrupt{Signal: os.Interrupt}), 130},
 	} {
 		if got := exitCodeOf(c.err).status; got != c.want {
 			t.Errorf("%s: %d, want %d", name, got, c.want)
@@ -58,10 +58,10 @@ func TestExitCodeOf(t *testing.T) {
 func TestReportNamesEachErrorAndTheWorstStatusCounts(t *testing.T) {
 	var out strings.Builder
 	f := newTestFactory(t, terminal.Streams{Err: &out}, nil)
-	refused := &session.RefusedError{Request: "send_message", Status: "404 Not Found", Info: "no bob"}
+	refused := session.Refused("send_message", "404 Not Found", "no bob")
 	exit := f.report(errors.Join(
 		fmt.Errorf("send to bob: %w", refused),
-		fmt.Errorf("send to carol: %w", &session.UnknownError{Err: io.EOF}),
+		fmt.Errorf("send to carol: %w", session.Unknown("send_message", io.EOF)),
 		cli.Usagef("x"),
 	))
 	want := "skaroctl: send to bob: the server answered 404 Not Found: no bob\nhint: `skaroctl contacts search TEXT` finds logins, `skaroctl contacts` conferences\n" +
@@ -89,7 +89,7 @@ func TestReportNamesEachErrorAndTheWorstStatusCounts(t *testing.T) {
 	}
 	// What to do is what the worst asks for.
 	out.Reset()
-	unknown := &session.UnknownError{Err: &session.UnreachableError{Err: io.EOF, Advice: "check that the server runs"}}
+	unknown := session.Unknown("send_message", &session.Error{Kind: session.KindUnreachable, Hint: "check that the server runs"})
 	if f.report(unknown); !strings.Contains(out.String(), "hint: look whether it took effect") {
 		t.Errorf("%s", &out)
 	}
@@ -101,7 +101,7 @@ func TestRefusalHint(t *testing.T) {
 		"404 Not Found": "contacts search", "413 Content Too Large": "cut -b", "429 Too Many Requests": "nothing was delivered: try again in a minute",
 		"500 Internal Server Error": "the server's own, and nothing was delivered: try again later", "503": "try again later", "501 Not Implemented": "", "400 Bad Request": "", "nonsense": "",
 	} {
-		hint := refusalHint(&session.RefusedError{Request: "send_message", Status: status})
+		hint := refusalHint(session.Refused("send_message", status, ""))
 		if (hint == "") != (want == "") || !strings.Contains(hint, want) {
 			t.Errorf("%s: %q, without %q", status, hint, want)
 		}

@@ -117,7 +117,7 @@ func (f *Factory) WithoutLogin(ctx context.Context, acct Account, do func(contex
 // withTimeout bounds a command by --timeout.
 func (f *Factory) withTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
 	d := time.Duration(f.flags.timeout)
-	return context.WithTimeoutCause(ctx, d, &session.TimeoutError{After: d})
+	return session.WithTimeout(ctx, d)
 }
 
 // Printer makes a printer of results.

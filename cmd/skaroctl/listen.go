@@ -287,12 +287,12 @@ func (a *app) listen(ctx context.Context, o listenOptions) (err error) {
 	if errors.Is(err, errTimeUp) && connected && behind {
 		a.notice("the time of --for was over before everything from before was fetched")
 	}
-	var rewound *session.RewoundError
+	var failure *session.Error
 	switch {
 	case errors.Is(err, errReaderGone):
 		return errReaderGone
-	case errors.As(err, &rewound):
-		return &rewoundError{rewound, o.command}
+	case errors.As(err, &failure) && failure.Kind == session.KindIDsBackwards:
+		return cli.Advise(err, backwardsHint(failure.Backwards, o.command))
 	case failed != nil && interrupted.Err() != nil:
 		return several{fmt.Errorf("listen: %w", failed), err}
 	case failed != nil:
@@ -304,30 +304,23 @@ func (a *app) listen(ctx context.Context, o listenOptions) (err error) {
 		}
 		return err
 	case errors.Is(err, errTimeUp) && !connected:
-		return cmp.Or(why, error(&session.TimeoutError{After: time.Duration(o.length)}))
+		return cmp.Or(why, error(session.TimedOut(time.Duration(o.length))))
 	case errors.Is(err, errTimeUp):
 		return nil
 	}
 	return err
 }
 
-// rewoundError is a server whose message ids went back, and the command that met it.
-type rewoundError struct {
-	*session.RewoundError
-	command string // without --since
-}
-
-func (e *rewoundError) Unwrap() error { return e.RewoundError }
-
-// Hint is a command that goes on.
-func (e *rewoundError) Hint() string {
+// backwardsHint is a command that goes on after the server's message ids went backwards.
+// command is the one that met it, without --since.
+func backwardsHint(b *session.Backwards, command string) string {
 	switch {
-	case e.Start:
+	case b.Start:
 		return "write a time as 2006-01-02T15:04:05Z, a duration as 90m or 7d: a bare number is the id of a message"
-	case e.Date.IsZero():
-		return fmt.Sprintf("to see all that is there once more, and go on: `%s --since all`; or give --since the time when an older copy of the server's database was put in place", e.command)
+	case b.Date.IsZero():
+		return fmt.Sprintf("to see all that is there once more, and go on: `%s --since all`; or give --since the time when an older copy of the server's database was put in place", command)
 	}
-	return fmt.Sprintf("to go on with what came since the last message that was shown, once: `%s --since %s`", e.command, e.Date.UTC().Format(time.RFC3339Nano))
+	return fmt.Sprintf("to go on with what came since the last message that was shown, once: `%s --since %s`", command, b.Date.UTC().Format(time.RFC3339Nano))
 }
 
 // commandWithout is the command line of c as a shell takes it, without one flag.
@@ -389,13 +382,14 @@ func (f *filters) spelling(ctx context.Context, s *session.Session, kind, given 
 	}
 	filter := func(name string) string { return kind + " " + name }
 	text := ""
-	var refused *session.RefusedError
+	var refused *session.Error
+	isRefused := errors.As(err, &refused) && refused.Kind == session.KindRefused
 	switch {
-	case errors.As(err, &refused) && proto.StatusCode(refused.Status) == "404" && f.known[filter(given)]:
+	case isRefused && proto.StatusCode(refused.Status) == "404" && f.known[filter(given)]:
 		text = fmt.Sprintf("there is no %s %q there any more", kind, given)
-	case errors.As(err, &refused) && proto.StatusCode(refused.Status) == "404":
+	case isRefused && proto.StatusCode(refused.Status) == "404":
 		text = fmt.Sprintf("there is no %s %q there so far", kind, given)
-	case errors.As(err, &refused):
+	case isRefused:
 		text = fmt.Sprintf("the %s %q: %v", kind, given, refused)
 	case err != nil:
 		return given, err

@@ -164,9 +164,8 @@ func (a *app) enter(ctx context.Context, o loginOptions, t entrant) error {
 	defer s.Close()
 	got, err := s.Account(ctx)
 	if err != nil {
-		var auth *session.AuthError
-		if errors.As(err, &auth) {
-			return &wrongPassword{auth}
+		if session.KindOf(err) == session.KindAuth {
+			return cli.Advise(err, "check the login and the password")
 		}
 		return err
 	}
@@ -226,12 +225,6 @@ func (a *app) enter(ctx context.Context, o loginOptions, t entrant) error {
 	}
 	return p.Flush()
 }
-
-// wrongPassword is a refused login by somebody who has just typed a password.
-type wrongPassword struct{ *session.AuthError }
-
-func (e *wrongPassword) Unwrap() error { return e.AuthError }
-func (e *wrongPassword) Hint() string  { return "check the login and the password" }
 
 // held says in words what credentials there are.
 func held(c account.Credentials) string {

@@ -64,13 +64,13 @@ func (a *app) register(ctx context.Context, o registerOptions, args []string) er
 		}
 		return err
 	})
-	var unknown *session.UnknownError
-	var refused *session.RefusedError
+	var failed *session.Error
+	errors.As(err, &failed)
 	switch {
-	case errors.As(err, &unknown):
+	case session.KindOf(err) == session.KindUnknown:
 		return cli.Advise(err, fmt.Sprintf("whether there is an account now, `skaroctl login %s` tells", account.ShellWord(e.login)))
-	case errors.As(err, &refused):
-		if hint := registerHint(proto.StatusCode(refused.Status), o.invite != ""); hint != "" {
+	case session.KindOf(err) == session.KindRefused:
+		if hint := registerHint(proto.StatusCode(failed.Status), o.invite != ""); hint != "" {
 			return cli.Advise(err, hint)
 		}
 		return err

@@ -217,9 +217,8 @@ func (a *app) sendLines(ctx context.Context, o sendOptions, t target, to []strin
 	var confirmed, unsent *session.Letter // the last one; the first one that never left
 	var open *unknownLines                // what the letters before the next one have come to
 	s.outbox.Outcome = func(out session.Outcome, soon bool) error {
-		var refused *session.RefusedError
-		var unknown *session.UnknownError
-		if out.Err != nil && errors.As(out.Err, &unknown) {
+		var unknown *session.Error
+		if errors.As(out.Err, &unknown) && unknown.Kind == session.KindUnknown {
 			if open == nil {
 				open = &unknownLines{first: out.Letter, several: len(to) > 1}
 				s.failed = append(s.failed, open)
@@ -231,7 +230,7 @@ func (a *app) sendLines(ctx context.Context, o sendOptions, t target, to []strin
 		case out.Err == nil:
 			open, confirmed = nil, &out.Letter
 			return s.outcome(out, soon)
-		case errors.As(out.Err, &refused):
+		case session.KindOf(out.Err) == session.KindRefused:
 			open = nil
 			if more == nil {
 				more = &alsoRefused{first: out.Err}
@@ -322,7 +321,7 @@ func (a *app) sendLines(ctx context.Context, o sendOptions, t target, to []strin
 type unknownLines struct {
 	first, last session.Letter
 	several     bool // recipients: each line is a letter to each of them
-	err         *session.UnknownError
+	err         *session.Error
 }
 
 // span names them.

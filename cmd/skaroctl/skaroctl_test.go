@@ -17,7 +17,7 @@ import (
 
 // TestUnknownLines: lines that share a fate are one error, whose kind is that of each.
 func TestUnknownLines(t *testing.T) {
-	lost := &session.UnknownError{Err: io.EOF}
+	lost := session.Unknown("send_message", io.EOF)
 	five, six := session.Letter{To: "bob", Line: 5}, session.Letter{To: "bob", Line: 6}
 	for want, e := range map[string]*unknownLines{
 		"send: line 5 to bob: sent, but not confirmed by the server: it may or may not have been delivered: EOF":                       {five, five, true, lost},

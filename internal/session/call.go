@@ -59,11 +59,11 @@ func (c *Call) Answered() bool { return len(c.reply) > 0 }
 
 // Wait returns the reply to the request. A refusal of the request or of the login means
 // that the request had no effect. If a request that changes something may have been sent
-// and was not answered, the error is an *UnknownError.
+// and was not answered, the error is of KindUnknown.
 func (c *Call) Wait(ctx context.Context) (proto.Reply, error) {
 	reply, err := c.wait(ctx)
 	if err != nil && c.maybeSent && c.request.Changes() && !isRefusal(err) {
-		err = &UnknownError{Request: c.request.Type, Err: err}
+		err = Unknown(c.request.Type, err)
 	}
 	return reply, err
 }
@@ -89,9 +89,9 @@ func (c *Call) wait(ctx context.Context) (proto.Reply, error) {
 	}
 	switch {
 	case reply.Status == "":
-		return reply, c.session.wrongReply(errors.New("it has no status"))
+		return reply, c.session.invalidReply(errors.New("it has no status"))
 	case !reply.OK():
-		return reply, refused(reply, c.request.Type)
+		return reply, refused(c.request.Type, reply)
 	}
 	return reply, nil
 }
@@ -100,8 +100,7 @@ func (c *Call) wait(ctx context.Context) (proto.Reply, error) {
 // that it refuses to log in: then the refusal is the reason.
 func (c *Call) notSent(ctx context.Context) error {
 	if c.session.Err() != nil {
-		var auth *AuthError
-		if _, err := c.session.Account(ctx); errors.As(err, &auth) {
+		if _, err := c.session.Account(ctx); KindOf(err) == KindAuth {
 			return err
 		}
 	}
@@ -130,7 +129,7 @@ func (c *Call) answer(ctx context.Context) (proto.Reply, error) {
 	if ctx.Err() == nil { // a context that ends during a write ends the connection too
 		return proto.Reply{}, conn.err
 	}
-	return proto.Reply{}, fmt.Errorf("waiting for the answer to %s: %w", c.request.Type, ended(ctx))
+	return proto.Reply{}, fmt.Errorf("waiting for the answer to %s: %w", c.request.Type, context.Cause(ctx))
 }
 
 // forget makes the connection drop the reply when it comes.
@@ -140,16 +139,4 @@ func (c *Call) forget() { c.session.conn.forget(c.id) }
 func unauthorized(r proto.Reply) bool {
 	code := proto.StatusCode(r.Status)
 	return code == "401" || code == "403"
-}
-
-// refused returns the error for a reply with a status other than 200.
-func refused(r proto.Reply, typ string) *RefusedError {
-	return &RefusedError{Request: typ, Status: r.Status, Info: r.Info}
-}
-
-// isRefusal reports whether the server refused the request, or the login before it.
-func isRefusal(err error) bool {
-	var refused *RefusedError
-	var auth *AuthError
-	return errors.As(err, &refused) || errors.As(err, &auth)
 }

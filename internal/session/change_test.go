@@ -1,7 +1,6 @@
 package session
 
 import (
-	"errors"
 	"testing"
 
 	"github.com/skaroctl/skaroctl/internal/proto"
@@ -20,9 +19,7 @@ func TestChangeUnanswered(t *testing.T) {
 		})
 		ctx, s := open(t, url, withToken)
 		_, err := s.Do(ctx, proto.Request{Type: typ})
-		var u *UnknownError
-		var lost *UnreachableError
-		if errors.As(err, &u) != unknown || !errors.As(err, &lost) || !lost.Lost {
+		if isKind(err, KindUnknown) != unknown || !isKind(err, KindUnreachable) {
 			t.Errorf("%s: %v", typ, err)
 		}
 	}
@@ -43,14 +40,12 @@ func TestChangeRefused(t *testing.T) {
 	})
 	ctx, s := open(t, url, withToken)
 	_, err := s.AddContact(ctx, "nobody")
-	var refused *RefusedError
-	if !errors.As(err, &refused) || refused.Status != proto.StatusNotFound {
+	if KindOf(err) != KindRefused || statusOf(err) != proto.StatusNotFound {
 		t.Error(err)
 	}
 	ctx, s = open(t, url, withToken)
 	_, err = s.AddContact(ctx, "bob")
-	var auth *AuthError
-	if !errors.As(err, &auth) {
+	if !isKind(err, KindAuth) {
 		t.Error(err)
 	}
 }
@@ -75,8 +70,7 @@ func TestContactRequests(t *testing.T) {
 	if err != nil || !more || len(found) != 1 || found[0].Login != "bob" || !*found[0].Online || found[0].Extra["x"] != uint64(1) {
 		t.Errorf("%+v, %v, %v", found, more, err)
 	}
-	var wrong *ProtocolError
-	if _, _, err := s.SearchContacts(ctx, "b"); !errors.As(err, &wrong) {
+	if _, _, err := s.SearchContacts(ctx, "b"); !isKind(err, KindProtocol) {
 		t.Error(err)
 	}
 	if c, err := s.AddContact(ctx, "Bob"); err != nil || c.Login != "bob" || c.Name != "Bob Bob" {
@@ -113,8 +107,7 @@ func TestRegister(t *testing.T) {
 	if login, err := s.Register(ctx, NewAccount{Login: "Alice", Token: token, Invite: "code"}); login != "Alice" || err != nil {
 		t.Error(login, err)
 	}
-	var unknown *UnknownError
-	if _, err := s.Register(ctx, NewAccount{Login: "Alice", Token: token}); !errors.As(err, &unknown) {
+	if _, err := s.Register(ctx, NewAccount{Login: "Alice", Token: token}); !isKind(err, KindUnknown) {
 		t.Error(err)
 	}
 }
@@ -137,11 +130,7 @@ func TestSpelling(t *testing.T) {
 		refused    string
 	}{{"bob", false, ""}, {"bob", true, ""}, {"BOB", false, proto.StatusNotFound}, {"BOB", false, proto.StatusForbidden}, {"BOB", false, proto.StatusTooMany}, {"BOB", false, ""}} {
 		found, err := s.Spelling(ctx, "BOB")
-		var refused RefusedError
-		if as := new(RefusedError); errors.As(err, &as) {
-			refused = *as
-		}
-		if found.Login != want.login || found.IsConference() != want.conference || refused.Status != want.refused {
+		if found.Login != want.login || found.IsConference() != want.conference || statusOf(err) != want.refused {
 			t.Errorf("%+v, %v, not %+v", found, err, want)
 		}
 	}

@@ -2,9 +2,7 @@ package session
 
 import (
 	"bytes"
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -15,185 +13,164 @@ import (
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
-// conn is one Skaro connection. One goroutine reads: it gives each reply to the
-// request that waits for it, and each push to onPush.
+// conn is one Skaro connection. Its reader goroutine gives each reply to the call that
+// waits for it, and each push to onPush. Any goroutine may send; the WebSocket library
+// writes one message at a time.
 type conn struct {
 	endpoint Endpoint
 	ws       *websocket.Conn
-	tap      *tap
-	greeting proto.Greeting
-	onPush   func(proto.Frame) // called by the reader; blocking it holds up the connection
+	net      *netConn
+	greeting proto.Greeting    // set before connect returns
+	onPush   func(proto.Frame) // called by the reader, or nil; while it blocks, nothing is read
 
-	heard atomic.Uint64 // grows with every frame: odd while one is being handled
+	heard atomic.Uint64 // grows by one before and after each frame is handled: odd while one is
 
 	done chan struct{} // closed when the reader has ended; then err is set
 	err  error
 
 	mu      sync.Mutex
-	dropped error // why we dropped the connection ourselves
+	dropped *diagnosis // why we ended the connection, or nil
 	lastID  int64
-	calls   map[int64]*Call // sent and not answered
+	calls   map[int64]chan<- proto.Reply // sent and not answered
 }
 
-// connect dials, and reads the greeting.
+// connect dials and waits for the greeting.
 func connect(ctx context.Context, e Endpoint, onPush func(proto.Frame)) (*conn, error) {
-	ws, tap, err := e.dial(ctx)
+	ws, below, err := e.dial(ctx)
 	if err != nil {
 		return nil, err
 	}
 	c := &conn{
-		endpoint: e, ws: ws, tap: tap, onPush: onPush,
-		done: make(chan struct{}), calls: map[int64]*Call{},
+		endpoint: e, ws: ws, net: below, onPush: onPush,
+		done: make(chan struct{}), calls: map[int64]chan<- proto.Reply{},
 	}
-	greeted := make(chan error, 1)
+	greeted := make(chan struct{})
 	go c.read(greeted)
 	select {
-	case err = <-greeted:
+	case <-greeted:
+		return c, nil
+	case <-c.done:
+		return nil, c.err
 	case <-ctx.Done():
-		err = &UnreachableError{Server: e.URL, Lost: true, Err: fmt.Errorf("waiting for its greeting: %w", ended(ctx))}
-	}
-	if err != nil {
 		ws.CloseNow()
 		<-c.done
-		return nil, err
+		return nil, interrupted(ctx, "lost the connection to "+e.URL+": waiting for its greeting")
 	}
-	return c, nil
 }
 
-// read is the reader goroutine. It reports once on greeted how the greeting went.
-func (c *conn) read(greeted chan<- error) {
+// read is the reader goroutine. It closes greeted after the greeting, and done at its end.
+func (c *conn) read(greeted chan<- struct{}) {
+	defer close(c.done)
+	defer c.ws.CloseNow()
 	var buf bytes.Buffer
-	c.err = func() error {
-		first := true
-		for {
-			// Never a context that can end: that would tear the connection down
-			// without a close frame.
-			typ, r, err := c.ws.Reader(context.Background())
-			if err == nil {
-				buf.Reset()
-				_, err = buf.ReadFrom(r)
-			}
-			if err == nil && buf.Len() == 0 {
-				// The library shows a connection that ends behind a frame's head as an
-				// empty message. A real one has something behind it.
-				if _, _, err = c.ws.Reader(context.Background()); err == nil {
-					return &ProtocolError{Server: c.endpoint.URL, Saw: "it sent an empty message"}
-				}
-			}
-			if err != nil {
-				return c.lost(err)
-			}
-			if typ != websocket.MessageBinary {
-				return &ProtocolError{Server: c.endpoint.URL, Saw: fmt.Sprintf("it sent a text message, %q, where a binary one belongs", head(buf.Bytes()))}
-			}
-			frame, err := proto.Decode(buf.Bytes())
-			if err != nil {
-				return &ProtocolError{Server: c.endpoint.URL, Saw: fmt.Sprintf("it sent a frame of %d bytes", buf.Len()), Err: err}
-			}
-			c.heard.Add(1)
-			if c.endpoint.Trace != nil {
-				c.endpoint.trace("< %s", frame.Describe())
-			}
-			switch {
-			case first:
-				if c.greeting, err = proto.ParseGreeting(frame); err != nil {
-					return &ProtocolError{Server: c.endpoint.URL, Saw: err.Error()}
-				}
-				first = false
-				greeted <- nil
-			case frame.Type() == proto.TypeReply:
-				reply, err := proto.ParseReply(frame)
-				if err != nil {
-					return &ProtocolError{Server: c.endpoint.URL, Saw: "it sent a reply that nobody can use", Err: err}
-				}
-				c.route(reply)
-			case c.onPush != nil:
-				c.onPush(frame)
-			}
-			c.heard.Add(1)
-			if buf.Cap() > 1<<20 {
-				buf = bytes.Buffer{} // one large reply must not be paid for as long as the connection lives
-			}
+	frame, err := c.readFrame(&buf)
+	if err == nil {
+		if c.greeting, err = proto.ParseGreeting(frame); err != nil {
+			err = notSkaro(c.endpoint.URL, err.Error(), "")
 		}
-	}()
-	select {
-	case greeted <- c.err:
-	default:
 	}
-	close(c.done)
-	c.ws.CloseNow()
+	if err != nil {
+		c.err = err
+		return
+	}
+	close(greeted)
+	for {
+		if frame, err = c.readFrame(&buf); err == nil {
+			c.heard.Add(1)
+			err = c.handle(frame)
+			c.heard.Add(1)
+		}
+		if err != nil {
+			c.err = err
+			return
+		}
+	}
 }
 
-// head is the start of something unexpected, for an error.
-func head(b []byte) []byte {
-	if len(b) > 60 {
-		return b[:60]
+// readFrame reads the next frame. buf is its memory, used again for the next one.
+func (c *conn) readFrame(buf *bytes.Buffer) (proto.Frame, error) {
+	if buf.Cap() > 1<<20 {
+		*buf = bytes.Buffer{} // one large reply must not occupy memory while the connection lives
 	}
-	return b
+	typ, err := c.readMessage(buf)
+	if err == nil && buf.Len() == 0 {
+		// The library shows a connection that ends after the head of a frame as an empty
+		// message. A message that is really empty is followed by another one.
+		if _, err = c.readMessage(buf); err == nil {
+			return nil, notSkaro(c.endpoint.URL, "it sent an empty message", "")
+		}
+	}
+	switch {
+	case err != nil:
+		return nil, c.lost(err)
+	case typ != websocket.MessageBinary:
+		return nil, notSkaro(c.endpoint.URL, fmt.Sprintf("it sent a text message, %q, instead of a binary one", head(buf.Bytes())), "")
+	}
+	frame, err := proto.Decode(buf.Bytes())
+	if err != nil {
+		return nil, notSkaro(c.endpoint.URL, fmt.Sprintf("it sent a frame of %d bytes: %v", buf.Len(), err), "")
+	}
+	if c.endpoint.Trace != nil {
+		c.endpoint.trace("< %s", frame.Describe())
+	}
+	return frame, nil
 }
 
+// readMessage reads the next WebSocket message into buf. Its context never ends: one that
+// ends would tear down the connection without a close frame.
+func (c *conn) readMessage(buf *bytes.Buffer) (websocket.MessageType, error) {
+	buf.Reset()
+	typ, r, err := c.ws.Reader(context.Background())
+	if err == nil {
+		_, err = buf.ReadFrom(r)
+	}
+	return typ, err
+}
+
+// head returns the beginning of something unexpected, for an error.
+func head(b []byte) []byte { return b[:min(len(b), 60)] }
+
+// handle routes a reply or a push.
+func (c *conn) handle(frame proto.Frame) error {
+	if frame.Type() != proto.TypeReply {
+		if c.onPush != nil {
+			c.onPush(frame)
+		}
+		return nil
+	}
+	reply, err := proto.ParseReply(frame)
+	if err != nil {
+		return notSkaro(c.endpoint.URL, "it sent an unusable reply: "+err.Error(), "")
+	}
+	c.mu.Lock()
+	call := c.calls[reply.ID]
+	delete(c.calls, reply.ID)
+	c.mu.Unlock()
+	if call != nil { // else the call was given up
+		call <- reply
+	}
+	return nil
+}
+
+// lost returns the error for a read that failed.
 func (c *conn) lost(err error) error {
-	lost := &UnreachableError{Server: c.endpoint.URL, Lost: true, Err: err}
-	var closed websocket.CloseError
 	c.mu.Lock()
 	dropped := c.dropped
 	c.mu.Unlock()
-	switch {
-	case dropped != nil:
-		lost.Err = dropped
-	case errors.As(err, &closed) && closed.Code == websocket.StatusMessageTooBig:
-		lost.Final, lost.Err = true, fmt.Errorf("the server closed it: a frame was too large for it (code %d)", closed.Code)
-		lost.Advice = "send less at once"
-	case errors.As(err, &closed):
-		lost.Advice, lost.Err = explainClose(closed)
-	case errors.Is(err, websocket.ErrMessageTooBig):
-		lost.Final, lost.Err = true, fmt.Errorf("the server sent a frame of more than %d bytes", proto.MaxFrame)
-		lost.Advice = "ask for less, with --limit or --since"
-	default:
+	if dropped == nil {
 		c.endpoint.trace("the read failed: %v", err)
-		lost.Err, lost.Advice = lostWhy(err), tryAgain
-		if lost.Err == nil {
-			lost.Err, lost.Advice = errors.New("the server broke the rules of WebSocket"), letPass
-		}
+		why := diagnoseLoss(err)
+		dropped = &why
 	}
-	c.endpoint.trace("disconnected: %v", lost.Err)
-	return lost
-}
-
-// failed is why a write failed. The reader knows better where the server has said
-// something at its end, which it finds at the same time.
-func (c *conn) failed(err error) error {
-	c.endpoint.trace("the write failed: %v", err)
-	timer := time.AfterFunc(closeGrace, func() { c.drop(cmp.Or(lostWhy(err), errHungUp)) })
-	defer timer.Stop()
-	<-c.done
-	return c.err
-}
-
-// route gives a reply to the call that waits for it. A reply to a call that was given up
-// is dropped.
-func (c *conn) route(r proto.Reply) {
-	c.mu.Lock()
-	call := c.calls[r.ID]
-	delete(c.calls, r.ID)
-	c.mu.Unlock()
-	if call != nil {
-		call.reply <- r
-	}
-}
-
-// forget makes route drop the reply to a call.
-func (c *conn) forget(id int64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.calls, id)
+	c.endpoint.trace("disconnected: %s", dropped.why)
+	return lostConnection(c.endpoint.URL, *dropped)
 }
 
 // send gives a call its number and writes its request. If it fails, maybeSent reports
 // whether any of the request may have left.
 func (c *conn) send(ctx context.Context, call *Call) (maybeSent bool, err error) {
 	if ctx.Err() != nil {
-		return false, ended(ctx)
+		return false, context.Cause(ctx)
 	}
 	select {
 	case <-c.done:
@@ -203,7 +180,7 @@ func (c *conn) send(ctx context.Context, call *Call) (maybeSent bool, err error)
 	c.mu.Lock()
 	c.lastID++
 	call.id = c.lastID
-	c.calls[call.id] = call
+	c.calls[call.id] = call.reply
 	c.mu.Unlock()
 	frame, err := proto.EncodeRequest(call.request.Type, call.id, call.request.Fields)
 	if err != nil {
@@ -218,38 +195,56 @@ func (c *conn) send(ctx context.Context, call *Call) (maybeSent bool, err error)
 	if err := c.ws.Write(ctx, websocket.MessageBinary, frame); err != nil {
 		c.forget(call.id)
 		if ctx.Err() != nil {
-			return true, &UnreachableError{Server: c.endpoint.URL, Lost: true, Err: ended(ctx)}
+			return true, interrupted(ctx, "lost the connection to "+c.endpoint.URL)
 		}
 		return true, c.failed(err)
 	}
 	return true, nil
 }
 
-// drop ends the connection at once, for a reason that is ours.
-func (c *conn) drop(why error) {
+// forget gives up a call: its reply is dropped.
+func (c *conn) forget(id int64) {
 	c.mu.Lock()
-	c.dropped = why
-	c.mu.Unlock()
-	c.tap.Close()
+	defer c.mu.Unlock()
+	delete(c.calls, id)
 }
 
-// errClosed is why a connection ended that was closed by us.
-var errClosed = errors.New("we closed it")
+// failed returns the error for a write that failed. If the server has said why it closed
+// the connection, the reader finds that at the same time, and it is the better reason.
+func (c *conn) failed(err error) error {
+	c.endpoint.trace("the write failed: %v", err)
+	why, ok := diagnoseNetwork(err)
+	if !ok {
+		why = brokenOff
+	}
+	timer := time.AfterFunc(closeGrace, func() { c.drop(why) })
+	defer timer.Stop()
+	<-c.done
+	return c.err
+}
+
+// drop ends the connection at once, for a reason of ours.
+func (c *conn) drop(why diagnosis) {
+	c.mu.Lock()
+	c.dropped = &why
+	c.mu.Unlock()
+	c.net.Close()
+}
 
 // closeGrace bounds the sending of the close frame to a peer that reads nothing.
 const closeGrace = 100 * time.Millisecond
 
-// close sends the close frame and drops the connection at once: a one-shot
-// command does not wait a round trip to say goodbye.
+// close sends the close frame and ends the connection at once: a one-shot command does not
+// wait a round trip to say goodbye.
 func (c *conn) close() {
 	c.mu.Lock()
 	if c.dropped == nil {
-		c.dropped = errClosed
+		c.dropped = &closedByUs
 	}
 	c.mu.Unlock()
-	_ = c.tap.SetWriteDeadline(time.Now().Add(closeGrace))
-	_ = c.tap.Uncork()
-	c.tap.last.Store(true)
+	_ = c.net.SetWriteDeadline(time.Now().Add(closeGrace))
+	_ = c.net.Uncork()
+	c.net.last.Store(true)
 	_ = c.ws.Close(websocket.StatusNormalClosure, "")
 	<-c.done
 }

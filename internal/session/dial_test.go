@@ -148,13 +148,12 @@ func TestSilentDNS(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
-		cancel(&TimeoutError{time.Second})
+		cancel(TimedOut(time.Second))
 		return net.DialUDP("udp", nil, conn.LocalAddr().(*net.UDPAddr))
 	}}
 	_, err = Open(ctx, Endpoint{URL: "wss://silent.invalid/skaro_client/"}, withToken, nil)
-	var timeout *TimeoutError
-	if !errors.As(err, &timeout) {
-		t.Fatalf("got %v (%T), not a *TimeoutError", err, err)
+	if !isKind(err, KindTimeout) {
+		t.Fatalf("got %v (%T), no error of KindTimeout", err, err)
 	}
 }
 
@@ -180,9 +179,8 @@ func TestNamesNothing(t *testing.T) {
 		return nil, errors.New("no look-ups here")
 	}}
 	err := login(t, Endpoint{URL: "ws://chat.invalid/skaro_client/"})
-	var endpoint *EndpointError
-	if !errors.As(err, &endpoint) {
-		t.Fatalf("got %v (%T), not an *EndpointError", err, err)
+	if !isKind(err, KindEndpoint) {
+		t.Fatalf("got %v (%T), no error of KindEndpoint", err, err)
 	}
 }
 
@@ -195,37 +193,37 @@ func TestNoPasswordShown(t *testing.T) {
 		"http://alice:secret@chat.example.org/", "ws://alice:secret@chat.example.org/", "ftp://alice:secret@chat.example.org/", "wss://chat.example.org:secret/",
 	} {
 		err := Endpoint{URL: url}.Check()
-		var e *EndpointError
-		if !errors.As(err, &e) || e.Hint() == "" {
+		var e *Error
+		if !errors.As(err, &e) || e.Kind != KindEndpoint || e.Hint == "" {
 			t.Errorf("%s: got %v (%T)", url, err, err)
-		} else if strings.Contains(e.Error()+e.Hint(), "secret") {
-			t.Errorf("%s: the error is %q, the hint %q", url, e, e.Hint())
+		} else if strings.Contains(e.Error()+e.Hint, "secret") {
+			t.Errorf("%s: the error is %q, the hint %q", url, e, e.Hint)
 		}
 	}
 }
 
-// TestExplainDial: what a system says of a connection, with the numbers that Windows
+// TestDiagnoseDial: what a system says of a connection, with the numbers that Windows
 // has for it too.
-func TestExplainDial(t *testing.T) {
+func TestDiagnoseDial(t *testing.T) {
 	for code, want := range map[syscall.Errno]string{
-		syscall.ECONNREFUSED: "nobody listens at 127.0.0.1:1", 10061: "nobody listens at 127.0.0.1:1",
-		syscall.EHOSTUNREACH: "there is no way to 127.0.0.1:1", 10065: "there is no way to 127.0.0.1:1",
-		syscall.ENETUNREACH: "there is no way to 127.0.0.1:1", 10051: "there is no way to 127.0.0.1:1",
+		syscall.ECONNREFUSED: "nothing listens at 127.0.0.1:1", 10061: "nothing listens at 127.0.0.1:1",
+		syscall.EHOSTUNREACH: "there is no route to 127.0.0.1:1", 10065: "there is no route to 127.0.0.1:1",
+		syscall.ENETUNREACH: "there is no route to 127.0.0.1:1", 10051: "there is no route to 127.0.0.1:1",
 		syscall.ETIMEDOUT: "127.0.0.1:1 does not answer", 10060: "127.0.0.1:1 does not answer",
 		syscall.ECONNRESET: "127.0.0.1:1 closed the connection at once", 10054: "127.0.0.1:1 closed the connection at once",
 	} {
 		op := &net.OpError{Op: "dial", Net: "tcp", Addr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}, Err: os.NewSyscallError("connect", code)}
-		if advice, why := explainDial(op); !strings.HasPrefix(why.Error(), want) || advice == "" {
-			t.Errorf("dial, %d: %v, advice %q", code, why, advice)
+		if d := diagnoseDial(op); !strings.HasPrefix(d.why, want) || d.hint == "" {
+			t.Errorf("dial, %d: %+v", code, d)
 		}
 	}
 	for _, code := range []syscall.Errno{syscall.ECONNRESET, 10054, syscall.ECONNABORTED, 10053} {
 		cut := &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", code)}
-		if _, why := explainDial(cut); why.Error() != "it closed the connection without an answer" {
-			t.Errorf("cut with %d: %v", code, why)
+		if d := diagnoseDial(cut); d.why != "it closed the connection without an answer" {
+			t.Errorf("cut with %d: %+v", code, d)
 		}
-		if why := lostWhy(cut); why != errHungUp {
-			t.Errorf("lost with %d: %v", code, why)
+		if d := diagnoseLoss(cut); d != brokenOff {
+			t.Errorf("lost with %d: %+v", code, d)
 		}
 	}
 }
@@ -252,7 +250,7 @@ func TestCorrected(t *testing.T) {
 		if got := (Endpoint{URL: c.url}).corrected(c.location); got != c.want {
 			t.Errorf("%s, sent to %q: %q, not %q", c.url, c.location, got, c.want)
 		}
-		err := Endpoint{URL: c.url}.badHandshake(&http.Response{StatusCode: 301, Header: http.Header{"Location": {c.location}}})
+		err := Endpoint{URL: c.url}.diagnoseAnswer(&http.Response{StatusCode: 301, Header: http.Header{"Location": {c.location}}})
 		if Temporary(err) != (c.want == "") {
 			t.Errorf("%s, sent to %q: temporary %v", c.url, c.location, Temporary(err))
 		}

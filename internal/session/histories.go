@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -140,7 +139,7 @@ func (h *histories) fetchRound(ctx context.Context, c *subscription, dialogs []s
 	}
 	for _, m := range byDate(missed) {
 		if ctx.Err() != nil {
-			return ended(ctx)
+			return context.Cause(ctx)
 		}
 		if err := h.deliver(c, m); err != nil {
 			return err
@@ -188,7 +187,7 @@ func (h *histories) dialogs(ctx context.Context, c *subscription, push func(prot
 	}
 	contacts, err := proto.ParseContacts(r.Fields)
 	if err != nil {
-		return nil, c.session.wrongReply(err)
+		return nil, c.session.invalidReply(err)
 	}
 	for _, contact := range contacts {
 		if contact.Login != "" && !slices.Contains(dialogs, contact.Login) {
@@ -210,7 +209,7 @@ func (h *histories) ask(ctx context.Context, c *subscription, dialogs []string, 
 		}
 		messages, err := proto.ParseMessages(r.Fields, "history")
 		if err != nil {
-			return c.session.wrongReply(err)
+			return c.session.invalidReply(err)
 		}
 		take(messages)
 	}
@@ -220,8 +219,7 @@ func (h *histories) ask(ctx context.Context, c *subscription, dialogs []string, 
 // ignoreRefusal returns nil for a refusal that would come again, such as that of a
 // conference whose history we may not see.
 func ignoreRefusal(err error) error {
-	var refused *RefusedError
-	if errors.As(err, &refused) && !Temporary(err) {
+	if KindOf(err) == KindRefused && !Temporary(err) {
 		return nil
 	}
 	return err

@@ -41,7 +41,7 @@ func (s *Session) History(ctx context.Context, login string, r HistoryRange) ([]
 			return nil, err
 		}
 		if more, err = pages.add(reply.Fields); err != nil {
-			return nil, s.wrongReply(err)
+			return nil, s.invalidReply(err)
 		}
 	}
 	return pages.messages(), nil

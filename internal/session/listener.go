@@ -118,7 +118,7 @@ func (l *Listener) Run(ctx context.Context, deliver func(Event) error) error {
 		case errors.As(err, &stopped) && errors.Is(stopped.err, ErrEnough):
 			return nil
 		case ctx.Err() != nil:
-			return ended(ctx)
+			return context.Cause(ctx)
 		case errors.As(err, &stopped):
 			return stopped.err
 		case !l.Reconnect || !Temporary(err):
@@ -136,7 +136,7 @@ func (l *Listener) Run(ctx context.Context, deliver func(Event) error) error {
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			return ended(ctx)
+			return context.Cause(ctx)
 		}
 	}
 }
@@ -155,7 +155,7 @@ func (l *Listener) enter(to state, a Account) {
 // connect makes one connection, and listens until it ends.
 func (l *Listener) connect(ctx context.Context, deliver func(Event) error) error {
 	l.enter(connecting, Account{})
-	limited, cancel := withTimeout(ctx, l.ConnectTimeout)
+	limited, cancel := WithTimeout(ctx, l.ConnectTimeout)
 	defer cancel()
 	in := newInbox()
 	s, err := Open(limited, l.Endpoint, l.credentials, in.push)
@@ -185,15 +185,6 @@ func (l *Listener) connect(ctx context.Context, deliver func(Event) error) error
 
 	l.enter(live, account)
 	return c.live(ctx)
-}
-
-// withTimeout is context.WithTimeout with a *TimeoutError as the cause. Zero means no
-// limit.
-func withTimeout(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
-	if limit <= 0 {
-		return context.WithCancel(ctx)
-	}
-	return context.WithTimeoutCause(ctx, limit, &TimeoutError{After: limit})
 }
 
 // credentials returns the credentials of the caller. The last session takes the place of
@@ -258,23 +249,6 @@ func (p *Pauses) Lasted(d time.Duration) {
 	if d >= p.Lasting {
 		p.next = 0
 	}
-}
-
-// Temporary reports whether an error may go away by itself: a lost or failed
-// connection, or a time-out. A refused login never does.
-func Temporary(err error) bool {
-	var unreachable *UnreachableError
-	var timeout *TimeoutError
-	var refused *RefusedError
-	switch {
-	case errors.As(err, &unreachable):
-		return !unreachable.Final
-	case errors.As(err, &timeout):
-		return true
-	case errors.As(err, &refused):
-		return refused.Temporary()
-	}
-	return false
 }
 
 // stop is an error of deliver: it ends the listening.

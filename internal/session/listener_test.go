@@ -54,16 +54,13 @@ func TestListenEndsAtFinalError(t *testing.T) {
 		check     func(error) bool
 	}{
 		"refused login": {func(p *peer) { p.greet(); p.reply(p.expect(proto.TypeAuthorize), "403 Forbidden", nil) }, true, func(err error) bool {
-			var e *AuthError
-			return errors.As(err, &e)
+			return isKind(err, KindAuth)
 		}},
 		"not Skaro": {func(p *peer) { p.send(map[string]any{"type": "x"}) }, true, func(err error) bool {
-			var e *ProtocolError
-			return errors.As(err, &e)
+			return isKind(err, KindProtocol)
 		}},
 		"no reconnect": {func(p *peer) { p.login() }, false, func(err error) bool {
-			var e *UnreachableError
-			return errors.As(err, &e) && e.Lost
+			return KindOf(err) == KindUnreachable
 		}},
 		"ids that went back": {func(p *peer) {
 			p.login(proto.ExtUpdates)
@@ -71,8 +68,8 @@ func TestListenEndsAtFinalError(t *testing.T) {
 			p.pushAfterCatchUp(100, 7)
 			p.recv()
 		}, true, func(err error) bool {
-			var e *RewoundError
-			return errors.As(err, &e) && e.ID == 7 && e.Position == 100
+			var e *Error
+			return errors.As(err, &e) && e.Kind == KindIDsBackwards && e.Backwards.ID == 7 && e.Backwards.Position == 100
 		}},
 		"updates that are never all there": {func(p *peer) {
 			p.login(proto.ExtUpdates)
@@ -80,8 +77,7 @@ func TestListenEndsAtFinalError(t *testing.T) {
 				p.updates(f, 100, true)
 			}
 		}, true, func(err error) bool {
-			var e *ProtocolError
-			return errors.As(err, &e)
+			return isKind(err, KindProtocol)
 		}},
 		"a push that no updates have": {func(p *peer) {
 			p.login(proto.ExtUpdates)
@@ -90,15 +86,13 @@ func TestListenEndsAtFinalError(t *testing.T) {
 				p.updates(f, 100, false)
 			}
 		}, true, func(err error) bool {
-			var e *ProtocolError
-			return errors.As(err, &e)
+			return isKind(err, KindProtocol)
 		}},
 		"refused updates": {func(p *peer) {
 			p.login(proto.ExtUpdates)
 			p.reply(p.expect(proto.TypeGetUpdates), "400 Bad Request", nil)
 		}, true, func(err error) bool {
-			var e *RefusedError
-			return errors.As(err, &e)
+			return isKind(err, KindRefused)
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -155,7 +149,7 @@ func TestListenInterrupted(t *testing.T) {
 
 // An error of deliver ends the listening, and does not count as a lost connection.
 func TestListenEndsAtErrorOfDeliver(t *testing.T) {
-	broken := &UnreachableError{Server: "x", Err: errors.New("not from the network")}
+	broken := &Error{Kind: KindUnreachable, Msg: "not from the network"}
 	url := serve(t, func(p *peer) { p.login(); p.send(incoming(1)); p.recv() })
 	if err := listener(url).Run(context.Background(), func(Event) error { return broken }); !errors.Is(err, broken) {
 		t.Error(err)

@@ -19,8 +19,8 @@ type Letter struct {
 }
 
 // Outcome is what became of a letter: Err is nil when the server has confirmed
-// it, a *RefusedError or an *AuthError when it was not delivered, an
-// *UnknownError when it may or may not have been, and any other error when it
+// it, of KindRefused or KindAuth when it was not delivered, an
+// of KindUnknown when it may or may not have been, and any other error when it
 // was never sent.
 type Outcome struct {
 	Letter
@@ -106,7 +106,7 @@ func (o *Outbox) Run(ctx context.Context, letters <-chan Letter) error {
 			_ = o.giveUp(stopped.err)
 			return stopped.err
 		case ctx.Err() != nil:
-			return o.giveUp(ended(ctx))
+			return o.giveUp(context.Cause(ctx))
 		case !Temporary(err):
 			return o.giveUp(err)
 		case o.met && !o.more(letters):
@@ -121,7 +121,7 @@ func (o *Outbox) Run(ctx context.Context, letters <-chan Letter) error {
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
-			return o.giveUp(ended(ctx))
+			return o.giveUp(context.Cause(ctx))
 		}
 	}
 }
@@ -156,7 +156,7 @@ func (o *Outbox) giveUp(err error) error {
 	for i, p := range left {
 		outcome := Outcome{Letter: p.Letter, Err: err}
 		if p.limbo {
-			outcome.Err = &UnknownError{Err: err}
+			outcome.Err = Unknown(proto.TypeSendMessage, err)
 		}
 		if told := o.Outcome(outcome, i+1 < len(left)); told != nil {
 			err = told
@@ -180,7 +180,7 @@ func (o *Outbox) forsake(err error, nonces bool) error {
 			continue
 		}
 		o.again = slices.Delete(o.again, i, i+1)
-		if told := o.Outcome(Outcome{Letter: p.Letter, Err: &UnknownError{Err: err}}, i < len(o.again)); told != nil {
+		if told := o.Outcome(Outcome{Letter: p.Letter, Err: Unknown(proto.TypeSendMessage, err)}, i < len(o.again)); told != nil {
 			return &stop{told}
 		}
 	}
@@ -191,10 +191,7 @@ func (o *Outbox) forsake(err error, nonces bool) error {
 // when the login succeeded, zero when it did not; answered tells whether any letter
 // was confirmed or refused.
 func (o *Outbox) once(ctx context.Context, letters <-chan Letter) (up time.Time, answered bool, err error) {
-	connecting, cancel := ctx, context.CancelFunc(func() {})
-	if o.AttemptTime > 0 {
-		connecting, cancel = context.WithTimeoutCause(ctx, o.AttemptTime, &TimeoutError{After: o.AttemptTime})
-	}
+	connecting, cancel := WithTimeout(ctx, o.AttemptTime)
 	defer cancel()
 	s, err := Open(connecting, o.Endpoint, o.Credentials, nil)
 	if err != nil {
@@ -230,9 +227,7 @@ func (o *Outbox) once(ctx context.Context, letters <-chan Letter) (up time.Time,
 	}
 	// What was sent and not answered may have arrived; unless the login was
 	// refused: then it has not.
-	var auth *AuthError
-	var refused *RefusedError
-	refusedLogin := p.up.IsZero() && (errors.As(err, &auth) || errors.As(err, &refused))
+	refusedLogin := p.up.IsZero() && isRefusal(err)
 	for _, l := range p.left {
 		l.limbo = l.limbo || l.call != nil && l.call.MaybeSent() && !refusedLogin
 		l.call = nil
@@ -339,6 +334,15 @@ func (p *post) write(ctx, connecting context.Context) {
 	}
 }
 
+// withoutUnknown is the cause of an error of KindUnknown, and else the error itself.
+func withoutUnknown(err error) error {
+	var e *Error
+	if errors.As(err, &e) && e.Kind == KindUnknown {
+		return e.Err
+	}
+	return err
+}
+
 // place waits for a place in flight.
 func (p *post) place() bool {
 	select {
@@ -391,11 +395,7 @@ func (p *post) collect(ctx, connecting context.Context) error {
 		sent, err := p.wait(ctx, l)
 		if err != nil && !isRefusal(err) {
 			p.left = append(p.left, l)
-			var unknown *UnknownError
-			if errors.As(err, &unknown) {
-				return unknown.Err
-			}
-			return err
+			return withoutUnknown(err)
 		}
 		p.answered = true
 		<-p.places
@@ -410,7 +410,7 @@ func (p *post) collect(ctx, connecting context.Context) error {
 	case <-p.s.Done():
 		return p.s.Err()
 	case <-ctx.Done():
-		return ended(ctx)
+		return context.Cause(ctx)
 	}
 }
 
@@ -419,7 +419,7 @@ func (p *post) collect(ctx, connecting context.Context) error {
 func (p *post) wait(ctx context.Context, l *posted) (Sent, error) {
 	if p.AttemptTime > 0 && !l.call.Answered() {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, p.AttemptTime, &TimeoutError{After: p.AttemptTime})
+		ctx, cancel = WithTimeout(ctx, p.AttemptTime)
 		defer cancel()
 	}
 	reply, err := l.call.Wait(ctx)

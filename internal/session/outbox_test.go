@@ -207,11 +207,10 @@ func TestOutboxCut(t *testing.T) {
 					}
 					for i, out := range got {
 						count := office.count(list[i].Body)
-						var unknown *UnknownError
 						switch {
 						case out.Err == nil && count == 1:
-						case errors.As(out.Err, &unknown) && !nonces && count <= 1:
-						case out.Err != nil && count == 0 && unknown == nil:
+						case isKind(out.Err, KindUnknown) && !nonces && count <= 1:
+						case out.Err != nil && count == 0 && KindOf(out.Err) != KindUnknown:
 							t.Errorf("cut at %d: with retries %v gave up: %v", at, list[i], out.Err)
 						default:
 							t.Errorf("cut at %d: %v was delivered %d times, outcome %v", at, list[i], count, out.Err)
@@ -259,14 +258,12 @@ func TestOutboxCutOnce(t *testing.T) {
 						err = got[0].Err
 					}
 					count := office.count(list[0].Body)
-					var unknown *UnknownError
-					var lost *UnreachableError
 					switch {
 					case err == nil && count == 1:
 						kinds["confirmed"]++
-					case errors.As(err, &unknown) && !nonces && count <= 1:
+					case isKind(err, KindUnknown) && !nonces && count <= 1:
 						kinds["unknown"]++
-					case errors.As(err, &lost) && unknown == nil && count == 0:
+					case KindOf(err) == KindUnreachable && count == 0:
 						kinds["not sent"]++
 					default:
 						t.Errorf("cut at %d: delivered %d times, %T: %v", at, count, err, err)
@@ -299,9 +296,8 @@ func TestOutboxRefused(t *testing.T) {
 		o := outbox(url, nil)
 		enough := errors.New("enough")
 		o.Outcome = func(out Outcome, _ bool) error {
-			var refused *RefusedError
-			got = append(got, fmt.Sprintf("%s %v", out.Body, errors.As(out.Err, &refused)))
-			if stops && refused != nil {
+			got = append(got, fmt.Sprintf("%s %v", out.Body, isKind(out.Err, KindRefused)))
+			if stops && KindOf(out.Err) == KindRefused {
 				return enough
 			}
 			return nil
@@ -384,12 +380,11 @@ func TestOutboxRefusedLogin(t *testing.T) {
 		o := outbox(url, &got)
 		o.Retry = retry
 		err := o.Run(context.Background(), ch)
-		var auth *AuthError
-		if !errors.As(err, &auth) {
+		if !isKind(err, KindAuth) {
 			t.Errorf("%T: %v", err, err)
 		}
 		for _, out := range got {
-			if !errors.As(out.Err, &auth) {
+			if !isKind(out.Err, KindAuth) {
 				t.Errorf("outcome: %v", out.Err)
 			}
 		}
@@ -425,12 +420,10 @@ func TestOutboxRefusedWhileWriting(t *testing.T) {
 		}
 	}
 	err := o.Run(context.Background(), ch)
-	var auth *AuthError
-	var unknown *UnknownError
-	if !errors.As(err, &auth) || len(got) != 1 {
+	if !isKind(err, KindAuth) || len(got) != 1 {
 		t.Fatalf("%v, %d outcomes", err, len(got))
 	}
-	if !errors.As(got[0].Err, &auth) || errors.As(got[0].Err, &unknown) {
+	if !isKind(got[0].Err, KindAuth) || isKind(got[0].Err, KindUnknown) {
 		t.Errorf("outcome: %v", got[0].Err)
 	}
 }
@@ -438,7 +431,7 @@ func TestOutboxRefusedWhileWriting(t *testing.T) {
 // TestOutboxTimeout: when the time is over, a letter that was sent has an unknown
 // fate, and one that was not is said not to be sent.
 func TestOutboxTimeout(t *testing.T) {
-	over := &TimeoutError{After: time.Second}
+	over := TimedOut(time.Second)
 	for name, c := range map[string]struct {
 		script  func(p *peer, over func())
 		unknown bool
@@ -468,9 +461,7 @@ func TestOutboxTimeout(t *testing.T) {
 			if len(got) > 0 {
 				err = got[0].Err
 			}
-			var unknown *UnknownError
-			var timeout *TimeoutError
-			if errors.As(err, &unknown) != c.unknown || !errors.As(err, &timeout) {
+			if isKind(err, KindUnknown) != c.unknown || !isKind(err, KindTimeout) {
 				t.Errorf("%T: %v", err, err)
 			}
 		})
@@ -520,8 +511,7 @@ func TestOutboxRetry(t *testing.T) {
 	o = outbox("ws://"+nowhere+"/skaro_client/", &got)
 	o.Retry = 50 * time.Millisecond
 	_, ch = letters(1)
-	var down *UnreachableError
-	if err := o.Run(context.Background(), ch); !errors.As(err, &down) || len(ch) != 1 {
+	if err := o.Run(context.Background(), ch); !isKind(err, KindUnreachable) || len(ch) != 1 {
 		t.Errorf("%T: %v", err, err)
 	}
 }
@@ -556,8 +546,7 @@ func TestOutboxGivesUp(t *testing.T) {
 				ctx, cancel := context.WithTimeout(context.Background(), patience)
 				defer cancel()
 				err := o.Run(ctx, ch)
-				var unknown *UnknownError
-				if err == nil || ctx.Err() != nil || len(got) != 1 || !errors.As(got[0].Err, &unknown) {
+				if err == nil || ctx.Err() != nil || len(got) != 1 || !isKind(got[0].Err, KindUnknown) {
 					t.Errorf("%v, outcomes %v", err, got)
 				}
 			})
@@ -591,8 +580,7 @@ func TestOutboxOldNonce(t *testing.T) {
 		close(input)
 	}
 	err := o.Run(context.Background(), input)
-	var unknown *UnknownError
-	if err != nil || len(got) != 2 || !errors.As(got[0].Err, &unknown) || got[1].Err != nil {
+	if err != nil || len(got) != 2 || !isKind(got[0].Err, KindUnknown) || got[1].Err != nil {
 		t.Errorf("%v, outcomes %v", err, got)
 	}
 	if want := []string{"a", "b"}; !reflect.DeepEqual(office.delivered, want) {
@@ -612,8 +600,7 @@ func TestOutboxNothingLeft(t *testing.T) {
 	o := outbox(url, &got)
 	o.Retry = patience
 	o.Lost = func(err error, _ time.Duration) { t.Errorf("tried again after %v", err) }
-	var unknown *UnknownError
-	if err := o.Run(context.Background(), ch); err != nil || len(got) != 1 || !errors.As(got[0].Err, &unknown) {
+	if err := o.Run(context.Background(), ch); err != nil || len(got) != 1 || !isKind(got[0].Err, KindUnknown) {
 		t.Errorf("%v, outcomes %v", err, got)
 	}
 
@@ -710,8 +697,7 @@ func TestOutboxTooLarge(t *testing.T) {
 	ch <- Letter{To: "bob", Body: strings.Repeat("x", 10000)}
 	close(ch)
 	err := outbox(url, &got).Run(context.Background(), ch)
-	var unknown *UnknownError
-	if len(got) != 1 || !errors.As(got[0].Err, &unknown) || !strings.Contains(err.Error(), "too large") {
+	if len(got) != 1 || !isKind(got[0].Err, KindUnknown) || !strings.Contains(err.Error(), "too large") {
 		t.Errorf("%v, %v", err, got)
 	}
 }

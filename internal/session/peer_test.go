@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -172,4 +173,20 @@ func sendHi(ctx context.Context, s *Session) (Sent, error) {
 		return Sent{}, err
 	}
 	return parseSent(reply, "bob"), nil
+}
+
+// isKind reports whether err, or a cause of it, is an error of a kind.
+func isKind(err error, kind Kind) bool {
+	var e *Error
+	return errors.As(err, &e) && (e.Kind == kind || isKind(e.Err, kind))
+}
+
+// statusOf returns the status of a refusal, and "" of any other error.
+func statusOf(err error) string {
+	var e *Error
+	errors.As(err, &e)
+	if e == nil {
+		return ""
+	}
+	return e.Status
 }

@@ -43,7 +43,7 @@ func (s *Session) keepAlive(ctx context.Context, interval time.Duration) {
 		if err == nil || after != before || after%2 == 1 || ctx.Err() != nil {
 			continue
 		}
-		s.conn.drop(fmt.Errorf("no answer to a ping within %v", interval))
+		s.conn.drop(diagnosis{why: fmt.Sprintf("no answer to a ping within %v", interval)})
 		return
 	}
 }

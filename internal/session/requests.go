@@ -17,7 +17,7 @@ func (s *Session) RegisterType(ctx context.Context) (string, error) {
 	}
 	word, ok := r.Fields.TextOK("register_type")
 	if !ok {
-		return "", s.wrongReply(errors.New("its register_type is missing or not text"))
+		return "", s.invalidReply(errors.New("its register_type is missing or not text"))
 	}
 	return proto.RegisterPolicy(word), nil
 }
@@ -50,7 +50,7 @@ func (s *Session) Contacts(ctx context.Context) ([]proto.Contact, error) {
 	}
 	contacts, err := proto.ParseContacts(r.Fields)
 	if err != nil {
-		return nil, s.wrongReply(err)
+		return nil, s.invalidReply(err)
 	}
 	return contacts, nil
 }
@@ -64,7 +64,7 @@ func (s *Session) Person(ctx context.Context, login string) (proto.Contact, erro
 	}
 	user, ok := r.Fields.Map("user")
 	if !ok || user.Text("login") == "" {
-		return proto.Contact{}, s.wrongReply(errors.New("it does not say whose data that is"))
+		return proto.Contact{}, s.invalidReply(errors.New("it does not say whose data that is"))
 	}
 	return proto.ParseContact(user), nil
 }
@@ -79,11 +79,11 @@ func (s *Session) Spelling(ctx context.Context, login string) (proto.Contact, er
 		return given, nil
 	}
 	found, err := s.Person(ctx, login)
-	var refused *RefusedError
-	if !errors.As(err, &refused) {
+	var e *Error
+	if !errors.As(err, &e) || e.Kind != KindRefused {
 		return found, err
 	}
-	if code := proto.StatusCode(refused.Status); code == "403" || code == "404" || refused.Temporary() {
+	if code := proto.StatusCode(e.Status); code == "403" || code == "404" || Temporary(err) {
 		return given, err
 	}
 	return given, nil
@@ -97,7 +97,7 @@ func (s *Session) SearchContacts(ctx context.Context, text string) (found []prot
 		return nil, false, err
 	}
 	if found, err = proto.ParseContacts(r.Fields); err != nil {
-		return nil, false, s.wrongReply(err)
+		return nil, false, s.invalidReply(err)
 	}
 	more, _ = r.Fields.Bool("more")
 	return found, more, nil
@@ -142,9 +142,9 @@ func parseSent(r proto.Reply, to string) Sent {
 	return sent
 }
 
-// wrongReply is the error for a reply that lacks what its request is for.
-func (s *Session) wrongReply(err error) error {
-	return &ProtocolError{Server: s.conn.endpoint.URL, Saw: "it sent a wrong reply", Err: err}
+// invalidReply is the error for a reply that lacks what its request is for.
+func (s *Session) invalidReply(err error) error {
+	return notSkaro(s.conn.endpoint.URL, "it sent an invalid reply: "+err.Error(), "")
 }
 
 // RoundTrip measures how long the server takes to answer a ping.
@@ -152,7 +152,7 @@ func (s *Session) RoundTrip(ctx context.Context) (time.Duration, error) {
 	start := time.Now()
 	if err := s.conn.ws.Ping(ctx); err != nil {
 		if ctx.Err() != nil {
-			return 0, &UnreachableError{Server: s.conn.endpoint.URL, Lost: true, Err: ended(ctx)}
+			return 0, interrupted(ctx, "lost the connection to "+s.conn.endpoint.URL)
 		}
 		return 0, s.conn.failed(err)
 	}

@@ -102,8 +102,6 @@ func TestSentences(t *testing.T) {
 	}
 	const (
 		another  = "check the host and port in --server: another program may answer there"
-		network  = "check the network of this machine, and the host and port in --server"
-		log      = "its administrator finds more in the log of the server"
 		upgraded = "HTTP/1.1 101 Switching Protocols\r\n"
 	)
 	// URL stands for the URL of the server, ADDRESS for its host and port.
@@ -116,43 +114,43 @@ func TestSentences(t *testing.T) {
 		{"no such path", "", status("404 Not Found"), "URL does not speak Skaro: it answered the WebSocket handshake with HTTP status 404 Not Found", another},
 		{"a login of its own", "", status("401 Unauthorized"), "URL does not speak Skaro: it answered the WebSocket handshake with HTTP status 401 Unauthorized", another},
 		{"a web page", "", answer("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"), `URL does not speak Skaro: it answered the WebSocket handshake with HTTP status 200 OK and "hello"`, another},
-		{"a gateway", "", status("502 Bad Gateway"), "can't reach URL: it answered with HTTP status 502 Bad Gateway", tryAgain},
+		{"a gateway", "", status("502 Bad Gateway"), "can't reach URL: it answered with HTTP status 502 Bad Gateway", hintTryAgain},
 		{
 			"a redirect", "", answer("HTTP/1.1 301 Moved Permanently\r\nLocation: https://other.invalid/x\r\nContent-Length: 0\r\n\r\n"),
 			`can't reach URL: it redirects to "https://other.invalid/x", which is not followed`, "if that is the right server, give its ws:// or wss:// URL to --server",
 		},
-		{"no upgrade", "", answer(upgraded + "\r\n"), "URL does not speak Skaro: its WebSocket handshake is wrong", letPass},
+		{"no upgrade", "", answer(upgraded + "\r\n"), "URL does not speak Skaro: its WebSocket handshake is invalid", hintUpgrade},
 		{
 			"a wrong key", "", answer(upgraded + "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x\r\n\r\n"),
-			"URL does not speak Skaro: its WebSocket handshake is wrong", letPass,
+			"URL does not speak Skaro: its WebSocket handshake is invalid", hintUpgrade,
 		},
-		{"half a status", "", answer("HTTP/1.1 10"), "can't reach URL: its answer was cut off, or is no HTTP", "try again; if that does not help, check the host and port in --server"},
-		{"half a header", "", answer(upgraded + "Upgra"), "can't reach URL: its answer was cut off, or is no HTTP", "try again; if that does not help, check the host and port in --server"},
+		{"half a status", "", answer("HTTP/1.1 10"), "can't reach URL: its answer was cut off or is not HTTP", "try again; if that does not help, check the host and port in --server"},
+		{"half a header", "", answer(upgraded + "Upgra"), "can't reach URL: its answer was cut off or is not HTTP", "try again; if that does not help, check the host and port in --server"},
 		{"SSH", "", answer("SSH-2.0-x\r\n"), "URL does not speak Skaro: it does not answer in HTTP", ""},
-		{"hangs up", "", answer(""), "can't reach URL: it closed the connection without an answer", tryAgain},
-		{"resets", "", func(c net.Conn) { answer("")(c); reset(c) }, "can't reach URL: it closed the connection without an answer", tryAgain},
-		{"hangs up on TLS", "wss", hello(""), "can't reach URL: it closed the connection without an answer", tryAgain},
+		{"hangs up", "", answer(""), "can't reach URL: it closed the connection without an answer", hintTryAgain},
+		{"resets", "", func(c net.Conn) { answer("")(c); reset(c) }, "can't reach URL: it closed the connection without an answer", hintTryAgain},
+		{"hangs up on TLS", "wss", hello(""), "can't reach URL: it closed the connection without an answer", hintTryAgain},
 		{"no TLS", "wss", hello("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"), "can't reach URL: it does not speak TLS", "if the server has no TLS, use ws:// in --server"},
 		{"TLS only", "", hello("\x15\x03\x01\x00\x02\x02\x46"), "can't reach URL: it speaks TLS, and the URL says ws://", "use wss:// in --server"},
 		{
 			"TLS that fails", "wss", hello("\x15\x03\x01\x00\x02\x02\x28"),
-			"can't reach URL: it ended the TLS handshake: handshake failure", "check the host and port in --server; its administrator finds more in its log",
+			"can't reach URL: it ended the TLS handshake: handshake failure", "check the host and port in --server; the server's log says more",
 		},
 		{"another name", "wss", hello("\x15\x03\x01\x00\x02\x02\x70"), "can't reach URL: it ended the TLS handshake: unrecognized name", "check the name in --server"},
-		{"TLS 1.1", "wss", hello("\x15\x03\x01\x00\x02\x02\x46"), "can't reach URL: it ended the TLS handshake: protocol version not supported", "the server must speak TLS 1.2 or newer"},
-		{"TLS nonsense", "wss", hello("\x16\x03\x03\x00\x04\x02\x00\x00\x00"), "can't reach URL: its TLS can't be understood: error decoding message", "the server must speak TLS 1.2 or newer"},
+		{"TLS 1.1", "wss", hello("\x15\x03\x01\x00\x02\x02\x46"), "can't reach URL: it ended the TLS handshake: protocol version not supported", hintTLS},
+		{"TLS nonsense", "wss", hello("\x16\x03\x03\x00\x04\x02\x00\x00\x00"), "can't reach URL: its TLS can't be understood: error decoding message", hintTLS},
 		{"no such name", "wss://name.invalid/skaro_client/", nil, `can't reach URL: there is no host named "name.invalid"`, "check the name in --server"},
 		{
 			"no such port", "ws://127.0.0.1:99999/", nil, `the server URL "URL" has the port 99999: ports go from 1 to 65535`,
-			"a server URL looks like wss://chat.example.org/skaro_client/",
+			hintURL,
 		},
 
-		{"no greeting", "", first(""), "lost the connection to URL: the server hung up without a word", tryAgain},
-		{"a reset for a greeting", "", func(c net.Conn) { handshake(c); reset(c) }, "lost the connection to URL: the server hung up without a word", tryAgain},
-		{"not let in", "", first(closing(1008, "go away")), "lost the connection to URL: the server closed it: go away (code 1008)", log},
-		{"half a head", "", first("\x82"), "lost the connection to URL: the server hung up without a word", tryAgain},
-		{"half a greeting", "", first(greeting[:10]), "lost the connection to URL: the server hung up without a word", tryAgain},
-		{"a text greeting", "", first(wsFrame(0x81, "hello there")), `URL does not speak Skaro: it sent a text message, "hello there", where a binary one belongs`, ""},
+		{"no greeting", "", first(""), "lost the connection to URL: the server closed it without giving a reason", hintTryAgain},
+		{"a reset for a greeting", "", func(c net.Conn) { handshake(c); reset(c) }, "lost the connection to URL: the server closed it without giving a reason", hintTryAgain},
+		{"not let in", "", first(closing(1008, "go away")), "lost the connection to URL: the server closed it: go away (code 1008)", hintLog},
+		{"half a head", "", first("\x82"), "lost the connection to URL: the server closed it without giving a reason", hintTryAgain},
+		{"half a greeting", "", first(greeting[:10]), "lost the connection to URL: the server closed it without giving a reason", hintTryAgain},
+		{"a text greeting", "", first(wsFrame(0x81, "hello there")), `URL does not speak Skaro: it sent a text message, "hello there", instead of a binary one`, ""},
 		{
 			"another greeting", "", first(wsFrame(0x82, cbor(t, map[string]any{"type": "info"}))),
 			`URL does not speak Skaro: the first frame is not a greeting: its type is "info", not "check_connection"`, "",
@@ -177,23 +175,23 @@ func TestSentences(t *testing.T) {
 		name, text string
 		says, tip  string
 	}{
-		{"end", "", lost + "the server hung up without a word", tryAgain},
-		{"half a frame", greeting[:10], lost + "the server hung up without a word", tryAgain},
-		{"it shuts down", closing(1001, "the server is shutting down"), lost + "the server closed it: the server is shutting down (code 1001)", tryAgain},
-		{"it has failed", closing(1011, ""), lost + "the server closed it: it has failed (code 1011)", log},
-		{"a code of its own", closing(4000, ""), lost + "the server closed it (code 4000)", log},
-		{"no code", "\x88\x00", lost + "the server closed it, and gave no reason", tryAgain},
-		{"half a code", "\x88\x01x", lost + "the server broke the rules of WebSocket", letPass},
-		{"a code that can't be", closing(1006, ""), lost + "the server broke the rules of WebSocket", letPass},
+		{"end", "", lost + "the server closed it without giving a reason", hintTryAgain},
+		{"half a frame", greeting[:10], lost + "the server closed it without giving a reason", hintTryAgain},
+		{"it shuts down", closing(1001, "the server is shutting down"), lost + "the server closed it: the server is shutting down (code 1001)", hintTryAgain},
+		{"it has failed", closing(1011, ""), lost + "the server closed it: it has failed (code 1011)", hintLog},
+		{"a code of its own", closing(4000, ""), lost + "the server closed it (code 4000)", hintLog},
+		{"no code", "\x88\x00", lost + "the server closed it without giving a reason", hintTryAgain},
+		{"half a code", "\x88\x01x", lost + "the server violated the WebSocket protocol", hintUpgrade},
+		{"a code that can't be", closing(1006, ""), lost + "the server violated the WebSocket protocol", hintUpgrade},
 		{"too much for it", closing(1009, ""), lost + "the server closed it: a frame was too large for it (code 1009)", "send less at once"},
 		{"too much for us", "\x82\x7f\x00\x00\x00\x00\x7f\x00\x00\x00" + strings.Repeat("x", proto.MaxFrame+1), lost + "the server sent a frame of more than 16777216 bytes", "ask for less, with --limit or --since"},
-		{"text", wsFrame(0x81, "hello there"), `URL does not speak Skaro: it sent a text message, "hello there", where a binary one belongs`, ""},
-		{"an extension", "\xf2\x01x", lost + "the server broke the rules of WebSocket", letPass},
-		{"an unknown frame", "\x83\x01x", lost + "the server broke the rules of WebSocket", letPass},
-		{"the middle of a message", "\x80\x01x", lost + "the server broke the rules of WebSocket", letPass},
-		{"a message in a message", "\x02\x01a\x82\x01b", lost + "the server broke the rules of WebSocket", letPass},
-		{"a long ping", wsFrame(0x89, strings.Repeat("x", 200)), lost + "the server broke the rules of WebSocket", letPass},
-		{"a negative length", "\x82\x7f\xff\xff\xff\xff\xff\xff\xff\xff", lost + "the server broke the rules of WebSocket", letPass},
+		{"text", wsFrame(0x81, "hello there"), `URL does not speak Skaro: it sent a text message, "hello there", instead of a binary one`, ""},
+		{"an extension", "\xf2\x01x", lost + "the server violated the WebSocket protocol", hintUpgrade},
+		{"an unknown frame", "\x83\x01x", lost + "the server violated the WebSocket protocol", hintUpgrade},
+		{"the middle of a message", "\x80\x01x", lost + "the server violated the WebSocket protocol", hintUpgrade},
+		{"a message in a message", "\x02\x01a\x82\x01b", lost + "the server violated the WebSocket protocol", hintUpgrade},
+		{"a long ping", wsFrame(0x89, strings.Repeat("x", 200)), lost + "the server violated the WebSocket protocol", hintUpgrade},
+		{"a negative length", "\x82\x7f\xff\xff\xff\xff\xff\xff\xff\xff", lost + "the server violated the WebSocket protocol", hintUpgrade},
 	} {
 		t.Run("then "+c.name, func(t *testing.T) {
 			t.Parallel()
@@ -232,25 +230,25 @@ func TestSentences(t *testing.T) {
 	}
 }
 
-// checkSentence asserts what an error says, and the advice it has.
+// checkSentence asserts what an error says, and its hint.
 func checkSentence(t *testing.T, err error, url, says, tip string) {
 	t.Helper()
-	var hinted interface{ Hint() string }
-	if !errors.As(err, &hinted) {
-		t.Fatalf("%v has no advice", err)
+	var e *Error
+	if !errors.As(err, &e) {
+		t.Fatalf("got %v (%T)", err, err)
 	}
 	if got := strings.ReplaceAll(err.Error(), url, "URL"); got != says {
 		t.Errorf("the error is\n%s, not\n%s", got, says)
 	}
-	if got := hinted.Hint(); got != tip {
-		t.Errorf("the advice for %q is %q, not %q", says, got, tip)
+	if got := e.Hint; got != tip {
+		t.Errorf("the hint for %q is %q, not %q", says, got, tip)
 	}
 }
 
 // TestHungUp: a server that has gone is not taken for a reader of our output that has.
 func TestHungUp(t *testing.T) {
-	why := lostWhy(&net.OpError{Op: "write", Net: "tcp", Err: os.NewSyscallError("write", syscall.EPIPE)})
-	if why == nil || errors.Is(why, syscall.EPIPE) {
-		t.Errorf("got %v", why)
+	cut := &net.OpError{Op: "write", Net: "tcp", Err: os.NewSyscallError("write", syscall.EPIPE)}
+	if err := lostConnection("ws://x/", diagnoseLoss(cut)); errors.Is(err, syscall.EPIPE) {
+		t.Errorf("got %v", err)
 	}
 }

@@ -5,7 +5,6 @@
 package session
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -123,15 +122,11 @@ func (s *Session) authenticate(ctx, authCtx context.Context, cred Credentials) e
 		case err != nil:
 			s.authErr = err
 		case reply.Status == "":
-			s.authErr = s.wrongReply(errors.New("it has no status"))
-		case !reply.OK() && refused(reply, typ).Temporary():
-			s.authErr = refused(reply, typ) // it says nothing of the credentials
+			s.authErr = s.invalidReply(errors.New("it has no status"))
+		case !reply.OK() && Temporary(refused(typ, reply)):
+			s.authErr = refused(typ, reply) // it says nothing of the credentials
 		case !reply.OK():
-			login := cred.Login
-			if typ == proto.TypeSessionRestore {
-				login = ""
-			}
-			s.authErr = &AuthError{Login: login, RefusedError: *refused(reply, typ)}
+			s.authErr = loginRefused(typ, cred.Login, reply)
 		default:
 			s.account = account(reply, cred)
 			s.account.Restored = typ == proto.TypeSessionRestore
@@ -158,7 +153,7 @@ func account(r proto.Reply, cred Credentials) Account {
 // Greeting is what the server said first.
 func (s *Session) Greeting() proto.Greeting { return s.conn.greeting }
 
-// Account waits for the end of the authentication. A refusal is an *AuthError.
+// Account waits for the end of the authentication. A refusal is an error of KindAuth.
 func (s *Session) Account(ctx context.Context) (Account, error) {
 	select {
 	case <-s.authenticated:
@@ -166,11 +161,11 @@ func (s *Session) Account(ctx context.Context) (Account, error) {
 		select {
 		case <-s.authenticated:
 		default:
-			return Account{}, fmt.Errorf("waiting for the answer to the login: %w", ended(ctx))
+			return Account{}, fmt.Errorf("waiting for the answer to the login: %w", context.Cause(ctx))
 		}
 	}
 	if s.authErr != nil && ctx.Err() != nil && s.Err() != nil {
-		return Account{}, ended(ctx) // the connection ended because the context did
+		return Account{}, context.Cause(ctx) // the connection ended because the context did
 	}
 	return s.account, s.authErr
 }
@@ -196,12 +191,12 @@ func (s *Session) Close() {
 }
 
 // Cork holds back what is sent from now on, so that many requests leave in one packet.
-func (s *Session) Cork() { s.conn.tap.Cork() }
+func (s *Session) Cork() { s.conn.net.Cork() }
 
 // Uncork sends what was held back, and holds back nothing more. If that fails, the
 // connection is lost.
 func (s *Session) Uncork() {
-	if err := s.conn.tap.Uncork(); err != nil {
-		s.conn.drop(cmp.Or(lostWhy(err), err))
+	if err := s.conn.net.Uncork(); err != nil {
+		s.conn.drop(diagnoseLoss(err))
 	}
 }

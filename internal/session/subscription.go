@@ -55,7 +55,7 @@ func (c *subscription) next(ctx context.Context) (proto.Frame, error) {
 		select {
 		case q = <-c.inbox.queue:
 		case <-ctx.Done():
-			return nil, ended(ctx)
+			return nil, context.Cause(ctx)
 		case <-c.session.Done():
 			select { // what the reader read before its end is still to be delivered
 			case q = <-c.inbox.queue:
@@ -65,7 +65,7 @@ func (c *subscription) next(ctx context.Context) (proto.Frame, error) {
 		}
 	}
 	if ctx.Err() != nil {
-		return nil, ended(ctx)
+		return nil, context.Cause(ctx)
 	}
 	return c.inbox.take(q), nil
 }
@@ -118,7 +118,7 @@ const requestTime = time.Minute
 // ask sends a request and returns the reply. Meanwhile it gives what the server pushes to
 // push: the reader would stop at a full inbox, and never come to the reply.
 func (c *subscription) ask(ctx context.Context, r proto.Request, push func(proto.Frame) error) (proto.Reply, error) {
-	ctx, cancel := withTimeout(ctx, requestTime)
+	ctx, cancel := WithTimeout(ctx, requestTime)
 	defer cancel()
 	var reply proto.Reply
 	var err error

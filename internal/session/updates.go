@@ -84,7 +84,7 @@ func (u *updates) fetch(ctx context.Context, c *subscription) error {
 			stuck = 0
 		}
 		if more && stuck > 1 { // once is possible: a message may be pushed right after the answer
-			return c.session.wrongReply(errors.New("there is more, and it is not there"))
+			return c.session.invalidReply(errors.New("there is more, and it is not there"))
 		}
 	}
 	for _, m := range held {
@@ -111,12 +111,12 @@ func (u *updates) page(ctx context.Context, c *subscription, after int64, hold f
 	}
 	messages, err := proto.ParseMessages(r.Fields, "messages")
 	if err != nil {
-		return 0, false, c.session.wrongReply(err)
+		return 0, false, c.session.invalidReply(err)
 	}
 	u.stage = agreed
 	for _, m := range messages {
 		if ctx.Err() != nil {
-			return 0, false, ended(ctx)
+			return 0, false, context.Cause(ctx)
 		}
 		if u.passesOver(m) {
 			continue
@@ -173,7 +173,7 @@ func (u *updates) check(id int64) error {
 }
 
 func (u *updates) wentBackwards(id, position int64) error {
-	return &RewoundError{ID: id, Position: position, Date: u.date, Start: u.start != nil && u.start.ID == position}
+	return idsBackwards(Backwards{ID: id, Position: position, Date: u.date, Start: u.start != nil && u.start.ID == position})
 }
 
 // clockMargin is how far the clock of a server may have been set back without a message
@@ -201,7 +201,7 @@ func (u *updates) first(ctx context.Context, c *subscription, hold func(proto.Fr
 		}
 		next, err := proto.ParseMessages(r.Fields, "messages")
 		if err != nil {
-			return 0, c.session.wrongReply(err)
+			return 0, c.session.invalidReply(err)
 		}
 		if len(next) > 0 && !next[0].Date.Time.IsZero() && next[0].Date.Time.Before(from) {
 			older = max(middle, next[0].ID)
@@ -219,7 +219,7 @@ func (u *updates) ask(ctx context.Context, c *subscription, request proto.Reques
 	}
 	last, ok := r.Fields.Int("last_id")
 	if !ok {
-		return r, 0, c.session.wrongReply(errors.New("its last_id is missing or no integer"))
+		return r, 0, c.session.invalidReply(errors.New("its last_id is missing or no integer"))
 	}
 	return r, last, nil
 }

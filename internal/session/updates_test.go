@@ -102,13 +102,13 @@ func TestUpdatesNoticeIDsThatWentBackwards(t *testing.T) {
 	shown := time.Unix(1479394800, 0)
 	for name, c := range map[string]struct {
 		begin func(*Listener)
-		want  RewoundError
+		want  Backwards
 		moved bool // the listener has a position, which is still the one from before
 	}{
-		"resumed":          {func(l *Listener) { l.Resume = &Position{ID: 100, Date: shown} }, RewoundError{ID: 7, Position: 100, Date: shown}, false},
-		"started at an id": {func(l *Listener) { l.Start = &Bound{ID: 100} }, RewoundError{ID: 7, Position: 100, Start: true}, false},
+		"resumed":          {func(l *Listener) { l.Resume = &Position{ID: 100, Date: shown} }, Backwards{ID: 7, Position: 100, Date: shown}, false},
+		"started at an id": {func(l *Listener) { l.Start = &Bound{ID: 100} }, Backwards{ID: 7, Position: 100, Start: true}, false},
 		"connected through it": {
-			func(l *Listener) { l.Start = &Bound{ID: 99} }, RewoundError{ID: 7, Position: 100, Date: shown.Add(100 * time.Second)}, true,
+			func(l *Listener) { l.Start = &Bound{ID: 99} }, Backwards{ID: 7, Position: 100, Date: shown.Add(100 * time.Second)}, true,
 		},
 	} {
 		url := serve(t, func(p *peer) {
@@ -126,8 +126,11 @@ func TestUpdatesNoticeIDsThatWentBackwards(t *testing.T) {
 		c.begin(l)
 		var got []string
 		err := l.Run(t.Context(), func(e Event) error { got = append(got, e.Message.Body); return nil })
-		var e *RewoundError
-		if !errors.As(err, &e) || e.ID != c.want.ID || e.Position != c.want.Position || !e.Date.Equal(c.want.Date) || e.Start != c.want.Start {
+		var e *Error
+		if !errors.As(err, &e) || e.Kind != KindIDsBackwards {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if b := e.Backwards; b.ID != c.want.ID || b.Position != c.want.Position || !b.Date.Equal(c.want.Date) || b.Start != c.want.Start {
 			t.Errorf("%s: %+v", name, err)
 		}
 		if p, ok := l.Position(); ok != c.moved || p.ID != 100 || len(got) > 0 != c.moved {
