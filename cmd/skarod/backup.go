@@ -7,7 +7,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -36,12 +38,7 @@ password. "skarod restore" puts it back.`,
 			if args[0] == "-" && a.streams.OutTerminal {
 				return &usageError{"a database is nothing to show on a terminal", "name a FILE, or give standard output to a file or a program"}
 			}
-			err := a.withStore(false, func(s *store.Store) error {
-				if args[0] == "-" {
-					return a.backupTo(ctx, s)
-				}
-				return s.Backup(ctx, args[0])
-			})
+			err := a.backup(ctx, args[0])
 			switch {
 			case err == nil && args[0] != "-":
 				a.done("wrote the backup, %s", output.Line(args[0]))
@@ -55,18 +52,49 @@ password. "skarod restore" puts it back.`,
 	}
 }
 
-// backupTo writes a backup to standard output, when it is whole.
-func (a *app) backupTo(ctx context.Context, s *store.Store) error {
+// backup writes a backup to a new file, or to standard output.
+func (a *app) backup(ctx context.Context, file string) error {
+	if file == "-" {
+		return a.withStore(false, func(s *store.Store) error { return a.backupTo(ctx, s) })
+	}
 	path, err := a.databasePath()
 	if err != nil {
 		return err
 	}
-	folder, err := os.MkdirTemp(filepath.Dir(path), ".backup-*") // as private as the database
+	if file, err = filepath.Abs(file); err != nil {
+		return err
+	}
+	if store.Apart(path, file) {
+		return store.WriteNew(file, func(f *os.File) error { return a.backupApart(ctx, filepath.Dir(path), f) })
+	}
+	return a.withStore(false, func(s *store.Store) error { return s.Backup(ctx, file) })
+}
+
+// apartWait is how long a process that was told to end may take for it.
+const apartWait = 5 * time.Second
+
+// backupApart writes a backup into an open file, by a process of its own: that one has the
+// rights of the folder's owner, and this one those for the file.
+func (a *app) backupApart(ctx context.Context, data string, f *os.File) error {
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	c := exec.CommandContext(ctx, program, "backup", "-", "--data", data)
+	c.Stdout, c.Stderr = f, a.streams.Err
+	c.Cancel = func() error { return c.Process.Signal(syscall.SIGTERM) }
+	c.WaitDelay = apartWait
+	return c.Run()
+}
+
+// backupTo writes a backup to standard output, when it is whole.
+func (a *app) backupTo(ctx context.Context, s *store.Store) error {
+	folder, err := os.MkdirTemp(filepath.Dir(s.Path()), ".backup-*") // as private as the database
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(folder)
-	file := filepath.Join(folder, filepath.Base(path))
+	file := filepath.Join(folder, filepath.Base(s.Path()))
 	if err := s.Backup(ctx, file); err != nil {
 		return err
 	}
@@ -107,15 +135,19 @@ of new messages are far above the highest one before, so that none is given twic
 				return err
 			}
 			defer backup.Close()
-			if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			entered, err := enter(path)
+			if err != nil {
+				return err
+			}
+			if err := os.MkdirAll(filepath.Dir(entered), 0o700); err != nil {
 				return cantOpen(path, err)
 			}
-			unlock, err := lockServe(path)
+			unlock, err := lockServe(path, entered)
 			if err != nil {
 				return err
 			}
 			defer unlock()
-			done, err := store.Restore(ctx, path, backup, time.Now())
+			done, err := store.Restore(ctx, entered, backup, time.Now())
 			switch {
 			case err != nil && ctx.Err() != nil:
 				return context.Cause(ctx)
@@ -127,7 +159,7 @@ of new messages are far above the highest one before, so that none is given twic
 				return cantOpen(path, err)
 			}
 			if done.Kept != "" {
-				fmt.Fprintf(a.streams.Err, "skarod: the database from before is kept as %s\n", output.Line(done.Kept))
+				fmt.Fprintf(a.streams.Err, "skarod: the database from before is kept as %s\n", output.Line(filepath.Join(filepath.Dir(path), filepath.Base(done.Kept))))
 			}
 			if done.Unread != nil {
 				fmt.Fprintf(a.streams.Err, "skarod: it can't be read (%s): if a backup was restored before, ids that were given out since may be given again\n", output.Line(done.Unread.Error()))
@@ -158,6 +190,9 @@ func (a *app) backupFrom(ctx context.Context, name string) (io.ReadCloser, error
 		return nil, context.Cause(ctx)
 	case err != nil:
 		return nil, &usageError{err.Error(), "FILE is what `skarod backup` has written"}
+	}
+	if err := store.Misled(name, f); err != nil {
+		return nil, errors.Join(&usageError{err.Error(), "name the file itself, and not a link to it"}, f.Close())
 	}
 	return f, nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"os"
 	"slices"
 	"strconv"
 	"time"
@@ -23,6 +24,12 @@ func peek[T any](a *app, c *cobra.Command, look func(context.Context, *store.Sto
 	defer cancel()
 	found, _ := terminal.Await(ctx, func() (found T, err error) {
 		path, err := a.databasePath()
+		if err == nil {
+			_, err = os.Stat(path)
+		}
+		if err == nil {
+			path, err = store.Enter(path)
+		}
 		if err == nil {
 			err = store.Peek(path, func(s *store.Store) error {
 				found, err = look(ctx, s)

@@ -49,26 +49,39 @@ func (a *app) withStore(create bool, do func(*store.Store) error) error {
 			return cantOpen(path, fmt.Errorf("open the database: %w", err))
 		}
 	}
-	s, err := a.open(path)
+	entered, err := enter(path)
+	if err != nil {
+		return err
+	}
+	s, err := a.open(path, entered)
 	if err != nil {
 		return err
 	}
 	return errors.Join(do(s), s.Close())
 }
 
-// open opens the database, and says so where it has made a new one: the folder may
-// be a mistyped one. It also says where it has taken it away from others: they may have
-// read it by then.
-func (a *app) open(path string) (*store.Store, error) {
-	before, missing := os.Stat(path)
-	s, err := store.Open(path)
+// enter makes root the owner of the folder of a database. It returns the path by which the
+// database is opened from then on; path is the one to show.
+func enter(path string) (entered string, err error) {
+	if entered, err = store.Enter(path); err != nil {
+		return "", cantOpen(path, fmt.Errorf("open the database %s: %w", path, err))
+	}
+	return entered, nil
+}
+
+// open opens the database, and says if it has made a new one: the folder may be a mistyped
+// one. It also says if it has taken the database away from other users: they may have read
+// it by then.
+func (a *app) open(path, entered string) (*store.Store, error) {
+	before, missing := os.Lstat(entered)
+	s, err := store.Open(entered)
 	if err != nil {
-		return nil, cantOpen(path, err)
+		return nil, cantOpen(path, fmt.Errorf("open the database %s: %w", path, err))
 	}
 	if errors.Is(missing, fs.ErrNotExist) {
 		fmt.Fprintf(a.streams.Err, "skarod: made a new database, %s\n", output.Line(path))
 	}
-	if after, err := os.Stat(path); missing == nil && err == nil && before.Mode() != after.Mode() {
+	if after, err := os.Lstat(entered); missing == nil && err == nil && before.Mode() != after.Mode() {
 		fmt.Fprintf(a.streams.Err, "skarod: others could read %s: its mode was %#o, and is %#o now\n", output.Line(path), before.Mode().Perm(), after.Mode().Perm())
 	}
 	return s, nil
@@ -84,6 +97,10 @@ func cantOpen(path string, err error) error {
 		return cli.Advise(err, "a copy may have failed: `skarod restore FILE` puts a backup there; delete the file if you want a new database")
 	case errors.Is(err, store.ErrLog):
 		return cli.Advise(err, fmt.Sprintf("move %s to its database, or away where that is lost", output.Line(path+"-wal")))
+	case errors.Is(err, store.ErrLink):
+		return cli.Advise(err, "look where it leads, and remove it; if another folder has the database, name that one with --data")
+	case errors.Is(err, store.ErrShared):
+		return cli.Advise(err, "run it as the user of the server, or take the right to write there from the others")
 	case errors.Is(err, fs.ErrPermission):
 		return cli.Advise(err, "run it as root or as the user of the server, or name another folder with --data")
 	case belowFile(path):

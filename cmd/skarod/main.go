@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/exec"
 	"strings"
 	"time"
 
@@ -90,6 +91,10 @@ with "skarod user add", also while the server runs.`,
 func (a *app) report(err error) int {
 	if err == nil || terminal.ReaderGone(err) {
 		return 0 // whoever read the output has seen enough
+	}
+	var apart *exec.ExitError
+	if errors.As(err, &apart) && apart.ExitCode() > 0 {
+		return apart.ExitCode() // it has said why
 	}
 	f := output.Failure{Message: err.Error()}
 	var hinted interface{ Hint() string }

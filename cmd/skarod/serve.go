@@ -16,7 +16,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/rogpeppe/go-internal/lockedfile"
 	"github.com/spf13/cobra"
 
 	"github.com/skaroctl/skaroctl/internal/cli"
@@ -115,11 +114,15 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 			"give --tls-cert and --tls-key; or --allow-plaintext, when a proxy in front of it has TLS",
 		}
 	}
-	s, err := a.open(path)
+	entered, err := enter(path)
 	if err != nil {
 		return err
 	}
-	unlock, err := lockServe(path)
+	s, err := a.open(path, entered)
+	if err != nil {
+		return err
+	}
+	unlock, err := lockServe(path, entered)
 	if err != nil {
 		return errors.Join(err, s.Close())
 	}
@@ -247,25 +250,22 @@ const lockPatience = 2 * time.Second
 
 // lockServe keeps a second server from the same database: neither would push what
 // the other one stores.
-func lockServe(path string) (unlock func(), err error) {
+func lockServe(path, entered string) (unlock func() error, err error) {
 	type locked struct {
-		f   *lockedfile.File
-		err error
+		unlock func() error
+		err    error
 	}
 	got := make(chan locked, 1)
 	go func() {
-		if f, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err == nil {
-			_ = errors.Join(store.GiveToOwner(f, path), f.Close()) // who can't open it then is told
-		}
-		f, err := lockedfile.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
-		got <- locked{f, err}
+		unlock, err := store.Lock(entered)
+		got <- locked{unlock, err}
 	}()
 	select {
 	case l := <-got:
 		if l.err != nil {
-			return nil, cantOpen(path, fmt.Errorf("lock the database: %w", l.err))
+			return nil, cantOpen(path, fmt.Errorf("lock the database %s: %w", path, l.err))
 		}
-		return func() { l.f.Close() }, nil
+		return l.unlock, nil
 	case <-time.After(lockPatience):
 		return nil, &usageError{"another skarod serves " + path, "stop it, or give another --data"}
 	}

@@ -18,6 +18,29 @@ import (
 // server may go on meanwhile. (SQLite's online backup begins again after every write of
 // another process, and may never end.)
 func (s *Store) Backup(ctx context.Context, file string) error {
+	return WriteNew(file, func(f *os.File) error {
+		db, err := connect(s.path)
+		if err != nil {
+			return err
+		}
+		_, err = db.ExecContext(ctx, "VACUUM INTO ?", f.Name())
+		if err := errors.Join(err, db.Close()); err != nil {
+			return fmt.Errorf("copy the database: %w", err)
+		}
+		copied, err := connect(f.Name())
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(check(ctx, copied), copied.Close()); err != nil {
+			return fmt.Errorf("check the copy: %w", err)
+		}
+		return nil
+	})
+}
+
+// WriteNew makes a new file, which only its owner can read. It has its name when fill is
+// done, and all is on disk; fs.ErrExist if there is a file of that name.
+func WriteNew(file string, fill func(*os.File) error) error {
 	file, err := filepath.Abs(file) // a name that begins with file: is a URI to SQLite
 	if err != nil {
 		return err
@@ -29,28 +52,15 @@ func (s *Store) Backup(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	temp := f.Name()
-	defer os.Remove(temp)
+	defer os.Remove(f.Name())
 	defer f.Close()
-	db, err := connect(s.path)
-	if err != nil {
+	if err := fill(f); err != nil {
 		return err
-	}
-	_, err = db.ExecContext(ctx, "VACUUM INTO ?", temp)
-	if err := errors.Join(err, db.Close()); err != nil {
-		return fmt.Errorf("copy the database: %w", err)
-	}
-	copied, err := connect(temp)
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(check(ctx, copied), copied.Close()); err != nil {
-		return fmt.Errorf("check the copy: %w", err)
 	}
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	return place(temp, file)
+	return place(f.Name(), file)
 }
 
 var (
@@ -103,13 +113,16 @@ type Restored struct {
 // above those of both, and ends the sessions: one may have been ended after the backup.
 func Restore(ctx context.Context, path string, backup io.Reader, now time.Time) (Restored, error) {
 	var done Restored
+	if err := ownFiles(path); err != nil {
+		return done, err
+	}
 	f, err := private(path)
 	if err != nil {
 		return done, err
 	}
 	temp := f.Name()
 	defer discard(temp)
-	if err := errors.Join(GiveToOwner(f, path), fill(ctx, f, backup)); err != nil {
+	if err := fill(ctx, f, backup); err != nil {
 		return done, fmt.Errorf("copy the backup: %w", err)
 	}
 	db, err := connect(temp, walMode, "synchronous(FULL)")

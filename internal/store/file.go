@@ -5,12 +5,14 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
 
+	"github.com/rogpeppe/go-internal/lockedfile"
 	"modernc.org/sqlite"
 )
 
@@ -29,6 +31,15 @@ func Damaged(err error) bool {
 // ErrLog is the error for a write-ahead log that has lost its database. SQLite would write
 // what is in it into any other that came into that place, and so damage it.
 var ErrLog = errors.New("a write-ahead log is there without its database, and may have the newest messages of it")
+
+var (
+	// ErrLink is the error for a file of the database that is a symbolic link, no file, or
+	// one that also has another name: what it is for would happen to a file elsewhere.
+	ErrLink = errors.New("it is no file of its own")
+	// ErrShared is the error for a folder that other users can change, if root would work
+	// in it.
+	ErrShared = errors.New("other users can change what is there")
+)
 
 // connect opens a database file that is there.
 func connect(path string, pragmas ...string) (*sql.DB, error) {
@@ -59,12 +70,15 @@ func prepareFile(path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err := ownFiles(path); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|noFollow, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := create(path); err != nil {
 			return err
 		}
-		f, err = os.OpenFile(path, os.O_RDWR, 0)
+		f, err = os.OpenFile(path, os.O_RDWR|noFollow, 0)
 	}
 	if err != nil {
 		return err
@@ -76,19 +90,94 @@ func prepareFile(path string) error {
 	return tighten(path)
 }
 
+// ownFiles is ErrLink if the database, or what is beside it, is not a file of its own. A
+// database has two names while it is made.
+func ownFiles(path string) error {
+	for _, side := range append([]string{""}, sideFiles...) {
+		info, err := os.Lstat(path + side)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			err = ownFile(info, side == "")
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", filepath.Base(path+side), err)
+		}
+	}
+	return nil
+}
+
+// ownFile is ErrLink if a file is a link or no file, or has a second name and must not.
+func ownFile(info fs.FileInfo, second bool) error {
+	switch {
+	case info.Mode()&fs.ModeSymlink != 0:
+		return fmt.Errorf("%w, but a symbolic link", ErrLink)
+	case !info.Mode().IsRegular():
+		return ErrLink
+	case !second && links(info) > 1:
+		return fmt.Errorf("%w: it has another name, too", ErrLink)
+	}
+	return nil
+}
+
 // tighten takes the rights of everybody but the owner away, from a database and what is
-// beside it. Windows has no such modes.
+// beside it. Windows has no such modes. It opens only a file whose mode it changes: when a
+// process closes a file it loses SQLite's locks on it.
 func tighten(path string) error {
 	if runtime.GOOS == "windows" {
 		return nil
 	}
 	var errs []error
 	for _, side := range append([]string{""}, sideFiles...) {
-		if info, err := os.Stat(path + side); err == nil && info.Mode().Perm()&0o077 != 0 {
-			errs = append(errs, os.Chmod(path+side, info.Mode().Perm()&^0o077))
+		if info, err := os.Lstat(path + side); err == nil && info.Mode().Perm()&0o077 != 0 {
+			errs = append(errs, tightenFile(path+side, side == ""))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// tightenFile takes the rights of everybody but the owner away, from the file that is
+// there now.
+func tightenFile(path string, second bool) error {
+	f, err := os.OpenFile(path, os.O_RDONLY|noFollow, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err == nil {
+		err = ownFile(info, second)
+	}
+	if err != nil {
+		return err
+	}
+	return f.Chmod(info.Mode().Perm() &^ 0o077)
+}
+
+// Lock waits until no other process has the lock of a database, and takes it. It is a file
+// beside the database.
+func Lock(path string) (unlock func() error, err error) {
+	path += ".lock"
+	f, err := lockedfile.OpenFile(path, os.O_RDWR|os.O_CREATE|noFollow, 0o600)
+	if err == nil {
+		var info fs.FileInfo
+		if info, err = f.Stat(); err == nil {
+			err = ownFile(info, false)
+		}
+		if err != nil {
+			err = errors.Join(err, f.Close())
+		}
+	} else if info, statErr := os.Lstat(path); statErr == nil {
+		err = cmp.Or(ownFile(info, false), err)
+	}
+	if errors.Is(err, ErrLink) {
+		err = fmt.Errorf("%s: %w", filepath.Base(path), err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return f.Close, nil
 }
 
 // create makes a new database. It has its name only when all is in it: a file that is
@@ -107,7 +196,7 @@ func create(path string) error {
 	}
 	temp := f.Name()
 	defer discard(temp)
-	if err := errors.Join(GiveToOwner(f, path), f.Close()); err != nil {
+	if err := f.Close(); err != nil {
 		return err
 	}
 	db, err := connect(temp, walMode)

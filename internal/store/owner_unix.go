@@ -3,27 +3,284 @@
 package store
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"syscall"
+	"time"
 )
 
-// GiveToOwner gives a file that root has just made to whoever has the database, or its
-// folder where there is no database yet: a server that is not root has to open it. It is
-// given by its descriptor: who has the folder might put another in the place of its name.
-func GiveToOwner(file *os.File, database string) error {
-	if os.Geteuid() != 0 {
-		return nil
+// noFollow makes the opening of a symbolic link an error, and that of a pipe no wait.
+const noFollow = syscall.O_NOFOLLOW | syscall.O_NONBLOCK
+
+// links is how many names a file has.
+func links(info fs.FileInfo) uint64 { return uint64(info.Sys().(*syscall.Stat_t).Nlink) }
+
+func owner(info fs.FileInfo) int { return int(info.Sys().(*syscall.Stat_t).Uid) }
+
+// way is what a path leads to, and which users can make it lead elsewhere.
+type way struct {
+	folder  string   // the deepest folder of the path that exists, without symbolic links
+	missing []string // the names below it that don't exist
+	linked  bool     // a symbolic link was on the way
+	changes []change
+}
+
+// change is a folder of a way that a user other than root can change.
+type change struct {
+	folder string
+	user   int
+}
+
+const anyUser = -1 // a group, or everybody
+
+// walk follows a path as the kernel does.
+func walk(path string) (way, error) {
+	w := way{folder: "/"}
+	names := strings.Split(path, "/")
+	for followed := 0; len(names) > 0; {
+		name := names[0]
+		switch name {
+		case "", ".":
+			names = names[1:]
+			continue
+		case "..":
+			w.folder, names = filepath.Dir(w.folder), names[1:]
+			continue
+		}
+		next := filepath.Join(w.folder, name)
+		info, err := os.Lstat(next)
+		if errors.Is(err, fs.ErrNotExist) {
+			w.missing = names
+			return w, nil
+		}
+		if err == nil {
+			err = w.mayChange(w.folder, info)
+		}
+		if err != nil {
+			return w, err
+		}
+		names = names[1:]
+		if info.Mode()&fs.ModeSymlink == 0 {
+			w.folder = next
+			continue
+		}
+		if followed++; followed > 40 {
+			return w, &fs.PathError{Op: "open", Path: path, Err: syscall.ELOOP}
+		}
+		target, err := os.Readlink(next)
+		if err != nil {
+			return w, err
+		}
+		w.linked = true
+		if filepath.IsAbs(target) {
+			w.folder = "/"
+		}
+		names = append(strings.Split(target, "/"), names...)
 	}
-	owned, err := os.Stat(database)
-	if err != nil {
-		owned, err = os.Stat(filepath.Dir(database))
-	}
+	return w, nil
+}
+
+// mayChange adds the users who can put something else in the place of an entry of a folder.
+// In a folder with the sticky bit those are the owners of both.
+func (w *way) mayChange(folder string, entry fs.FileInfo) error {
+	info, err := os.Stat(folder)
 	if err != nil {
 		return err
 	}
-	if who, ok := owned.Sys().(*syscall.Stat_t); ok {
-		return file.Chown(int(who.Uid), int(who.Gid))
+	w.changes = append(w.changes, change{folder, owner(info)})
+	switch {
+	case !writableByOthers(info):
+	case info.Mode()&fs.ModeSticky != 0 && entry != nil:
+		w.changes = append(w.changes, change{folder, owner(entry)})
+	default:
+		w.changes = append(w.changes, change{folder, anyUser})
 	}
 	return nil
+}
+
+// writableByOthers reports whether users other than the owner and root can change a folder.
+func writableByOthers(info fs.FileInfo) bool {
+	mode := info.Mode().Perm()
+	return mode&0o002 != 0 || mode&0o020 != 0 && info.Sys().(*syscall.Stat_t).Gid != 0
+}
+
+// heldBy is ErrShared if a user other than root and the given one can change the way.
+func (w *way) heldBy(user int) error {
+	for _, c := range w.changes {
+		if c.user != 0 && c.user != user {
+			return fmt.Errorf("%s: %w", c.folder, ErrShared)
+		}
+	}
+	return nil
+}
+
+// Enter makes root the owner of the folder of a database, for good, if that is another
+// user: a symbolic link which that user has put there then opens nothing that is root's.
+// It returns the path by which the database is opened from now on.
+//
+// A folder of root's stays with root, and is made if it is missing. If other users can
+// change what the path leads to, the error is ErrShared. A process of any other user is
+// left as it is.
+func Enter(path string) (string, error) {
+	if os.Geteuid() != 0 {
+		return path, nil
+	}
+	for range 10 { // times that another process makes the same folder
+		w, err := walk(filepath.Dir(path))
+		if err != nil {
+			return "", err
+		}
+		info, err := os.Stat(w.folder)
+		if err != nil {
+			return "", err
+		}
+		if !info.IsDir() {
+			return "", &fs.PathError{Op: "open", Path: w.folder, Err: syscall.ENOTDIR}
+		}
+		if err := w.heldBy(owner(info)); err != nil {
+			return "", err
+		}
+		if owner(info) != 0 {
+			return become(w, info, path)
+		}
+		if len(w.missing) == 0 {
+			if writableByOthers(info) {
+				return "", fmt.Errorf("%s: %w", w.folder, ErrShared)
+			}
+			return path, nil
+		}
+		if err := makeFolders(w.folder, w.missing); err != nil && !errors.Is(err, fs.ErrExist) {
+			return "", err
+		}
+	}
+	return "", fmt.Errorf("%s: %w", filepath.Dir(path), ErrShared)
+}
+
+// makeFolders makes folders one below the other; fs.ErrExist if another process is faster.
+func makeFolders(folder string, names []string) error {
+	for _, name := range names {
+		folder = filepath.Join(folder, name)
+		if err := os.Mkdir(folder, 0o700); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// become makes this process, with all its threads, the owner of the folder of a way. If the
+// owner can't reach that folder by its path (systemd keeps those of DynamicUser= below one
+// that only root can enter), the folder becomes the root of all paths.
+func become(w way, info fs.FileInfo, path string) (string, error) {
+	failed := func(err error) (string, error) {
+		return "", fmt.Errorf("become the owner of %s: %w", w.folder, err)
+	}
+	folder, err := os.OpenFile(w.folder, os.O_RDONLY|syscall.O_DIRECTORY|noFollow, 0)
+	if err != nil {
+		return failed(err)
+	}
+	defer folder.Close()
+	opened, err := folder.Stat()
+	if err != nil {
+		return failed(err)
+	}
+	if !os.SameFile(opened, info) || owner(opened) != owner(info) {
+		return failed(ErrShared)
+	}
+	uid := owner(info)
+	gid, groups := groupsOf(uid, int(info.Sys().(*syscall.Stat_t).Gid))
+	_ = time.Now().Local().String() // reads the time zone's file, which can't be reached later
+	if err := errors.Join(syscall.Setgroups(groups), syscall.Setgid(gid)); err != nil {
+		return failed(err)
+	}
+	if err := syscall.Setreuid(-1, uid); err != nil {
+		return failed(err)
+	}
+	seen, err := os.Stat(w.folder)
+	reached := err == nil && os.SameFile(seen, info)
+	if err := syscall.Setreuid(-1, 0); err != nil {
+		return failed(err)
+	}
+	if !reached {
+		if err := errors.Join(folder.Chdir(), syscall.Chroot(".")); err != nil {
+			return failed(err)
+		}
+		path = filepath.Join(append(append([]string{"/"}, w.missing...), filepath.Base(path))...)
+	}
+	if err := syscall.Setuid(uid); err != nil {
+		return failed(err)
+	}
+	if os.Getuid() != uid || os.Geteuid() != uid || syscall.Setuid(0) == nil {
+		return failed(errors.New("the rights of root can't be given up"))
+	}
+	return path, nil
+}
+
+// groupsOf is the group of a user and all its groups. A user without an account, as systemd
+// makes them up, has the group of its folder; unless that is root's.
+func groupsOf(uid, folderGroup int) (gid int, groups []int) {
+	gid = folderGroup
+	if gid == 0 {
+		gid = uid
+	}
+	if account, err := user.LookupId(strconv.Itoa(uid)); err == nil {
+		if primary, err := strconv.Atoi(account.Gid); err == nil {
+			gid = primary
+		}
+		ids, _ := account.GroupIds()
+		for _, id := range ids {
+			if group, err := strconv.Atoi(id); err == nil {
+				groups = append(groups, group)
+			}
+		}
+	}
+	if !slices.Contains(groups, gid) {
+		groups = append(groups, gid)
+	}
+	return gid, groups
+}
+
+// Apart reports whether a backup into a file has to be written by two processes: one that
+// opens the file, and one that opens the database. It has if root has the database of
+// another user, or if other users can change the folder of the file: SQLite opens both by
+// their names.
+func Apart(path, file string) bool {
+	if w, err := walk(filepath.Dir(path)); os.Geteuid() == 0 && err == nil {
+		if info, err := os.Stat(w.folder); err == nil && owner(info) != 0 {
+			return true
+		}
+	}
+	folder := filepath.Dir(file)
+	w, err := walk(folder)
+	if err == nil && len(w.missing) == 0 {
+		var info fs.FileInfo
+		if info, err = os.Stat(w.folder); err == nil && info.Mode()&fs.ModeSticky == 0 {
+			err = w.mayChange(w.folder, nil)
+		}
+	}
+	return err == nil && w.heldBy(os.Geteuid()) != nil
+}
+
+// Misled is ErrShared for a file that root has opened by a symbolic link of another user:
+// that user may not be allowed to read it.
+func Misled(path string, file *os.File) error {
+	info, err := file.Stat()
+	if err != nil || os.Geteuid() != 0 || !info.Mode().IsRegular() {
+		return err
+	}
+	path, err = filepath.Abs(path)
+	if err != nil {
+		return err
+	}
+	w, err := walk(path)
+	if err == nil && w.linked {
+		err = w.heldBy(owner(info))
+	}
+	return err
 }

@@ -98,7 +98,7 @@ func Open(path string) (*Store, error) {
 		if errors.As(err, &file) && file.Path == path {
 			err = file.Err // the path is said once
 		}
-		return nil, fmt.Errorf("open the database %s: %w", path, err)
+		return nil, err
 	}
 	return s, nil
 }
@@ -169,6 +169,9 @@ func migrate(conn *sql.Conn) error {
 func newer(version int) error {
 	return fmt.Errorf("it was written by a newer skarod (version %d of the data, this one knows %d)", version, len(schema))
 }
+
+// Path is the path that the database was opened by.
+func (s *Store) Path() string { return s.path }
 
 // Close waits for the writes that were begun, and closes the file.
 func (s *Store) Close() error {
