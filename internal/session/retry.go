@@ -1,0 +1,123 @@
+package session
+
+import (
+	"cmp"
+	"context"
+	"math"
+	"math/rand/v2"
+	"time"
+)
+
+// Forever is a time that is never over, for a RetryPolicy.
+const Forever = time.Duration(math.MaxInt64)
+
+// RetryPolicy says how long a connection that is lost or not made is made again, and with
+// which pauses. The zero policy makes no second attempt.
+type RetryPolicy struct {
+	// BeforeLogin and AfterLogin say how long to keep trying: until the first login, and
+	// once there was one. The time starts over with each attempt that makes progress.
+	BeforeLogin, AfterLogin time.Duration
+
+	// The pauses double from FirstPause to MostPause. They start over after a connection
+	// that lasted. Zero means half a second, half a minute, and ten seconds.
+	FirstPause, MostPause, Lasting time.Duration
+
+	// jitter shortens a pause, so that many clients do not come back at once. Nil means to
+	// a random length of at least half of it.
+	jitter func(time.Duration) time.Duration
+}
+
+// attempt is what came of one connection.
+type attempt struct {
+	err  error // why it ended
+	done bool  // there is nothing left to do, whatever err is
+
+	up       time.Time     // when it began to be of use; zero if it never did
+	progress bool          // it brought the work forward
+	patience time.Duration // keep trying at least that long
+}
+
+// retry calls once, which makes a connection and returns at its end, until there is
+// nothing left to do or no point in another attempt. Before each pause it calls lost,
+// which may be nil. It returns the error of the last attempt, or the cause of ctx's end.
+func (p RetryPolicy) retry(ctx context.Context, lost func(err error, pause time.Duration), once func(context.Context) attempt) error {
+	limit, useless := p.BeforeLogin, time.Now() // useless: since when there was no progress
+	pauses := p.pauses()
+	for {
+		a := once(ctx)
+		switch {
+		case a.done:
+			return a.err
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case !Temporary(a.err):
+			return a.err
+		}
+		if !a.up.IsZero() {
+			limit = p.AfterLogin
+			pauses.lasted(time.Since(a.up))
+		}
+		if a.progress {
+			useless = time.Now()
+		}
+		left := max(limit, a.patience) - time.Since(useless)
+		if left <= 0 {
+			return a.err
+		}
+		pause := min(pauses.next(), left)
+		if lost != nil {
+			lost(a.err, pause)
+		}
+		if err := sleep(ctx, pause); err != nil {
+			return err
+		}
+	}
+}
+
+// sleep waits, or returns the cause of ctx's end.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// pauses are the growing pauses of one run.
+type pauses struct {
+	first, most, lasting time.Duration
+	jitter               func(time.Duration) time.Duration
+
+	bound time.Duration // of the next pause
+}
+
+func (p RetryPolicy) pauses() *pauses {
+	s := &pauses{
+		first:   cmp.Or(p.FirstPause, 500*time.Millisecond),
+		most:    cmp.Or(p.MostPause, 30*time.Second),
+		lasting: cmp.Or(p.Lasting, 10*time.Second),
+		jitter:  p.jitter,
+	}
+	if s.jitter == nil {
+		s.jitter = func(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }
+	}
+	s.bound = s.first
+	return s
+}
+
+// lasted makes the pauses start over if a connection was up for long.
+func (s *pauses) lasted(up time.Duration) {
+	if up >= s.lasting {
+		s.bound = s.first
+	}
+}
+
+// next returns the next pause.
+func (s *pauses) next() time.Duration {
+	pause := s.jitter(s.bound)
+	s.bound = min(2*s.bound, s.most)
+	return pause
+}

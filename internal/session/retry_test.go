@@ -1,0 +1,115 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// down is an error that may go away by itself.
+var down = &Error{Kind: KindUnreachable, Msg: "down"}
+
+// policy has pauses without jitter.
+func policy(before, after time.Duration) RetryPolicy {
+	return RetryPolicy{
+		BeforeLogin: before, AfterLogin: after,
+		FirstPause: time.Second, MostPause: 8 * time.Second, Lasting: time.Minute,
+		jitter: func(d time.Duration) time.Duration { return d },
+	}
+}
+
+// runs runs a policy over a script of attempts, whose last one is repeated. It returns the
+// pauses in seconds.
+func runs(p RetryPolicy, script ...func() attempt) (pauses []float64, err error) {
+	n := 0
+	err = p.retry(context.Background(), func(_ error, pause time.Duration) { pauses = append(pauses, pause.Seconds()) },
+		func(context.Context) attempt {
+			n++
+			return script[min(n, len(script))-1]()
+		})
+	return pauses, err
+}
+
+// fails is an attempt that makes no connection.
+func fails() attempt { return attempt{err: down} }
+
+// ends is an attempt after which there is nothing left to do.
+func ends() attempt { return attempt{done: true} }
+
+// loses is an attempt that logs in and loses its connection after a while.
+func loses(after time.Duration, progress bool) func() attempt {
+	return func() attempt {
+		up := time.Now()
+		time.Sleep(after)
+		return attempt{err: down, up: up, progress: progress}
+	}
+}
+
+// unanswered is an attempt that leaves something for which it pays to keep trying.
+func unanswered() attempt { return attempt{err: down, patience: 5 * time.Second} }
+
+func TestRetryPauses(t *testing.T) {
+	final := &Error{Kind: KindUnreachable, Msg: "final", Final: true}
+	for name, c := range map[string]struct {
+		policy RetryPolicy
+		script []func() attempt
+		pauses []float64
+		err    error
+	}{
+		"the zero policy tries once":          {RetryPolicy{}, []func() attempt{fails}, nil, down},
+		"pauses grow up to the longest":       {policy(Forever, 0), []func() attempt{fails, fails, fails, fails, fails, ends}, []float64{1, 2, 4, 8, 8}, nil},
+		"the last pause ends with the time":   {policy(5*time.Second, 0), []func() attempt{fails}, []float64{1, 2, 2}, down},
+		"a final error ends it":               {policy(Forever, Forever), []func() attempt{fails, func() attempt { return attempt{err: final} }}, []float64{1}, final},
+		"the first connection must succeed":   {policy(0, Forever), []func() attempt{fails}, nil, down},
+		"then it is made again":               {policy(0, Forever), []func() attempt{loses(0, true), fails, fails, ends}, []float64{1, 2, 4}, nil},
+		"a lasting connection resets pauses":  {policy(Forever, Forever), []func() attempt{fails, fails, loses(time.Minute, true), ends}, []float64{1, 2, 1}, nil},
+		"a short connection does not":         {policy(Forever, Forever), []func() attempt{fails, fails, loses(time.Second, true), ends}, []float64{1, 2, 4}, nil},
+		"progress starts the time over":       {policy(3*time.Second, 3*time.Second), []func() attempt{fails, loses(0, true), fails, fails}, []float64{1, 2, 1}, down},
+		"a login without progress does not":   {policy(3*time.Second, 3*time.Second), []func() attempt{fails, loses(0, false), fails}, []float64{1, 2}, down},
+		"unanswered messages extend the time": {policy(0, 0), []func() attempt{unanswered}, []float64{1, 2, 2}, down},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				pauses, err := runs(c.policy, c.script...)
+				if !reflect.DeepEqual(pauses, c.pauses) || err != c.err && !errors.Is(err, c.err) {
+					t.Errorf("pauses %v and %v, want %v and %v", pauses, err, c.pauses, c.err)
+				}
+			})
+		})
+	}
+}
+
+// The end of the context ends an attempt and a pause, and its cause is the error.
+func TestRetryEndsWithContext(t *testing.T) {
+	interrupted := errors.New("interrupted")
+	for name, once := range map[string]func(context.Context) attempt{
+		"in a pause":    func(context.Context) attempt { return fails() },
+		"in an attempt": func(ctx context.Context) attempt { <-ctx.Done(); return fails() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancelCause(context.Background())
+				time.AfterFunc(500*time.Millisecond, func() { cancel(interrupted) })
+				start := time.Now()
+				if err := policy(Forever, Forever).retry(ctx, nil, once); err != interrupted || time.Since(start) != 500*time.Millisecond {
+					t.Errorf("%v after %v", err, time.Since(start))
+				}
+			})
+		})
+	}
+}
+
+// A pause is between half and all of its bound.
+func TestRetryJitter(t *testing.T) {
+	p := RetryPolicy{}.pauses()
+	for range 1000 {
+		bound := p.bound
+		if pause := p.next(); pause < bound/2 || pause > bound {
+			t.Fatalf("a pause of %v for a bound of %v", pause, bound)
+		}
+		p.lasted(p.lasting)
+	}
+}
