@@ -31,10 +31,8 @@ func (a *app) oneShot(ctx context.Context) (context.Context, context.CancelFunc)
 	return a.withTimeout(ctx)
 }
 
-func (a *app) printer() *output.Printer                       { return a.Printer() }
-func (a *app) formatPrinter(f *output.Format) *output.Printer { return a.FormatPrinter(f) }
-func (a *app) none(format string, args ...any)                { a.noticeNone(format, args...) }
-func (a *app) errLine(line string)                            { a.stderr.line(line) }
+func (a *app) printer() *output.Printer        { return a.Printer() }
+func (a *app) none(format string, args ...any) { a.noticeNone(format, args...) }
 
 func (a *app) keepSID(ctx context.Context, t target, stored account.Credentials, got session.Account) {
 	(&credentialSource{t, stored}).renewSID(ctx, got)
@@ -94,6 +92,3 @@ var (
 )
 
 const cutting = shortening
-
-// errIncomplete is a listener that was to wait for more messages than came.
-var errIncomplete = errors.New("the time ran out")

@@ -1,13 +1,13 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
-	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,27 +16,26 @@ import (
 	"github.com/skaroctl/skaroctl/internal/account"
 	"github.com/skaroctl/skaroctl/internal/cli"
 	"github.com/skaroctl/skaroctl/internal/output"
-	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/session"
 )
 
+// listenOptions are the flags of listen.
 type listenOptions struct {
-	from         []string
-	conference   []string
-	own, events  bool
-	since        string
-	resume       bool
-	count        int
-	length       cli.Duration
-	format, exec string
-	noReconnect  bool
-	pingInterval cli.Duration
+	from, conferences []string
+	own, events       bool
+	since             string
+	resume            bool
+	count             int // zero means no limit
+	length            cli.Duration
+	format, exec      string
+	noReconnect       bool
+	pingInterval      cli.Duration
 
-	counted bool   // --count was given
-	command string // with all its flags, but for --since
+	countGiven bool   // the command line has --count
+	command    string // the command line without --since, for a hint
 }
 
-func (a *app) listenCommand() *cobra.Command {
+func newListenCmd(f *Factory, run runFunc[listenOptions]) *cobra.Command {
 	o := listenOptions{pingInterval: cli.Duration(30 * time.Second)}
 	c := &cobra.Command{
 		Use:   "listen",
@@ -81,60 +80,129 @@ answers where something was said, "skaroctl send $SKARO_FROM" in private.`,
   skaroctl listen --conference dev --own
   skaroctl listen --resume --exec 'jq -r .body >>messages.txt'`,
 		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			o.countGiven = c.Flags().Changed("count")
+			o.command = commandWithout(c, "since")
+			return runCommand(c, f, &o, run)
+		},
 	}
-	c.RunE = a.does(func(ctx context.Context, _ []string) error {
-		o.counted = c.Flags().Changed("count")
-		o.command = commandWithout(c, "since")
-		return a.listen(ctx, o)
-	})
-	f := c.Flags()
-	f.StringArrayVar(&o.from, "from", nil, "messages of `LOGIN` only; may be given again")
-	cli.Completes(c, "from", a.completeFrom)
-	f.StringArrayVar(&o.conference, "conference", nil, "messages in the conference `NAME` only; may be given again")
-	cli.Completes(c, "conference", a.completeConference)
-	f.BoolVar(&o.own, "own", false, "also what we sent from elsewhere")
-	f.BoolVar(&o.events, "events", false, "also what the server pushes beside messages: info, error and others")
-	f.StringVar(&o.since, "since", "", "first what came since `WHEN`: all, a time, a duration before now, or after a message by its id (see \"skaroctl help history\")")
-	f.BoolVar(&o.resume, "resume", false, "first what came since this account last listened with --resume")
-	f.IntVarP(&o.count, "count", "n", 0, "end after `N` messages")
-	f.Var(&o.length, "for", "end after this long; with --count, fewer messages are exit status 6")
-	f.StringVar(&o.format, "format", "", "show each message with a Go `TEMPLATE` over the JSON object, like '{{.from}}: {{.body}}'")
-	f.StringVar(&o.exec, "exec", "", "run a shell `COMMAND` for each message, one at a time, instead of showing it")
-	f.BoolVar(&o.noReconnect, "no-reconnect", false, "end when the connection is lost")
-	f.Var(&o.pingInterval, "ping-interval", "how often to check the connection; one that is silent for two is dead")
+	flags := c.Flags()
+	flags.StringArrayVar(&o.from, "from", nil, "messages of `LOGIN` only; may be given again")
+	cli.Completes(c, "from", f.completeFrom)
+	flags.StringArrayVar(&o.conferences, "conference", nil, "messages in the conference `NAME` only; may be given again")
+	cli.Completes(c, "conference", f.completeConference)
+	flags.BoolVar(&o.own, "own", false, "also what we sent from elsewhere")
+	flags.BoolVar(&o.events, "events", false, "also what the server pushes beside messages: info, error and others")
+	flags.StringVar(&o.since, "since", "", "first what came since `WHEN`: all, a time, a duration before now, or after a message by its id (see \"skaroctl help history\")")
+	flags.BoolVar(&o.resume, "resume", false, "first what came since this account last listened with --resume")
+	flags.IntVarP(&o.count, "count", "n", 0, "end after `N` messages")
+	flags.Var(&o.length, "for", "end after this long; with --count, fewer messages are exit status 6")
+	flags.StringVar(&o.format, "format", "", "show each message with a Go `TEMPLATE` over the JSON object, like '{{.from}}: {{.body}}'")
+	flags.StringVar(&o.exec, "exec", "", "run a shell `COMMAND` for each message, one at a time, instead of showing it")
+	flags.BoolVar(&o.noReconnect, "no-reconnect", false, "end when the connection is lost")
+	flags.Var(&o.pingInterval, "ping-interval", "how often to check the connection; one that is silent for two is dead")
 	c.MarkFlagsMutuallyExclusive("format", "exec")
 	return c
 }
 
-// errTimeUp is the cause of the end of --for.
-var errTimeUp = errors.New("the time of --for is over")
-
-// errReaderGone ends a listener whose output nobody reads any more.
-var errReaderGone = errors.New("the reader of the output has gone")
-
-// check looks for what can be seen to be wrong before anything is sent.
-func (o listenOptions) check() error {
-	if o.counted && o.count < 1 {
-		return &usageError{fmt.Sprintf("--count is %d: less than one message", o.count), "leave it out to listen until interrupted"}
+// runListen shows what comes, or runs --exec for it, until one of the limits is reached.
+func runListen(ctx context.Context, f *Factory, o *listenOptions) error {
+	if err := o.check(); err != nil {
+		return err
 	}
-	for _, filter := range []struct {
-		flag, of string
-		names    []string
-	}{{"--from", "login", o.from}, {"--conference", "name", o.conference}} {
-		for _, name := range filter.names {
-			if err := validText("the "+filter.of+" of "+filter.flag, name); err != nil {
-				return err
-			}
-			if strings.Contains(name, ",") {
-				return &usageError{fmt.Sprintf("%s is %q, with a comma", filter.flag, name), fmt.Sprintf("give %s once for each %s", filter.flag, filter.of)}
-			}
+	format, err := parseFormat(o.format, f.streams.OutTerminal)
+	if err != nil {
+		return err
+	}
+	start, err := o.start(f.now())
+	if err != nil {
+		return err
+	}
+	acct, err := f.ResolveAccount(ctx)
+	if err != nil {
+		return err
+	}
+	if err := acct.needLogin(); err != nil {
+		return err
+	}
+	position, resume, err := o.openPosition(acct)
+	if err != nil {
+		return err
+	}
+	if position != nil {
+		defer position.Close()
+	}
+
+	names := newFilter(o, f.notice)
+	report := newListenReport(ctx, f, o)
+	report.wants, report.saved = names.wants, position
+	report.printer = f.FormatPrinter(format)
+	report.behind = start != nil || resume != nil
+	if o.exec != "" {
+		report.hook = newHook(o.exec, os.Environ(), acct.environ(), f.streams, f.notice)
+	}
+	source := acct.credentialSource()
+	l := &session.Listener{
+		Endpoint:       acct.endpoint,
+		Credentials:    source.read,
+		ConnectTimeout: time.Duration(f.flags.timeout),
+		PingInterval:   time.Duration(o.pingInterval),
+		Reconnect:      !o.noReconnect,
+		Start:          start,
+		Resume:         resume,
+		Prepare:        func(ctx context.Context, s *session.Session) error { return names.resolve(ctx, s.Spelling) },
+		LoggedIn: func(got session.Account) {
+			report.connected = true
+			source.renewSID(ctx, got)
+		},
+		Lost:      report.lostConnection,
+		Listening: report.caughtUp,
+		Settled:   report.settle,
+	}
+	report.position = l.Position
+	limited, stop := o.limit(ctx, f.streams.Out)
+	defer stop()
+	return acct.hintLogin(report.end(l.Run(limited, report.deliver)))
+}
+
+// check returns an error for what is wrong in the options, before anything is sent.
+func (o *listenOptions) check() error {
+	if o.countGiven && o.count < 1 {
+		return cli.Usage(fmt.Sprintf("--count is %d: less than one message", o.count), "leave it out to listen until interrupted")
+	}
+	if err := checkNames("--from", "login", o.from); err != nil {
+		return err
+	}
+	return checkNames("--conference", "name", o.conferences)
+}
+
+// checkNames returns an error for a name that a flag can't have.
+func checkNames(flag, of string, names []string) error {
+	for _, name := range names {
+		if err := checkText("the "+of+" of "+flag, name); err != nil {
+			return err
+		}
+		if strings.Contains(name, ",") {
+			return cli.Usage(fmt.Sprintf("%s is %q, with a comma", flag, name), fmt.Sprintf("give %s once for each %s", flag, of))
 		}
 	}
 	return nil
 }
 
-// start is where --since says to begin; nil is now.
-func (o listenOptions) start(now time.Time) (*session.Bound, error) {
+// parseFormat parses the template of --format. An empty text means that there is none.
+func parseFormat(text string, terminal bool) (*output.Format, error) {
+	if text == "" {
+		return nil, nil
+	}
+	format, err := output.ParseFormat(text, terminal)
+	if err != nil {
+		return nil, cli.Usage(fmt.Sprintf("--format: %v", err), "the keys are "+output.FormatKeys()+"; an example: '{{.from}}: {{.body}}'")
+	}
+	return format, nil
+}
+
+// start returns the bound of --since; nil means to begin with what comes from now on.
+func (o *listenOptions) start(now time.Time) (*session.Bound, error) {
 	switch o.since {
 	case "":
 		return nil, nil
@@ -145,185 +213,51 @@ func (o listenOptions) start(now time.Time) (*session.Bound, error) {
 	return &b, err
 }
 
-func (a *app) listen(ctx context.Context, o listenOptions) (err error) {
-	if err := o.check(); err != nil {
-		return err
+// openPosition takes the lock of the account's position if --resume is given, and reads
+// where to resume unless --since says where to begin.
+func (o *listenOptions) openPosition(acct Account) (file *account.PositionFile, resume *session.Position, err error) {
+	if !o.resume {
+		return nil, nil, nil
 	}
-	format, err := a.format(o.format)
-	if err != nil {
-		return err
+	if file, err = account.OpenPosition(acct.files, acct.key()); err != nil || o.since != "" {
+		return file, nil, err
 	}
-	l := &session.Listener{
-		ConnectTimeout: time.Duration(a.flags.timeout),
-		PingInterval:   time.Duration(o.pingInterval),
-		Reconnect:      !o.noReconnect,
+	var saved session.Position
+	found, err := file.Read(&saved)
+	switch {
+	case err != nil:
+		file.Close()
+		return nil, nil, err
+	case !found:
+		return file, nil, nil
 	}
-	if l.Start, err = o.start(a.now()); err != nil {
-		return err
-	}
-	t, err := a.target(ctx)
-	if err != nil {
-		return err
-	}
-	if err := t.needLogin(); err != nil {
-		return err
-	}
-	save := func() error { return nil }
-	if o.resume {
-		file, err := account.OpenPosition(t.files, t.key())
-		if err != nil {
-			return err
-		}
-		defer file.Close()
-		if o.since == "" {
-			var p session.Position
-			found, err := file.Read(&p)
-			if err != nil {
-				return err
-			}
-			if found {
-				l.Resume = &p
-			}
-		}
-		save = func() error {
-			p, ok := l.Position()
-			if !ok {
-				return nil
-			}
-			return file.Save(p)
-		}
-	}
-	interrupted := ctx
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+	return file, &saved, nil
+}
+
+// Causes for the end of a run.
+var (
+	errTimeUp     = errors.New("the time of --for is over")
+	errReaderGone = errors.New("the reader of the output has gone")
+)
+
+// limit returns a context that ends after --for, too, and when the reader of out goes
+// away. stop ends the watching of out.
+func (o *listenOptions) limit(ctx context.Context, out io.Writer) (limited context.Context, stop func()) {
+	limited, cancel := context.WithCancelCause(ctx)
+	giveUp := context.CancelFunc(func() {})
 	if o.length > 0 {
-		timer := time.AfterFunc(time.Duration(o.length), func() { cancel(errTimeUp) })
-		defer timer.Stop()
+		limited, giveUp = context.WithTimeoutCause(limited, time.Duration(o.length), errTimeUp)
 	}
-	go watchReader(ctx, a.streams.Out, func() { cancel(errReaderGone) })
-
-	var stored account.Credentials
-	l.Endpoint = t.endpoint
-	l.Credentials = func(ctx context.Context) (session.Credentials, error) { return t.credentials(ctx, &stored) }
-	connected := false
-	l.LoggedIn = func(got session.Account) {
-		connected = true
-		a.keepSID(ctx, t, stored, got)
+	var watching sync.WaitGroup
+	watching.Go(func() { watchReader(limited, out, func() { cancel(errReaderGone) }) })
+	return limited, func() {
+		giveUp()
+		cancel(nil)
+		watching.Wait()
 	}
-	filters := newFilters(a.notice)
-	l.Prepare = func(ctx context.Context, s *session.Session) error { return filters.spell(ctx, s, &o) }
-	lost := false
-	behind := o.since != "" || l.Resume != nil // there may be something that was to be shown first
-	var why error
-	l.Lost = func(err error, pause time.Duration) {
-		lost, why = true, err
-		if _, ok := l.Position(); ok {
-			behind = true
-		}
-		a.notice("%v; trying again in %v", err, pause.Round(100*time.Millisecond))
-	}
-	l.Listening = func(got session.Account) {
-		behind = false
-		switch who := output.Login(got.Login); {
-		case lost:
-			lost = false
-			a.notice("connected again")
-		case a.flags.verbose:
-			a.errLine("listening as " + who)
-		case a.streams.ErrTerminal:
-			a.notice("listening as %s", who)
-		}
-	}
-	p := a.formatPrinter(format)
-	show := func(e session.Event) error {
-		if e.Message != nil {
-			return p.Message(*e.Message, e.Own)
-		}
-		return p.Push(e.Push)
-	}
-	var failed error // a command that did, also after what ended ctx
-	if o.exec != "" {
-		h := newHook(o.exec, os.Environ(), t.environ(), a.streams, func() {
-			a.notice("waiting for the command of --exec to end; a second interrupt ends it")
-		})
-		show = func(e session.Event) error {
-			if err := save(); err != nil { // what the commands before this one did is done
-				return err
-			}
-			failed = h.run(interrupted, e)
-			return failed
-		}
-	}
-	l.Settled = func() error {
-		if err := p.Flush(); err != nil {
-			return err
-		}
-		return save()
-	}
-	shown := 0
-	err = l.Run(ctx, func(e session.Event) error {
-		if !o.wants(e) {
-			return nil
-		}
-		if p.Full() { // so that the position follows also where a reader is slow
-			if err := l.Settled(); err != nil {
-				return err
-			}
-		}
-		if err := show(e); err != nil {
-			return err
-		}
-		if e.Message != nil {
-			shown++
-		}
-		if shown == o.count && o.count > 0 {
-			return session.ErrEnough
-		}
-		return nil
-	})
-	if settleErr := l.Settled(); settleErr != nil && !errors.Is(err, settleErr) {
-		err = settleErr
-	}
-	if errors.Is(err, errTimeUp) && connected && behind {
-		a.notice("the time of --for was over before everything from before was fetched")
-	}
-	var failure *session.Error
-	switch {
-	case errors.Is(err, errReaderGone):
-		return errReaderGone
-	case errors.As(err, &failure) && failure.Kind == session.KindIDsBackwards:
-		return cli.Advise(err, backwardsHint(failure.Backwards, o.command))
-	case failed != nil && interrupted.Err() != nil:
-		return several{fmt.Errorf("listen: %w", failed), err}
-	case failed != nil:
-		return failed
-	case errors.Is(err, errTimeUp) && shown < o.count:
-		err = fmt.Errorf("%w after %v: %d of %d messages came", errIncomplete, time.Duration(o.length), shown, o.count)
-		if !connected && why != nil {
-			err = fmt.Errorf("%w, since there was no connection: %v", err, why)
-		}
-		return err
-	case errors.Is(err, errTimeUp) && !connected:
-		return cmp.Or(why, error(session.TimedOut(time.Duration(o.length))))
-	case errors.Is(err, errTimeUp):
-		return nil
-	}
-	return err
 }
 
-// backwardsHint is a command that goes on after the server's message ids went backwards.
-// command is the one that met it, without --since.
-func backwardsHint(b *session.Backwards, command string) string {
-	switch {
-	case b.Start:
-		return "write a time as 2006-01-02T15:04:05Z, a duration as 90m or 7d: a bare number is the id of a message"
-	case b.Date.IsZero():
-		return fmt.Sprintf("to see all that is there once more, and go on: `%s --since all`; or give --since the time when an older copy of the server's database was put in place", command)
-	}
-	return fmt.Sprintf("to go on with what came since the last message that was shown, once: `%s --since %s`", command, b.Date.UTC().Format(time.RFC3339Nano))
-}
-
-// commandWithout is the command line of c as a shell takes it, without one flag.
+// commandWithout returns the command line of c as a shell takes it, without one flag.
 func commandWithout(c *cobra.Command, without string) string {
 	words := []string{c.CommandPath()}
 	c.Flags().Visit(func(f *pflag.Flag) {
@@ -344,83 +278,4 @@ func commandWithout(c *cobra.Command, without string) string {
 		}
 	})
 	return strings.Join(words, " ")
-}
-
-// filters finds out at each connection what the server calls what --from and
-// --conference name.
-type filters struct {
-	notice func(format string, args ...any)
-	known  map[string]bool   // was there once
-	told   map[string]string // what was said of it last
-}
-
-func newFilters(notice func(string, ...any)) *filters {
-	return &filters{notice, map[string]bool{}, map[string]string{}}
-}
-
-// spell replaces the names of the filters by what the server calls them, where it can
-// tell: one that is spelled in another way would wait for ever. So would one that nobody
-// has, or has any more, or that is in the wrong place, and a notice says so.
-func (f *filters) spell(ctx context.Context, s *session.Session, o *listenOptions) (err error) {
-	for i, given := range o.from {
-		if o.from[i], err = f.spelling(ctx, s, "user", given); err != nil {
-			return err
-		}
-	}
-	for i, given := range o.conference {
-		if o.conference[i], err = f.spelling(ctx, s, "conference", given); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (f *filters) spelling(ctx context.Context, s *session.Session, kind, given string) (string, error) {
-	found, err := s.Spelling(ctx, given)
-	if err != nil && session.Temporary(err) {
-		return given, err
-	}
-	filter := func(name string) string { return kind + " " + name }
-	text := ""
-	var refused *session.Error
-	isRefused := errors.As(err, &refused) && refused.Kind == session.KindRefused
-	switch {
-	case isRefused && proto.StatusCode(refused.Status) == "404" && f.known[filter(given)]:
-		text = fmt.Sprintf("there is no %s %q there any more", kind, given)
-	case isRefused && proto.StatusCode(refused.Status) == "404":
-		text = fmt.Sprintf("there is no %s %q there so far", kind, given)
-	case isRefused:
-		text = fmt.Sprintf("the %s %q: %v", kind, given, refused)
-	case err != nil:
-		return given, err
-	case kind == "user" && found.IsConference():
-		text = fmt.Sprintf("%q is a conference: what is said in it is shown by --conference", found.Login)
-	case kind == "conference" && found.Online != nil:
-		text = fmt.Sprintf("%q is somebody's login: what they send is shown by --from", found.Login)
-	default:
-		f.known[filter(found.Login)] = true
-	}
-	if text != "" && text != f.told[filter(found.Login)] {
-		f.notice("%s", text)
-	}
-	f.told[filter(found.Login)] = text
-	return found.Login, nil
-}
-
-// wants reports whether an event is one that was asked for.
-func (o listenOptions) wants(e session.Event) bool {
-	m := e.Message
-	if m == nil {
-		return o.events
-	}
-	if len(o.conference) > 0 && !slices.Contains(o.conference, m.Dialog(e.Own)) {
-		return false
-	}
-	if len(o.conference) > 0 && m.Conference == "" && m.From != e.Own {
-		return false // a person of that name
-	}
-	if m.From == e.Own {
-		return o.own && len(o.from) == 0 || slices.Contains(o.from, e.Own)
-	}
-	return len(o.from) == 0 || slices.Contains(o.from, m.From)
 }

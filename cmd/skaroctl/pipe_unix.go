@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// watchReader calls gone when w is a pipe or socket whose reader has gone away,
-// also while nothing is written. It returns at the end of ctx at the latest.
+// watchReader calls gone if w is a pipe or socket and its reader goes away, even while
+// nothing is written. It returns at the end of ctx at the latest.
 func watchReader(ctx context.Context, w io.Writer, gone func()) {
 	f, ok := w.(*os.File)
 	if !ok {
@@ -22,28 +22,40 @@ func watchReader(ctx context.Context, w io.Writer, gone func()) {
 	if err != nil || info.Mode()&(os.ModeNamedPipe|os.ModeSocket) == 0 {
 		return
 	}
-	// A pipe of our own wakes the poll when ctx ends.
-	wakeR, wakeW, err := os.Pipe()
+	wake, stop, err := wakeAtEnd(ctx)
 	if err != nil {
 		return
 	}
-	defer wakeR.Close()
-	stop := context.AfterFunc(ctx, func() { wakeW.Close() })
-	defer func() {
-		if stop() {
-			wakeW.Close()
+	defer stop()
+	if lostReader(f, wake) {
+		gone()
+	}
+}
+
+// wakeAtEnd returns a pipe that can be read when ctx ends, which wakes a poll.
+func wakeAtEnd(ctx context.Context) (r *os.File, stop func(), err error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	ended := context.AfterFunc(ctx, func() { w.Close() })
+	return r, func() {
+		if ended() {
+			w.Close()
 		}
-	}()
-	// No events are asked for: an error is reported all the same.
-	fds := []unix.PollFd{{Fd: int32(f.Fd())}, {Fd: int32(wakeR.Fd())}}
+		r.Close()
+	}, nil
+}
+
+// lostReader polls a pipe until its reader goes away, or until wake can be read, and
+// reports whether the reader is gone.
+func lostReader(pipe, wake *os.File) bool {
+	// No events are asked for: poll reports an error anyway.
+	fds := []unix.PollFd{{Fd: int32(pipe.Fd())}, {Fd: int32(wake.Fd())}}
 	for {
 		_, err := unix.Poll(fds, -1)
-		if errors.Is(err, unix.EINTR) {
-			continue
+		if !errors.Is(err, unix.EINTR) {
+			return err == nil && fds[1].Revents == 0 && fds[0].Revents&(unix.POLLERR|unix.POLLHUP|unix.POLLNVAL) != 0
 		}
-		if err == nil && fds[1].Revents == 0 && fds[0].Revents&(unix.POLLERR|unix.POLLHUP|unix.POLLNVAL) != 0 {
-			gone()
-		}
-		return
 	}
 }

@@ -10,11 +10,12 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// readerPause is how often to look for the reader of a pipe: nothing waits for its end.
+// readerPause is how often to look whether a pipe has a reader: Windows has no call that
+// waits for its end.
 const readerPause = 250 * time.Millisecond
 
-// watchReader calls gone when w is a pipe whose reader has gone away, also while
-// nothing is written. It returns at the end of ctx at the latest.
+// watchReader calls gone if w is a pipe and its reader goes away, even while nothing is
+// written. It returns at the end of ctx at the latest.
 func watchReader(ctx context.Context, w io.Writer, gone func()) {
 	f, ok := w.(*os.File)
 	if !ok {
@@ -28,7 +29,7 @@ func watchReader(ctx context.Context, w io.Writer, gone func()) {
 	defer pause.Stop()
 	for {
 		state, err := pipeState(pipe)
-		if err != nil { // a socket: a reader that has gone is noticed at the next write
+		if err != nil { // a socket: the next write finds out
 			return
 		}
 		if state != pipeConnected {
@@ -43,11 +44,11 @@ func watchReader(ctx context.Context, w io.Writer, gone func()) {
 	}
 }
 
-// pipeConnected is the state of a pipe that has both ends (FILE_PIPE_CONNECTED_STATE).
+// pipeConnected is the state of a pipe with both ends (FILE_PIPE_CONNECTED_STATE).
 const pipeConnected = 3
 
-// pipeState asks for the state of a pipe. There is no function for it in the Windows
-// API, and the calls that fail at a closed pipe need an end that can be read.
+// pipeState returns the state of a pipe. The Windows API has no function for it, and the
+// calls that fail at a closed pipe need an end that can be read.
 func pipeState(pipe windows.Handle) (uint32, error) {
 	const class = 24         // FilePipeLocalInformation
 	var information struct { // FILE_PIPE_LOCAL_INFORMATION

@@ -57,7 +57,7 @@ pipelines. Results go to standard output, everything else to standard error.`,
 	a := &app{f}
 	root.AddCommand(
 		a.loginCommand(), a.logoutCommand(), a.statusCommand(), a.registerTypeCommand(), a.registerCommand(),
-		a.contactsCommand(), a.historyCommand(), a.sendCommand(), a.listenCommand(), a.requestCommand(), newVersionCmd(f, runVersion),
+		a.contactsCommand(), a.historyCommand(), a.sendCommand(), newListenCmd(f, runListen), a.requestCommand(), newVersionCmd(f, runVersion),
 	)
 	root.AddCommand(topics()...)
 	cli.Finish(root, args)

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/skaroctl/skaroctl/internal/proto"
+	"github.com/skaroctl/skaroctl/internal/session"
+)
+
+// filter says which events listen shows. It takes the names of --from and --conference
+// over in the server's spelling, at each connection: a name in any other spelling would
+// match nothing.
+type filter struct {
+	from, conferences []*filterName
+	own, events       bool
+	notice            func(format string, args ...any)
+}
+
+// filterName is a name of --from or --conference.
+type filterName struct {
+	kind  string // "user" or "conference"
+	name  string // in the server's spelling, as soon as that is known
+	found bool   // the server had it at an earlier connection
+	told  string // the last notice about it
+}
+
+func newFilter(o *listenOptions, notice func(string, ...any)) *filter {
+	names := func(kind string, given []string) []*filterName {
+		var list []*filterName
+		for _, name := range given {
+			list = append(list, &filterName{kind: kind, name: name})
+		}
+		return list
+	}
+	return &filter{from: names("user", o.from), conferences: names("conference", o.conferences), own: o.own, events: o.events, notice: notice}
+}
+
+// wants reports whether an event is to be shown.
+func (f *filter) wants(e session.Event) bool {
+	m := e.Message
+	if m == nil {
+		return f.events
+	}
+	if len(f.conferences) > 0 && !f.saidThere(*m, e.Own) {
+		return false
+	}
+	if len(f.from) > 0 {
+		return has(f.from, m.From)
+	}
+	return f.own || m.From != e.Own
+}
+
+// saidThere reports whether a message belongs to one of the conferences.
+func (f *filter) saidThere(m proto.Message, own string) bool {
+	if m.Conference == "" && m.From != own {
+		return false // it comes from a user with the name of a conference
+	}
+	return has(f.conferences, m.Dialog(own))
+}
+
+func has(names []*filterName, name string) bool {
+	return slices.ContainsFunc(names, func(n *filterName) bool { return n.name == name })
+}
+
+// resolve asks for the server's spelling of each name with spell, which is
+// session.Spelling. A notice tells the user of a name for which nothing will come.
+func (f *filter) resolve(ctx context.Context, spell func(context.Context, string) (proto.Contact, error)) error {
+	for _, n := range slices.Concat(f.from, f.conferences) {
+		found, err := spell(ctx, n.name)
+		text, err := n.learn(found, err)
+		if err != nil {
+			return err
+		}
+		if text != "" && text != n.told {
+			f.notice("%s", text)
+		}
+		n.told = text
+	}
+	return nil
+}
+
+// learn takes over what the server said about a name. text is what the user should know
+// about it; err is an error that ends the connection.
+func (n *filterName) learn(found proto.Contact, err error) (text string, _ error) {
+	var refused *session.Error
+	switch {
+	case err != nil && (session.Temporary(err) || !errors.As(err, &refused) || refused.Kind != session.KindRefused):
+		return "", err
+	case err != nil && proto.StatusCode(refused.Status) != "404":
+		return fmt.Sprintf("the %s %q: %v", n.kind, n.name, refused), nil
+	case err != nil && n.found:
+		return fmt.Sprintf("there is no %s %q there any more", n.kind, n.name), nil
+	case err != nil:
+		return fmt.Sprintf("there is no %s %q there so far", n.kind, n.name), nil
+	}
+	n.name = found.Login
+	switch {
+	case n.kind == "user" && found.IsConference():
+		return fmt.Sprintf("%q is a conference: what is said in it is shown by --conference", found.Login), nil
+	case n.kind == "conference" && found.Online != nil:
+		return fmt.Sprintf("%q is somebody's login: what they send is shown by --from", found.Login), nil
+	}
+	n.found = true
+	return "", nil
+}

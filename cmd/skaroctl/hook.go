@@ -1,0 +1,177 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/skaroctl/skaroctl/internal/cli"
+	"github.com/skaroctl/skaroctl/internal/output"
+	"github.com/skaroctl/skaroctl/internal/session"
+	"github.com/skaroctl/skaroctl/internal/terminal"
+)
+
+// hook is the command of `listen --exec`. The shell runs it for one event after the
+// other.
+type hook struct {
+	command string
+	environ []string // for every event
+	streams terminal.Streams
+	notice  func(format string, args ...any)
+}
+
+// newHook prepares a command. From the environment of this process it leaves out our
+// secrets and the variables that the hook sets itself; acct are the variables that make
+// a skaroctl in the command use our account.
+func newHook(command string, environ, acct []string, streams terminal.Streams, notice func(string, ...any)) *hook {
+	h := &hook{command: command, streams: streams, notice: notice}
+	for _, v := range environ {
+		name, _, _ := strings.Cut(v, "=")
+		if hookInherits(runtime.GOOS, name) {
+			h.environ = append(h.environ, v)
+		}
+	}
+	h.environ = append(h.environ, acct...)
+	return h
+}
+
+// hookInherits reports whether a variable of ours is for the hook, too.
+func hookInherits(goos, name string) bool {
+	if goos == "windows" { // the case of a name does not matter there
+		name = strings.ToUpper(name)
+	}
+	switch name {
+	case "SKAROCTL_TOKEN", "SKAROCTL_PROFILE", "SKAROCTL_SERVER": // newHook sets the last two
+		return false
+	}
+	return !strings.HasPrefix(name, "SKARO_")
+}
+
+// hookTakes reports whether a variable of the hook may have a value. Systems have limits;
+// the whole message is on standard input anyway.
+func hookTakes(goos, value string) bool {
+	if value == "" || strings.Contains(value, "\x00") {
+		return false
+	}
+	if goos != "windows" {
+		return len(value) <= 64<<10
+	}
+	// cmd.exe puts the text of %SKARO_BODY% into the command before it parses that: the
+	// sender of the message could write a part of it.
+	return len(value) <= 32<<10-64 && !strings.ContainsFunc(value, func(r rune) bool {
+		return r < ' ' && r != '\t' || strings.ContainsRune("\"%^&|<>()", r)
+	})
+}
+
+// hookInput is what a command gets for an event, and the event's name in an error.
+type hookInput struct {
+	stdin   []byte
+	environ []string
+	event   string
+}
+
+func newHookInput(e session.Event) hookInput {
+	m := e.Message
+	if m == nil {
+		return hookInput{stdin: append(output.AppendPush(nil, e.Push), '\n'), event: "a push of type " + e.Push.Type()}
+	}
+	in := hookInput{stdin: append(output.AppendMessage(nil, *m, e.Own), '\n'), event: "the message from " + output.Login(m.From)}
+	id := ""
+	if m.ID != 0 {
+		id = strconv.FormatInt(m.ID, 10)
+		in.event = fmt.Sprintf("message %s from %s", id, output.Login(m.From))
+	}
+	for _, v := range [][2]string{
+		{"SKARO_FROM", m.From}, {"SKARO_DIALOG", m.Dialog(e.Own)}, {"SKARO_ID", id}, {"SKARO_DATE", output.DateText(m.Date)}, {"SKARO_BODY", m.Body},
+	} {
+		if hookTakes(runtime.GOOS, v[1]) {
+			in.environ = append(in.environ, v[0]+"="+v[1])
+		}
+	}
+	return in
+}
+
+// hookGrace is how long a command that has ended may leave its standard input to a child
+// that does not read it, and how long the signal that ended the command may take to
+// reach us, too.
+const hookGrace = 2 * time.Second
+
+// run runs the command for one event, and returns its error. After signaled has ended,
+// the command may go on to its end: it runs in a process group of its own, which the
+// signals of a terminal don't reach.
+func (h *hook) run(signaled context.Context, e session.Event) error {
+	in := newHookInput(e)
+	cmd := shell(h.command)
+	cmd.Env = append(h.environ[:len(h.environ):len(h.environ)], in.environ...)
+	cmd.Stdin = bytes.NewReader(in.stdin)
+	cmd.Stdout, cmd.Stderr = h.streams.Out, h.streams.Err
+	cmd.WaitDelay = hookGrace
+	err := h.await(signaled, cmd)
+	if err == nil || errors.Is(err, exec.ErrWaitDelay) {
+		return nil
+	}
+	return &cli.Error{
+		Kind: cli.KindInternal, Msg: "--exec failed for " + in.event, Err: err,
+		Hint: "with --resume the same message comes again the next time; to get past it, let `skaroctl listen --resume --count 1` show it once, with the same profile and filters, and without --exec",
+	}
+}
+
+// await runs a command to its end.
+func (h *hook) await(signaled context.Context, cmd *exec.Cmd) error {
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	select {
+	case err := <-ended:
+		awaitSignal(signaled, err)
+		return err
+	case <-signaled.Done():
+	}
+	var first *terminal.Interrupt
+	if !errors.As(context.Cause(signaled), &first) {
+		return <-ended
+	}
+	h.notice("waiting for the command of --exec to end; a second interrupt ends it")
+	return passOn(first, cmd, ended)
+}
+
+// awaitSignal waits for our signal if a signal ended the command: timeout(1) and services
+// signal every process, and which of them is first is chance.
+func awaitSignal(signaled context.Context, err error) {
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() >= 0 {
+		return
+	}
+	select {
+	case <-signaled.Done():
+	case <-time.After(hookGrace):
+	}
+}
+
+// passOn passes a second signal on to the command, kills it at a third one, and returns
+// how it ended.
+func passOn(first *terminal.Interrupt, cmd *exec.Cmd, ended <-chan error) error {
+	select {
+	case err := <-ended:
+		return err
+	case second := <-first.Next():
+		endGroup(cmd, second)
+	}
+	for {
+		select {
+		case err := <-ended:
+			return err
+		case <-first.Next():
+			endGroup(cmd, os.Kill)
+		}
+	}
+}

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/skaroctl/skaroctl/internal/account"
+	"github.com/skaroctl/skaroctl/internal/cli"
+	"github.com/skaroctl/skaroctl/internal/output"
+	"github.com/skaroctl/skaroctl/internal/session"
+)
+
+// listenReport is what a run of listen writes, counts, tells the user and saves.
+type listenReport struct {
+	signaled context.Context // ends at a signal, but not after --for
+	f        *Factory
+	o        *listenOptions
+
+	wants    func(session.Event) bool
+	printer  *output.Printer
+	hook     *hook                           // nil means that events are printed
+	saved    *account.PositionFile           // nil means that no position is saved
+	position func() (session.Position, bool) // of the listener
+
+	shown     int   // messages
+	connected bool  // a login has succeeded
+	behind    bool  // something from before may still be missing
+	lost      error // why the connection was lost or not made; nil after the listener caught up
+	failed    error // of the command of --exec
+}
+
+func newListenReport(ctx context.Context, f *Factory, o *listenOptions) *listenReport {
+	return &listenReport{signaled: ctx, f: f, o: o}
+}
+
+// deliver shows an event that the filter wants.
+func (r *listenReport) deliver(e session.Event) error {
+	if !r.wants(e) {
+		return nil
+	}
+	if r.printer.Full() { // so that the position follows a slow reader, too
+		if err := r.settle(); err != nil {
+			return err
+		}
+	}
+	if err := r.show(e); err != nil {
+		return err
+	}
+	if e.Message != nil {
+		r.shown++
+	}
+	if r.o.count > 0 && r.shown == r.o.count {
+		return session.ErrEnough
+	}
+	return nil
+}
+
+// show prints an event, or runs the command of --exec for it.
+func (r *listenReport) show(e session.Event) error {
+	switch {
+	case r.hook != nil:
+		if err := r.save(); err != nil { // the commands before this one have succeeded
+			return err
+		}
+		r.failed = r.hook.run(r.signaled, e)
+		return r.failed
+	case e.Message != nil:
+		return r.printer.Message(*e.Message, e.Own)
+	}
+	return r.printer.Push(e.Push)
+}
+
+// settle writes what was shown, and then saves the position.
+func (r *listenReport) settle() error {
+	if err := r.printer.Flush(); err != nil {
+		return err
+	}
+	return r.save()
+}
+
+// save saves the position of the listener. It is called only after everything up to
+// there was written, or its command has succeeded.
+func (r *listenReport) save() error {
+	if r.saved == nil {
+		return nil
+	}
+	p, ok := r.position()
+	if !ok {
+		return nil
+	}
+	return r.saved.Save(p)
+}
+
+// lostConnection tells the user of a connection that was lost or not made.
+func (r *listenReport) lostConnection(err error, pause time.Duration) {
+	r.lost = err
+	if _, ok := r.position(); ok {
+		r.behind = true
+	}
+	r.f.notice("%v; trying again in %v", err, pause.Round(100*time.Millisecond))
+}
+
+// caughtUp tells the user that everything from before was shown.
+func (r *listenReport) caughtUp(got session.Account) {
+	again := r.lost != nil
+	r.lost, r.behind = nil, false
+	switch login := output.Login(got.Login); {
+	case again:
+		r.f.notice("connected again")
+	case r.f.flags.verbose:
+		r.f.stderr.line("listening as " + login)
+	case r.f.streams.ErrTerminal:
+		r.f.notice("listening as %s", login)
+	}
+}
+
+// end settles what was shown last, and returns the error of the run, whose listener
+// returned err.
+func (r *listenReport) end(err error) error {
+	if settleErr := r.settle(); settleErr != nil && !errors.Is(err, settleErr) {
+		err = settleErr
+	}
+	timeUp := errors.Is(err, errTimeUp)
+	if timeUp && r.connected && r.behind {
+		r.f.notice("the time of --for was over before everything from before was fetched")
+	}
+	var failure *session.Error
+	switch {
+	case errors.Is(err, errReaderGone):
+		return errReaderGone
+	case errors.As(err, &failure) && failure.Kind == session.KindIDsBackwards:
+		return &cli.Error{Kind: cli.KindInternal, Hint: backwardsHint(failure.Backwards, r.o.command), Err: err}
+	case r.failed != nil && r.signaled.Err() != nil:
+		return errors.Join(fmt.Errorf("listen: %w", r.failed), err)
+	case r.failed != nil:
+		return r.failed
+	case timeUp:
+		return r.timeUp()
+	}
+	return err
+}
+
+// errIncomplete is the error of --for with --count if fewer messages came.
+var errIncomplete = errors.New("the time ran out")
+
+// timeUp returns the error of a run that lasted until the end of --for.
+func (r *listenReport) timeUp() error {
+	length := time.Duration(r.o.length)
+	offline := !r.connected && r.lost != nil
+	switch {
+	case r.shown < r.o.count && offline:
+		return fmt.Errorf("%w after %v: %d of %d messages came, since there was no connection: %v", errIncomplete, length, r.shown, r.o.count, r.lost)
+	case r.shown < r.o.count:
+		return fmt.Errorf("%w after %v: %d of %d messages came", errIncomplete, length, r.shown, r.o.count)
+	case offline:
+		return r.lost
+	case !r.connected:
+		return session.TimedOut(length)
+	}
+	return nil
+}
+
+// backwardsHint returns a command that goes on if the ids of the server went backwards.
+// command is the one that failed, without --since.
+func backwardsHint(b *session.Backwards, command string) string {
+	switch {
+	case b.Start:
+		return "write a time as 2006-01-02T15:04:05Z, a duration as 90m or 7d: a bare number is the id of a message"
+	case b.Date.IsZero():
+		return fmt.Sprintf("to see all that is there once more, and go on: `%s --since all`; or give --since the time when an older copy of the server's database was put in place", command)
+	}
+	return fmt.Sprintf("to go on with what came since the last message that was shown, once: `%s --since %s`", command, b.Date.UTC().Format(time.RFC3339Nano))
+}
