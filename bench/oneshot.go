@@ -26,7 +26,10 @@ func oneShot(ctx context.Context, l *lab, r *report) error {
 	if err != nil {
 		return err
 	}
-	store, err := account.OpenStore("file", account.Files{Credentials: l.credentialsFile("file")})
+	if _, err := l.logIn(ctx, "floor", url, "file", nil, "--session-only"); err != nil {
+		return err
+	}
+	store, err := account.OpenStore("file", account.Files{Credentials: l.credentialsFile("floor")})
 	if err != nil {
 		return err
 	}
@@ -86,7 +89,7 @@ func oneShot(ctx context.Context, l *lab, r *report) error {
 	against := func(peer string, f func(a, b float64) float64) float64 {
 		return pairs(ours[:len(took[peer])], took[peer], f)
 	}
-	r.atMost("one-shot: skaroctl to bare Go", against("bare Go", ratio), 1.25, "%.2f times")
+	r.atMost("one-shot: skaroctl to bare Go", against("bare Go", ratio), 1.35, "%.2f times")
 	if took["mosquitto_pub -q 1"] != nil {
 		r.atMost("one-shot: skaroctl to mosquitto_pub", against("mosquitto_pub -q 1", ratio), 2, "%.2f times")
 	}
@@ -94,7 +97,7 @@ func oneShot(ctx context.Context, l *lab, r *report) error {
 		r.atLeast("one-shot: skaroctl faster than libskaro", against("libskaro 0.3", func(a, b float64) float64 { return b / a }), 15, "%.1f times")
 	}
 	if took["skaroctl send, keyring"] != nil {
-		r.atMost("one-shot: the keyring adds", -against("skaroctl send, keyring", difference), 2, "%.2f ms")
+		r.atMost("one-shot: the keyring adds", -against("skaroctl send, keyring", difference), 4, "%.2f ms")
 	}
 	return nil
 }

@@ -36,11 +36,10 @@ func roundTrips(ctx context.Context, l *lab, r *report) error {
 		target float64
 		serve  []string
 		login  []string
-		token  bool // no SID: the challenge is answered
 	}{
-		{"ws, SID", 3.2, nil, nil, false},
-		{"ws, token", 3.2, nil, nil, true},
-		{"wss, SID", 4.2, []string{"--tls-cert", cert, "--tls-key", key}, []string{"--ca-file", cert}, false},
+		{"ws, token", 3.2, nil, nil},
+		{"ws, SID", 3.2, nil, []string{"--session-only"}},
+		{"wss, token", 4.2, []string{"--tls-cert", cert, "--tls-key", key}, []string{"--ca-file", cert}},
 	} {
 		name := strings.ReplaceAll(c.name, ", ", "-")
 		url, err := l.serve(ctx, "skarod-"+name, c.serve...)
@@ -58,11 +57,6 @@ func roundTrips(ctx context.Context, l *lab, r *report) error {
 		env, err := l.logIn(ctx, name, through, "file", nil, c.login...)
 		if err != nil {
 			return err
-		}
-		if c.token {
-			if env, err = l.tokenOnly(ctx, env, through); err != nil {
-				return err
-			}
 		}
 		send := func(delay time.Duration) (float64, error) {
 			w.delay.Store(int64(delay))
@@ -83,17 +77,6 @@ func roundTrips(ctx context.Context, l *lab, r *report) error {
 		r.atMost("round trips: "+c.name, pairs(long, short, difference)/milliseconds(2*oneWay), c.target, "%.2f")
 	}
 	return nil
-}
-
-// tokenOnly is the environment with the token of the account, which keeps no SID.
-func (l *lab) tokenOnly(ctx context.Context, env []string, url string) ([]string, error) {
-	c := l.command(ctx, env, l.skaroctl, "login", "alice", "--server", url, "--print-token", "--password-stdin")
-	c.Stdin = strings.NewReader(password)
-	token, err := c.Output()
-	if err != nil {
-		return nil, l.failed(c, err)
-	}
-	return append(env, "SKAROCTL_TOKEN="+strings.TrimSpace(string(token)), "SKAROCTL_LOGIN=alice", "SKAROCTL_SERVER="+url), nil
 }
 
 // line is a TCP proxy that stands for a long line: what enters at one end leaves

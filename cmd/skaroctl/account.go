@@ -225,6 +225,11 @@ func (s *credentialSource) read(ctx context.Context) (session.Credentials, error
 		)
 	case err != nil && s.last == (account.Credentials{}):
 		return session.Credentials{}, err
+	case err == nil && s.last == (account.Credentials{}) && stored.SessionEnded(time.Now()):
+		return session.Credentials{}, notLoggedIn(
+			fmt.Sprintf("the session of %s at %s ended: it was last used at %s", acct.login, acct.endpoint.URL, stored.SIDUsed.UTC().Format(time.RFC3339)),
+			fmt.Sprintf("log in again with `%s`", acct.loginCommand()),
+		)
 	case err != nil:
 		acct.trace("using the credentials from before: %v", err)
 		stored = s.last
@@ -237,27 +242,18 @@ func (s *credentialSource) read(ctx context.Context) (session.Credentials, error
 	return cred, nil
 }
 
-// sidRefresh is how old the stored time of a SID's last use may become before renewSID
-// writes it again: not every command writes to the store.
-const sidRefresh = time.Minute
-
 // sidTimeout bounds the wait for a store that another process keeps locked: no user waits
 // for a SID.
 const sidTimeout = 3 * time.Second
 
-// renewSID stores the SID that the server gave, if a SID is all that the store has. A
-// failure costs the next command a new login, so that it is not an error of this one.
+// renewSID records that the SID was used, if a SID is all that the store has. A failure
+// costs the next command a new login, so that it is not an error of this one.
 func (s *credentialSource) renewSID(ctx context.Context, got session.Account) {
-	now := time.Now()
-	age := now.Sub(s.last.SIDUsed)
-	if s.last.SID == "" || !s.last.Token.IsZero() || got.SID == "" || got.SID == s.last.SID && age >= 0 && age < sidRefresh {
-		return
-	}
-	ctx, cancel := session.WithTimeout(ctx, sidTimeout)
-	defer cancel()
 	store, err := s.acct.store()
 	if err == nil {
-		err = account.UpdateSID(ctx, store, s.acct.key(), got.SID, now)
+		ctx, cancel := session.WithTimeout(ctx, sidTimeout)
+		defer cancel()
+		err = account.RenewSession(ctx, store, s.acct.key(), s.last, got.SID)
 	}
 	if err != nil {
 		s.acct.trace("the SID could not be stored: %v", err)

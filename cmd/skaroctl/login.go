@@ -58,7 +58,7 @@ func (a *app) login(ctx context.Context, o loginOptions, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := e.canSave(ctx, o); err != nil {
+	if err := a.canSave(ctx, e, o); err != nil {
 		return err
 	}
 	if name := e.sharedWith(); o.sessionOnly && name != "" {
@@ -119,10 +119,12 @@ func (a *app) entrant(ctx context.Context, o loginOptions, args []string) (entra
 
 // canSave is an error where the credentials could not be saved: better before a
 // password is typed, or an account made, for nothing.
-func (e entrant) canSave(ctx context.Context, o loginOptions) error {
+func (a *app) canSave(ctx context.Context, e entrant, o loginOptions) error {
 	if o.printToken {
 		return nil
 	}
+	ctx, cancel := a.oneShot(ctx) // a keyring may not answer
+	defer cancel()
 	_, err := e.newStore.Get(ctx, e.key())
 	switch kind := account.KindOf(err); {
 	case kind == account.KindNone, kind == account.KindDamaged:

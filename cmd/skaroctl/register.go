@@ -49,7 +49,7 @@ func (a *app) register(ctx context.Context, o registerOptions, args []string) er
 			fmt.Sprintf("give the new account a profile of its own: skaroctl register %s --profile NAME --server %s", account.ShellWord(e.login), account.ShellWord(e.endpoint.URL)),
 		}
 	}
-	if err := e.canSave(ctx, o.loginOptions); err != nil {
+	if err := a.canSave(ctx, e, o.loginOptions); err != nil {
 		return err
 	}
 	if err := a.askPassword(ctx, o.loginOptions, &e, true); err != nil {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // fileStore keeps the credentials of all accounts in one JSON file, mode 0600.
@@ -57,29 +58,25 @@ func (s *fileStore) Set(ctx context.Context, key Key, c Credentials) error {
 
 func (s *fileStore) Delete(ctx context.Context, key Key) error {
 	if _, err := s.Get(ctx, key); KindOf(err) == KindNone {
-		return nil // and no file is made to say so
+		return nil // and no file is made
 	}
 	return s.change(ctx, func(entries []entry) ([]entry, error) {
 		return slices.DeleteFunc(entries, func(e entry) bool { return e.is(key) }), nil
 	})
 }
 
-func (s *fileStore) update(ctx context.Context, key Key, change func(*Credentials)) error {
-	if _, err := s.Get(ctx, key); err != nil {
+func (s *fileStore) Renew(ctx context.Context, key Key, sid string, used time.Time) error {
+	it, err := newItem(key, Credentials{SID: sid, SIDUsed: used})
+	if err != nil {
 		return err
 	}
 	return s.change(ctx, func(entries []entry) ([]entry, error) {
 		i := find(entries, key)
-		if i < 0 { // deleted since
+		if i < 0 || entries[i].SID == "" {
 			return nil, none(key, s.path)
 		}
-		c, err := entries[i].credentials()
-		if err != nil {
-			return nil, err
-		}
-		change(&c)
-		entries[i].item, err = newItem(key, c)
-		return entries, err
+		entries[i].item = it
+		return entries, nil
 	})
 }
 
@@ -107,7 +104,7 @@ func find(entries []entry, key Key) int {
 	return slices.IndexFunc(entries, func(e entry) bool { return e.is(key) })
 }
 
-// readCredentials reads the file; no entries when it is missing.
+// readCredentials reads the file. A missing file has no entries.
 func readCredentials(path string) ([]entry, error) {
 	content, err := readFile(path, oursAlone)
 	if err != nil || content == nil {
@@ -128,8 +125,8 @@ func encodeCredentials(entries []entry) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// decodeCredentials checks the whole file, so that what is written back later
-// has lost nothing. Its errors quote nothing of the content.
+// decodeCredentials checks the whole file, so that what is written back later has lost
+// nothing but the SID beside a token. Its errors quote nothing of the content.
 func decodeCredentials(path string, content []byte) ([]entry, error) {
 	bad := func(offset int64, format string, args ...any) error {
 		return &Error{
@@ -168,6 +165,9 @@ func decodeCredentials(path string, content []byte) ([]entry, error) {
 		if _, err := e.credentials(); err != nil {
 			return nil, bad(start, "account %d: %w", i+1, err)
 		}
+		if e.Token != "" {
+			e.item = item{Token: e.Token}
+		}
 	}
 	return entries, nil
 }
@@ -178,7 +178,7 @@ func strictJSON(content []byte, into any) error {
 	d.DisallowUnknownFields()
 	err := d.Decode(into)
 	if err == nil && len(bytes.TrimLeft(content[d.InputOffset():], " \t\r\n")) == 0 {
-		return nil // what every command meets is decoded once
+		return nil // a good file, which every command meets, is decoded once
 	}
 	if whole := json.Unmarshal(content, into); whole != nil {
 		return whole

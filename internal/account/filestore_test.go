@@ -2,7 +2,6 @@ package account
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -16,46 +15,26 @@ import (
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
-func newContext() context.Context { return context.Background() }
-
-// fileWith is a file store that has these accounts, and its content.
-func fileWith(t *testing.T, keys ...Key) (*fileStore, []byte) {
-	t.Helper()
-	s := &fileStore{path: filepath.Join(t.TempDir(), "credentials.json")}
-	for _, key := range keys {
-		if err := s.Set(t.Context(), key, someCredentials()); err != nil {
-			t.Fatal(err)
-		}
+func TestFileFormat(t *testing.T) {
+	s, _ := fileWith(t, alice)
+	if err := s.Set(t.Context(), bob, someSession()); err != nil {
+		t.Fatal(err)
 	}
 	content, err := os.ReadFile(s.path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s, content
-}
-
-// untouched fails unless the file has this content, byte by byte, and no
-// temporary file is beside it.
-func untouched(t *testing.T, path string, content []byte) {
-	t.Helper()
-	got, err := os.ReadFile(path)
-	if err != nil || !bytes.Equal(got, content) {
-		t.Errorf("%s changed: %q, %v", path, got, err)
-	}
-	if _, err := os.Lstat(path + ".tmp"); err == nil {
-		t.Errorf("%s.tmp was left behind", path)
-	}
-}
-
-func TestFileFormat(t *testing.T) {
-	_, content := fileWith(t, alice)
 	want := `{
   "version": 1,
   "accounts": [
     {
       "server": "wss://chat.example.org/skaro_client/",
       "login": "alice",
-      "token": "` + someCredentials().Token.Text() + `",
+      "token": "` + someCredentials().Token.Text() + `"
+    },
+    {
+      "server": "wss://chat.example.org/skaro_client/",
+      "login": "bob",
       "sid": "s3cr3t-sid",
       "sid_used": "2026-05-15T12:00:00Z"
     }
@@ -67,7 +46,28 @@ func TestFileFormat(t *testing.T) {
 	}
 }
 
-func TestBrokenCredentials(t *testing.T) {
+// Earlier versions kept a SID beside the token.
+func TestSIDBesideATokenIsDropped(t *testing.T) {
+	s := &fileStore{path: filepath.Join(t.TempDir(), "credentials.json")}
+	old := `{"version":1,"accounts":[{"server":"` + alice.Server + `","login":"alice","token":"` + someCredentials().Token.Text() + `","sid":"` + secretSID + `","sid_used":"2026-05-15T12:00:00Z"}]}`
+	if err := os.WriteFile(s.path, []byte(old), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Get(t.Context(), alice); err != nil || got != someCredentials() {
+		t.Errorf("%v", err)
+	}
+	if err := s.Set(t.Context(), bob, someCredentials()); err != nil {
+		t.Fatal(err)
+	}
+	if content, err := os.ReadFile(s.path); err != nil || strings.Contains(string(content), "sid") {
+		t.Errorf("%s, %v", content, err)
+	}
+	if got, err := s.Get(t.Context(), alice); err != nil || got != someCredentials() {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestBrokenCredentialsFileIsNamedAndKept(t *testing.T) {
 	good := `{"server":"ws://h/","login":"a","sid":"` + secretSID + `"}`
 	for _, tt := range []struct {
 		name, content string
@@ -103,7 +103,7 @@ func TestBrokenCredentials(t *testing.T) {
 			_, getErr := s.Get(t.Context(), alice)
 			for what, err := range map[string]error{
 				"get": getErr, "set": s.Set(t.Context(), alice, someCredentials()),
-				"delete": s.Delete(t.Context(), alice), "update": UpdateSID(t.Context(), s, alice, "x", noon),
+				"delete": s.Delete(t.Context(), alice), "renew": s.Renew(t.Context(), alice, "x", noon),
 			} {
 				var fileErr *Error
 				if !errors.As(err, &fileErr) || fileErr.Kind != KindFile || fileErr.Path != s.path || fileErr.Line != tt.line || !strings.Contains(err.Error(), tt.what) {
@@ -118,7 +118,7 @@ func TestBrokenCredentials(t *testing.T) {
 	}
 }
 
-func TestNothingIsMadeWithoutNeed(t *testing.T) {
+func TestFileStoreMakesNoFileWithoutNeed(t *testing.T) {
 	folder := t.TempDir()
 	s := &fileStore{path: filepath.Join(folder, "state", "credentials.json")}
 	if _, err := s.Get(t.Context(), alice); KindOf(err) != KindNone {
@@ -127,47 +127,8 @@ func TestNothingIsMadeWithoutNeed(t *testing.T) {
 	if err := s.Delete(t.Context(), alice); err != nil {
 		t.Error(err)
 	}
-	if err := UpdateSID(t.Context(), s, alice, "x", noon); KindOf(err) != KindNone {
-		t.Error(err)
-	}
 	if names, err := os.ReadDir(folder); err != nil || len(names) != 0 {
 		t.Errorf("%v, %v", names, err)
-	}
-}
-
-// A process that stopped while it held the lock must not hold up the others for ever.
-func TestLockEndsWithContext(t *testing.T) {
-	s, content := fileWith(t, alice)
-	config := filepath.Join(t.TempDir(), "config.toml")
-	holdConfig, err := tryLock(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer holdConfig()
-	held, err := tryLock(s.path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	why := errors.New("the time ran out")
-	ctx, cancel := context.WithCancelCause(t.Context())
-	done, configDone := make(chan error), make(chan error)
-	go func() { done <- s.Set(ctx, bob, someCredentials()) }()
-	go func() {
-		configDone <- UpdateConfig(ctx, config, func(*Config) error { t.Error("changed without the lock"); return nil })
-	}()
-	if _, err := s.Get(t.Context(), alice); err != nil {
-		t.Errorf("reading waits for the lock: %v", err)
-	}
-	cancel(why)
-	for _, done := range []chan error{done, configDone} {
-		if err := <-done; !errors.Is(err, why) {
-			t.Errorf("%v", err)
-		}
-	}
-	untouched(t, s.path, content)
-	held()
-	if err := s.Set(t.Context(), bob, someCredentials()); err != nil {
-		t.Error(err)
 	}
 }
 
@@ -182,7 +143,7 @@ func writerKey(process, n int) Key {
 
 func init() { children["writer"] = writerChild }
 
-// writerChild saves and updates its own accounts, all at the same time.
+// writerChild saves and renews its own accounts, all at the same time.
 func writerChild() error {
 	process, err := strconv.Atoi(os.Getenv("ACCOUNT_TEST_PROCESS"))
 	if err != nil {
@@ -193,9 +154,9 @@ func writerChild() error {
 	for n := range writerAccounts {
 		go func() {
 			key := writerKey(process, n)
-			err := s.Set(newContext(), key, Credentials{Token: proto.NewToken(key.Login), SID: "first", SIDUsed: noon})
+			err := s.Set(newContext(), key, someSession())
 			if err == nil {
-				err = UpdateSID(newContext(), s, key, "sid of "+key.Login, noon)
+				err = s.Renew(newContext(), key, "sid of "+key.Login, noon)
 			}
 			errs <- err
 		}()
@@ -206,9 +167,9 @@ func writerChild() error {
 	return err
 }
 
-// Fifty writers in ten processes, each with an account of its own: no entry is
-// lost, and a reader never sees a torn file.
-func TestManyWriters(t *testing.T) {
+// Fifty writers in ten processes, each with an account of its own. A reader never sees a
+// torn file.
+func TestManyWritersLoseNothing(t *testing.T) {
 	folder := t.TempDir()
 	s := &fileStore{path: filesIn(folder).Credentials}
 	if err := s.Set(t.Context(), alice, someCredentials()); err != nil {
@@ -250,7 +211,7 @@ func TestManyWriters(t *testing.T) {
 	for process := range writerProcesses {
 		for n := range writerAccounts {
 			key := writerKey(process, n)
-			want := Credentials{Token: proto.NewToken(key.Login), SID: "sid of " + key.Login, SIDUsed: noon}
+			want := Credentials{SID: "sid of " + key.Login, SIDUsed: noon}
 			if got, err := s.Get(t.Context(), key); err != nil || !sameCredentials(got, want) {
 				t.Errorf("%s: lost: %v", key.Login, err)
 			}

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/zalando/go-keyring"
+
+	"github.com/skaroctl/skaroctl/internal/terminal"
 )
 
 const (
@@ -24,18 +26,14 @@ const (
 	// keyringLimit is how many bytes an item may have. Windows holds 2,560, macOS
 	// about 3,000 with the names and after base64.
 	keyringLimit = 2400
-	// keyringWait is how long one call may take. A prompt that nobody sees would
-	// wait for ever.
-	keyringWait = 3 * time.Second
 )
 
 // keyringStore keeps the credentials in the keyring of the operating system, one
 // item an account: its user is LOGIN@SERVER, its secret a JSON item.
 type keyringStore struct {
-	lockPath string // guards changes that read first: a file, named without ".lock"
-	wait     time.Duration
+	lockPath string // a file, without ".lock": its lock guards changes that read first
 
-	// The three calls of the library, but for a faster get.
+	// The three calls of the library.
 	get    func(service, user string) (string, error)
 	set    func(service, user, secret string) error
 	delete func(service, user string) error
@@ -44,8 +42,7 @@ type keyringStore struct {
 func newKeyringStore(files Files) *keyringStore {
 	return &keyringStore{
 		lockPath: filepath.Join(files.State, "keyring"),
-		wait:     keyringWait,
-		get:      getItem, set: keyring.Set, delete: keyring.Delete,
+		get:      keyring.Get, set: keyring.Set, delete: keyring.Delete,
 	}
 }
 
@@ -54,27 +51,14 @@ func (s *keyringStore) Name() string { return "keyring" }
 func (k Key) keyringUser() string { return k.Login + "@" + k.Server }
 
 func (s *keyringStore) Get(ctx context.Context, key Key) (Credentials, error) {
-	var secret string
-	err := s.call(ctx, func() (err error) {
-		secret, err = s.get(keyringService, key.keyringUser())
-		return err
-	})
+	secret, err := s.read(ctx, key)
 	if errors.Is(err, keyring.ErrNotFound) {
 		return Credentials{}, none(key, "the keyring")
 	}
 	if err != nil {
 		return Credentials{}, err
 	}
-	var it item
-	err = strictJSON([]byte(secret), &it)
-	if err != nil {
-		what, _ := describeJSON(err)
-		err = errors.New(what) // the decoder's own error quotes the secret
-	}
-	var c Credentials
-	if err == nil {
-		c, err = it.credentials()
-	}
+	c, err := decodeItem(secret)
 	if err != nil {
 		return Credentials{}, &Error{
 			Kind: KindDamaged, Err: err,
@@ -82,22 +66,45 @@ func (s *keyringStore) Get(ctx context.Context, key Key) (Credentials, error) {
 			Hint: "log in again with `skaroctl login`",
 		}
 	}
-	if it == (item{}) {
+	if c == (Credentials{}) {
 		return Credentials{}, none(key, "the keyring")
 	}
 	return c, nil
+}
+
+// decodeItem decodes a secret, and does not quote it.
+func decodeItem(secret string) (Credentials, error) {
+	var it item
+	if err := strictJSON([]byte(secret), &it); err != nil {
+		what, _ := describeJSON(err)
+		return Credentials{}, errors.New(what)
+	}
+	return it.credentials()
 }
 
 func (s *keyringStore) Set(ctx context.Context, key Key, c Credentials) error {
 	return locked(ctx, s.lockPath, func(string) error { return s.write(ctx, key, c) })
 }
 
+func (s *keyringStore) Renew(ctx context.Context, key Key, sid string, used time.Time) error {
+	return locked(ctx, s.lockPath, func(string) error {
+		c, err := s.Get(ctx, key)
+		switch {
+		case err != nil:
+			return err
+		case c.SID == "":
+			return none(key, "the keyring")
+		}
+		return s.write(ctx, key, Credentials{SID: sid, SIDUsed: used})
+	})
+}
+
 func (s *keyringStore) Delete(ctx context.Context, key Key) error {
 	return locked(ctx, s.lockPath, func(string) error {
-		// Again until there is none: the library takes a dismissed prompt for a
-		// success, and deletes one of several items.
+		// The library takes a dismissed prompt for success, and deletes one of several
+		// items: only ErrNotFound proves that none is left.
 		for range 10 {
-			err := s.call(ctx, func() error { return s.delete(keyringService, key.keyringUser()) })
+			_, err := ask(ctx, func() (string, error) { return "", s.delete(keyringService, key.keyringUser()) })
 			if errors.Is(err, keyring.ErrNotFound) {
 				return nil
 			}
@@ -111,19 +118,8 @@ func (s *keyringStore) Delete(ctx context.Context, key Key) error {
 	})
 }
 
-func (s *keyringStore) update(ctx context.Context, key Key, change func(*Credentials)) error {
-	return locked(ctx, s.lockPath, func(string) error {
-		c, err := s.Get(ctx, key)
-		if err != nil {
-			return err
-		}
-		change(&c)
-		return s.write(ctx, key, c)
-	})
-}
-
-// write saves an item, and reads it back: a secret must never be cut, and the
-// library takes a dismissed prompt for a success.
+// write saves an item, and reads it back: the library takes a dismissed prompt for
+// success, and a secret must never be cut.
 func (s *keyringStore) write(ctx context.Context, key Key, c Credentials) error {
 	it, err := newItem(key, c)
 	if err != nil {
@@ -136,15 +132,11 @@ func (s *keyringStore) write(ctx context.Context, key Key, c Credentials) error 
 	if len(content) > keyringLimit {
 		return unavailable(fmt.Sprintf("the credentials take %d bytes, and an item holds %d", len(content), keyringLimit), nil)
 	}
-	err = s.call(ctx, func() error { return s.set(keyringService, key.keyringUser(), string(content)) })
+	_, err = ask(ctx, func() (string, error) { return "", s.set(keyringService, key.keyringUser(), string(content)) })
 	if err != nil {
 		return err
 	}
-	back := ""
-	err = s.call(ctx, func() (err error) {
-		back, err = s.get(keyringService, key.keyringUser())
-		return err
-	})
+	back, err := s.read(ctx, key)
 	if err != nil && !errors.Is(err, keyring.ErrNotFound) {
 		return err
 	}
@@ -154,75 +146,71 @@ func (s *keyringStore) write(ctx context.Context, key Key, c Credentials) error 
 	return nil
 }
 
-// calling holds a place for the one call to the library that may run: behind it
-// is one D-Bus connection a process, and a call that was given up goes on. So
-// however often a keyring does not answer, one goroutine waits for it.
+func (s *keyringStore) read(ctx context.Context, key Key) (secret string, err error) {
+	return ask(ctx, func() (string, error) { return s.get(keyringService, key.keyringUser()) })
+}
+
+// calling holds a place for the one call to the library that may run. A call that ctx has
+// ended goes on in its goroutine: however often a keyring does not answer, there is one.
 var calling = make(chan struct{}, 1)
 
-// call runs one call to the library, which knows no context, and gives it up
-// when ctx or the wait ends. Its error wraps keyring.ErrNotFound or the context's
-// cause, or is of KindUnavailable.
-func (s *keyringStore) call(ctx context.Context, f func() error) error {
+// ask runs one call to the library, which knows no context. Its error wraps
+// keyring.ErrNotFound or the cause of ctx, or is of KindUnavailable.
+func ask(ctx context.Context, call func() (string, error)) (string, error) {
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		return "", context.Cause(ctx)
 	}
 	if noBus(runtime.GOOS, os.Getenv, "/run/user") {
-		return unavailable(noBusWhy, nil)
-	}
-	limit := time.NewTimer(s.wait)
-	defer limit.Stop()
-	gaveUp := func() error {
-		return unavailable(fmt.Sprintf("it did not answer within %v; it may be asking for its password in a window that nobody sees", s.wait), nil)
-	}
-	ended := func() error {
-		return fmt.Errorf("the keyring did not answer in time: %w", context.Cause(ctx))
+		return "", unavailable(noBusWhy, nil)
 	}
 	select {
 	case calling <- struct{}{}:
-	case <-limit.C:
-		return gaveUp()
 	case <-ctx.Done():
-		return ended()
+		return "", unanswered(ctx)
 	}
-	done := make(chan error, 1)
-	go func() {
+	secret, err := terminal.Await(ctx, func() (string, error) {
 		defer func() { <-calling }()
-		done <- unpanicked(f)
-	}()
-	select {
-	case err := <-done:
-		return explain(runtime.GOOS, err)
-	case <-limit.C:
-		return gaveUp()
-	case <-ctx.Done():
-		return ended()
+		return withoutPanic(call)
+	})
+	if ctx.Err() != nil {
+		return "", unanswered(ctx)
 	}
+	return secret, explain(runtime.GOOS, err)
 }
 
-// unpanicked calls f. The library panics when the bus goes away under a prompt,
-// and when a provider answers with values of another type.
-func unpanicked(f func() error) (err error) {
+// unanswered returns the error for a call that ctx has ended.
+func unanswered(ctx context.Context) error {
+	cause := context.Cause(ctx)
+	e := unavailable("", cause)
+	e.Msg = fmt.Sprintf("ask the keyring: %v; it may be waiting for its password", cause)
+	e.Hint = "unlock the keyring; or " + e.Hint
+	return e
+}
+
+// withoutPanic makes a panic of the library an error. It panics if the bus goes away under
+// a prompt, and if a provider answers with values of another type.
+func withoutPanic(call func() (string, error)) (secret string, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("the keyring gave an answer that can't be read (%v)", p)
 		}
 	}()
-	return f()
+	return call()
 }
 
 const (
 	noBusWhy      = "there is no D-Bus session here (cron jobs, services and containers have none)"
 	noProviderWhy = "no program on this D-Bus session keeps passwords (none offers org.freedesktop.secrets)"
-	strangeBusWhy = "the D-Bus session does not let us in (it is another user's, as under sudo, or it has ended)"
+	foreignBusWhy = "the D-Bus session does not let us in (it is another user's, as under sudo, or it has ended)"
 	lockedWhy     = "it is locked, and was not unlocked"
 	noLogonWhy    = "Windows has none for this logon (one over the network, as with SSH, has no credentials)"
 )
 
-// windowsNoLogon is ERROR_NO_SUCH_LOGON_SESSION, which no other system has.
+// windowsNoLogon is ERROR_NO_SUCH_LOGON_SESSION; no other system has it.
 const windowsNoLogon = syscall.Errno(1312)
 
-// noBus reports whether there is no D-Bus session to ask. Then the library would
-// run dbus-launch, and that starts a bus that stays behind after every run.
+// noBus reports whether there is no D-Bus session. The library would then run dbus-launch,
+// which starts a bus that stays after every run of a cron job.
 func noBus(goos string, getenv func(string) string, runtimeFolders string) bool {
 	switch goos {
 	case "linux", "freebsd", "netbsd", "openbsd", "dragonfly":
@@ -241,9 +229,8 @@ func noBus(goos string, getenv func(string) string, runtimeFolders string) bool 
 	return true
 }
 
-// explain turns what the library says into words with a way out. None of it but
-// ErrNotFound is a value to compare with, so that the texts are looked at; what
-// is not known is shown as it came.
+// explain turns an error of the library into words with a hint. Most of its errors can be
+// told apart only by their text; one that is not known is shown as it is.
 func explain(goos string, err error) error {
 	if err == nil || errors.Is(err, keyring.ErrNotFound) {
 		return err
@@ -263,7 +250,7 @@ func explain(goos string, err error) error {
 	case strings.Contains(text, "dbus-launch"), strings.Contains(text, "invalid bus address"), strings.Contains(text, "session bus"), strings.HasPrefix(text, "dial "):
 		why = noBusWhy
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNRESET), strings.Contains(text, "dbus: authentication"), strings.Contains(text, "connection closed by user"):
-		why = strangeBusWhy
+		why = foreignBusWhy
 	case strings.Contains(text, "was not provided by any .service files"):
 		why = noProviderWhy
 	case strings.Contains(text, "failed to unlock correct collection"):

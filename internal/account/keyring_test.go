@@ -31,28 +31,35 @@ func wantUnavailable(err error, why string) error {
 	return nil
 }
 
-func TestKeyringItem(t *testing.T) {
+func TestKeyringHasOneItemAnAccount(t *testing.T) {
 	s, m := onMemory(t)
 	if err := s.Set(t.Context(), alice, someCredentials()); err != nil {
 		t.Fatal(err)
 	}
-	want := `{"token":"` + someCredentials().Token.Text() + `","sid":"s3cr3t-sid","sid_used":"2026-05-15T12:00:00Z"}`
-	if got := m.items["skaroctl\x00alice@wss://chat.example.org/skaro_client/"]; got != want || len(m.items) != 1 {
-		t.Errorf("%q", m.items)
+	if err := s.Set(t.Context(), bob, someSession()); err != nil {
+		t.Fatal(err)
+	}
+	for user, want := range map[string]string{
+		"alice@wss://chat.example.org/skaro_client/": `{"token":"` + someCredentials().Token.Text() + `"}`,
+		"bob@wss://chat.example.org/skaro_client/":   `{"sid":"s3cr3t-sid","sid_used":"2026-05-15T12:00:00Z"}`,
+	} {
+		if got := m.items["skaroctl\x00"+user]; got != want || len(m.items) != 2 {
+			t.Errorf("%q", m.items)
+		}
 	}
 }
 
-func TestKeyringItemTooLarge(t *testing.T) {
+func TestKeyringItemIsNeverCut(t *testing.T) {
 	s, m := onMemory(t)
-	if err := s.Set(t.Context(), alice, someCredentials()); err != nil {
+	if err := s.Set(t.Context(), alice, someSession()); err != nil {
 		t.Fatal(err)
 	}
 	before := fmt.Sprint(m.items)
-	large := someCredentials()
+	large := someSession()
 	large.SID = secretSID + strings.Repeat("x", keyringLimit)
 	for what, err := range map[string]error{
-		"set":    s.Set(t.Context(), alice, large),
-		"update": UpdateSID(t.Context(), s, alice, large.SID, noon),
+		"set":   s.Set(t.Context(), alice, large),
+		"renew": s.Renew(t.Context(), alice, large.SID, noon),
 	} {
 		if err := wantUnavailable(err, "and an item holds 2400"); err != nil {
 			t.Errorf("%s: %v", what, err)
@@ -71,8 +78,7 @@ func TestKeyringItemTooLarge(t *testing.T) {
 	}
 }
 
-// A keyring that cuts, or that says yes and stores nothing, must not pass.
-func TestKeyringThatDoesNotKeep(t *testing.T) {
+func TestKeyringMustKeepTheWholeSecret(t *testing.T) {
 	for name, set := range map[string]func(*memory) func(service, user, secret string) error{
 		"cuts": func(m *memory) func(service, user, secret string) error {
 			return func(service, user, secret string) error { return m.set(service, user, secret[:100]) }
@@ -91,7 +97,7 @@ func TestKeyringThatDoesNotKeep(t *testing.T) {
 	}
 }
 
-func TestKeyringDeletesAll(t *testing.T) {
+func TestKeyringDeletesEveryItemOfTheAccount(t *testing.T) {
 	s, _ := onMemory(t)
 	left := 3 // items of the same name, made by other programs
 	s.delete = func(service, user string) error {
@@ -110,14 +116,14 @@ func TestKeyringDeletesAll(t *testing.T) {
 	}
 }
 
-func TestDamagedKeyringItem(t *testing.T) {
+func TestDamagedKeyringItemIsReplacedByALogin(t *testing.T) {
 	for _, secret := range []string{"", secretSID, `{"sid":"` + secretSID, `{"token":"` + secretSID + `"}`, `{"` + secretSID + `":1}`, `{"sid_used":"` + secretSID + `"}`, `[]`, `{"sid":1}`} {
 		s, m := onMemory(t)
 		if err := m.set(keyringService, alice.keyringUser(), secret); err != nil {
 			t.Fatal(err)
 		}
 		_, getErr := s.Get(t.Context(), alice)
-		for what, err := range map[string]error{"get": getErr, "update": UpdateSID(t.Context(), s, alice, "x", noon)} {
+		for what, err := range map[string]error{"get": getErr, "renew": s.Renew(t.Context(), alice, "x", noon)} {
 			if KindOf(err) != KindDamaged || strings.Contains(err.Error(), secretSID) {
 				t.Errorf("%s of %q: %v", what, secret, err)
 			}
@@ -135,7 +141,9 @@ func TestDamagedKeyringItem(t *testing.T) {
 	}
 }
 
-func TestKeyringBounds(t *testing.T) {
+// A keyring that does not answer is given up when the context ends. The call that was given
+// up still waits, and no other call joins it.
+func TestSilentKeyringIsBoundedByTheContext(t *testing.T) {
 	s, m := onMemory(t)
 	release := make(chan struct{})
 	entered := make(chan struct{}, 10)
@@ -144,23 +152,22 @@ func TestKeyringBounds(t *testing.T) {
 		<-release
 		return m.get(service, user)
 	}
-	// The context ends while the keyring is silent.
 	why := errors.New("the time ran out")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	go func() {
 		<-entered
 		cancel(why)
 	}()
-	if _, err := s.Get(ctx, alice); !errors.Is(err, why) {
+	_, err := s.Get(ctx, alice)
+	if wantUnavailable(err, "ask the keyring: the time ran out") != nil || !errors.Is(err, why) {
 		t.Errorf("got %v", err)
 	}
-	// The call that was given up still waits. The next ones are bounded too, and
-	// none of them makes another call.
-	s.wait = time.Millisecond
 	for range 5 {
-		if _, err := s.Get(t.Context(), alice); wantUnavailable(err, "did not answer within 1ms") != nil {
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Millisecond, why)
+		if _, err := s.Get(ctx, alice); !errors.Is(err, why) {
 			t.Errorf("got %v", err)
 		}
+		cancel()
 	}
 	if len(entered) != 0 {
 		t.Errorf("%d calls wait beside the first", len(entered))
@@ -168,15 +175,13 @@ func TestKeyringBounds(t *testing.T) {
 	if _, err := s.Get(ctx, alice); !errors.Is(err, why) {
 		t.Errorf("got %v", err)
 	}
-	// When it wakes up, everything works again.
 	close(release)
-	s.wait = time.Minute
 	if _, err := s.Get(t.Context(), alice); KindOf(err) != KindNone {
-		t.Errorf("got %v", err)
+		t.Errorf("it does not work again: %v", err)
 	}
 }
 
-func TestKeyringPanic(t *testing.T) {
+func TestPanicOfTheKeyringIsAnError(t *testing.T) {
 	s, _ := onMemory(t)
 	s.get = func(string, string) (string, error) {
 		var nothing *exec.Error
@@ -187,7 +192,7 @@ func TestKeyringPanic(t *testing.T) {
 	}
 }
 
-func TestNoBus(t *testing.T) {
+func TestNoBusIsStarted(t *testing.T) {
 	folders := t.TempDir()
 	mine := filepath.Join(folders, strconv.Itoa(os.Getuid()))
 	for _, tt := range []struct {
@@ -217,7 +222,7 @@ func TestNoBus(t *testing.T) {
 	}
 }
 
-func TestExplain(t *testing.T) {
+func TestKeyringErrorsAreExplained(t *testing.T) {
 	unknown := errors.New("something else")
 	for _, tt := range []struct {
 		goos string
@@ -227,8 +232,8 @@ func TestExplain(t *testing.T) {
 		{"linux", &exec.Error{Name: "dbus-launch", Err: exec.ErrNotFound}, noBusWhy},
 		{"linux", errors.New("dbus: couldn't determine address of session bus"), noBusWhy},
 		{"linux", errors.New("dial unix /run/user/0/bus: connect: no such file or directory"), noBusWhy},
-		{"linux", errors.New("dbus: authentication failed"), strangeBusWhy},
-		{"linux", fmt.Errorf("reading: %w", io.EOF), strangeBusWhy},
+		{"linux", errors.New("dbus: authentication failed"), foreignBusWhy},
+		{"linux", fmt.Errorf("reading: %w", io.EOF), foreignBusWhy},
 		{"linux", errors.New("The name org.freedesktop.secrets was not provided by any .service files"), noProviderWhy},
 		{"linux", errors.New("failed to unlock correct collection '/org/freedesktop/secrets/collection/login'"), lockedWhy},
 		{"freebsd", keyring.ErrUnsupportedPlatform, "there is none that skaroctl knows on freebsd"},

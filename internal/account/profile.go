@@ -9,7 +9,7 @@ import (
 	"reflect"
 	"strings"
 
-	"github.com/BurntSushi/toml"
+	"github.com/pelletier/go-toml/v2"
 )
 
 // Profile is one account of the config file.
@@ -27,30 +27,8 @@ type Config struct {
 	Profiles       map[string]Profile `toml:"profiles,omitempty"`
 }
 
-// UsesKeyring reports whether any profile has its credentials in the keyring.
-func (c Config) UsesKeyring() bool {
-	for _, p := range c.Profiles {
-		if p.Store == "" || p.Store == "keyring" {
-			return true
-		}
-	}
-	return false
-}
-
-// configKeys are the keys of the config file and the types of their values.
-var configKeys = map[string]string{"default_profile": "String", "profiles": "Hash"}
-
-// profileKeys are the keys of a profile and the types of their values.
-var profileKeys = map[string]string{
-	"server": "String", "login": "String", "store": "String", "ca_file": "String", "allow_plaintext": "Bool",
-}
-
-// typeWords are the types of configKeys and profileKeys in words.
-var typeWords = map[string]string{"String": "a string in quotes", "Bool": "true or false", "Hash": "a table"}
-
-// LoadConfig reads the config file. A missing file is an empty Config; one that
-// is broken, or has a key that does not exist, is a Error of KindFile. Profiles is
-// never nil.
+// LoadConfig reads the config file. A missing file is an empty Config; one that is
+// broken, or has an unknown key, is an Error of KindFile. Profiles is never nil.
 func LoadConfig(path string) (Config, error) { return loadConfig(path, anyMode) }
 
 func loadConfig(path string, accept check) (Config, error) {
@@ -61,92 +39,62 @@ func loadConfig(path string, accept check) (Config, error) {
 	return decodeConfig(path, content)
 }
 
-// configHint is what to do about a config file that is wrong.
-const configHint = "correct the line, or move the file away and log in again with `skaroctl login`"
-
 func decodeConfig(path string, content []byte) (Config, error) {
 	c := Config{Profiles: map[string]Profile{}}
-	text := string(content)
-	meta, err := toml.Decode(text, &c)
-	var broken toml.ParseError
-	if errors.As(err, &broken) {
-		line := broken.Position.Line
-		if line == 0 { // an escape that the end of the file cuts off
-			line = 1 + strings.Count(text, "\n")
-		}
-		return Config{}, &Error{Kind: KindFile, Path: path, Line: line, Msg: broken.Message, Hint: configHint}
-	}
-	// The decoder passes over unknown keys and a wrong case, and has no position
-	// for a wrong type.
-	for _, key := range meta.Keys() {
-		var known map[string]string
-		want := ""
-		switch len(key) {
-		case 1:
-			known = configKeys
-			want = known[key[0]]
-		case 2:
-			want = "Hash" // a profile, under any name
-		case 3:
-			known = profileKeys
-			want = known[key[2]]
-		}
-		switch {
-		case want == "" || key[0] != "profiles" && len(key) > 1:
-			return Config{}, &Error{Kind: KindFile, Path: path, Line: lineOf(text, key), Msg: fmt.Sprintf("there is no key %q", key.String()), Hint: configHint}
-		case meta.Type(key...) != want:
-			return Config{}, &Error{Kind: KindFile, Path: path, Line: lineOf(text, key), Msg: fmt.Sprintf("%q must be %s", key.String(), typeWords[want]), Hint: configHint}
-		}
-	}
-	if err != nil {
-		return Config{}, &Error{Kind: KindFile, Path: path, Err: err}
+	content = bytes.TrimPrefix(content, []byte("\ufeff")) // some editors on Windows write it
+	if err := toml.NewDecoder(bytes.NewReader(content)).DisallowUnknownFields().Decode(&c); err != nil {
+		return Config{}, describeTOML(path, err)
 	}
 	return c, nil
 }
 
-// lineOf is the line of a key. The decoder tells positions in errors only, so
-// the value of the key is made one.
-func lineOf(text string, key toml.Key) int {
-	var table map[string]toml.Primitive
-	meta, err := toml.Decode(text, &table)
-	for _, name := range key[:len(key)-1] {
-		var inner map[string]toml.Primitive
-		err = errors.Join(err, meta.PrimitiveDecode(table[name], &inner))
-		table = inner
+// describeTOML says at which line of the config file what is wrong. The decoder's own
+// words name Go types if a value has the wrong type.
+func describeTOML(path string, err error) error {
+	e := &Error{Kind: KindFile, Path: path, Err: err, Hint: "correct the line, or move the file away and log in again with `skaroctl login`"}
+	noKey := func(key toml.Key) string { return fmt.Sprintf("there is no key %q", strings.Join(key, ".")) }
+	var unknown *toml.StrictMissingError
+	var broken *toml.DecodeError
+	switch {
+	case errors.As(err, &unknown):
+		first := &unknown.Errors[0]
+		e.Line, _ = first.Position()
+		e.Msg = noKey(first.Key())
+	case errors.As(err, &broken):
+		e.Line, _ = broken.Position()
+		e.Msg = strings.TrimPrefix(broken.Error(), "toml: ")
+		if !strings.HasPrefix(e.Msg, "cannot decode ") && !strings.HasPrefix(e.Msg, "cannot store ") {
+			break
+		}
+		if e.Msg = noKey(broken.Key()); len(broken.Key()) <= 3 {
+			e.Msg = fmt.Sprintf("%q must be %s", strings.Join(broken.Key(), "."), valueOf(broken.Key()))
+		}
 	}
-	if err != nil {
-		return 0
-	}
-	var at toml.ParseError
-	errors.As(meta.PrimitiveDecode(table[key[len(key)-1]], &misplaced{}), &at)
-	return at.Position.Line
+	return e
 }
 
-// misplaced is the type of a value that should not be there.
-type misplaced struct{}
-
-// UnmarshalTOML refuses every value.
-func (*misplaced) UnmarshalTOML(any) error { return errors.New("it should not be there") }
+// valueOf says what the value of a key of the config file is.
+func valueOf(key toml.Key) string {
+	switch {
+	case len(key) == 2, key[len(key)-1] == "profiles":
+		return "a table"
+	case key[len(key)-1] == "allow_plaintext":
+		return "true or false"
+	}
+	return "a string in quotes"
+}
 
 // configHead is the start of the config file: the encoder keeps no comments.
 const configHead = "# Written by skaroctl login, which keeps no comments.\n\n"
 
 func encodeConfig(c Config) ([]byte, error) {
-	var b bytes.Buffer
-	b.WriteString(configHead)
-	e := toml.NewEncoder(&b)
-	e.Indent = ""
-	if err := e.Encode(c); err != nil {
-		return nil, err
-	}
-	return b.Bytes(), nil
+	content, err := toml.Marshal(c)
+	return append([]byte(configHead), content...), err
 }
 
-// UpdateConfig changes the config file: change gets what is there, its Profiles
-// never nil. The new file, mode 0600 in a folder of mode 0700, replaces the old
-// one at once, and changes of other processes are not lost. The file stays as it
-// is when it is broken, when change returns an error, when nothing changed, and when
-// ctx ends before another process lets go of it.
+// UpdateConfig changes the config file under its lock: change gets what is there, its
+// Profiles never nil. The file stays as it is if it is broken, if change returns an error,
+// if nothing changed, and if ctx ends before the lock is free.
 func UpdateConfig(ctx context.Context, path string, change func(*Config) error) error {
 	return locked(ctx, path, func(path string) error {
 		c, err := loadConfig(path, ours)

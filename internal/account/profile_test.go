@@ -42,7 +42,7 @@ func TestLoadConfig(t *testing.T) {
 	}
 }
 
-func TestBrokenConfig(t *testing.T) {
+func TestBrokenConfigIsNamedAndKept(t *testing.T) {
 	for _, tt := range []struct {
 		name, text string
 		line       int
@@ -57,8 +57,8 @@ func TestBrokenConfig(t *testing.T) {
 		{"unknown table", "\n[server]\nx = 1\n", 2, `there is no key "server"`},
 		{"unknown table in a profile", "[profiles.x]\n[profiles.x.login2]\n", 2, `there is no key "profiles.x.login2"`},
 		{"too deep", "[profiles.x.login.y]\n", 1, `there is no key "profiles.x.login.y"`},
+		{"inline table as login", "[profiles.x]\nlogin = {a = 1}\n", 2, `"profiles.x.login" must be a string in quotes`},
 		{"unknown key in another place", "[other.x]\nserver = 'a'\n", 1, `there is no key "other.x"`},
-		{"wrong case", "[profiles.x]\nLogin = 'a'\n", 2, `there is no key "profiles.x.Login"`},
 		{"wrong type", "\ndefault_profile = 1\n", 2, `"default_profile" must be a string in quotes`},
 		{"wrong type of a profile", "profiles.x = 1\n", 1, `"profiles.x" must be a table`},
 		{"wrong type of profiles", "profiles = 1\n", 1, `"profiles" must be a table`},
@@ -144,19 +144,20 @@ func TestConfigFormat(t *testing.T) {
 	}})
 	want := `# Written by skaroctl login, which keeps no comments.
 
-default_profile = "work"
+default_profile = 'work'
 
 [profiles]
 [profiles.home]
-server = "ws://127.0.0.1:8765/skaro_client/"
-login = "bob"
-store = "keyring"
-ca_file = "/ca.pem"
+server = 'ws://127.0.0.1:8765/skaro_client/'
+login = 'bob'
+store = 'keyring'
+ca_file = '/ca.pem'
 allow_plaintext = true
+
 [profiles.work]
-server = "wss://h/skaro_client/"
-login = "alice"
-store = "file"
+server = 'wss://h/skaro_client/'
+login = 'alice'
+store = 'file'
 `
 	if err != nil || string(got) != want {
 		t.Errorf("%s, %v", got, err)

@@ -1,6 +1,7 @@
-// Package account knows who we are: the profiles of the config file, and where
-// the token and the SID of each account are kept: the keyring of the operating
-// system, a private file, or the environment.
+// Package account knows who we are: the profiles of the config file, and the credentials
+// of each account, in the keyring of the operating system, in a private file or in the
+// environment. It also keeps what belongs to an account on this machine: the position of
+// a listener, and contacts for completion. It knows no connection.
 package account
 
 import (
@@ -23,18 +24,18 @@ type Key struct {
 	Login  string
 }
 
-// FileName is the name of a file that is about the account and no other.
+// FileName returns the name of a file that is about this account alone.
 func (k Key) FileName() string {
 	sum := sha256.Sum256([]byte(k.Server + "\n" + k.Login))
 	return hex.EncodeToString(sum[:12]) + ".json"
 }
 
-// Credentials are what a store keeps of an account. They print as
-// "[credentials]".
+// Credentials are what a store has of an account: a token or, after a login with
+// --session-only, a SID. They print as "[credentials]".
 type Credentials struct {
-	Token   proto.Token // zero when only a SID was saved
-	SID     string      // "" when none is known
-	SIDUsed time.Time   // when the SID last worked
+	Token   proto.Token // zero if there is a SID
+	SID     string      // "" if there is a token
+	SIDUsed time.Time   // the last use of the SID that was stored
 }
 
 // String hides the credentials from every %v and %s.
@@ -46,43 +47,34 @@ func (c Credentials) GoString() string { return "[credentials]" }
 // Format hides the credentials from every other verb.
 func (c Credentials) Format(s fmt.State, _ rune) { _, _ = s.Write([]byte("[credentials]")) }
 
-// A server restores a session for five minutes after its last use
-// (docs/protocol.md, "Sessions"). A SID near that end would often be
-// refused, which costs a round trip, so it is given up a little earlier. The
-// same margin is granted to a clock that was set back.
 const (
-	sidLife   = 5 * time.Minute
-	sidMargin = 15 * time.Second
+	sessionLife  = 5 * time.Minute // a server ends a session this long after its last use (docs/protocol.md, "Sessions")
+	sessionRenew = time.Minute     // a SID's last use is written at most this often
 )
 
-// SIDFresh reports whether there is a SID that the server most likely still
-// knows. A SIDUsed further in the future than a clock drifts says nothing, and
-// is not fresh.
-func (c Credentials) SIDFresh(now time.Time) bool {
-	age := now.Sub(c.SIDUsed)
-	return c.SID != "" && age >= -sidMargin && age <= sidLife-sidMargin
+// SessionEnded reports whether the SID is so old that the server has ended its session.
+func (c Credentials) SessionEnded(now time.Time) bool {
+	return c.Token.IsZero() && now.Sub(c.SIDUsed) > sessionLife
 }
 
-// Store keeps credentials. Every method may be called at the same time by many
-// goroutines and processes, and ends with an error when ctx does.
+// Store keeps credentials. Every method may be called at the same time by many goroutines
+// and processes, and ends with an error when ctx does.
 type Store interface {
-	// Name is what OpenStore was given: "keyring" or "file".
+	// Name returns what OpenStore was given: "keyring" or "file".
 	Name() string
-	// Get reads the credentials of an account. The error is of KindNone when
-	// there are none.
+	// Get reads the credentials of an account. The error is of KindNone if there are none.
 	Get(ctx context.Context, key Key) (Credentials, error)
 	// Set saves the credentials of an account, in place of what was there.
 	Set(ctx context.Context, key Key, c Credentials) error
-	// Delete forgets an account. One that is not there is no error.
+	// Renew saves the SID of an account and the time of its use. If the account has a token
+	// or is gone, nothing changes, and the error is of KindNone.
+	Renew(ctx context.Context, key Key, sid string, used time.Time) error
+	// Delete removes the credentials of an account, if there are any.
 	Delete(ctx context.Context, key Key) error
-
-	// update changes the credentials of an account that is there, with no other
-	// change in between. The error is of KindNone when it is not.
-	update(ctx context.Context, key Key, change func(*Credentials)) error
 }
 
-// OpenStore returns the store of that name: "keyring", which "" means too, or
-// "file". It touches neither.
+// OpenStore returns the store of that name: "keyring", which "" means too, or "file". It
+// touches neither.
 func OpenStore(name string, files Files) (Store, error) {
 	switch name {
 	case "", "keyring":
@@ -93,16 +85,20 @@ func OpenStore(name string, files Files) (Store, error) {
 	return nil, &Error{Msg: fmt.Sprintf("there is no credential store %q", name), Hint: "the stores are keyring and file"}
 }
 
-// UpdateSID saves the SID of an account, and when it last worked. Nothing else
-// of the account changes, and an account that was deleted meanwhile stays
-// deleted: then the error is of KindNone.
-func UpdateSID(ctx context.Context, store Store, key Key, sid string, used time.Time) error {
-	return store.update(ctx, key, func(c *Credentials) { c.SID, c.SIDUsed = sid, used })
+// RenewSession records that a command has used the SID of a login with --session-only.
+// stored is what the store had before: no command writes it for nothing.
+func RenewSession(ctx context.Context, store Store, key Key, stored Credentials, sid string) error {
+	now := time.Now()
+	age := now.Sub(stored.SIDUsed)
+	if stored.SID == "" || sid == "" || sid == stored.SID && age >= 0 && age < sessionRenew {
+		return nil
+	}
+	return store.Renew(ctx, key, sid, now)
 }
 
-// item is the JSON form of credentials, in the keyring and in the file. All are
-// strings: then no message of a decoder quotes them. An empty item, left by a
-// SID that was taken back and had no token beside it, counts as none.
+// item is the JSON form of credentials, in the keyring and in the file. All are strings:
+// then no message of a decoder quotes them. An empty item counts as none. Earlier
+// versions kept a SID beside the token: it is ignored, and gone after the next write.
 type item struct {
 	Token   string `json:"token,omitempty"`
 	SID     string `json:"sid,omitempty"`
@@ -115,10 +111,10 @@ func newItem(key Key, c Credentials) (item, error) {
 			return item{}, fmt.Errorf("the %s is not valid UTF-8", what)
 		}
 	}
-	it := item{SID: c.SID}
 	if !c.Token.IsZero() {
-		it.Token = c.Token.Text()
+		return item{Token: c.Token.Text()}, nil
 	}
+	it := item{SID: c.SID}
 	if c.SID != "" && !c.SIDUsed.IsZero() {
 		text, err := c.SIDUsed.UTC().MarshalText()
 		if err != nil {
@@ -130,13 +126,11 @@ func newItem(key Key, c Credentials) (item, error) {
 }
 
 func (it item) credentials() (Credentials, error) {
-	c := Credentials{SID: it.SID}
-	var err error
 	if it.Token != "" {
-		if c.Token, err = proto.ParseToken(it.Token); err != nil {
-			return Credentials{}, err
-		}
+		token, err := proto.ParseToken(it.Token)
+		return Credentials{Token: token}, err
 	}
+	c := Credentials{SID: it.SID}
 	if it.SIDUsed != "" {
 		if err := c.SIDUsed.UnmarshalText([]byte(it.SIDUsed)); err != nil {
 			return Credentials{}, errors.New("sid_used is not an RFC 3339 date")
@@ -145,8 +139,8 @@ func (it item) credentials() (Credentials, error) {
 	return c, nil
 }
 
-// describeJSON says what is wrong with JSON without quoting it, and at which
-// offset, in bytes: JSON of a credential store is full of secrets.
+// describeJSON says what is wrong with the JSON of a credential store, and at which offset
+// in bytes, without a quote of its secrets.
 func describeJSON(err error) (what string, offset int64) {
 	var syntax *json.SyntaxError
 	var kind *json.UnmarshalTypeError
@@ -162,8 +156,8 @@ func describeJSON(err error) (what string, offset int64) {
 	return "there is a field that this version does not know", 0
 }
 
-// kindWord is the first word of what encoding/json calls a value: behind it, a
-// number is quoted.
+// kindWord returns the first word of what encoding/json calls a value: after it, a number
+// is quoted.
 func kindWord(value string) string {
 	word, _, _ := strings.Cut(value, " ")
 	return word

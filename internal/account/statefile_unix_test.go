@@ -13,14 +13,12 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-
-	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
-// modesMatter: a file's mode says who may read it.
+// modesMatter says that the mode of a file decides who may read it.
 const modesMatter = true
 
-func TestFileStoreRefusesOpenFiles(t *testing.T) {
+func TestFileStoreRefusesFilesThatOthersCanUse(t *testing.T) {
 	for _, mode := range []os.FileMode{0o601, 0o602, 0o604, 0o610, 0o620, 0o640, 0o644, 0o666, 0o777} {
 		t.Run(fmt.Sprintf("%04o", mode), func(t *testing.T) {
 			s, content := fileWith(t, alice)
@@ -30,7 +28,7 @@ func TestFileStoreRefusesOpenFiles(t *testing.T) {
 			_, getErr := s.Get(t.Context(), alice)
 			for what, err := range map[string]error{
 				"get": getErr, "set": s.Set(t.Context(), bob, someCredentials()),
-				"delete": s.Delete(t.Context(), alice), "update": UpdateSID(t.Context(), s, alice, "x", noon),
+				"delete": s.Delete(t.Context(), alice), "renew": s.Renew(t.Context(), alice, "x", noon),
 			} {
 				var fileErr *Error
 				if !errors.As(err, &fileErr) || fileErr.Kind != KindFile || fileErr.Path != s.path || !strings.Contains(err.Error(), fmt.Sprintf("%04o", mode)) {
@@ -45,7 +43,7 @@ func TestFileStoreRefusesOpenFiles(t *testing.T) {
 	}
 }
 
-func TestFileStoreTakesReadOnlyFile(t *testing.T) {
+func TestFileStoreReadsAReadOnlyFile(t *testing.T) {
 	s, _ := fileWith(t, alice)
 	if err := os.Chmod(s.path, 0o400); err != nil {
 		t.Fatal(err)
@@ -55,7 +53,7 @@ func TestFileStoreTakesReadOnlyFile(t *testing.T) {
 	}
 }
 
-func TestFilesOfAnotherUser(t *testing.T) {
+func TestFilesOfAnotherUserAreLeftAlone(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("SKIPPED: needs root, to give a file away")
 	}
@@ -86,9 +84,9 @@ func TestFilesOfAnotherUser(t *testing.T) {
 	}
 }
 
-// A folder that is closed to us, as that of another user is. Nothing is closed to
-// root, so that a child gives that up.
-func TestFolderOfAnotherUser(t *testing.T) {
+// A folder may be closed to us because it is another user's. Nothing is closed to root, so
+// that the child gives up being root.
+func TestClosedFolderHasAHint(t *testing.T) {
 	s, _ := fileWith(t, alice)
 	folder := filepath.Dir(s.path)
 	if err := os.Chmod(folder, 0); err != nil {
@@ -122,8 +120,8 @@ func closedChild() error {
 	return nil
 }
 
-// A named pipe in place of a file must not hang the program.
-func TestPipeIsNoFile(t *testing.T) {
+// A named pipe in place of a file does not stop the program.
+func TestNamedPipeIsRefusedAtOnce(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pipe")
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
@@ -144,29 +142,6 @@ func TestPipeIsNoFile(t *testing.T) {
 	}
 }
 
-// A shell gives the output of a command as a pipe: SKAROCTL_TOKEN_FILE=<(pass show token).
-func TestTokenFromPipe(t *testing.T) {
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = r.Close() }()
-	if _, err := w.WriteString(proto.NewToken("x").Text() + "\n"); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	path := fmt.Sprintf("/dev/fd/%d", r.Fd())
-	if _, err := os.Stat(path); err != nil {
-		t.Skip("SKIPPED: needs /dev/fd")
-	}
-	got, ok, err := FromEnvironment(func(name string) string { return map[string]string{"SKAROCTL_TOKEN_FILE": path}[name] })
-	if err != nil || !ok || got.Token != proto.NewToken("x") {
-		t.Errorf("%+v, %v, %v", got, ok, err)
-	}
-}
-
 func init() { children["full"] = fullChild }
 
 // fullChild tries to write more than its file size limit allows.
@@ -180,7 +155,7 @@ func fullChild() error {
 	s := &fileStore{path: files.Credentials}
 	c := someCredentials()
 	for what, err := range map[string]error{
-		"set": s.Set(newContext(), bob, c), "update": UpdateSID(newContext(), s, alice, "x", noon),
+		"set": s.Set(newContext(), bob, c), "session": s.Set(newContext(), alice, someSession()),
 		"config": UpdateConfig(newContext(), files.Config, func(c *Config) error {
 			c.Profiles["x"] = Profile{Server: strings.Repeat("x", 200)}
 			return nil
@@ -194,7 +169,7 @@ func fullChild() error {
 	return nil
 }
 
-// A write that fails half way leaves the old file whole, and nothing else.
+// A write that fails half way leaves the old file as it is, and nothing else.
 func TestFailedWriteLosesNothing(t *testing.T) {
 	folder := t.TempDir()
 	files := filesIn(folder)
@@ -231,8 +206,8 @@ func TestFailedWriteLosesNothing(t *testing.T) {
 	}
 }
 
-// What a killed process left must not be in the way, nor be followed.
-func TestStaleTemporaryFile(t *testing.T) {
+// A symbolic link at the temporary name, or what a killed process left there, is replaced.
+func TestTemporaryNameIsNotFollowed(t *testing.T) {
 	s, _ := fileWith(t, alice)
 	victim := filepath.Join(t.TempDir(), "victim")
 	if err := os.WriteFile(victim, []byte("precious"), 0o600); err != nil {
@@ -298,7 +273,7 @@ func TestSymbolicLinksAreFollowed(t *testing.T) {
 	}
 }
 
-func TestModes(t *testing.T) {
+func TestFilesAreMadePrivate(t *testing.T) {
 	old := syscall.Umask(0)
 	defer syscall.Umask(old)
 	files := filesIn(filepath.Join(t.TempDir(), "new"))
