@@ -147,7 +147,7 @@ func runListen(ctx context.Context, f *Factory, o *listenOptions) error {
 		Credentials:    source.read,
 		ConnectTimeout: time.Duration(f.flags.timeout),
 		PingInterval:   time.Duration(o.pingInterval),
-		Reconnect:      !o.noReconnect,
+		Retry:          o.retry(),
 		Start:          start,
 		Resume:         resume,
 		Prepare:        func(ctx context.Context, s *session.Session) error { return names.resolve(ctx, s.Spelling) },
@@ -232,6 +232,14 @@ func (o *listenOptions) openPosition(acct Account) (file *account.PositionFile, 
 		return file, nil, nil
 	}
 	return file, &saved, nil
+}
+
+// retry returns how long to keep trying to connect.
+func (o *listenOptions) retry() session.RetryPolicy {
+	if o.noReconnect {
+		return session.RetryPolicy{}
+	}
+	return session.RetryPolicy{BeforeLogin: session.Forever, AfterLogin: session.Forever}
 }
 
 // Causes for the end of a run.

@@ -38,7 +38,7 @@ type Listener struct {
 	Credentials    func(context.Context) (Credentials, error) // called before every connection
 	ConnectTimeout time.Duration                              // limits each attempt to connect and log in; zero means no limit
 	PingInterval   time.Duration                              // a link that is silent for two of them is dead; zero means no pings
-	Reconnect      bool                                       // a lost connection is made again
+	Retry          RetryPolicy                                // how long a connection that is lost or not made is made again
 
 	// Start or Resume says where to begin; at most one of them is set. Nil means to begin
 	// with what comes from now on.
@@ -60,9 +60,6 @@ type Listener struct {
 	// large blocks; Position is then what was delivered. Its error ends Run, as one of
 	// deliver does. Settled may be nil.
 	Settled func() error
-
-	// Pauses are the pauses between attempts to connect; nil means NewPauses.
-	Pauses *Pauses
 
 	state   state
 	since   time.Time // when the listener entered the state
@@ -107,38 +104,19 @@ func (l *Listener) Position() (p Position, ok bool) {
 // or kept, and returns the reason. It calls deliver for one event after the other. If
 // deliver returns ErrEnough, Run returns nil.
 func (l *Listener) Run(ctx context.Context, deliver func(Event) error) error {
-	pauses := l.Pauses
-	if pauses == nil {
-		pauses = NewPauses()
-	}
-	for {
+	return l.Retry.retry(ctx, l.Lost, func(ctx context.Context) attempt {
 		err := l.connect(ctx, deliver)
 		var stopped *stop
 		switch {
-		case errors.As(err, &stopped) && errors.Is(stopped.err, ErrEnough):
-			return nil
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
+		case errors.Is(err, ErrEnough):
+			return attempt{done: true}
 		case errors.As(err, &stopped):
-			return stopped.err
-		case !l.Reconnect || !Temporary(err):
-			return err
+			return attempt{done: ctx.Err() == nil, err: stopped.err} // an interrupt counts before what it makes fail
+		case l.state != live:
+			return attempt{err: err}
 		}
-		if l.state == live {
-			pauses.Lasted(time.Since(l.since))
-		}
-		pause := pauses.Next()
-		if l.Lost != nil {
-			l.Lost(err, pause)
-		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return context.Cause(ctx)
-		}
-	}
+		return attempt{err: err, up: l.since, progress: true}
+	})
 }
 
 // enter moves the listener to a state.
@@ -251,10 +229,13 @@ func (p *Pauses) Lasted(d time.Duration) {
 	}
 }
 
-// stop is an error of deliver: it ends the listening.
+// stop is an error of deliver or Settled: it ends the listening, even if it looks like that
+// of a lost connection.
 type stop struct{ err error }
 
 func (e *stop) Error() string { return e.err.Error() }
+
+func (e *stop) Unwrap() error { return e.err }
 
 func stopping(err error) error {
 	if err != nil {

@@ -17,6 +17,9 @@ func quickPauses() *Pauses {
 	return &Pauses{First: time.Nanosecond, Most: time.Nanosecond, Lasting: time.Hour}
 }
 
+// quickRetry makes reconnects immediate, and without end.
+var quickRetry = RetryPolicy{BeforeLogin: Forever, AfterLogin: Forever, FirstPause: time.Nanosecond, MostPause: time.Nanosecond, Lasting: time.Hour}
+
 // bodies runs a listener until n messages have come, and returns their bodies.
 func bodies(t *testing.T, l *Listener, n int) []string {
 	t.Helper()
@@ -43,7 +46,7 @@ func bodies(t *testing.T, l *Listener, n int) []string {
 }
 
 func listener(url string) *Listener {
-	return &Listener{Endpoint: Endpoint{URL: url}, Credentials: withToken, Reconnect: true, Pauses: quickPauses(), ConnectTimeout: patience}
+	return &Listener{Endpoint: Endpoint{URL: url}, Credentials: withToken, Retry: quickRetry, ConnectTimeout: patience}
 }
 
 // These errors are final: no other connection is made.
@@ -99,7 +102,9 @@ func TestListenEndsAtFinalError(t *testing.T) {
 			connections := 0
 			url := serve(t, func(p *peer) { connections = p.nth; c.script(p) })
 			l := listener(url)
-			l.Reconnect = c.reconnect
+			if !c.reconnect {
+				l.Retry = RetryPolicy{}
+			}
 			l.Start = &Bound{ID: 100}
 			err := l.Run(context.Background(), func(Event) error { return nil })
 			if !c.check(err) || connections != 1 {
@@ -139,7 +144,7 @@ func TestListenInterrupted(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(context.Background())
 		url := serve(t, func(p *peer) { p.login() })
 		l := listener(url)
-		l.Pauses = &Pauses{First: time.Hour, Most: time.Hour, Lasting: time.Hour}
+		l.Retry = RetryPolicy{BeforeLogin: Forever, AfterLogin: Forever, FirstPause: time.Hour, MostPause: time.Hour}
 		l.Lost = func(error, time.Duration) { cancel(interrupted) }
 		if err := l.Run(ctx, func(Event) error { return nil }); !errors.Is(err, interrupted) {
 			t.Error(err)

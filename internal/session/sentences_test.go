@@ -224,7 +224,7 @@ func TestSentences(t *testing.T) {
 			checkSentence(t, got[0].Err, url, "sent, but not confirmed by the server: it may or may not have been delivered: "+c.says, "")
 
 			l := listener(url)
-			l.Reconnect = false
+			l.Retry = RetryPolicy{}
 			checkSentence(t, l.Run(ctx, func(Event) error { return nil }), url, c.says, c.tip)
 		})
 	}
