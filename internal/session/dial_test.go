@@ -125,7 +125,7 @@ func TestAddresses(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			names(t, test.addresses...)
-			err := login(t, Endpoint{URL: "ws://two.invalid:" + u.Port() + u.Path, AllowPlaintext: true})
+			err := logIn(t, Endpoint{URL: "ws://two.invalid:" + u.Port() + u.Path, AllowPlaintext: true})
 			if test.reached && err != nil {
 				t.Fatal(err)
 			}
@@ -165,7 +165,7 @@ func TestIPv6(t *testing.T) {
 	}
 	ca := newAuthority(t)
 	address := serveTLSOn(t, l, pair(ca.sign(t, template())))
-	if err := login(t, Endpoint{URL: "wss://" + address + "/skaro_client/", CAFile: pemFile(t, ca.cert)}); err != nil {
+	if err := logIn(t, Endpoint{URL: "wss://" + address + "/skaro_client/", CAFile: pemFile(t, ca.cert)}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -178,7 +178,7 @@ func TestNamesNothing(t *testing.T) {
 		t.Error("a name was looked up")
 		return nil, errors.New("no look-ups here")
 	}}
-	err := login(t, Endpoint{URL: "ws://chat.invalid/skaro_client/"})
+	err := logIn(t, Endpoint{URL: "ws://chat.invalid/skaro_client/"})
 	if !isKind(err, KindEndpoint) {
 		t.Fatalf("got %v (%T), no error of KindEndpoint", err, err)
 	}

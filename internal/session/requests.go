@@ -8,8 +8,8 @@ import (
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
-// RegisterType asks for the server's registration policy: open, invite, closed,
-// or the server's own word (docs/protocol.md, "register_type").
+// RegisterType asks for the server's registration policy: open, invite, closed, or the
+// server's own word (docs/protocol.md, "register_type").
 func (s *Session) RegisterType(ctx context.Context) (string, error) {
 	r, err := s.Do(ctx, proto.GetRegisterType())
 	if err != nil {
@@ -22,15 +22,15 @@ func (s *Session) RegisterType(ctx context.Context) (string, error) {
 	return proto.RegisterPolicy(word), nil
 }
 
-// NewAccount is who wants an account.
+// NewAccount is an account to be made.
 type NewAccount struct {
 	Login  string
 	Token  proto.Token
-	Invite string // the code of an invitation; "" where everybody may
+	Invite string // the code of an invitation, or ""
 }
 
-// Register makes an account (docs/protocol.md, "register"), and returns its login
-// as the server has it.
+// Register makes an account (docs/protocol.md, "register"), and returns its login in the
+// server's spelling.
 func (s *Session) Register(ctx context.Context, a NewAccount) (string, error) {
 	r, err := s.Do(ctx, proto.Register(a.Login, a.Token, a.Invite))
 	if err != nil {
@@ -42,7 +42,7 @@ func (s *Session) Register(ctx context.Context, a NewAccount) (string, error) {
 	return a.Login, nil
 }
 
-// Contacts asks for everyone we know.
+// Contacts asks for the contacts of the account.
 func (s *Session) Contacts(ctx context.Context) ([]proto.Contact, error) {
 	r, err := s.Do(ctx, proto.GetContacts())
 	if err != nil {
@@ -55,8 +55,8 @@ func (s *Session) Contacts(ctx context.Context) ([]proto.Contact, error) {
 	return contacts, nil
 }
 
-// Person asks for somebody, or for a conference, by a login in any spelling that the
-// server takes, and returns them with the one it uses (docs/protocol.md, "get_user_data").
+// Person asks for a user or a conference by its login, in any spelling that the server
+// takes, and returns it in the server's spelling (docs/protocol.md, "get_user_data").
 func (s *Session) Person(ctx context.Context, login string) (proto.Contact, error) {
 	r, err := s.Do(ctx, proto.GetUserData(login))
 	if err != nil {
@@ -64,15 +64,15 @@ func (s *Session) Person(ctx context.Context, login string) (proto.Contact, erro
 	}
 	user, ok := r.Fields.Map("user")
 	if !ok || user.Text("login") == "" {
-		return proto.Contact{}, s.invalidReply(errors.New("it does not say whose data that is"))
+		return proto.Contact{}, s.invalidReply(errors.New("it names no user"))
 	}
 	return proto.ParseContact(user), nil
 }
 
-// Spelling asks for a login or the name of a conference as the server spells it. Where
-// the server says that nobody has it, that it is not for us, or that it can't say now,
-// that refusal is the error. Where the server does not know the question, or can't be asked,
-// as one without extensions may not answer it at all, the login is as it was given.
+// Spelling asks for a user or a conference in the server's spelling. It returns a refusal
+// as an error if there is no such login, if we may not see it, or if the refusal may pass.
+// If the server can't tell, the login is returned as it was given: a server without
+// extensions may not answer at all, so that it is not asked.
 func (s *Session) Spelling(ctx context.Context, login string) (proto.Contact, error) {
 	given := proto.Contact{Login: login}
 	if !s.Greeting().Has(proto.ExtUpdates) {
@@ -89,8 +89,8 @@ func (s *Session) Spelling(ctx context.Context, login string) (proto.Contact, er
 	return given, nil
 }
 
-// SearchContacts asks for the users whose login holds a text, and tells whether
-// there are more than the server has listed (docs/protocol.md, "contacts").
+// SearchContacts asks for the users whose login contains text (docs/protocol.md,
+// "contacts"). more reports whether there are more than the server has listed.
 func (s *Session) SearchContacts(ctx context.Context, text string) (found []proto.Contact, more bool, err error) {
 	r, err := s.Do(ctx, proto.SearchContacts(text))
 	if err != nil {
@@ -103,8 +103,7 @@ func (s *Session) SearchContacts(ctx context.Context, text string) (found []prot
 	return found, more, nil
 }
 
-// AddContact makes somebody a contact of ours, and returns what the server tells of
-// them.
+// AddContact makes a user a contact, and returns what the server says about them.
 func (s *Session) AddContact(ctx context.Context, login string) (proto.Contact, error) {
 	r, err := s.Do(ctx, proto.AddContact(login))
 	if err != nil {
@@ -116,7 +115,7 @@ func (s *Session) AddContact(ctx context.Context, login string) (proto.Contact, 
 	return proto.Contact{Login: login}, nil
 }
 
-// RemoveContact makes the server forget a contact of ours.
+// RemoveContact removes a contact.
 func (s *Session) RemoveContact(ctx context.Context, login string) error {
 	_, err := s.Do(ctx, proto.DelContact(login))
 	return err
@@ -142,12 +141,12 @@ func parseSent(r proto.Reply, to string) Sent {
 	return sent
 }
 
-// invalidReply is the error for a reply that lacks what its request is for.
+// invalidReply returns the error for a reply that lacks what its request asked for.
 func (s *Session) invalidReply(err error) error {
 	return notSkaro(s.conn.endpoint.URL, "it sent an invalid reply: "+err.Error(), "")
 }
 
-// RoundTrip measures how long the server takes to answer a ping.
+// RoundTrip measures the time until the server answers a ping.
 func (s *Session) RoundTrip(ctx context.Context) (time.Duration, error) {
 	start := time.Now()
 	if err := s.conn.ws.Ping(ctx); err != nil {

@@ -166,7 +166,7 @@ func TestSentences(t *testing.T) {
 			if c.do != nil {
 				url = cmp.Or(c.url, "ws") + "://" + speak(t, c.do) + "/skaro_client/"
 			}
-			checkSentence(t, login(t, Endpoint{URL: url}), url, c.says, c.tip)
+			checkSentence(t, logIn(t, Endpoint{URL: url}), url, c.says, c.tip)
 		})
 	}
 

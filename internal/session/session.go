@@ -1,159 +1,202 @@
-// Package session is one authenticated Skaro connection: dial, greeting,
-// authentication, requests, pushes; and Listen, a loop over such connections.
-// It prints nothing; its errors are typed (errors.go). docs/protocol.md is the
-// specification of what it says.
+// Package session is one authenticated Skaro connection (Session), and two loops over such
+// connections (Listener, Outbox). It prints nothing; its errors have kinds (errors.go).
+// docs/protocol.md is the specification of what it says.
+//
+// A session sends its login as soon as the server has greeted. Requests leave without
+// waiting for the answer, so that a login and a request take one round trip.
+//
+// Its goroutines, and the functions that wait for their end:
+//   - the reader (conn.read) routes replies to calls and pushes to onPush: Session.Close
+//   - the login (login.run) waits for the server's answers to the login: Session.Close
+//   - the credentials of the caller are read while the connection is made: Open
+//   - the pings (Session.keepAlive): the function that startPings returns
+//   - the system's root certificates are read from what may be a pipe (systemRoots): Open,
+//     unless its context ends first
 package session
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
-// Credentials are what a connection authenticates with. Where there is a SID it
-// is tried first; where it is refused, or there is none, the token answers the
-// challenge.
+// Credentials are what a session logs in with. The SID, if there is one, is tried first:
+// give it to restore a session of this process, or if there is no token. The token, if
+// there is one, logs in without a SID, and on the same connection if the SID is refused.
 type Credentials struct {
 	Login string
-	Token proto.Token // the zero Token: none
-	SID   string      // "": none
+	Token proto.Token
+	SID   string
 }
 
-// Account is what the server said when it let us in.
+// Account is what the server answered to the login.
 type Account struct {
-	Login    string
+	Login    string // in the server's spelling
 	SID      string // restores this session (docs/protocol.md, "Sessions")
 	Restored bool   // the SID was enough
 }
 
-// Session is a connection that authenticates itself. Its authentication is sent
-// as soon as the server has greeted; a request leaves without waiting for the
-// answer, so that both take one round trip.
+// Session is a connection that logs in by itself. Any goroutine may use it.
 type Session struct {
-	conn *conn
-
-	authenticated chan struct{} // closed when the two below are set
-	account       Account
-	authErr       error
-
-	cancel context.CancelFunc
+	conn          *conn
+	login         login
+	authenticated chan struct{} // closed when the login is over, or if there is none
 }
 
-// Open connects to the endpoint and starts to authenticate with what credentials
-// returns, which is called while the connection is being made. A nil credentials
-// makes a session without authentication. onPush, where it is not nil, is given
-// every frame that is no reply, from the goroutine that reads: as long as it
-// blocks, nothing else is read. ctx bounds the making of the connection only.
+// Open connects to the endpoint and starts to log in with the result of credentials, which
+// runs while the connection is being made. A nil credentials means no login. onPush, if it
+// is not nil, gets every frame that is no reply, from the reader: while it blocks, nothing
+// else is read. ctx ends the attempt to connect, and has no effect after that.
 func Open(ctx context.Context, e Endpoint, credentials func(context.Context) (Credentials, error), onPush func(proto.Frame)) (*Session, error) {
-	type found struct {
-		Credentials
-		err error
-	}
-	have := make(chan found, 1)
-	connecting, giveUp := context.WithCancel(ctx)
-	defer giveUp()
-	if credentials != nil {
-		if err := e.Check(); err != nil {
+	if credentials == nil {
+		c, err := connect(ctx, e, onPush)
+		if err != nil {
 			return nil, err
 		}
-		go func() {
-			c, err := credentials(ctx)
-			if err != nil {
-				giveUp() // a silent server must not hold up the reason
-			}
-			have <- found{c, err}
-		}()
-	} else {
-		have <- found{}
+		return newSession(c, nil), nil
 	}
-	c, dialErr := connect(connecting, e, onPush)
-	cred := <-have // bounded: every store is
-	if cred.err != nil || dialErr != nil {
+	if err := e.Check(); err != nil {
+		return nil, err // before a keyring asks for its password
+	}
+	connecting, stop := context.WithCancel(ctx)
+	defer stop()
+	var cred Credentials
+	var credErr error
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		if cred, credErr = credentials(ctx); credErr != nil {
+			stop() // a silent server must not delay the reason
+		}
+	})
+	c, err := connect(connecting, e, onPush)
+	reading.Wait() // every store bounds its calls
+	if credErr != nil {
+		err = credErr
+	}
+	if err != nil {
 		if c != nil {
 			c.close()
 		}
-		if cred.err != nil {
-			return nil, cred.err
-		}
-		return nil, dialErr
+		return nil, err
 	}
-	s := &Session{conn: c, authenticated: make(chan struct{})}
-	authCtx, cancel := context.WithCancel(context.Background())
-	s.cancel = cancel
-	if credentials == nil {
+	s := newSession(c, &cred)
+	if err := s.login.begin(ctx); err != nil {
 		close(s.authenticated)
-		return s, nil
-	}
-	if err := s.authenticate(ctx, authCtx, cred.Credentials); err != nil {
 		s.Close()
 		return nil, err
 	}
+	go s.login.run()
 	return s, nil
 }
 
-// authenticate sends the first authentication request, and leaves the rest to a
-// goroutine.
-func (s *Session) authenticate(ctx, authCtx context.Context, cred Credentials) error {
-	if cred.SID == "" && cred.Token.IsZero() {
+// newSession returns a session that has not begun to log in. Nil credentials mean that it
+// does not.
+func newSession(c *conn, cred *Credentials) *Session {
+	s := &Session{conn: c, authenticated: make(chan struct{})}
+	if cred == nil {
 		close(s.authenticated)
-		return errors.New("there is neither a SID nor a token to log in with") // the callers see to it
+	} else {
+		s.login = login{session: s, cred: *cred}
 	}
-	first := proto.SessionRestore(cred.SID)
-	if cred.SID == "" {
-		first = proto.Authorize(cred.Login, cred.Token, s.conn.greeting.Challenge)
-	}
-	call := s.start(ctx, first)
-	if call.err != nil {
-		close(s.authenticated)
-		return call.err
-	}
-	go func() {
-		defer close(s.authenticated)
-		reply, err := call.answer(authCtx)
-		if err == nil && !reply.OK() && call.request.Type == proto.TypeSessionRestore && !cred.Token.IsZero() {
-			s.conn.endpoint.trace("the SID was refused, using the token")
-			call = s.start(authCtx, proto.Authorize(cred.Login, cred.Token, s.conn.greeting.Challenge))
-			reply, err = call.answer(authCtx)
-		}
-		typ := call.request.Type
-		switch {
-		case err != nil:
-			s.authErr = err
-		case reply.Status == "":
-			s.authErr = s.invalidReply(errors.New("it has no status"))
-		case !reply.OK() && Temporary(refused(typ, reply)):
-			s.authErr = refused(typ, reply) // it says nothing of the credentials
-		case !reply.OK():
-			s.authErr = loginRefused(typ, cred.Login, reply)
-		default:
-			s.account = account(reply, cred)
-			s.account.Restored = typ == proto.TypeSessionRestore
-			s.conn.endpoint.trace("logged in as %s with the %s", s.account.Login, map[bool]string{true: "SID", false: "token"}[s.account.Restored])
-		}
-	}()
-	return nil
+	return s
 }
 
-// account reads the reply to authorize and to session_restore.
-func account(r proto.Reply, cred Credentials) Account {
-	a := Account{Login: cred.Login, SID: r.Fields.Text("session_id")}
-	if user, ok := r.Fields.Map("user"); ok {
-		if login := user.Text("login"); login != "" {
-			a.Login = login
-		}
+// loginState is how far a login has come.
+type loginState int
+
+const (
+	restoring   loginState = iota // session_restore is sent; a refusal leads to authorizing
+	authorizing                   // authorize is sent
+	loggedIn
+	loginFailed
+)
+
+// login is the login of a session. Its fields belong to Open, then to the login goroutine,
+// and to everybody once authenticated is closed.
+type login struct {
+	session *Session
+	cred    Credentials
+
+	state   loginState
+	call    *Call // the request of restoring or authorizing
+	account Account
+	err     error // why the login failed
+}
+
+// begin sends the first request of the login.
+func (l *login) begin(ctx context.Context) error {
+	switch {
+	case l.cred.SID != "":
+		l.enter(ctx, restoring)
+	case !l.cred.Token.IsZero():
+		l.enter(ctx, authorizing)
+	default:
+		return errors.New("there is neither a SID nor a token to log in with")
+	}
+	return l.call.Err()
+}
+
+// run is the login goroutine. It ends with the login or with the connection.
+func (l *login) run() {
+	defer close(l.session.authenticated)
+	ctx := context.Background()
+	for l.state == restoring || l.state == authorizing {
+		reply, err := l.call.answer(ctx)
+		l.answered(ctx, reply, err)
+	}
+}
+
+// enter moves the login to restoring or authorizing, and sends the request.
+func (l *login) enter(ctx context.Context, state loginState) {
+	request := proto.SessionRestore(l.cred.SID)
+	if state == authorizing {
+		request = proto.Authorize(l.cred.Login, l.cred.Token, l.session.conn.greeting.Challenge)
+	}
+	l.state, l.call = state, l.session.start(ctx, request)
+}
+
+// answered moves the login on with the reply to its request.
+func (l *login) answered(ctx context.Context, reply proto.Reply, err error) {
+	request := l.call.request.Type
+	switch {
+	case err != nil:
+		l.fail(err)
+	case reply.OK():
+		l.succeed(reply)
+	case l.state == restoring && !l.cred.Token.IsZero():
+		l.session.conn.endpoint.trace("the SID was refused, using the token")
+		l.enter(ctx, authorizing)
+	case reply.Status == "":
+		l.fail(l.session.invalidReply(errors.New("it has no status")))
+	case Temporary(refused(request, reply)):
+		l.fail(refused(request, reply)) // it says nothing about the credentials
+	default:
+		l.fail(loginRefused(request, l.cred.Login, reply))
+	}
+}
+
+func (l *login) fail(err error) { l.state, l.err = loginFailed, err }
+
+func (l *login) succeed(reply proto.Reply) {
+	a := Account{Login: l.cred.Login, SID: reply.Fields.Text("session_id"), Restored: l.state == restoring}
+	if user, ok := reply.Fields.Map("user"); ok && user.Text("login") != "" {
+		a.Login = user.Text("login")
 	}
 	if a.SID == "" {
-		a.SID = cred.SID // a server might not repeat it
+		a.SID = l.cred.SID // a server might not repeat it
 	}
-	return a
+	with := "token"
+	if a.Restored {
+		with = "SID"
+	}
+	l.state, l.account = loggedIn, a
+	l.session.conn.endpoint.trace("logged in as %s with the %s", a.Login, with)
 }
 
-// Greeting is what the server said first.
-func (s *Session) Greeting() proto.Greeting { return s.conn.greeting }
-
-// Account waits for the end of the authentication. A refusal is an error of KindAuth.
+// Account waits for the end of the login. A refusal is an error of KindAuth.
 func (s *Session) Account(ctx context.Context) (Account, error) {
 	select {
 	case <-s.authenticated:
@@ -164,16 +207,19 @@ func (s *Session) Account(ctx context.Context) (Account, error) {
 			return Account{}, fmt.Errorf("waiting for the answer to the login: %w", context.Cause(ctx))
 		}
 	}
-	if s.authErr != nil && ctx.Err() != nil && s.Err() != nil {
+	if s.login.err != nil && ctx.Err() != nil && s.Err() != nil {
 		return Account{}, context.Cause(ctx) // the connection ended because the context did
 	}
-	return s.account, s.authErr
+	return s.login.account, s.login.err
 }
 
-// Done is closed when the connection has ended; Err says why.
+// Greeting returns the first frame of the server.
+func (s *Session) Greeting() proto.Greeting { return s.conn.greeting }
+
+// Done returns a channel that is closed when the connection has ended; Err says why.
 func (s *Session) Done() <-chan struct{} { return s.conn.done }
 
-// Err is why the connection ended; nil while it lasts.
+// Err returns why the connection ended, and nil before that.
 func (s *Session) Err() error {
 	select {
 	case <-s.conn.done:
@@ -183,9 +229,8 @@ func (s *Session) Err() error {
 	}
 }
 
-// Close sends a close frame and drops the connection, without waiting.
+// Close sends a close frame and ends the connection, without waiting for the server.
 func (s *Session) Close() {
-	s.cancel()
 	s.conn.close()
 	<-s.authenticated
 }

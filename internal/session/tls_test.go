@@ -151,8 +151,8 @@ func speak(t *testing.T, do func(net.Conn)) string {
 
 func pair(c tls.Certificate) *tls.Config { return &tls.Config{Certificates: []tls.Certificate{c}} }
 
-// login opens a session and waits until it is let in.
-func login(t *testing.T, e Endpoint) error {
+// logIn opens a session and waits for the end of its login.
+func logIn(t *testing.T, e Endpoint) error {
 	t.Helper()
 	ctx, cancel := WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -250,7 +250,7 @@ func TestTLS(t *testing.T) {
 				_, port, _ := net.SplitHostPort(address)
 				address = net.JoinHostPort(test.host, port)
 			}
-			err := login(t, Endpoint{URL: scheme + "://" + address + "/skaro_client/", CAFile: test.caFile})
+			err := logIn(t, Endpoint{URL: scheme + "://" + address + "/skaro_client/", CAFile: test.caFile})
 			if test.why == "" {
 				if err != nil {
 					t.Fatal(err)
@@ -311,7 +311,7 @@ func TestTLSMismatch(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			e := Endpoint{URL: test.scheme + "://" + test.address + "/skaro_client/", CAFile: caFile}
-			err := login(t, e)
+			err := logIn(t, e)
 			checkUnreachable(t, err, test.why, test.advice)
 			if wrongScheme := test.advice != ""; Temporary(err) == wrongScheme {
 				t.Errorf("temporary: %v, of %v", Temporary(err), err)
