@@ -66,7 +66,7 @@ func (c *conn) serve() {
 		"extensions": []string{proto.ExtHistoryPage, proto.ExtUpdates, proto.ExtNonce},
 	})
 	err := c.read()
-	c.server.logout(c)
+	c.server.logout(c, saidGoodbye(err))
 	c.end(websocket.StatusNormalClosure, "")
 	<-written
 	c.ws.CloseNow()
@@ -83,8 +83,7 @@ func (c *conn) logEnd(err error) {
 	code, reason := c.code, c.reason
 	c.mu.Unlock()
 	about := []any{"peer", c.peer}
-	switch websocket.CloseStatus(err) {
-	case websocket.StatusNormalClosure, websocket.StatusGoingAway, websocket.StatusNoStatusRcvd: // the client has said goodbye
+	if saidGoodbye(err) {
 		err = nil
 		if code == websocket.StatusAbnormalClosure {
 			reason = "" // and then took nothing more
@@ -97,6 +96,16 @@ func (c *conn) logEnd(err error) {
 		about = append(about, "error", err)
 	}
 	c.server.o.Log.Debug("connection ended", about...)
+}
+
+// saidGoodbye reports whether the error of a read says that the client has ended the
+// connection as one does that is done.
+func saidGoodbye(err error) bool {
+	switch websocket.CloseStatus(err) {
+	case websocket.StatusNormalClosure, websocket.StatusGoingAway, websocket.StatusNoStatusRcvd:
+		return true
+	}
+	return false
 }
 
 // read is the reader: it returns when the connection ends, with an error where that

@@ -23,7 +23,7 @@ func (c *conn) registerType(context.Context, proto.Frame) (map[string]any, error
 // password does not travel here either; its token does (docs/protocol.md, "register").
 func (c *conn) register(_ context.Context, f proto.Frame) (map[string]any, error) {
 	s := c.server
-	if s.o.Registration != RegistrationOpen && s.o.Registration != RegistrationInvite {
+	if s.o.Registration == RegistrationClosed {
 		return nil, c.refuseStranger(proto.StatusForbidden, "accounts are made by whoever runs this server")
 	}
 	form, ok := f.Map("form")
@@ -49,7 +49,7 @@ func (c *conn) register(_ context.Context, f proto.Frame) (map[string]any, error
 		}
 		err = s.o.Store.Redeem(code, login, token, s.o.Clock())
 	} else {
-		if !s.newcomers.AllowN(s.o.Clock(), 1) {
+		if !s.registrations.AllowN(s.o.Clock(), 1) {
 			return nil, refuse(proto.StatusTooMany, "too many new accounts at once: try again in a minute")
 		}
 		err = s.o.Store.AddUser(login, token, s.o.Clock())

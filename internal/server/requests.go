@@ -148,7 +148,7 @@ func (c *conn) refuseLogin(status, info string) error {
 
 func (c *conn) sessionRestore(_ context.Context, f proto.Frame) (map[string]any, error) {
 	sid := f.Text("sid")
-	x := c.server.findSession(sid)
+	x := c.server.restoreSession(sid)
 	if x == nil || !c.server.login(c, x) {
 		return nil, c.refuseLogin(proto.StatusGone, "the session can't be restored")
 	}

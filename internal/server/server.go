@@ -3,9 +3,11 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -28,8 +30,8 @@ import (
 // Path is where the WebSocket is.
 const Path = "/skaro_client/"
 
-// Options are what a server can be told. Every zero value but Store's is
-// replaced by the default that DefaultOptions has.
+// Options are what a server can be told. A zero value means the default, which
+// DefaultOptions has; only Store has none.
 type Options struct {
 	Store        *store.Store
 	Version      string
@@ -44,16 +46,16 @@ type Options struct {
 	WriteTime     time.Duration // how long a peer may take to accept a frame, of a large one each fragment
 	HTTPTime      time.Duration // how long a request that has not become a WebSocket, its answer, and the wait for the next may take
 
-	MaxConnections int
-	MaxStranger    int64 // bytes of a frame before the login; a larger one ends the connection
-	MaxFrame       int64 // the same after the login
-	MaxBody        int   // bytes; a larger one is refused
-	MaxQueue       int   // frames that wait for a slow peer
-	MaxQueueBytes  int
-	MaxInFlight    int // messages of one connection that are not yet on disk
-	MaxSessions    int // of one user, unless more are in use
-	MaxRefusals    int // refused logins and registrations of one connection
-	Newcomers      int // accounts that strangers make in a minute, where everybody may
+	MaxConnections          int
+	MaxUnauthenticatedFrame int64 // bytes of a frame before the login; a larger one ends the connection
+	MaxFrame                int64 // the same after the login
+	MaxBody                 int   // bytes; a larger one is refused
+	MaxQueue                int   // frames that wait for a slow peer
+	MaxQueueBytes           int
+	MaxInFlight             int // messages of one connection that are not yet on disk
+	MaxSessions             int // of one user, unless more are in use
+	MaxRefusals             int // refused logins and registrations of one connection
+	MaxRegistrations        int // accounts made in a minute, with RegistrationOpen
 }
 
 // DefaultOptions are what skarod runs with.
@@ -61,8 +63,53 @@ func DefaultOptions() Options {
 	return Options{
 		Version: "dev", Registration: RegistrationClosed, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Clock: time.Now,
 		SessionLife: 5 * time.Minute, AliveInterval: 30 * time.Second, PingInterval: 30 * time.Second, AuthTime: time.Minute, WriteTime: 10 * time.Second, HTTPTime: 10 * time.Second,
-		MaxConnections: 10000, MaxStranger: 1 << 20, MaxFrame: proto.MaxFrame, MaxBody: 256 << 10, MaxQueue: 8192, MaxQueueBytes: 8 << 20, MaxInFlight: 1024, MaxSessions: 1000, MaxRefusals: 10, Newcomers: 60,
+		MaxConnections: 10000, MaxUnauthenticatedFrame: 1 << 20, MaxFrame: proto.MaxFrame, MaxBody: 256 << 10, MaxQueue: 8192, MaxQueueBytes: 8 << 20,
+		MaxInFlight: 1024, MaxSessions: 1000, MaxRefusals: 10, MaxRegistrations: 60,
 	}
+}
+
+// complete replaces zero values by the defaults. Its error names an option that can't be
+// used.
+func (o *Options) complete() error {
+	d := DefaultOptions()
+	if o.Store == nil {
+		return errors.New("no Store")
+	}
+	o.Version, o.Registration = cmp.Or(o.Version, d.Version), cmp.Or(o.Registration, d.Registration)
+	o.Log = cmp.Or(o.Log, d.Log)
+	if o.Clock == nil {
+		o.Clock = d.Clock
+	}
+	if o.Registration != RegistrationOpen && o.Registration != RegistrationInvite && o.Registration != RegistrationClosed {
+		return fmt.Errorf("unknown Registration %q", o.Registration)
+	}
+	return cmp.Or(
+		orDefault("SessionLife", &o.SessionLife, d.SessionLife),
+		orDefault("AliveInterval", &o.AliveInterval, d.AliveInterval),
+		orDefault("PingInterval", &o.PingInterval, d.PingInterval),
+		orDefault("AuthTime", &o.AuthTime, d.AuthTime),
+		orDefault("WriteTime", &o.WriteTime, d.WriteTime),
+		orDefault("HTTPTime", &o.HTTPTime, d.HTTPTime),
+		orDefault("MaxConnections", &o.MaxConnections, d.MaxConnections),
+		orDefault("MaxUnauthenticatedFrame", &o.MaxUnauthenticatedFrame, d.MaxUnauthenticatedFrame),
+		orDefault("MaxFrame", &o.MaxFrame, d.MaxFrame),
+		orDefault("MaxBody", &o.MaxBody, d.MaxBody),
+		orDefault("MaxQueue", &o.MaxQueue, d.MaxQueue),
+		orDefault("MaxQueueBytes", &o.MaxQueueBytes, d.MaxQueueBytes),
+		orDefault("MaxInFlight", &o.MaxInFlight, d.MaxInFlight),
+		orDefault("MaxSessions", &o.MaxSessions, d.MaxSessions),
+		orDefault("MaxRefusals", &o.MaxRefusals, d.MaxRefusals),
+		orDefault("MaxRegistrations", &o.MaxRegistrations, d.MaxRegistrations),
+	)
+}
+
+// orDefault gives an option its default if it is zero. A negative one is an error.
+func orDefault[T int | int64 | time.Duration](name string, option *T, byDefault T) error {
+	if *option < 0 {
+		return fmt.Errorf("negative %s: %v", name, *option)
+	}
+	*option = cmp.Or(*option, byDefault)
+	return nil
 }
 
 // Server is a running server.
@@ -80,6 +127,8 @@ type Server struct {
 	unkept   map[*session]bool           // changed, and not yet given to the store
 	keeping  chan struct{}               // wakes the goroutine that does it; has room for one
 
+	beforeUpdates func() // a test's: runs between the look at unkept and the store; nil elsewhere
+
 	// told is the id of the newest message that every connection it is for has been
 	// sent. It grows in the same breath as that happens: a connection that logs in
 	// either is sent the message, or finds it below told when it asks for updates.
@@ -88,7 +137,7 @@ type Server struct {
 	// inFlight bounds the bytes of all messages that are not yet on disk.
 	inFlight *semaphore.Weighted
 
-	newcomers *rate.Limiter
+	registrations *rate.Limiter // of MaxRegistrations
 
 	stop        chan struct{}
 	counter     counters
@@ -100,12 +149,15 @@ const inFlightBytes = 64 << 20
 
 // New starts a server on a store. Close ends it; the store stays open.
 func New(o Options) (*Server, error) {
+	if err := o.complete(); err != nil {
+		return nil, fmt.Errorf("start the server: %w", err)
+	}
 	s := &Server{
 		o: o, dummy: proto.NewToken(rand.Text()), stop: make(chan struct{}), inFlight: semaphore.NewWeighted(inFlightBytes),
 		conns: map[*conn]bool{}, online: map[int64]map[*conn]bool{}, sessions: map[[32]byte]*session{},
 		owned:  map[int64]map[*session]bool{},
 		unkept: map[*session]bool{}, keeping: make(chan struct{}, 1),
-		newcomers: rate.NewLimiter(rate.Every(time.Minute/time.Duration(o.Newcomers)), o.Newcomers),
+		registrations: rate.NewLimiter(rate.Every(time.Minute/time.Duration(o.MaxRegistrations)), o.MaxRegistrations),
 	}
 	changed := make(chan struct{}, 1)
 	o.Store.OnForeignWrite(func() { wake(changed) }) // from before the sessions are read
@@ -207,7 +259,7 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request) {
 		s.o.Log.Debug("no WebSocket handshake", "peer", r.RemoteAddr, "error", err)
 		return
 	}
-	ws.SetReadLimit(s.o.MaxStranger)
+	ws.SetReadLimit(s.o.MaxUnauthenticatedFrame)
 	c := newConn(s, ws, corkOf(r.Context()), r.RemoteAddr)
 	s.mu.Lock()
 	if s.closing {
@@ -250,19 +302,16 @@ func (s *Server) Close(ctx context.Context) {
 	_ = s.o.Store.Alive(s.o.Clock())
 }
 
-// login puts a connection online with a session, unless that has ended since it
-// was found.
+// login puts a connection online with a session, which it uses already, unless that has
+// ended since.
 func (s *Server) login(c *conn, x *session) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.sessions[x.key] != x {
 		return false
 	}
-	s.logoutLocked(c)
+	s.logoutLocked(c, true)
 	c.session = x
-	if x.conns++; x.conns == 1 {
-		s.keep(x)
-	}
 	users := s.online[x.user.ID]
 	if users == nil {
 		users = map[*conn]bool{}
@@ -272,14 +321,14 @@ func (s *Server) login(c *conn, x *session) bool {
 	return true
 }
 
-// logout takes a connection offline.
-func (s *Server) logout(c *conn) {
+// logout takes a connection offline; finished means that its client said goodbye.
+func (s *Server) logout(c *conn, finished bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.logoutLocked(c)
+	s.logoutLocked(c, finished)
 }
 
-func (s *Server) logoutLocked(c *conn) {
+func (s *Server) logoutLocked(c *conn, finished bool) {
 	x := c.session
 	if x == nil {
 		return
@@ -289,7 +338,7 @@ func (s *Server) logoutLocked(c *conn) {
 	if len(s.online[x.user.ID]) == 0 {
 		delete(s.online, x.user.ID)
 	}
-	s.leaveSession(x)
+	s.leaveSession(x, finished)
 }
 
 // push sends the frame of the message id to every connection of the users but one.

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"runtime"
 	"strings"
@@ -450,7 +452,6 @@ func TestSessions(t *testing.T) {
 	}
 }
 
-// A connection may change its mind about who it is.
 // However often somebody logs in, there is no more of it to keep than so many sessions:
 // the one that ended first goes, and none that is in use.
 func TestManySessions(t *testing.T) {
@@ -486,6 +487,97 @@ func TestManySessions(t *testing.T) {
 	}
 }
 
+// A session that makeRoom forgets stays forgotten, also if a change of it is on its way to
+// the store.
+func TestForgottenSessionIsNotStoredAgain(t *testing.T) {
+	w := newWorld(t, func(o *Options) { o.MaxSessions = 2 }, "alice")
+	w.login("alice")
+	w.srv.keepSessions()
+	c := w.dial()
+	sid := c.authorize("alice", "secret of alice").Fields.Text("session_id")
+	changed, evicted := make(chan struct{}), make(chan struct{})
+	w.srv.mu.Lock()
+	w.srv.beforeUpdates = sync.OnceFunc(func() { close(changed); <-evicted })
+	w.srv.mu.Unlock()
+	c.ws.CloseNow() // its session has ended, and is to be stored so
+	<-changed
+	w.login("alice") // and now it has to make room
+	close(evicted)
+	w.stop()
+	w.start()
+	if r := w.dial().request(proto.TypeSessionRestore, map[string]any{"sid": sid}); code(r) != "410" {
+		t.Errorf("after a restart: %s", r.Status)
+	}
+	if _, _, n := w.sizes(); n != 2 {
+		t.Errorf("there are %d sessions", n)
+	}
+}
+
+// Room is made for a login by the sessions of clients that have said goodbye, then by those
+// of lost connections, and never by one that is in use.
+func TestFinishedSessionsMakeRoomFirst(t *testing.T) {
+	w := newWorld(t, func(o *Options) { o.MaxSessions = 4 }, "alice")
+	begin := func() (*client, string) {
+		w.clock.Add(time.Second)
+		c := w.dial()
+		return c, c.authorize("alice", "secret of alice").Fields.Text("session_id")
+	}
+	used, _ := begin()
+	lost, lostSID := begin()
+	lost.ws.CloseNow()
+	w.left(1)
+	var finished []string
+	for range 2 {
+		c, sid := begin()
+		c.ws.Close(websocket.StatusNormalClosure, "")
+		w.left(1)
+		finished = append(finished, sid)
+	}
+	for _, gone := range []string{finished[0], finished[1], lostSID} {
+		w.srv.mu.Lock()
+		there := w.srv.sessions[sha256.Sum256([]byte(gone))] != nil
+		w.srv.mu.Unlock()
+		if !there {
+			t.Error("it has gone before its turn")
+		}
+		begin()
+		if r := w.dial().request(proto.TypeSessionRestore, map[string]any{"sid": gone}); code(r) != "410" {
+			t.Errorf("it did not make room: %s", r.Status)
+		}
+	}
+	begin()
+	used.quiet()
+	if _, _, n := w.sizes(); n != 5 {
+		t.Errorf("there are %d sessions, all in use", n)
+	}
+}
+
+// A zero value of the options means the default, and one that can't be used is an error.
+func TestZeroOptionsAreTheDefaults(t *testing.T) {
+	s, err := store.Open(filepath.Join(t.TempDir(), "skarod.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	srv, err := New(Options{Store: s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv.Close(t.Context())
+	o, d := reflect.ValueOf(srv.o), reflect.ValueOf(DefaultOptions())
+	for i := range o.NumField() {
+		if name := o.Type().Field(i).Name; o.Field(i).IsZero() || name != "Store" && name != "Log" && name != "Clock" && !o.Field(i).Equal(d.Field(i)) {
+			t.Errorf("%s is %v", name, o.Field(i))
+		}
+	}
+	for _, o := range []Options{{}, {Store: s, Registration: "maybe"}, {Store: s, MaxRegistrations: -1}, {Store: s, AliveInterval: -time.Second}} {
+		if _, err := New(o); err == nil {
+			t.Errorf("%+v can be used", o)
+		}
+	}
+}
+
+// A connection may change its mind about who it is.
 func TestSwitchUser(t *testing.T) {
 	w := newWorld(t, nil, "alice", "bob")
 	c := w.login("alice")
@@ -909,7 +1001,7 @@ func form(login, password, invite string) map[string]any {
 }
 
 func TestRegister(t *testing.T) {
-	w := newWorld(t, func(o *Options) { o.Registration = RegistrationOpen; o.Newcomers = 3 }, "alice")
+	w := newWorld(t, func(o *Options) { o.Registration = RegistrationOpen; o.MaxRegistrations = 3 }, "alice")
 	c := w.dial()
 	for _, x := range []struct {
 		fields map[string]any
@@ -1626,7 +1718,7 @@ func TestEndLog(t *testing.T) {
 		"1002":      {func() { w.login("alice").ws.Close(websocket.StatusProtocolError, "") }, ` error=".*StatusProtocolError.*"`},
 		"text":      {ended(websocket.MessageText, nil, websocket.StatusUnsupportedData), ` reason="Skaro frames are binary messages"`},
 		"garbage":   {ended(websocket.MessageBinary, []byte("x"), websocket.StatusInvalidFramePayloadData), ` reason="not a Skaro frame" error=.*`},
-		"too large": {ended(websocket.MessageBinary, make([]byte, w.options.MaxStranger+1), websocket.StatusMessageTooBig), ` reason="the frame is too large" error=.*`},
+		"too large": {ended(websocket.MessageBinary, make([]byte, w.options.MaxUnauthenticatedFrame+1), websocket.StatusMessageTooBig), ` reason="the frame is too large" error=.*`},
 		"passwd": {func() {
 			c := w.login("alice")
 			if err := w.store.SetToken("alice", proto.NewToken("secret of alice")); err != nil {

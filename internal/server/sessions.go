@@ -14,10 +14,11 @@ import (
 
 // session is what a SID stands for. Its fields are guarded by Server.mu.
 type session struct {
-	key   [32]byte // SHA-256 of the SID
-	user  store.User
-	conns int       // connections that use it
-	ended time.Time // when the last of them went away
+	key      [32]byte // SHA-256 of the SID
+	user     store.User
+	conns    int       // connections that use it; the one that makes or restores it from the start
+	ended    time.Time // when the last of them went away
+	finished bool      // the client of that one said goodbye: it will hardly come back
 }
 
 func (x *session) stored() store.Session {
@@ -71,43 +72,53 @@ func (s *Server) forgetSession(x *session) {
 	}
 }
 
-// makeRoom forgets the session of a user that ended first, where they have as many as
-// one may have: each login makes one. It returns what the store has to forget then.
-// Server.mu is held.
-func (s *Server) makeRoom(user int64) (oldest *session) {
+// makeRoom forgets a session of a user that has as many as MaxSessions: each login makes
+// one. It is one without a connection; those of clients that have said goodbye go first,
+// and of equal ones the one that ended first. It returns the session, which the store has
+// to drop then, or nil. Server.mu is held.
+func (s *Server) makeRoom(user int64) *session {
 	own := s.owned[user]
 	if len(own) < s.o.MaxSessions {
 		return nil
 	}
+	var first *session
 	for x := range own {
-		if x.conns == 0 && (oldest == nil || x.ended.Before(oldest.ended)) {
-			oldest = x
+		if x.conns == 0 && (first == nil || x.goesBefore(first)) {
+			first = x
 		}
 	}
-	if oldest != nil {
-		s.forgetSession(oldest)
+	if first != nil {
+		s.forgetSession(first)
 	}
-	return oldest
+	return first
 }
 
-// newSession makes a session, and stores it before it returns, so that a SID that
-// was given out outlives the server.
+// goesBefore reports whether makeRoom forgets x before y.
+func (x *session) goesBefore(y *session) bool {
+	if x.finished != y.finished {
+		return x.finished
+	}
+	return x.ended.Before(y.ended)
+}
+
+// newSession makes a session, and stores it before it returns, so that a SID that was
+// given out outlives the server. The caller uses it, and gives it to login.
 func (s *Server) newSession(u store.User) (*session, string, error) {
 	b := make([]byte, 32)
 	_, _ = rand.Read(b) // it never fails
 	sid := base64.RawURLEncoding.EncodeToString(b)
-	x := &session{key: sha256.Sum256([]byte(sid)), user: u, ended: s.o.Clock()}
+	x := &session{key: sha256.Sum256([]byte(sid)), user: u, conns: 1}
 	// Known before it is stored: a change of the account that comes in between
 	// finds it here, one that came before keeps it from being stored.
 	s.mu.Lock()
-	oldest := s.makeRoom(u.ID)
+	dropped := s.makeRoom(u.ID)
 	s.addSession(x)
 	s.mu.Unlock()
-	if oldest != nil {
-		s.o.Store.DropSession(oldest.key)
+	if dropped != nil {
+		s.o.Store.DropSession(dropped.key)
 	}
 	stored := make(chan error, 1)
-	s.o.Store.PutSession(x.stored(), func(err error) { stored <- err })
+	s.o.Store.AddSession(x.stored(), func(err error) { stored <- err })
 	if err := <-stored; err != nil {
 		s.mu.Lock()
 		if s.sessions[x.key] == x {
@@ -119,28 +130,33 @@ func (s *Server) newSession(u store.User) (*session, string, error) {
 	return x, sid, nil
 }
 
-// findSession is the session of a SID, or nil where it can't be restored.
-func (s *Server) findSession(sid string) *session {
+// restoreSession is the session of a SID, or nil if it can't be restored. The caller uses
+// it, and gives it to login.
+func (s *Server) restoreSession(sid string) *session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	x := s.sessions[sha256.Sum256([]byte(sid))]
 	if x == nil || x.conns == 0 && s.o.Clock().Sub(x.ended) > s.o.SessionLife {
 		return nil
 	}
+	if x.conns++; x.conns == 1 {
+		s.keep(x)
+	}
 	return x
 }
 
-// leaveSession counts one connection less. Server.mu is held.
-func (s *Server) leaveSession(x *session) {
+// leaveSession counts one connection less; finished means that its client said goodbye.
+// Server.mu is held.
+func (s *Server) leaveSession(x *session, finished bool) {
 	x.conns--
 	if x.conns == 0 && s.sessions[x.key] == x {
-		x.ended = s.o.Clock()
+		x.ended, x.finished = s.o.Clock(), finished
 		s.keep(x)
 	}
 }
 
-// keep has a session stored soon. Server.mu is held: so it must not wait for the
-// store, whose writing goroutine waits for Server.mu.
+// keep has the change of a session stored soon. Server.mu is held: so it must not wait for
+// the store, whose writing goroutine waits for Server.mu.
 func (s *Server) keep(x *session) {
 	s.unkept[x] = true
 	wake(s.keeping)
@@ -156,9 +172,13 @@ func (s *Server) keepSessions() {
 		}
 	}
 	clear(s.unkept)
+	hook := s.beforeUpdates
 	s.mu.Unlock()
+	if hook != nil {
+		hook()
+	}
 	for _, x := range list {
-		s.o.Store.PutSession(x, nil)
+		s.o.Store.UpdateSession(x)
 	}
 }
 

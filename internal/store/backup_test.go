@@ -134,7 +134,7 @@ func TestRestore(t *testing.T) {
 		t.Fatal(err)
 	}
 	stored := make(chan error, 1)
-	s.PutSession(Session{SID: [32]byte{1}, User: user.ID, Revision: user.Revision}, func(err error) { stored <- err })
+	s.AddSession(Session{SID: [32]byte{1}, User: user.ID, Revision: user.Revision}, func(err error) { stored <- err })
 	if err := <-stored; err != nil {
 		t.Fatal(err)
 	}

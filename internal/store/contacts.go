@@ -78,16 +78,8 @@ func (s *Store) AddContact(user, contact int64) error {
 // ErrNoContact.
 func (s *Store) RemoveContact(user, contact int64) error {
 	return s.do(func() error {
-		st, err := s.stmt("DELETE FROM contacts WHERE user = ? AND contact = ?")
-		if err != nil {
-			return err
-		}
-		r, err := st.Exec(user, contact)
-		if err != nil {
-			return err
-		}
+		n, err := s.changed("DELETE FROM contacts WHERE user = ? AND contact = ?", user, contact)
 		delete(s.pairs, [2]int64{user, contact})
-		n, err := r.RowsAffected()
 		if err == nil && n == 0 {
 			err = ErrNoContact
 		}

@@ -13,33 +13,33 @@ type Session struct {
 	Ended    time.Time // zero while a connection uses it
 }
 
-// PutSession stores a session, or the change of one. It does not wait; done,
-// where it is not nil, is called when it is on disk. Its error is ErrNoUser when
-// the user was removed or got another password since the session was made.
-func (s *Store) PutSession(x Session, done func(error)) {
-	if done == nil {
-		done = func(error) {} // the server has it in memory; only a crash would tell
-	}
-	var ended any
-	if !x.Ended.IsZero() {
-		ended = micros(x.Ended)
-	}
+// AddSession stores a new session. It does not wait; done is called when the session is
+// on disk. Its error is ErrNoUser if the user was removed, or got another password since
+// the session was made.
+func (s *Store) AddSession(x Session, done func(error)) {
 	s.begin(func() error {
-		st, err := s.stmt(`INSERT OR REPLACE INTO sessions (sid, user, revision, ended)
-			SELECT ?, id, revision, ? FROM users WHERE id = ? AND revision = ? AND removed IS NULL`)
-		if err != nil {
-			return err
-		}
-		r, err := st.Exec(x.SID[:], ended, x.User, x.Revision)
-		if err != nil {
-			return err
-		}
-		n, err := r.RowsAffected()
+		n, err := s.changed(`INSERT INTO sessions (sid, user, revision, ended)
+			SELECT ?, id, revision, ? FROM users WHERE id = ? AND revision = ? AND removed IS NULL`, x.SID[:], x.ended(), x.User, x.Revision)
 		if err == nil && n == 0 {
 			err = ErrNoUser
 		}
 		return err
 	}, done)
+}
+
+// UpdateSession stores when a session ended, or that it is in use again. A session that
+// was dropped meanwhile stays so. It does not wait, and tells of no error: the server has
+// the session in memory, and needs the stored one only after a crash.
+func (s *Store) UpdateSession(x Session) {
+	s.begin(func() error { return s.exec("UPDATE sessions SET ended = ? WHERE sid = ?", x.ended(), x.SID[:]) }, func(error) {})
+}
+
+// ended is what is stored of Ended.
+func (x Session) ended() any {
+	if x.Ended.IsZero() {
+		return nil
+	}
+	return micros(x.Ended)
 }
 
 // DropSession forgets a session. It does not wait.

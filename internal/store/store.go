@@ -373,6 +373,19 @@ func (s *Store) exec(query string, args ...any) error {
 	return err
 }
 
+// changed executes a statement, and returns how many rows it has changed.
+func (s *Store) changed(query string, args ...any) (int64, error) {
+	st, err := s.stmt(query)
+	if err != nil {
+		return 0, err
+	}
+	r, err := st.Exec(args...)
+	if err != nil {
+		return 0, err
+	}
+	return r.RowsAffected()
+}
+
 // row reads one row inside the writing goroutine.
 func (s *Store) row(query string, args ...any) interface{ Scan(...any) error } {
 	st, err := s.stmt(query)

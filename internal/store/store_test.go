@@ -699,7 +699,7 @@ func TestSessions(t *testing.T) {
 	s := newStore(t, "alice", "bob", "carol")
 	put := func(x Session) error {
 		done := make(chan error, 1)
-		s.PutSession(x, func(err error) { done <- err })
+		s.AddSession(x, func(err error) { done <- err })
 		return <-done
 	}
 	var list []Session
@@ -742,6 +742,31 @@ func TestSessions(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, err := s.Sessions(ctx, now); err != nil || len(got) != 0 {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// A change of a session that was dropped meanwhile does not bring it back.
+func TestUpdateBringsNoDroppedSessionBack(t *testing.T) {
+	s := newStore(t, "alice")
+	u, err := s.User(t.Context(), "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept, dropped := Session{SID: [32]byte{1}, User: u.ID, Revision: u.Revision}, Session{SID: [32]byte{2}, User: u.ID, Revision: u.Revision}
+	for _, x := range []Session{kept, dropped} {
+		done := make(chan error, 1)
+		s.AddSession(x, func(err error) { done <- err })
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.DropSession(dropped.SID)
+	for _, x := range []Session{kept, dropped} {
+		x.Ended = now
+		s.UpdateSession(x)
+	}
+	if got, err := s.Sessions(t.Context(), now); err != nil || len(got) != 1 || got[0].SID != kept.SID || !got[0].Ended.Equal(now) {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
