@@ -166,9 +166,9 @@ func (acct Account) hintLogin(err error) error {
 	case session.KindOf(err) != session.KindAuth:
 		return err
 	case acct.env != nil:
-		return cli.Advise(err, fmt.Sprintf("%s gives the token of another login or of an older password: check SKAROCTL_LOGIN, or make a new one with `skaroctl login --print-token`", acct.env.Source))
+		return cli.WithHint(err, fmt.Sprintf("%s gives the token of another login or of an older password: check SKAROCTL_LOGIN, or make a new one with `skaroctl login --print-token`", acct.env.Source))
 	}
-	return cli.Advise(err, fmt.Sprintf("log in again with `%s`", acct.loginCommand()))
+	return cli.WithHint(err, fmt.Sprintf("log in again with `%s`", acct.loginCommand()))
 }
 
 func (acct Account) key() account.Key {

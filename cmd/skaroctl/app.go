@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -81,14 +80,5 @@ func (e several) Error() string   { return errors.Join(e...).Error() }
 func (e several) Unwrap() []error { return e }
 
 func validText(what, s string) error { return checkText(what, s) }
-
-func classify(err error) exitCode { return exitCodeOf(err) }
-
-var (
-	kindInternal    = exitCodeOf(fmt.Errorf("internal"))
-	kindUsage       = exitCodeOf(cli.Usage("", ""))
-	kindUnknown     = exitCodeOf(&session.Error{Kind: session.KindUnknown})
-	kindInterrupted = exitCodes[2]
-)
 
 const cutting = shortening

@@ -65,7 +65,7 @@ func (f *Factory) completeContact(c *cobra.Command, args []string, before, prefi
 			logins = append(logins, contact.Login)
 		}
 	}
-	return cli.Offer(logins, before, prefix), cobra.ShellCompDirectiveNoFileComp
+	return cli.Completions(logins, before, prefix), cobra.ShellCompDirectiveNoFileComp
 }
 
 // completeProfile completes the name of a profile, from the config file.
@@ -74,7 +74,7 @@ func (f *Factory) completeProfile(_ *cobra.Command, _ []string, prefix string) (
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	return cli.Offer(slices.Sorted(maps.Keys(p.config.Profiles)), "", prefix), cobra.ShellCompDirectiveNoFileComp
+	return cli.Completions(slices.Sorted(maps.Keys(p.config.Profiles)), "", prefix), cobra.ShellCompDirectiveNoFileComp
 }
 
 // knownContacts returns the contacts of the resolved account: those that were cached, or

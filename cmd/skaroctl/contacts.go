@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/skaroctl/skaroctl/internal/cli"
 	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/session"
@@ -21,7 +22,7 @@ and its recipient contacts of each other; contacts add and contacts remove do it
 hand. Who is in a conference is for the server's administrator to say.`,
 		Example: `  skaroctl contacts
   skaroctl contacts -o json | jq -r 'select(.online) | .login'`,
-		Args: cobra.NoArgs,
+		Args: cli.CheckArgs,
 		RunE: a.does(func(ctx context.Context, _ []string) error {
 			return a.withAccount(ctx, func(ctx context.Context, t target, s *session.Session) error {
 				contacts, err := s.Contacts(ctx)
@@ -60,7 +61,7 @@ func (a *app) contactsAddCommand() *cobra.Command {
 		Long:  `Make somebody a contact of ours. They learn nothing of it.`,
 		Example: `  skaroctl contacts add bob
   skaroctl contacts add bob -o json | jq .online`,
-		Args: cobra.ExactArgs(1),
+		Args: cli.CheckArgs,
 		RunE: a.does(func(ctx context.Context, args []string) error {
 			return a.withContact(ctx, args[0], func(ctx context.Context, t target, s *session.Session) error {
 				contact, err := s.AddContact(ctx, args[0])
@@ -83,7 +84,7 @@ func (a *app) contactsRemoveCommand() *cobra.Command {
 them makes them a contact again.`,
 		Example: `  skaroctl contacts remove bob
   skaroctl contacts remove bob --quiet`,
-		Args:              cobra.ExactArgs(1),
+		Args:              cli.CheckArgs,
 		ValidArgsFunction: a.completeUser,
 		RunE: a.does(func(ctx context.Context, args []string) error {
 			return a.withContact(ctx, args[0], func(ctx context.Context, t target, s *session.Session) error {
@@ -120,7 +121,7 @@ func (a *app) contactsSearchCommand() *cobra.Command {
 		Short:      "Find people on the server by a part of their login",
 		Example: `  skaroctl contacts search bo
   skaroctl contacts search build- -o json | jq -r .login`,
-		Args: cobra.ExactArgs(1),
+		Args: cli.CheckArgs,
 		RunE: a.does(func(ctx context.Context, args []string) error {
 			if args[0] == "" {
 				return &usageError{"the text is empty", "give a part of a login"}

@@ -10,14 +10,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/skaroctl/skaroctl/internal/account"
 	"github.com/skaroctl/skaroctl/internal/cli"
 	"github.com/skaroctl/skaroctl/internal/session"
 	"github.com/skaroctl/skaroctl/internal/terminal"
 )
 
-// TestExitCodeOf is the table of exit statuses (docs/scripting.md, "Exit status").
-func TestExitCodeOf(t *testing.T) {
+// TestExitStatus is the table of exit statuses (docs/scripting.md, "Exit status").
+func TestExitStatus(t *testing.T) {
 	refused := session.Refused("send_message", "404 Not Found", "")
 	lost := &session.Error{Kind: session.KindUnreachable, Msg: "lost"}
 	late := session.TimedOut(time.Second)
@@ -31,7 +33,7 @@ func TestExitCodeOf(t *testing.T) {
 		"not logged in":             {notLoggedIn("x", ""), 3},
 		"nothing stored":            {fmt.Errorf("get: %w", &account.Error{Kind: account.KindNone}), 3},
 		"refused login":             {&session.Error{Kind: session.KindAuth}, 3},
-		"wrong password":            {cli.Advise(&session.Error{Kind: session.KindAuth}, "check the password"), 3},
+		"wrong password":            {cli.WithHint(&session.Error{Kind: session.KindAuth}, "check the password"), 3},
 		"unreachable":               {lost, 4},
 		"refused":                   {fmt.Errorf("send: %w", refused), 5},
 		"timeout":                   {fmt.Errorf("wait: %w", late), 6},
@@ -48,18 +50,30 @@ func TestExitCodeOf(t *testing.T) {
 		"terminated":                {&terminal.Interrupt{Signal: syscall.SIGTERM}, 143},
 		"interrupted after sending": {session.Unknown("send_message", &terminal.Interrupt{Signal: os.Interrupt}), 130},
 	} {
-		if got := exitCodeOf(c.err).status; got != c.want {
+		if got, _ := report(t, c.err); got != c.want {
 			t.Errorf("%s: %d, want %d", name, got, c.want)
 		}
 	}
 }
 
+// report returns the exit status of a command that fails with err, and what it writes to
+// standard error.
+func report(t *testing.T, err error) (status int, errs string) {
+	t.Helper()
+	var written strings.Builder
+	streams := terminal.Streams{Out: io.Discard, Err: &written}
+	status = cli.MainContext(t.Context(), []string{}, streams, func(string) string { return "" }, func(p *cli.Process) cli.Program {
+		program := newProgram(newFactory(p))
+		program.Root = &cobra.Command{Use: "skaroctl", SilenceErrors: true, SilenceUsage: true, RunE: func(*cobra.Command, []string) error { return &cli.Error{Err: err} }}
+		return program
+	})
+	return status, written.String()
+}
+
 // Of several errors each is reported, and the worst one gives the exit status.
 func TestReportNamesEachErrorAndTheWorstStatusCounts(t *testing.T) {
-	var out strings.Builder
-	f := newTestFactory(t, terminal.Streams{Err: &out}, nil)
 	refused := session.Refused("send_message", "404 Not Found", "no bob")
-	exit := f.report(errors.Join(
+	exit, errs := report(t, errors.Join(
 		fmt.Errorf("send to bob: %w", refused),
 		fmt.Errorf("send to carol: %w", session.Unknown("send_message", io.EOF)),
 		cli.Usagef("x"),
@@ -67,12 +81,11 @@ func TestReportNamesEachErrorAndTheWorstStatusCounts(t *testing.T) {
 	want := "skaroctl: send to bob: the server answered 404 Not Found: no bob\nhint: `skaroctl contacts search TEXT` finds logins, `skaroctl contacts` conferences\n" +
 		"skaroctl: send to carol: sent, but not confirmed by the server: it may or may not have been delivered: EOF\n" +
 		"hint: look whether it took effect before you do it again: `skaroctl history LOGIN --limit 5`\nskaroctl: x\n"
-	if exit != 7 || out.String() != want {
-		t.Errorf("exit %d\n%s", exit, &out)
+	if exit != 7 || errs != want {
+		t.Errorf("exit %d\n%s", exit, errs)
 	}
-	out.Reset()
-	if exit := f.report(fmt.Errorf("listen: %w", &terminal.Interrupt{Signal: os.Interrupt})); exit != 130 || out.Len() != 0 {
-		t.Errorf("exit %d, %q", exit, &out)
+	if exit, errs := report(t, fmt.Errorf("listen: %w", &terminal.Interrupt{Signal: os.Interrupt})); exit != 130 || errs != "" {
+		t.Errorf("exit %d, %q", exit, errs)
 	}
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -81,17 +94,24 @@ func TestReportNamesEachErrorAndTheWorstStatusCounts(t *testing.T) {
 	defer w.Close()
 	r.Close()
 	_, gone := w.WriteString("to nobody")
-	if exit := f.report(gone); gone == nil || exit != 0 || out.Len() != 0 {
-		t.Errorf("closed pipe: %v, exit %d, %q", gone, exit, &out)
+	if exit, errs := report(t, gone); gone == nil || exit != 0 || errs != "" {
+		t.Errorf("closed pipe: %v, exit %d, %q", gone, exit, errs)
 	}
-	if exit := f.report(errors.Join(refused, gone)); exit != 5 || strings.Contains(out.String(), "pipe") {
-		t.Errorf("refused, and a closed pipe: exit %d, %q", exit, &out)
+	if exit, errs := report(t, errors.Join(refused, gone)); exit != 5 || strings.Contains(errs, "pipe") {
+		t.Errorf("refused, and a closed pipe: exit %d, %q", exit, errs)
 	}
-	// What to do is what the worst asks for.
-	out.Reset()
+	// The cause of an unknown result may advise to try again; the hint doesn't.
 	unknown := session.Unknown("send_message", &session.Error{Kind: session.KindUnreachable, Hint: "check that the server runs"})
-	if f.report(unknown); !strings.Contains(out.String(), "hint: look whether it took effect") {
-		t.Errorf("%s", &out)
+	if _, errs := report(t, unknown); !strings.Contains(errs, "hint: look whether it took effect") {
+		t.Errorf("%s", errs)
+	}
+	for err, want := range map[error]string{
+		session.TimedOut(time.Second):                    "hint: give it more time with --timeout\n",
+		fmt.Errorf("%w: 1 of 2 messages", errIncomplete): "1 of 2 messages\n",
+	} {
+		if exit, errs := report(t, err); exit != 6 || !strings.HasSuffix(errs, want) {
+			t.Errorf("exit %d, %q", exit, errs)
+		}
 	}
 }
 

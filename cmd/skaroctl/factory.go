@@ -2,16 +2,13 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/skaroctl/skaroctl/internal/account"
 	"github.com/skaroctl/skaroctl/internal/cli"
@@ -31,20 +28,16 @@ type Factory struct {
 
 	given commonFlags // as the command line has them
 	flags commonFlags // as resolved before the command's run function is called
-	ran   bool        // a run function was reached: an error before that is one of usage
 
 	loadProfiles func() (profiles, error) // reads the config file the first time
 }
 
-// newFactory makes the Factory of a run that ctx ends.
-func newFactory(ctx context.Context, streams terminal.Streams, getenv func(string) string) *Factory {
-	f := &Factory{streams: streams, getenv: getenv}
-	f.stderr = &stderr{w: terminal.NewInterruptibleWriter(ctx, streams.Err, outputGrace, nil)}
-	f.out = terminal.NewInterruptibleWriter(ctx, streams.Out, outputGrace, func() {
-		f.notice("output is blocked; exiting in %v", outputGrace)
-	})
-	f.loadProfiles = sync.OnceValues(func() (profiles, error) { return loadProfiles(getenv) })
-	return f
+// newFactory makes the Factory of a process.
+func newFactory(p *cli.Process) *Factory {
+	return &Factory{
+		streams: p.Streams, getenv: p.Getenv, out: p.Out, stderr: &stderr{w: p.Err},
+		loadProfiles: sync.OnceValues(func() (profiles, error) { return loadProfiles(p.Getenv) }),
+	}
 }
 
 // profiles are what the config file has, and where that and the other files are.
@@ -186,41 +179,15 @@ type runFunc[O any] func(ctx context.Context, f *Factory, o *O) error
 // noOptions are the options of a command that has none of its own.
 type noOptions struct{}
 
-// runCommand does what all commands do before their run function, calls that, and puts
-// the command's name in front of its error.
+// runCommand resolves the common flags and calls the run function of a command.
 func runCommand[O any](c *cobra.Command, f *Factory, o *O, run runFunc[O]) error {
-	f.ran = true
-	err := noEmptyFlag(c)
-	if err == nil {
-		f.flags, err = f.given.resolve(f.getenv)
-	}
-	if err == nil {
-		err = run(c.Context(), f, o)
-	}
-	var usage *cli.Error
-	switch {
-	case err == nil, joined(err) != nil:
-		return err
-	case errors.As(err, &usage) && usage.Kind == cli.KindUsage && usage.Hint == "":
-		err = cli.Advise(err, cli.SeeHelp(c))
-	}
-	return fmt.Errorf("%s: %w", strings.TrimPrefix(c.CommandPath(), "skaroctl "), err)
-}
-
-// noEmptyFlag returns an error for a flag whose text is empty: a variable that is not set
-// must not be a flag that was not given.
-func noEmptyFlag(c *cobra.Command) error {
-	var err error
-	c.Flags().Visit(func(f *pflag.Flag) {
-		values := []string{f.Value.String()}
-		if list, ok := f.Value.(pflag.SliceValue); ok {
-			values = list.GetSlice()
+	return cli.Run(func(ctx context.Context, _ []string) error {
+		var err error
+		if f.flags, err = f.given.resolve(f.getenv); err != nil {
+			return err
 		}
-		if slices.Contains(values, "") {
-			err = cli.Usage(fmt.Sprintf("--%s is empty", f.Name), "give a value, or leave the flag out")
-		}
-	})
-	return err
+		return run(ctx, f, o)
+	})(c, nil)
 }
 
 // checkLogin returns an error for a LOGIN that no user can have.

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/skaroctl/skaroctl/internal/cli"
 	"github.com/skaroctl/skaroctl/internal/terminal"
 )
 
@@ -17,7 +18,10 @@ func newTestFactory(t *testing.T, streams terminal.Streams, variables map[string
 	if streams.Err == nil {
 		streams.Err = &discarded
 	}
-	f := newFactory(t.Context(), streams, func(name string) string { return variables[name] })
+	f := newFactory(&cli.Process{
+		Streams: streams, Getenv: func(name string) string { return variables[name] },
+		Out: terminal.NewInterruptibleWriter(t.Context(), streams.Out, 0, nil), Err: terminal.NewInterruptibleWriter(t.Context(), streams.Err, 0, nil),
+	})
 	f.given.output = "auto"
 	f.given.changed = func(string) bool { return false }
 	f.flags = f.given

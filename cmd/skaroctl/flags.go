@@ -37,11 +37,11 @@ func (o *commonFlags) add(root *cobra.Command, completeProfile cobra.CompletionF
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "nothing on standard error but errors")
 	f.StringVar(&o.caFile, "ca-file", "", "PEM `FILE` with further root certificates (SSL_CERT_FILE)")
 	f.BoolVar(&o.allowPlaintext, "allow-plaintext", false, "permit ws:// to a host that is not this one")
-	root.MarkFlagsMutuallyExclusive("quiet", "verbose")
+	cli.Exclusive(root, "quiet", "verbose")
 	o.changed = f.Changed
-	cli.Choices(root, "output", outputs...)
-	cli.Choices(root, "color", colours...)
-	cli.Completes(root, "profile", completeProfile)
+	cli.CompleteFlag(root, "output", outputs...)
+	cli.CompleteFlag(root, "color", colours...)
+	cli.CompleteFlagFunc(root, "profile", completeProfile)
 }
 
 // The values of --output and --color.

@@ -39,7 +39,7 @@ out itself by either.
   4711                  the message with that id`,
 		Example: `  skaroctl history bob --limit 20
   skaroctl history bob --since 24h -o json | jq -r .body`,
-		Args:              cobra.ExactArgs(1),
+		Args:              cli.CheckArgs,
 		ValidArgsFunction: a.completeLogin,
 	}
 	c.RunE = a.does(func(ctx context.Context, args []string) error {

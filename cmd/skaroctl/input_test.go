@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/skaroctl/skaroctl/internal/cli"
 	"github.com/skaroctl/skaroctl/internal/terminal"
 )
 
@@ -20,7 +22,7 @@ func TestPasswordInput(t *testing.T) {
 		if err := os.WriteFile(file, []byte(in), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		for _, o := range []passwordOptions{{stdin: true}, {file: file}} {
+		for _, o := range []cli.PasswordOptions{{Stdin: true}, {File: file}} {
 			a := &app{newTestFactory(t, terminal.Streams{In: strings.NewReader(in)}, nil)}
 			got, err := a.password(t.Context(), o, "", false)
 			if got != want.password || (err == nil) != (want.err == "") || err != nil && !strings.Contains(err.Error(), want.err) {
@@ -38,10 +40,10 @@ func TestInterruptedInput(t *testing.T) {
 	defer held.Close()
 	a := &app{newTestFactory(t, terminal.Streams{In: in}, nil)}
 	_, body := a.body(ctx, nil)
-	_, password := a.password(ctx, passwordOptions{stdin: true}, "", false)
+	_, password := a.password(ctx, cli.PasswordOptions{Stdin: true}, "", false)
 	_, field := a.requestFields(ctx, requestOptions{values: []string{"a=@-"}})
 	for what, err := range map[string]error{"body": body, "password": password, "field": field} {
-		if err == nil || classify(err) != kindInterrupted {
+		if err == nil || !errors.As(err, new(*terminal.Interrupt)) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}

@@ -79,7 +79,7 @@ answers where something was said, "skaroctl send $SKARO_FROM" in private.`,
   skaroctl listen --from bob --count 1 --for 1m
   skaroctl listen --conference dev --own
   skaroctl listen --resume --exec 'jq -r .body >>messages.txt'`,
-		Args: cobra.NoArgs,
+		Args: cli.CheckArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			o.countGiven = c.Flags().Changed("count")
 			o.command = commandWithout(c, "since")
@@ -88,9 +88,9 @@ answers where something was said, "skaroctl send $SKARO_FROM" in private.`,
 	}
 	flags := c.Flags()
 	flags.StringArrayVar(&o.from, "from", nil, "messages of `LOGIN` only; may be given again")
-	cli.Completes(c, "from", f.completeFrom)
+	cli.CompleteFlagFunc(c, "from", f.completeFrom)
 	flags.StringArrayVar(&o.conferences, "conference", nil, "messages in the conference `NAME` only; may be given again")
-	cli.Completes(c, "conference", f.completeConference)
+	cli.CompleteFlagFunc(c, "conference", f.completeConference)
 	flags.BoolVar(&o.own, "own", false, "also what we sent from elsewhere")
 	flags.BoolVar(&o.events, "events", false, "also what the server pushes beside messages: info, error and others")
 	flags.StringVar(&o.since, "since", "", "first what came since `WHEN`: all, a time, a duration before now, or after a message by its id (see \"skaroctl help history\")")
@@ -101,7 +101,7 @@ answers where something was said, "skaroctl send $SKARO_FROM" in private.`,
 	flags.StringVar(&o.exec, "exec", "", "run a shell `COMMAND` for each message, one at a time, instead of showing it")
 	flags.BoolVar(&o.noReconnect, "no-reconnect", false, "end when the connection is lost")
 	flags.Var(&o.pingInterval, "ping-interval", "how often to check the connection; one that is silent for two is dead")
-	c.MarkFlagsMutuallyExclusive("format", "exec")
+	cli.Exclusive(c, "format", "exec")
 	return c
 }
 
@@ -242,11 +242,8 @@ func (o *listenOptions) retry() session.RetryPolicy {
 	return session.RetryPolicy{BeforeLogin: session.Forever, AfterLogin: session.Forever}
 }
 
-// Causes for the end of a run.
-var (
-	errTimeUp     = errors.New("the time of --for is over")
-	errReaderGone = errors.New("the reader of the output has gone")
-)
+// errTimeUp is the cause of a run's end after --for.
+var errTimeUp = errors.New("the time of --for is over")
 
 // limit returns a context that ends after --for, too, and when the reader of out goes
 // away. stop ends the watching of out.
@@ -257,7 +254,7 @@ func (o *listenOptions) limit(ctx context.Context, out io.Writer) (limited conte
 		limited, giveUp = context.WithTimeoutCause(limited, time.Duration(o.length), errTimeUp)
 	}
 	var watching sync.WaitGroup
-	watching.Go(func() { watchReader(limited, out, func() { cancel(errReaderGone) }) })
+	watching.Go(func() { watchReader(limited, out, func() { cancel(cli.ErrReaderGone) }) })
 	return limited, func() {
 		giveUp()
 		cancel(nil)

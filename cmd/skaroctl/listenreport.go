@@ -128,8 +128,8 @@ func (r *listenReport) end(err error) error {
 	}
 	var failure *session.Error
 	switch {
-	case errors.Is(err, errReaderGone):
-		return errReaderGone
+	case errors.Is(err, cli.ErrReaderGone):
+		return cli.ErrReaderGone
 	case errors.As(err, &failure) && failure.Kind == session.KindIDsBackwards:
 		return &cli.Error{Kind: cli.KindInternal, Hint: backwardsHint(failure.Backwards, r.o.command), Err: err}
 	case r.failed != nil && r.signaled.Err() != nil:

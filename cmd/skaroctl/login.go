@@ -20,7 +20,7 @@ import (
 )
 
 type loginOptions struct {
-	passwordOptions
+	cli.PasswordOptions
 	store       string
 	sessionOnly bool
 	printToken  bool
@@ -36,21 +36,21 @@ credential store, the account in the config file. The password itself is kept
 nowhere, and never leaves this program.`,
 		Example: `  skaroctl login alice --server wss://chat.example.org/skaro_client/
   skaroctl login alice --store file --password-stdin < password.txt`,
-		Args: cobra.MaximumNArgs(1),
+		Args: cli.CheckArgs,
 		RunE: a.does(func(ctx context.Context, args []string) error { return a.login(ctx, o, args) }),
 	}
 	o.addFlags(c)
 	c.Flags().BoolVar(&o.sessionOnly, "session-only", false, "save the SID alone: good until five minutes after its last use")
-	c.MarkFlagsMutuallyExclusive("session-only", "print-token")
+	cli.Exclusive(c, "session-only", "print-token")
 	return c
 }
 
 func (o *loginOptions) addFlags(c *cobra.Command) {
-	o.passwordOptions.addFlags(c)
+	o.AddFlags(c)
 	c.Flags().StringVar(&o.store, "store", "", "where to keep the credentials: keyring or file (default keyring)")
-	cli.Choices(c, "store", "keyring", "file")
+	cli.CompleteFlag(c, "store", "keyring", "file")
 	c.Flags().BoolVar(&o.printToken, "print-token", false, "print the token, for SKAROCTL_TOKEN, and save nothing")
-	c.MarkFlagsMutuallyExclusive("store", "print-token")
+	cli.Exclusive(c, "store", "print-token")
 }
 
 func (a *app) login(ctx context.Context, o loginOptions, args []string) error {
@@ -107,8 +107,8 @@ func (a *app) entrant(ctx context.Context, o loginOptions, args []string) (entra
 	case len(args) == 1:
 		e.login = args[0]
 	case e.login == "":
-		if e.login, err = a.ask(ctx, "Login: ", true); err != nil {
-			return e, unanswered(err, "login", "give it as an argument: skaroctl login LOGIN")
+		if e.login, err = cli.Ask(ctx, a.streams, "Login: ", "login", "give it as an argument: skaroctl login LOGIN"); err != nil {
+			return e, err
 		}
 	}
 	if e.login == "" {
@@ -130,7 +130,7 @@ func (a *app) canSave(ctx context.Context, e entrant, o loginOptions) error {
 	case kind == account.KindNone, kind == account.KindDamaged:
 		return nil
 	case err != nil && e.newStore.Name() == "keyring":
-		return cli.Advise(fmt.Errorf("nothing was done: %w", err), "give --store file to keep the credentials in a private file instead")
+		return cli.WithHint(fmt.Errorf("nothing was done: %w", err), "give --store file to keep the credentials in a private file instead")
 	}
 	return err
 }
@@ -148,7 +148,7 @@ func (e entrant) sharedWith() string {
 
 // askPassword gets the password, and keeps nothing but its token.
 func (a *app) askPassword(ctx context.Context, o loginOptions, e *entrant, confirm bool) error {
-	password, err := a.password(ctx, o.passwordOptions, fmt.Sprintf("Password of %s at %s: ", output.Login(e.login), e.endpoint.URL), confirm)
+	password, err := a.password(ctx, o.PasswordOptions, fmt.Sprintf("Password of %s at %s: ", output.Login(e.login), e.endpoint.URL), confirm)
 	if err == nil {
 		e.token = proto.NewToken(password)
 	}
@@ -167,7 +167,7 @@ func (a *app) enter(ctx context.Context, o loginOptions, t entrant) error {
 	got, err := s.Account(ctx)
 	if err != nil {
 		if session.KindOf(err) == session.KindAuth {
-			return cli.Advise(err, "check the login and the password")
+			return cli.WithHint(err, "check the login and the password")
 		}
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/skaroctl/skaroctl/internal/account"
+	"github.com/skaroctl/skaroctl/internal/cli"
 )
 
 func (a *app) logoutCommand() *cobra.Command {
@@ -24,7 +25,7 @@ store, and the profile in the config file. The server is not told: Skaro has no
 request for it, and an unused session ends there after five minutes.`,
 		Example: `  skaroctl logout
   skaroctl logout --profile work`,
-		Args: cobra.NoArgs,
+		Args: cli.CheckArgs,
 		RunE: a.does(func(ctx context.Context, _ []string) error { return a.logout(ctx, all) }),
 	}
 	c.Flags().BoolVar(&all, "all", false, "every profile")

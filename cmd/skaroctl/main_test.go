@@ -2,11 +2,13 @@ package main
 
 import (
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/skaroctl/skaroctl/internal/cli"
 	"github.com/skaroctl/skaroctl/internal/terminal"
 )
 
@@ -24,19 +26,23 @@ func TestHelpAndVersionNeedNoHome(t *testing.T) {
 // Help, version and completion scripts don't read the config file.
 func TestHelpAndVersionReadNoProfiles(t *testing.T) {
 	for _, args := range [][]string{{"--help"}, {"version"}, {"--version"}, {"send", "--help"}, {"help", "listen"}, {"completion", "bash"}, {"__complete", "sen"}} {
-		f := newTestFactory(t, terminal.Streams{}, nil)
-		f.loadProfiles = func() (profiles, error) {
-			t.Errorf("%q reads the profiles", args)
-			return profiles{}, errors.New("not for this command")
-		}
-		if err := execute(t.Context(), f, args); err != nil {
-			t.Errorf("%q: %v", args, err)
+		streams := terminal.Streams{Out: io.Discard, Err: io.Discard}
+		status := cli.MainContext(t.Context(), args, streams, func(string) string { return "" }, func(p *cli.Process) cli.Program {
+			f := newFactory(p)
+			f.loadProfiles = func() (profiles, error) {
+				t.Errorf("%q reads the profiles", args)
+				return profiles{}, errors.New("not for this command")
+			}
+			return newProgram(f)
+		})
+		if status != 0 {
+			t.Errorf("%q: status %d", args, status)
 		}
 	}
 }
 
 func TestEveryCommandHasShortHelp(t *testing.T) {
-	for _, c := range newRootCmd(newTestFactory(t, terminal.Streams{}, nil), nil).Commands() {
+	for _, c := range newRootCmd(newTestFactory(t, terminal.Streams{}, nil)).Commands() {
 		if c.Short == "" {
 			t.Errorf("%s has no short help", c.Name())
 		}

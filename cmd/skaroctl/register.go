@@ -29,7 +29,7 @@ and remember that as login does. The server gets the password's token, which ans
 its challenges, and never the password itself.`,
 		Example: `  skaroctl register carol --server wss://chat.example.org/skaro_client/ --profile carol --store file
   skaroctl register carol --invite "$CODE" --password-file password.txt --print-token`,
-		Args: cobra.ExactArgs(1),
+		Args: cli.CheckArgs,
 		RunE: a.does(func(ctx context.Context, args []string) error { return a.register(ctx, o, args) }),
 	}
 	o.addFlags(c)
@@ -68,10 +68,10 @@ func (a *app) register(ctx context.Context, o registerOptions, args []string) er
 	errors.As(err, &failed)
 	switch {
 	case session.KindOf(err) == session.KindUnknown:
-		return cli.Advise(err, fmt.Sprintf("whether there is an account now, `skaroctl login %s` tells", account.ShellWord(e.login)))
+		return cli.WithHint(err, fmt.Sprintf("whether there is an account now, `skaroctl login %s` tells", account.ShellWord(e.login)))
 	case session.KindOf(err) == session.KindRefused:
 		if hint := registerHint(proto.StatusCode(failed.Status), o.invite != ""); hint != "" {
-			return cli.Advise(err, hint)
+			return cli.WithHint(err, hint)
 		}
 		return err
 	case err != nil:
@@ -79,7 +79,7 @@ func (a *app) register(ctx context.Context, o registerOptions, args []string) er
 	}
 	if err := a.enter(ctx, o.loginOptions, e); err != nil {
 		// The hint has the login as it was typed: nobody should run what a server says.
-		return cli.Advise(fmt.Errorf("the account of %s was created, but: %w", output.Login(e.login), err), fmt.Sprintf("log in with `skaroctl login %s`", account.ShellWord(args[0])))
+		return cli.WithHint(fmt.Errorf("the account of %s was created, but: %w", output.Login(e.login), err), fmt.Sprintf("log in with `skaroctl login %s`", account.ShellWord(args[0])))
 	}
 	return nil
 }

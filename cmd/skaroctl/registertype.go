@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/skaroctl/skaroctl/internal/cli"
 	"github.com/skaroctl/skaroctl/internal/session"
 )
 
@@ -16,7 +17,7 @@ func (a *app) registerTypeCommand() *cobra.Command {
 the server's own word where it is another. It needs no login.`,
 		Example: `  skaroctl register-type --server wss://chat.example.org/skaro_client/
   skaroctl register-type -o text`,
-		Args: cobra.NoArgs,
+		Args: cli.CheckArgs,
 		RunE: a.does(func(ctx context.Context, _ []string) error { return a.registerType(ctx) }),
 	}
 }

@@ -40,7 +40,7 @@ the types that skarod knows; docs/protocol.md has their fields:
 Another server may know fewer, or more.`,
 		Example: `  skaroctl request get_user_data -f login=bob
   skaroctl request get_history -f login=bob -F limit=10 | jq '.history[].body'`,
-		Args:              cobra.ExactArgs(1),
+		Args:              cli.CheckArgs,
 		ValidArgsFunction: completeType,
 		RunE:              a.does(func(ctx context.Context, args []string) error { return a.request(ctx, o, args[0]) }),
 	}
@@ -63,7 +63,7 @@ func completeType(_ *cobra.Command, args []string, begun string) ([]cobra.Comple
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	return cli.Offer(requestTypes, "", begun), cobra.ShellCompDirectiveNoFileComp
+	return cli.Completions(requestTypes, "", begun), cobra.ShellCompDirectiveNoFileComp
 }
 
 func (a *app) request(ctx context.Context, o requestOptions, typ string) error {

@@ -53,7 +53,7 @@ skarod can, such a message is sent again until --timeout or --retry is over.`,
 		Example: `  skaroctl send bob "the build is green"
   df -h / | skaroctl send alice,bob
   grep ERROR app.log | skaroctl send ops --lines --lossy`,
-		Args:              cobra.MinimumNArgs(1),
+		Args:              cli.CheckArgs,
 		ValidArgsFunction: a.completeLogins,
 		RunE:              a.does(func(ctx context.Context, args []string) error { return a.send(ctx, o, args) }),
 	}
@@ -182,7 +182,7 @@ func (s *sender) end(ctx context.Context, err error) error {
 	if flushErr := s.printer.Flush(); err == nil {
 		err = flushErr
 	}
-	if err != nil && s.confirmed > 0 && classify(err) == kindInternal && !terminal.ReaderGone(err) {
+	if err != nil && s.confirmed > 0 && kindOf(err) == cli.KindInternal && !errors.As(err, new(*terminal.Interrupt)) && !terminal.ReaderGone(err) {
 		// Who reads only that something failed might send it again.
 		err = fmt.Errorf("messages confirmed by the server: %d, but: %w", s.confirmed, err)
 	}
@@ -370,7 +370,7 @@ func (e *cutShort) Hint() string {
 	if e.unknown == nil {
 		return ""
 	}
-	return kindUnknown.hint
+	return lookFirst
 }
 
 // alsoRefused are the lines that were on their way when the first one was refused.

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/skaroctl/skaroctl/internal/cli"
 	"github.com/skaroctl/skaroctl/internal/session"
 	"github.com/skaroctl/skaroctl/internal/terminal"
 )
@@ -24,8 +25,8 @@ func TestUnknownLines(t *testing.T) {
 		"send: lines 5 to 6 to bob: sent, but not confirmed by the server: each may or may not have been delivered: EOF":               {five, six, false, lost},
 		"send: line 5 to bob up to line 6 to bob: sent, but not confirmed by the server: each may or may not have been delivered: EOF": {five, six, true, lost},
 	} {
-		if e.Error() != want || classify(e) != kindUnknown {
-			t.Errorf("%v (%v), not %s", e, classify(e), want)
+		if e.Error() != want || kindOf(e) != cli.KindUnknown {
+			t.Errorf("%v (%v), not %s", e, kindOf(e), want)
 		}
 	}
 }
@@ -93,7 +94,7 @@ func TestBody(t *testing.T) {
 	} {
 		a := &app{newTestFactory(t, terminal.Streams{In: strings.NewReader(c.in), InTerminal: c.terminal}, nil)}
 		got, err := a.body(t.Context(), c.words)
-		if got != c.want || (err == nil) != (c.err == "") || err != nil && (!strings.Contains(err.Error(), c.err) || classify(err) != kindUsage) {
+		if got != c.want || (err == nil) != (c.err == "") || err != nil && (!strings.Contains(err.Error(), c.err) || kindOf(err) != cli.KindUsage) {
 			t.Errorf("%s: %.40q, %v", name, got, err)
 		}
 	}

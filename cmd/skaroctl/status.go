@@ -5,6 +5,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/skaroctl/skaroctl/internal/cli"
+
 	"github.com/skaroctl/skaroctl/internal/account"
 	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/session"
@@ -19,7 +21,7 @@ are kept, and what the server is. The exit status is 3 when the credentials no
 longer work.`,
 		Example: `  skaroctl status
   skaroctl status --profile work -o json | jq .rtt_ms`,
-		Args: cobra.NoArgs,
+		Args: cli.CheckArgs,
 		RunE: a.does(func(ctx context.Context, _ []string) error { return a.status(ctx) }),
 	}
 }

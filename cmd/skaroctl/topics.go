@@ -27,11 +27,11 @@ which is the word in front of the colon here.
 
 `)
 	b.WriteString("  0    done; also when the reader of the output has gone away\n")
-	byStatus := slices.SortedFunc(slices.Values(exitCodes), func(a, b exitCode) int { return cmp.Compare(a.status, b.status) })
+	byStatus := slices.SortedFunc(slices.Values(slices.Concat(exitTable, cli.Signals)), func(a, b cli.Row) int { return cmp.Compare(a.Exit, b.Exit) })
 	for _, k := range byStatus {
-		fmt.Fprintf(&b, "  %-3d  %s:", k.status, k.kind)
-		column := 8 + len(k.kind)
-		for word := range strings.FieldsSeq(k.when) {
+		fmt.Fprintf(&b, "  %-3d  %s:", k.Exit, k.Kind)
+		column := 8 + len(k.Kind)
+		for word := range strings.FieldsSeq(k.When) {
 			if column += 1 + len(word); column > 84 {
 				b.WriteString("\n      ")
 				column = 7 + len(word)

@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/spf13/cobra"
+
+	"github.com/skaroctl/skaroctl/internal/cli"
 )
 
 func newVersionCmd(f *Factory, run runFunc[noOptions]) *cobra.Command {
@@ -16,7 +18,7 @@ configuration.`,
 		Example: `  skaroctl version
   skaroctl version -o json | jq -r .commit
   echo "this is $(skaroctl --version)"`,
-		Args: cobra.NoArgs,
+		Args: cli.CheckArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return runCommand(c, f, &noOptions{}, run) },
 	}
 }

@@ -33,10 +33,10 @@ Keep the copy as secret as the database: it has what is as good as everybody's
 password. "skarod restore" puts it back.`,
 		Example: `  skarod backup skarod-$(date +%F).db
   skarod backup - --data ./skaro | gzip >skarod.db.gz`,
-		Args: cobra.ExactArgs(1),
-		RunE: a.does(func(ctx context.Context, args []string) error {
+		Args: cli.CheckArgs,
+		RunE: cli.Run(func(ctx context.Context, args []string) error {
 			if args[0] == "-" && a.streams.OutTerminal {
-				return &usageError{"a database is nothing to show on a terminal", "name a FILE, or give standard output to a file or a program"}
+				return cli.Usage("a database is nothing to show on a terminal", "name a FILE, or give standard output to a file or a program")
 			}
 			err := a.backup(ctx, args[0])
 			switch {
@@ -45,7 +45,7 @@ password. "skarod restore" puts it back.`,
 			case err != nil && ctx.Err() != nil:
 				return context.Cause(ctx)
 			case errors.Is(err, fs.ErrExist):
-				return &usageError{err.Error(), "name a file that is not there yet"}
+				return cli.Usage(err.Error(), "name a file that is not there yet")
 			}
 			return err
 		}),
@@ -84,7 +84,12 @@ func (a *app) backupApart(ctx context.Context, data string, f *os.File) error {
 	c.Stdout, c.Stderr = f, a.streams.Err
 	c.Cancel = func() error { return c.Process.Signal(syscall.SIGTERM) }
 	c.WaitDelay = apartWait
-	return c.Run()
+	err = c.Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() > 0 {
+		return cli.Exit(exit.ExitCode()) // it has said why
+	}
+	return err
 }
 
 // backupTo writes a backup to standard output, when it is whole.
@@ -124,8 +129,8 @@ conferences; an invitation that was used since is good again. All sessions end. 
 of new messages are far above the highest one before, so that none is given twice.`,
 		Example: `  skarod restore skarod-backup.db
   gunzip -c skarod.db.gz | skarod restore - --data ./skaro`,
-		Args: cobra.ExactArgs(1),
-		RunE: a.does(func(ctx context.Context, args []string) error {
+		Args: cli.CheckArgs,
+		RunE: cli.Run(func(ctx context.Context, args []string) error {
 			path, err := a.databasePath()
 			if err != nil {
 				return err
@@ -152,9 +157,9 @@ of new messages are far above the highest one before, so that none is given twic
 			case err != nil && ctx.Err() != nil:
 				return context.Cause(ctx)
 			case errors.Is(err, store.ErrForeign), errors.Is(err, store.ErrEmpty):
-				return cli.Advise(err, "FILE is what `skarod backup` has written, not packed")
+				return cli.WithHint(err, "FILE is what `skarod backup` has written, not packed")
 			case errors.Is(err, store.ErrDamaged):
-				return cli.Advise(err, "nothing was changed: take another backup")
+				return cli.WithHint(err, "nothing was changed: take another backup")
 			case err != nil:
 				return cantOpen(path, err)
 			}
@@ -174,25 +179,26 @@ of new messages are far above the highest one before, so that none is given twic
 func (a *app) backupFrom(ctx context.Context, name string) (io.ReadCloser, error) {
 	if name == "-" {
 		if a.streams.InTerminal {
-			return nil, &usageError{"standard input is a terminal, and no backup", "name a FILE"}
+			return nil, cli.Usage("standard input is a terminal, and no backup", "name a FILE")
 		}
 		return io.NopCloser(a.streams.In), nil
 	}
 	if log, err := os.Stat(name + "-wal"); err == nil && log.Size() > 0 {
-		return nil, &usageError{
+		return nil, cli.Usage(
 			fmt.Sprintf("the newest messages of %s are in %s", output.Line(name), output.Line(filepath.Base(name)+"-wal")),
 			"it is a database and no backup: `skarod backup NEW --data FOLDER`, with both in FOLDER as skarod.db and skarod.db-wal, makes one of it",
-		}
+		)
 	}
 	f, err := terminal.Await(ctx, func() (*os.File, error) { return os.Open(name) })
 	switch {
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
 	case err != nil:
-		return nil, &usageError{err.Error(), "FILE is what `skarod backup` has written"}
+		return nil, cli.Usage(err.Error(), "FILE is what `skarod backup` has written")
 	}
 	if err := store.Misled(name, f); err != nil {
-		return nil, errors.Join(&usageError{err.Error(), "name the file itself, and not a link to it"}, f.Close())
+		f.Close()
+		return nil, cli.Usage(err.Error(), "name the file itself, and not a link to it")
 	}
 	return f, nil
 }

@@ -46,7 +46,7 @@ func (a *app) completeLogin(c *cobra.Command, args []string, begun string) ([]co
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	return cli.Offer(a.logins(c), "", begun), cobra.ShellCompDirectiveNoFileComp
+	return cli.Completions(a.logins(c), "", begun), cobra.ShellCompDirectiveNoFileComp
 }
 
 func (a *app) logins(c *cobra.Command) []string {
@@ -66,7 +66,7 @@ func (a *app) completeConference(c *cobra.Command, args []string, begun string) 
 	for _, conference := range a.conferences(c) {
 		names = append(names, conference.Name)
 	}
-	return cli.Offer(names, "", begun), cobra.ShellCompDirectiveNoFileComp
+	return cli.Completions(names, "", begun), cobra.ShellCompDirectiveNoFileComp
 }
 
 func (a *app) conferences(c *cobra.Command) []store.Conference {
@@ -90,7 +90,7 @@ func (a *app) completeMembers(in bool) cobra.CompletionFunc {
 		logins := slices.DeleteFunc(a.logins(c), func(login string) bool {
 			return slices.Contains(members, login) != in || slices.Contains(args[1:], login)
 		})
-		return cli.Offer(logins, "", begun), cobra.ShellCompDirectiveNoFileComp
+		return cli.Completions(logins, "", begun), cobra.ShellCompDirectiveNoFileComp
 	}
 }
 
@@ -112,7 +112,7 @@ func (a *app) completeInvite(c *cobra.Command, args []string, begun string) ([]c
 		if i.User != "" {
 			continue
 		}
-		for _, number := range cli.Offer([]string{strconv.FormatInt(i.ID, 10)}, "", begun) {
+		for _, number := range cli.Completions([]string{strconv.FormatInt(i.ID, 10)}, "", begun) {
 			offered = append(offered, cobra.CompletionWithDesc(number, "until "+i.Expires.Local().Format(inviteTime)))
 		}
 	}

@@ -40,9 +40,9 @@ func (a *app) conferenceCreateCommand() *cobra.Command {
 		Short:      "Make a conference, with members or without",
 		Example: `  skarod conference create ops alice bob
   skarod conference create test`,
-		Args:              cobra.MinimumNArgs(1),
+		Args:              cli.CheckArgs,
 		ValidArgsFunction: a.completeNewMembers,
-		RunE: a.does(func(_ context.Context, args []string) error {
+		RunE: cli.Run(func(_ context.Context, args []string) error {
 			return a.withConference(args, true, func(s *store.Store, name string, logins []string) error {
 				err := s.CreateConference(name, logins, time.Now())
 				if err == nil {
@@ -63,9 +63,9 @@ func (a *app) conferenceAddCommand() *cobra.Command {
 that is in it already stays there.`,
 		Example: `  skarod conference add dev bob
   skarod conference add dev alice bob`,
-		Args:              cobra.MinimumNArgs(2),
+		Args:              cli.CheckArgs,
 		ValidArgsFunction: a.completeMembers(false),
-		RunE: a.does(func(_ context.Context, args []string) error {
+		RunE: cli.Run(func(_ context.Context, args []string) error {
 			return a.withConference(args, false, func(s *store.Store, name string, logins []string) error {
 				were, err := s.AddMembers(name, logins)
 				if err != nil {
@@ -93,9 +93,9 @@ func (a *app) conferenceRemoveCommand() *cobra.Command {
 not what they said themselves, which stays for the others.`,
 		Example: `  skarod conference remove dev alice
   skarod conference remove dev alice bob`,
-		Args:              cobra.MinimumNArgs(2),
+		Args:              cli.CheckArgs,
 		ValidArgsFunction: a.completeMembers(true),
-		RunE: a.does(func(_ context.Context, args []string) error {
+		RunE: cli.Run(func(_ context.Context, args []string) error {
 			return a.withConference(args, false, func(s *store.Store, name string, logins []string) error {
 				err := s.RemoveMembers(name, logins)
 				if err == nil {
@@ -115,14 +115,14 @@ func (a *app) conferenceListCommand() *cobra.Command {
 		Short:      "List the conferences, or one of them, with who is in it",
 		Example: `  skarod conference list
   skarod conference list dev -o json | jq -r '.members[]'`,
-		Args:              cobra.MaximumNArgs(1),
+		Args:              cli.CheckArgs,
 		ValidArgsFunction: a.completeConference,
-		RunE: a.does(func(ctx context.Context, args []string) error {
+		RunE: cli.Run(func(ctx context.Context, args []string) error {
 			only := ""
 			if len(args) > 0 {
 				var err error
 				if only, err = store.LoginForm(args[0]); err != nil {
-					return &usageError{err.Error(), knownConferences}
+					return cli.Usage(err.Error(), knownConferences)
 				}
 			}
 			return a.list(l, func(s *store.Store, p *output.Printer) error {
@@ -159,9 +159,9 @@ at the end, and its history can't be read any more. Who is in a conference that 
 the same name later sees nothing of it.`,
 		Example: `  skarod conference delete dev
   skarod conference delete dev --data ./skaro`,
-		Args:              cobra.ExactArgs(1),
+		Args:              cli.CheckArgs,
 		ValidArgsFunction: a.completeConference,
-		RunE: a.does(func(_ context.Context, args []string) error {
+		RunE: cli.Run(func(_ context.Context, args []string) error {
 			return a.withConference(args, false, func(s *store.Store, name string, _ []string) error {
 				err := s.DeleteConference(name, time.Now())
 				if err == nil {
@@ -184,19 +184,19 @@ func (a *app) withConference(args []string, create bool, do func(s *store.Store,
 	}
 	name, err := form(args[0])
 	if err != nil {
-		return &usageError{"the name of a conference is one that could be a login: " + err.Error(), hint}
+		return cli.Usage("the name of a conference is one that could be a login: "+err.Error(), hint)
 	}
 	var logins []string
 	for _, given := range args[1:] {
 		login, err := store.LoginForm(given)
 		if err != nil {
-			return &usageError{err.Error(), knownLogins}
+			return cli.Usage(err.Error(), knownLogins)
 		}
 		logins = append(logins, login)
 	}
 	err = a.withStore(false, func(s *store.Store) error { return do(s, name, logins) })
 	if given := strings.Join(args[1:], " "); errors.Is(err, store.ErrNoUser) && strings.Contains(given, ",") {
-		return cli.Advise(err, "logins are separated by spaces here: "+output.Line(strings.Join(strings.FieldsFunc(given, func(r rune) bool { return r == ',' || r == ' ' }), " ")))
+		return cli.WithHint(err, "logins are separated by spaces here: "+output.Line(strings.Join(strings.FieldsFunc(given, func(r rune) bool { return r == ',' || r == ' ' }), " ")))
 	}
 	return aboutConference(name, err)
 }
@@ -206,15 +206,15 @@ func aboutConference(name string, err error) error {
 	shown := output.Login(name)
 	switch {
 	case errors.Is(err, store.ErrNoUser): // it says who
-		return cli.Advise(err, knownLogins)
+		return cli.WithHint(err, knownLogins)
 	case errors.Is(err, store.ErrNotMember):
-		return cli.Advise(err, fmt.Sprintf("`skarod conference list %s` shows who is in it", shown))
+		return cli.WithHint(err, fmt.Sprintf("`skarod conference list %s` shows who is in it", shown))
 	case errors.Is(err, store.ErrNoConference):
-		return cli.Advise(fmt.Errorf("%q: %w", name, err), knownConferences)
+		return cli.WithHint(fmt.Errorf("%q: %w", name, err), knownConferences)
 	case errors.Is(err, store.ErrTaken):
-		return cli.Advise(fmt.Errorf("%q: %w", name, err), "choose a name that no account has")
+		return cli.WithHint(fmt.Errorf("%q: %w", name, err), "choose a name that no account has")
 	case errors.Is(err, store.ErrIsConference):
-		return cli.Advise(fmt.Errorf("%q: %w", name, err), fmt.Sprintf("`skarod conference add %s LOGIN` puts somebody into it", shown))
+		return cli.WithHint(fmt.Errorf("%q: %w", name, err), fmt.Sprintf("`skarod conference add %s LOGIN` puts somebody into it", shown))
 	}
 	return err
 }

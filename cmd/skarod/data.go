@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -32,7 +33,7 @@ func (a *app) databasePath() (string, error) {
 		base, path = a.getenv("LocalAppData"), nil
 	}
 	if !filepath.IsAbs(base) {
-		return "", &usageError{"it is not known where the data is: there is no home folder", "give --data FOLDER"}
+		return "", cli.Usage("it is not known where the data is: there is no home folder", "give --data FOLDER")
 	}
 	return filepath.Join(append(append([]string{base}, path...), "skarod", name)...), nil
 }
@@ -57,7 +58,7 @@ func (a *app) withStore(create bool, do func(*store.Store) error) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(do(s), s.Close())
+	return cmp.Or(do(s), s.Close())
 }
 
 // enter makes root the owner of the folder of a database. It returns the path by which the
@@ -94,19 +95,19 @@ const restoreHint = "`skarod restore FILE` puts a backup in the place of the dat
 func cantOpen(path string, err error) error {
 	switch {
 	case errors.Is(err, store.ErrEmpty):
-		return cli.Advise(err, "a copy may have failed: `skarod restore FILE` puts a backup there; delete the file if you want a new database")
+		return cli.WithHint(err, "a copy may have failed: `skarod restore FILE` puts a backup there; delete the file if you want a new database")
 	case errors.Is(err, store.ErrLog):
-		return cli.Advise(err, fmt.Sprintf("move %s to its database, or away where that is lost", output.Line(path+"-wal")))
+		return cli.WithHint(err, fmt.Sprintf("move %s to its database, or away where that is lost", output.Line(path+"-wal")))
 	case errors.Is(err, store.ErrLink):
-		return cli.Advise(err, "look where it leads, and remove it; if another folder has the database, name that one with --data")
+		return cli.WithHint(err, "look where it leads, and remove it; if another folder has the database, name that one with --data")
 	case errors.Is(err, store.ErrShared):
-		return cli.Advise(err, "run it as the user of the server, or take the right to write there from the others")
+		return cli.WithHint(err, "run it as the user of the server, or take the right to write there from the others")
 	case errors.Is(err, fs.ErrPermission):
-		return cli.Advise(err, "run it as root or as the user of the server, or name another folder with --data")
+		return cli.WithHint(err, "run it as root or as the user of the server, or name another folder with --data")
 	case belowFile(path):
-		return cli.Advise(err, "--data names a folder, not a file")
+		return cli.WithHint(err, "--data names a folder, not a file")
 	case errors.Is(err, fs.ErrNotExist):
-		return cli.Advise(err, "`skarod user add` makes a database; --data says in which folder it is")
+		return cli.WithHint(err, "`skarod user add` makes a database; --data says in which folder it is")
 	}
 	return err
 }

@@ -9,4 +9,4 @@ import (
 )
 
 // main writes the reference of the program instead of being it (`make docs`).
-func main() { os.Exit(reference.Main((&app{}).root(nil), os.Args[1:])) }
+func main() { os.Exit(reference.Main((&app{getenv: os.Getenv}).root(), os.Args[1:])) }

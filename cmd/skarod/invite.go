@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,8 +43,8 @@ func (a *app) inviteCreateCommand() *cobra.Command {
 skaroctl register --invite.`,
 		Example: `  skarod invite create
   skarod invite create --expires 1d`,
-		Args: cobra.NoArgs,
-		RunE: a.does(func(context.Context, []string) error {
+		Args: cli.CheckArgs,
+		RunE: cli.Run(func(context.Context, []string) error {
 			return a.withStore(false, func(s *store.Store) error {
 				now := time.Now()
 				until := now.Add(time.Duration(expires))
@@ -52,7 +53,7 @@ skaroctl register --invite.`,
 					return err
 				}
 				if _, err := fmt.Fprintln(a.streams.Out, code); err != nil {
-					return errors.Join(err, s.RevokeInvite(code)) // nobody has it
+					return cmp.Or(err, s.RevokeInvite(code)) // nobody has it
 				}
 				fmt.Fprintf(a.streams.Err, "skarod: for one account, until %s\n", until.Local().Format(inviteTime))
 				return nil
@@ -71,8 +72,8 @@ func (a *app) inviteListCommand() *cobra.Command {
 		Short:      "List the invitations, used and expired ones too",
 		Example: `  skarod invite list
   skarod invite list -o json | jq 'select(.state == "open") | .id'`,
-		Args: cobra.NoArgs,
-		RunE: a.does(func(ctx context.Context, _ []string) error {
+		Args: cli.CheckArgs,
+		RunE: cli.Run(func(ctx context.Context, _ []string) error {
 			return a.list(l, func(s *store.Store, p *output.Printer) error {
 				invites, err := s.Invites(ctx)
 				if err != nil {
@@ -106,16 +107,16 @@ func (a *app) inviteRevokeCommand() *cobra.Command {
 		Short:      "Take an invitation back",
 		Example: `  skarod invite revoke 3
   skarod invite list -o json | jq 'select(.state == "open") | .id' | xargs -n 1 skarod invite revoke`,
-		Args:              cobra.ExactArgs(1),
+		Args:              cli.CheckArgs,
 		ValidArgsFunction: a.completeInvite,
-		RunE: a.does(func(_ context.Context, args []string) error {
+		RunE: cli.Run(func(_ context.Context, args []string) error {
 			return a.withStore(false, func(s *store.Store) error {
 				err := s.RevokeInvite(args[0])
 				if err == nil {
 					a.done("took the invitation back")
 				}
 				if errors.Is(err, store.ErrNoInvite) {
-					err = cli.Advise(err, "`skarod invite list` shows the invitations that there are")
+					err = cli.WithHint(err, "`skarod invite list` shows the invitations that there are")
 				}
 				return err
 			})

@@ -24,7 +24,7 @@ func (l *listing) addFlags(c *cobra.Command) {
 
 func addOutput(c *cobra.Command, format *string) {
 	c.Flags().StringVarP(format, "output", "o", "auto", "`FORMAT`: auto, text or json; auto is text on a terminal, JSON Lines elsewhere")
-	cli.Choices(c, "output", "auto", "text", "json")
+	cli.CompleteFlag(c, "output", "auto", "text", "json")
 }
 
 // printer is what writes results in a format of --output.
@@ -32,7 +32,7 @@ func (a *app) printer(format string, now func() time.Time) (*output.Printer, err
 	switch format {
 	case "auto", "text", "json":
 	default:
-		return nil, &usageError{fmt.Sprintf("--output is %q, not one of auto, text, json", format), "leave it out for what fits"}
+		return nil, cli.Usage(fmt.Sprintf("--output is %q, not one of auto, text, json", format), "leave it out for what fits")
 	}
 	terminal := a.streams.OutTerminal
 	return output.NewPrinter(a.streams.Out, output.Options{

@@ -3,17 +3,13 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os/exec"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/skaroctl/skaroctl/internal/build"
 	"github.com/skaroctl/skaroctl/internal/cli"
-	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/store"
 	"github.com/skaroctl/skaroctl/internal/terminal"
 )
@@ -29,42 +25,38 @@ type app struct {
 	streams terminal.Streams
 	getenv  func(string) string
 	data    string // --data
-	ran     bool   // a command's own code was reached: an error before is one of usage
 }
-
-// usageError is a wrong flag, argument or input.
-type usageError struct{ why, hint string }
-
-func (e *usageError) Error() string { return e.why }
-func (e *usageError) Hint() string  { return e.hint }
 
 // run is the whole program: it returns the exit status.
 func run(args []string, streams terminal.Streams, getenv func(string) string) int {
-	ctx, signals := terminal.CatchSignals(context.Background())
-	defer signals.Stop()
-	<-signals.Caught()
-	a := &app{streams: streams, getenv: getenv}
-	root := a.root(args)
-	root.SetArgs(args)
-	root.SetIn(streams.In)
-	out := &cli.Writer{Out: streams.Out}
-	root.SetOut(out)
-	root.SetErr(streams.Err)
-	c, err := root.ExecuteContextC(ctx)
-	var unknown *cli.UsageError
-	switch {
-	case out.Err != nil:
-		err = out.Err
-	case errors.As(err, &unknown):
-		err = &usageError{unknown.Why, unknown.Advice}
-	case err != nil && !a.ran: // it comes from cobra, before any command
-		why, hint := cli.Explain(c, err)
-		err = &usageError{why, hint}
-	}
-	return a.report(err)
+	return cli.Main(args, streams, getenv, newProgram)
 }
 
-func (a *app) root(args []string) *cobra.Command {
+// newProgram returns what cli.Main runs.
+func newProgram(p *cli.Process) cli.Program {
+	a := &app{streams: p.Streams, getenv: p.Getenv}
+	return cli.Program{Root: a.root(), Table: exitTable, Classify: classify}
+}
+
+// exitTable has the exit statuses of errors, the most severe first.
+var exitTable = cli.Table{
+	{Kind: cli.KindInternal, Exit: 1},
+	{Kind: cli.KindRefused, Exit: 5},
+	{Kind: cli.KindUsage, Exit: 2},
+}
+
+// classify returns the kind of an error of the store, and its hint.
+func classify(err error) cli.Error {
+	switch {
+	case store.Refused(err):
+		return cli.Error{Kind: cli.KindRefused}
+	case store.Damaged(err):
+		return cli.Error{Hint: restoreHint}
+	}
+	return cli.Error{}
+}
+
+func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "skarod",
 		Short: "A small, durable server for Skaro instant messages",
@@ -82,55 +74,8 @@ with "skarod user add", also while the server runs.`,
 	root.PersistentFlags().StringVar(&a.data, "data", "", "`FOLDER` with the database skarod.db (default skarod in XDG_DATA_HOME)")
 	root.AddCommand(a.serveCommand(), a.userCommand(), a.conferenceCommand(), a.inviteCommand(), a.backupCommand(), a.restoreCommand(), a.versionCommand())
 	root.AddCommand(topics()...)
-	cli.Finish(root, args)
+	cli.Finish(root)
 	return root
-}
-
-// report writes what went wrong, and returns the exit status: 2 for wrong usage,
-// 5 for what the state of the server refuses, 128 and its number after a signal, 1 for the rest.
-func (a *app) report(err error) int {
-	if err == nil || terminal.ReaderGone(err) {
-		return 0 // whoever read the output has seen enough
-	}
-	var apart *exec.ExitError
-	if errors.As(err, &apart) && apart.ExitCode() > 0 {
-		return apart.ExitCode() // it has said why
-	}
-	f := output.Failure{Message: err.Error()}
-	var hinted interface{ Hint() string }
-	if errors.As(err, &hinted) {
-		f.Hint = hinted.Hint()
-	} else if store.Damaged(err) {
-		f.Hint = restoreHint
-	}
-	exit := 1
-	var usage *usageError
-	var interrupt *terminal.Interrupt
-	switch {
-	case errors.As(err, &interrupt):
-		return interrupt.ExitStatus() // who interrupts knows
-	case errors.As(err, &usage):
-		exit = 2
-	case store.Refused(err):
-		exit = 5
-	}
-	_ = output.WriteFailure(a.streams.Err, "skarod", f, false, output.UseColour("auto", a.streams.ErrTerminal && !a.streams.Plain, a.getenv))
-	return exit
-}
-
-// does makes the RunE of a command: its name goes in front of its errors.
-func (a *app) does(run func(ctx context.Context, args []string) error) func(*cobra.Command, []string) error {
-	return func(c *cobra.Command, args []string) error {
-		a.ran = true
-		if err := run(c.Context(), args); err != nil {
-			var usage *usageError
-			if errors.As(err, &usage) && usage.hint == "" {
-				usage.hint = cli.SeeHelp(c)
-			}
-			return fmt.Errorf("%s: %w", strings.TrimPrefix(c.CommandPath(), "skarod "), err)
-		}
-		return nil
-	}
 }
 
 func (a *app) versionCommand() *cobra.Command {
@@ -141,8 +86,8 @@ func (a *app) versionCommand() *cobra.Command {
 		Example: `  skarod version
   skarod version -o json | jq -r .commit
   echo "this is $(skarod --version)"`,
-		Args: cobra.NoArgs,
-		RunE: a.does(func(context.Context, []string) error {
+		Args: cli.CheckArgs,
+		RunE: cli.Run(func(context.Context, []string) error {
 			p, err := a.printer(format, time.Now)
 			if err != nil {
 				return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -55,18 +56,18 @@ docs/server.md says how the service gets the key of a certificate (LoadCredentia
 The packages have it in /usr/share/doc/skarod/docs.`,
 		Example: `  skarod serve
   skarod serve --listen :8443 --tls-cert cert.pem --tls-key key.pem`,
-		Args: cobra.NoArgs,
-		RunE: a.does(func(ctx context.Context, _ []string) error { return a.serve(ctx, o) }),
+		Args: cli.CheckArgs,
+		RunE: cli.Run(func(ctx context.Context, _ []string) error { return a.serve(ctx, o) }),
 	}
 	f := c.Flags()
 	f.StringVar(&o.listen, "listen", defaultListen, "`ADDRESS` to listen on; port 0 is any free one")
 	f.StringVar(&o.cert, "tls-cert", "", "PEM `FILE` of the certificate and its chain")
 	f.StringVar(&o.key, "tls-key", "", "PEM `FILE` of the certificate's key")
 	f.StringVar(&o.registration, "registration", server.RegistrationClosed, "`POLICY` of who may create an account: open (everybody), invite (see skarod invite) or closed (nobody)")
-	cli.Choices(c, "registration", server.RegistrationOpen, server.RegistrationInvite, server.RegistrationClosed)
+	cli.CompleteFlag(c, "registration", server.RegistrationOpen, server.RegistrationInvite, server.RegistrationClosed)
 	f.BoolVar(&o.allowPlaintext, "allow-plaintext", false, "permit other machines to connect without TLS")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "log every connection")
-	c.MarkFlagsRequiredTogether("tls-cert", "tls-key")
+	cli.Together(c, "tls-cert", "tls-key")
 	return c
 }
 
@@ -77,7 +78,7 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	switch o.registration {
 	case server.RegistrationOpen, server.RegistrationInvite, server.RegistrationClosed:
 	default:
-		return &usageError{fmt.Sprintf("--registration is %q, not one of open, invite, closed", o.registration), ""}
+		return cli.Usage(fmt.Sprintf("--registration is %q, not one of open, invite, closed", o.registration), "")
 	}
 	var config *tls.Config
 	var certificate atomic.Pointer[tls.Certificate]
@@ -109,10 +110,10 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	defer listener.Close()
 	addr := listener.Addr().(*net.TCPAddr)
 	if config == nil && !addr.IP.IsLoopback() && !o.allowPlaintext {
-		return &usageError{
+		return cli.Usage(
 			fmt.Sprintf("%s can be reached from other machines, and there is no TLS", addr),
 			"give --tls-cert and --tls-key; or --allow-plaintext, when a proxy in front of it has TLS",
-		}
+		)
 	}
 	entered, err := enter(path)
 	if err != nil {
@@ -124,7 +125,7 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	}
 	unlock, err := lockServe(path, entered)
 	if err != nil {
-		return errors.Join(err, s.Close())
+		return cmp.Or(err, s.Close())
 	}
 	defer unlock()
 	level := slog.LevelInfo
@@ -136,7 +137,7 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	options.Log = slog.New(slog.NewTextHandler(a.streams.Err, &slog.HandlerOptions{Level: level}))
 	srv, err := server.New(options)
 	if err != nil {
-		return errors.Join(err, s.Close())
+		return cmp.Or(err, s.Close())
 	}
 	h := srv.HTTP()
 	scheme := "ws"
@@ -174,7 +175,7 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	listener.Close()
 	srv.Close(ending)
 	h.Close()
-	return errors.Join(err, s.Close())
+	return cmp.Or(err, s.Close())
 }
 
 // maxPEM bounds what is read of a certificate or its key, in bytes.
@@ -193,7 +194,7 @@ func keyPair(ctx context.Context, cert, key string) (tls.Certificate, error) {
 		pair, err = tls.X509KeyPair(certPEM, keyPEM)
 	}
 	if err != nil && ctx.Err() == nil {
-		err = &usageError{fmt.Sprintf("the certificate can't be used: %v", err), "check --tls-cert and --tls-key"}
+		err = cli.Usage(fmt.Sprintf("the certificate can't be used: %v", err), "check --tls-cert and --tls-key")
 	}
 	return pair, err
 }
@@ -221,15 +222,15 @@ func cantListen(addr string, err error) error {
 	var unknown *net.DNSError
 	switch {
 	case errors.As(err, &wrong):
-		return &usageError{fmt.Sprintf("--listen is %q: %s", addr, wrong.Err), listenHint(addr)}
+		return cli.Usage(fmt.Sprintf("--listen is %q: %s", addr, wrong.Err), listenHint(addr))
 	case errors.As(err, &unknown) && unknown.IsNotFound:
-		return &usageError{fmt.Sprintf("--listen is %q: %s", addr, unknown.Err), listenHint(addr)}
+		return cli.Usage(fmt.Sprintf("--listen is %q: %s", addr, unknown.Err), listenHint(addr))
 	case errors.Is(why, syscall.EADDRINUSE), errors.Is(why, windowsInUse), errors.Is(why, windowsReserved):
-		return cli.Advise(said, "another program has that port: give another --listen")
+		return cli.WithHint(said, "another program has that port: give another --listen")
 	case errors.Is(why, fs.ErrPermission):
-		return cli.Advise(said, "ports below 1024 are for root, and for who has CAP_NET_BIND_SERVICE: give another --listen")
+		return cli.WithHint(said, "ports below 1024 are for root, and for who has CAP_NET_BIND_SERVICE: give another --listen")
 	}
-	return cli.Advise(said, "give --listen an address of this machine, with a port")
+	return cli.WithHint(said, "give --listen an address of this machine, with a port")
 }
 
 // listenHint is what was meant by an address that is none.
@@ -267,6 +268,6 @@ func lockServe(path, entered string) (unlock func() error, err error) {
 		}
 		return l.unlock, nil
 	case <-time.After(lockPatience):
-		return nil, &usageError{"another skarod serves " + path, "stop it, or give another --data"}
+		return nil, cli.Usage("another skarod serves "+path, "stop it, or give another --data")
 	}
 }

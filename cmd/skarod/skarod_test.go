@@ -27,6 +27,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/skaroctl/skaroctl/internal/cli"
 	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/store"
 	"github.com/skaroctl/skaroctl/internal/terminal"
@@ -97,10 +98,9 @@ func TestInterruptedPassword(t *testing.T) {
 		_, _ = held.Write([]byte("half a pass"))
 		cancel(&terminal.Interrupt{Signal: syscall.SIGTERM})
 	}()
-	a := &app{streams: terminal.Streams{In: in, Out: io.Discard, Err: io.Discard}, getenv: func(string) string { return "" }}
-	root := a.root(nil)
-	root.SetArgs([]string{"user", "passwd", "alice", "--password-stdin", "--data", data})
-	if status := a.report(root.ExecuteContext(ctx)); status != 143 {
+	streams := terminal.Streams{In: in, Out: io.Discard, Err: io.Discard}
+	args := []string{"user", "passwd", "alice", "--password-stdin", "--data", data}
+	if status := cli.MainContext(ctx, args, streams, func(string) string { return "" }, newProgram); status != 143 {
 		t.Errorf("status %d", status)
 	}
 	s, err := store.Open(filepath.Join(data, "skarod.db"))
@@ -180,7 +180,7 @@ func TestUserCommands(t *testing.T) {
 		{"a\nb\n", "user add carol --password-stdin", 2, "", "more than one line"},
 		{"\xff\xfea\x00\r\x00\n\x00", "user add carol --password-stdin", 2, "", "the password is not UTF-8"}, // PowerShell's UTF-16
 		{"\xff\n", "user add carol --password-stdin", 2, "", "not UTF-8"},
-		{strings.Repeat("x", maxPassword+1), "user add carol --password-stdin", 2, "", "more than 65536 bytes"},
+		{strings.Repeat("x", cli.MaxPassword+1), "user add carol --password-stdin", 2, "", "more than 65536 bytes"},
 		{"x\n", "user add --password-stdin", 2, "", "skarod: user add needs LOGIN\nhint: write `skarod user add LOGIN`"},
 		{"x\n", "user add a b --password-stdin", 2, "", "skarod: user add takes one argument, and got 2"},
 		{"x\n", "user add car\u202eol --password-stdin", 2, "", "can't be a login"},
@@ -475,12 +475,10 @@ func TestCantListen(t *testing.T) {
 		{"nowhere:80", &net.OpError{Err: &net.DNSError{Err: "no such host", IsNotFound: true}}, 2, `--listen is "nowhere:80": no such host`, "an address of this machine"},
 		{"nowhere:80", &net.OpError{Err: &net.DNSError{Err: "server misbehaving", Name: "nowhere"}}, 1, "listen on nowhere:80: lookup nowhere: server misbehaving", "an address of this machine"},
 	} {
-		var errs strings.Builder
-		a := &app{streams: terminal.Streams{Err: &errs}, getenv: func(string) string { return "" }}
-		code := a.report(cantListen(c.addr, c.err))
-		why, hint, _ := strings.Cut(errs.String(), "\nhint: ")
-		if code != c.code || why != "skarod: "+c.why || !strings.Contains(hint, c.hint) {
-			t.Errorf("%s: exit %d, %s", c.addr, code, &errs)
+		err := cantListen(c.addr, c.err)
+		var e *cli.Error
+		if !errors.As(err, &e) || (e.Kind == cli.KindUsage) != (c.code == 2) || err.Error() != c.why || !strings.Contains(e.Hint, c.hint) {
+			t.Errorf("%s: %v, %+v", c.addr, err, e)
 		}
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -28,21 +27,21 @@ func (a *app) userCommand() *cobra.Command {
 }
 
 func (a *app) userAddCommand() *cobra.Command {
-	var stdin bool
+	var o cli.PasswordOptions
 	c := &cobra.Command{
 		Use:        "add LOGIN",
 		SuggestFor: []string{"adduser", "useradd", "create", "new"},
 		Short:      "Make an account",
 		Example: `  skarod user add carol
   skarod user add carol --password-stdin <password.txt`,
-		Args: cobra.ExactArgs(1),
-		RunE: a.does(func(ctx context.Context, args []string) error {
+		Args: cli.CheckArgs,
+		RunE: cli.Run(func(ctx context.Context, args []string) error {
 			return a.withLogin(args[0], true, func(s *store.Store, login string) error {
 				err := s.Free(login) // before anybody types a password
 				if err != nil {
 					return err
 				}
-				token, err := a.newToken(ctx, login, stdin)
+				token, err := a.newToken(ctx, login, o)
 				if err == nil {
 					err = s.AddUser(login, token, time.Now())
 				}
@@ -53,26 +52,26 @@ func (a *app) userAddCommand() *cobra.Command {
 			})
 		}),
 	}
-	c.Flags().BoolVar(&stdin, "password-stdin", false, "read the password from standard input")
+	o.AddFlags(c)
 	return c
 }
 
 func (a *app) userPasswdCommand() *cobra.Command {
-	var stdin bool
+	var o cli.PasswordOptions
 	c := &cobra.Command{
 		Use:        "passwd LOGIN",
 		SuggestFor: []string{"password"},
 		Short:      "Change a password, and end the account's sessions",
 		Example: `  skarod user passwd bob
   skarod user passwd bob --password-stdin <password.txt`,
-		Args:              cobra.ExactArgs(1),
+		Args:              cli.CheckArgs,
 		ValidArgsFunction: a.completeLogin,
-		RunE: a.does(func(ctx context.Context, args []string) error {
+		RunE: cli.Run(func(ctx context.Context, args []string) error {
 			return a.withLogin(args[0], false, func(s *store.Store, login string) error {
 				if _, err := s.User(ctx, login); err != nil { // before anybody types a password
 					return err
 				}
-				token, err := a.newToken(ctx, login, stdin)
+				token, err := a.newToken(ctx, login, o)
 				if err == nil {
 					err = s.SetToken(login, token)
 				}
@@ -83,7 +82,7 @@ func (a *app) userPasswdCommand() *cobra.Command {
 			})
 		}),
 	}
-	c.Flags().BoolVar(&stdin, "password-stdin", false, "read the password from standard input")
+	o.AddFlags(c)
 	return c
 }
 
@@ -97,9 +96,9 @@ still delivered to those it was for, and what it said in a conference stays ther
 Somebody who gets the same login later sees nothing of it.`,
 		Example: `  skarod user remove bob
   skarod user remove bob --data ./skaro`,
-		Args:              cobra.ExactArgs(1),
+		Args:              cli.CheckArgs,
 		ValidArgsFunction: a.completeLogin,
-		RunE: a.does(func(_ context.Context, args []string) error {
+		RunE: cli.Run(func(_ context.Context, args []string) error {
 			return a.withLogin(args[0], false, func(s *store.Store, login string) error {
 				err := s.RemoveUser(login, time.Now())
 				if err == nil {
@@ -119,8 +118,8 @@ func (a *app) userListCommand() *cobra.Command {
 		Short:      "List the accounts",
 		Example: `  skarod user list
   skarod user list -o json | jq -r .login`,
-		Args: cobra.NoArgs,
-		RunE: a.does(func(ctx context.Context, _ []string) error {
+		Args: cli.CheckArgs,
+		RunE: cli.Run(func(ctx context.Context, _ []string) error {
 			return a.list(l, func(s *store.Store, p *output.Printer) error {
 				users, err := s.Users(ctx)
 				if err != nil {
@@ -149,16 +148,16 @@ func (a *app) withLogin(given string, create bool, do func(s *store.Store, login
 	}
 	login, err := form(given)
 	if err != nil {
-		return &usageError{err.Error(), hint}
+		return cli.Usage(err.Error(), hint)
 	}
 	err = a.withStore(create, func(s *store.Store) error { return do(s, login) })
 	switch {
 	case errors.Is(err, store.ErrTaken):
-		return cli.Advise(fmt.Errorf("%q: %w", login, err), fmt.Sprintf("`skarod user passwd %s` changes its password", output.Login(login)))
+		return cli.WithHint(fmt.Errorf("%q: %w", login, err), fmt.Sprintf("`skarod user passwd %s` changes its password", output.Login(login)))
 	case errors.Is(err, store.ErrIsConference):
-		return cli.Advise(fmt.Errorf("%q: %w", login, err), "choose another login")
+		return cli.WithHint(fmt.Errorf("%q: %w", login, err), "choose another login")
 	case errors.Is(err, store.ErrNoUser):
-		return cli.Advise(fmt.Errorf("%q: %w", login, err), knownLogins)
+		return cli.WithHint(fmt.Errorf("%q: %w", login, err), knownLogins)
 	}
 	return err
 }
@@ -167,27 +166,13 @@ func (a *app) withLogin(given string, create bool, do func(s *store.Store, login
 // called short.
 const shortPassword = 8
 
-// newToken gets a new password, twice by a prompt or once from standard input,
-// and makes its token. One line end after it is removed.
-func (a *app) newToken(ctx context.Context, login string, stdin bool) (proto.Token, error) {
-	var password string
-	var err error
-	if stdin {
-		password, err = a.passwordFrom(ctx)
-	} else {
-		password, err = a.askTwice(ctx, "Password of "+output.Login(login)+": ")
-	}
-	switch {
-	case err != nil:
+// newToken reads a new password, which a prompt asks for twice, and makes its token.
+func (a *app) newToken(ctx context.Context, login string, o cli.PasswordOptions) (proto.Token, error) {
+	password, err := cli.ReadPassword(ctx, a.streams, o, "Password of "+output.Login(login)+": ", true)
+	if err != nil {
 		return proto.Token{}, err
-	case password == "":
-		return proto.Token{}, &usageError{"the password is empty", "give one of a character at least"}
-	case !utf8.ValidString(password): // also where it seems to have lines: PowerShell writes UTF-16
-		return proto.Token{}, &usageError{"the password is not UTF-8", "convert it, with iconv for example"}
-	case strings.ContainsAny(password, "\r\n"):
-		return proto.Token{}, &usageError{"the password has more than one line", "give the password alone, with one line end behind it or none"}
 	}
-	if n := utf8.RuneCountInString(password); !stdin && n < shortPassword {
+	if n := utf8.RuneCountInString(password); o.Typed() && n < shortPassword {
 		fmt.Fprintf(a.streams.Err, "skarod: a password of fewer than %d characters is soon guessed by who gets hold of its token (docs/security.md)\n", shortPassword)
 	}
 	return proto.NewToken(password), nil

@@ -10,13 +10,13 @@ import (
 
 const day = 24 * time.Hour
 
-// Duration is a flag for a length of time, longer than none.
+// Duration is a flag for a length of time above zero.
 type Duration time.Duration
 
-// Type is what help calls the value.
+// Type returns what help calls the value.
 func (d *Duration) Type() string { return "duration" }
 
-// String writes a duration, with its days. None is "0", which pflag shows as no
+// String returns the duration with its days. Zero is "0", which pflag takes for no
 // default.
 func (d *Duration) String() string {
 	days, rest := time.Duration(*d)/day, time.Duration(*d)%day
@@ -44,9 +44,9 @@ func (d *Duration) Set(s string) error {
 	return nil
 }
 
-// ParseDuration reads what time.ParseDuration reads, and weeks or days before it: "1w",
-// "1d12h". A week has 7 days, a day 24 hours. A bare number gets an error that says
-// what is missing.
+// ParseDuration reads what time.ParseDuration reads, with weeks or days in front: "1w",
+// "1d12h". A week has 7 days, a day 24 hours. The error of a bare number names the unit
+// that it lacks.
 func ParseDuration(s string) (time.Duration, error) {
 	v, err := parse(s)
 	switch {
@@ -58,7 +58,7 @@ func ParseDuration(s string) (time.Duration, error) {
 	return v, nil
 }
 
-// isNumber tells whether s is digits and points alone.
+// isNumber reports whether s has only digits and points.
 func isNumber(s string) bool { return s != "" && strings.Trim(s, "0123456789.") == "" }
 
 func parse(s string) (time.Duration, error) {
@@ -71,25 +71,25 @@ func parse(s string) (time.Duration, error) {
 		name string
 		long time.Duration
 	}{{"w", 7 * day}, {"d", day}} {
-		number, behind, found := strings.Cut(rest, unit.name)
+		number, after, found := strings.Cut(rest, unit.name)
 		if !found {
 			continue
 		}
 		if !isNumber(number) {
-			return 0, errors.New("the weeks or days are no number, or do not come first")
+			return 0, errors.New("the weeks or days are not a number, or do not come first")
 		}
-		hours, err := time.ParseDuration(number + "h") // it knows fractions too
+		hours, err := time.ParseDuration(number + "h") // which reads fractions too
 		each := unit.long / time.Hour
 		if err != nil || hours > (math.MaxInt64-v)/each {
 			return 0, errors.New("too many weeks or days")
 		}
 		v += each * hours
-		rest = behind
+		rest = after
 	}
 	if rest != "" {
 		more, err := time.ParseDuration(rest)
 		if err != nil || strings.HasPrefix(rest, "-") || strings.HasPrefix(rest, "+") || v > math.MaxInt64-more {
-			return 0, errors.New("no duration behind the weeks or days")
+			return 0, errors.New("no duration after the weeks or days")
 		}
 		v += more
 	}
@@ -97,4 +97,31 @@ func parse(s string) (time.Duration, error) {
 		v = -v
 	}
 	return v, nil
+}
+
+// layouts are the ways to write a time with its date.
+var layouts = []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02T15:04", "2006-01-02 15:04", time.DateOnly}
+
+// ParseTime reads a point in time: with a date, as "15:04" or "15:04:05" of today, or as
+// "today" or "yesterday" for the midnight at its beginning. A time without a zone is in
+// the zone of now.
+func ParseTime(s string, now time.Time) (t time.Time, ok bool) {
+	year, month, day := now.Date()
+	switch s {
+	case "today":
+		return time.Date(year, month, day, 0, 0, 0, 0, now.Location()), true
+	case "yesterday":
+		return time.Date(year, month, day-1, 0, 0, 0, 0, now.Location()), true
+	}
+	for _, layout := range layouts {
+		if t, err := time.ParseInLocation(layout, s, now.Location()); err == nil {
+			return t, true
+		}
+	}
+	for _, layout := range []string{"15:04", time.TimeOnly} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return time.Date(year, month, day, t.Hour(), t.Minute(), t.Second(), 0, now.Location()), true
+		}
+	}
+	return time.Time{}, false
 }

@@ -1,8 +1,13 @@
 package cli
 
-import "fmt"
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"strings"
+)
 
-// Kind says what an error means to a script. Each program has one table from kind to
+// Kind says what an error means to a script. Each program has one Table from kind to
 // exit status (docs/scripting.md, "Exit status").
 type Kind string
 
@@ -19,7 +24,8 @@ const (
 	KindInterrupted Kind = "interrupted" // a signal ended the command
 )
 
-// Error is an error of a command: what a person reads, and what a script decides by.
+// Error is an error of a command: what a person reads, and what a script decides by. An
+// empty Kind, Hint or Status is that of the cause.
 type Error struct {
 	Kind   Kind
 	Msg    string // what was tried and what happened; Err follows it, if both are there
@@ -42,8 +48,54 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
+// Exit ends the program with a status of its own, and without a line: another program
+// has said what went wrong.
+type Exit int
+
+// Error returns the status, for tests.
+func (e Exit) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
+
 // Usage returns an error of KindUsage.
 func Usage(msg, hint string) *Error { return &Error{Kind: KindUsage, Msg: msg, Hint: hint} }
 
 // Usagef returns an error of KindUsage without a hint.
 func Usagef(format string, args ...any) *Error { return Usage(fmt.Sprintf(format, args...), "") }
+
+// WithHint returns err with a hint, for a command that knows more than the cause does.
+func WithHint(err error, hint string) *Error { return &Error{Hint: hint, Err: err} }
+
+// fill takes from other what e doesn't say itself.
+func (e *Error) fill(other Error) {
+	e.Kind = cmp.Or(e.Kind, other.Kind)
+	e.Hint = cmp.Or(e.Hint, other.Hint)
+	e.Status = cmp.Or(e.Status, other.Status)
+}
+
+// collect returns the kind, hint and status that the Errors in the chain of err give; the
+// outermost comes first.
+func collect(err error) Error {
+	found := Error{Err: err}
+	var e *Error
+	for errors.As(err, &e) {
+		found.fill(*e)
+		err = e.Err
+	}
+	return found
+}
+
+// joined returns the errors that errors.Join has made into err, or nil if err is none of
+// these. fmt.Errorf with two %w has a list of causes too, but a text of its own.
+func joined(err error) []error {
+	list, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return nil
+	}
+	var texts []string
+	for _, e := range list.Unwrap() {
+		texts = append(texts, e.Error())
+	}
+	if err.Error() != strings.Join(texts, "\n") {
+		return nil
+	}
+	return list.Unwrap()
+}

@@ -1,0 +1,325 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// CheckArgs is the Args of every command: it compares the number of arguments with the
+// operands in the command's usage line. To a command that only has others below it, an
+// argument is an unknown command.
+func CheckArgs(c *cobra.Command, args []string) error {
+	if c.HasSubCommands() && len(args) > 0 {
+		return UnknownCommand(c, args[0])
+	}
+	needed, most := operands(c)
+	var msg string
+	switch {
+	case len(args) < len(needed):
+		msg = path(c) + " needs " + strings.Join(needed[len(args):], " and ")
+	case most < 0 || len(args) <= most:
+		return nil
+	case most == 0:
+		msg = fmt.Sprintf("%s takes no argument, and got %q", path(c), args[0])
+	case most == 1:
+		msg = fmt.Sprintf("%s takes one argument, and got %d", path(c), len(args))
+	default:
+		msg = fmt.Sprintf("%s takes %d arguments, and got %d", path(c), most, len(args))
+	}
+	return Usage(msg, usageOf(c))
+}
+
+// operands returns the operands in the usage line of a command: those that are needed,
+// and the highest number there may be; -1 means no limit.
+func operands(c *cobra.Command) (needed []string, most int) {
+	for _, word := range strings.Fields(c.Use)[1:] {
+		if !strings.HasPrefix(word, "[") {
+			needed = append(needed, word)
+		}
+		most++
+		if repeats(word) {
+			return needed, -1
+		}
+	}
+	return needed, most
+}
+
+// repeats reports whether an operand may be given more than once, as "LOGIN..." and
+// "[TEXT...]" may. "LOGIN[,LOGIN...]" is one word.
+func repeats(operand string) bool {
+	name, ok := strings.CutSuffix(strings.Trim(operand, "[]"), "...")
+	return ok && !strings.ContainsAny(name, "[],")
+}
+
+// usageOf returns how a command is written, with the first of its examples.
+func usageOf(c *cobra.Command) string {
+	usage := "write `" + c.CommandPath()
+	if _, rest, ok := strings.Cut(c.Use, " "); ok {
+		usage += " " + rest
+	}
+	usage += "`"
+	for line := range strings.Lines(c.Example) {
+		if line = strings.TrimSpace(line); line != "" {
+			return usage + ", for example: " + line
+		}
+	}
+	return usage
+}
+
+// SeeHelp returns the hint for wrong usage that has no better one.
+func SeeHelp(c *cobra.Command) string { return fmt.Sprintf("see `%s --help`", c.CommandPath()) }
+
+// hintKey is the annotation of a command with the hint for a word that is none of its
+// subcommands.
+func hintKey(word string) string { return "hint for " + word }
+
+// HintFor sets the hint for words that are none of the subcommands of c.
+func HintFor(c *cobra.Command, hint string, words ...string) {
+	if c.Annotations == nil {
+		c.Annotations = map[string]string{}
+	}
+	for _, word := range words {
+		c.Annotations[hintKey(word)] = hint
+	}
+}
+
+// UnknownCommand returns the error of a word that is none of the subcommands of c.
+func UnknownCommand(c *cobra.Command, word string) *Error {
+	unknown := word
+	if c.HasParent() {
+		unknown = path(c) + " " + word
+	}
+	hint := c.Annotations[hintKey(word)]
+	if hint == "" {
+		hint = didYouMean(meant(c, word), SeeHelp(c))
+	}
+	return Usage(fmt.Sprintf("unknown command %q", unknown), hint)
+}
+
+// meant returns the commands that an unknown word below c may stand for.
+func meant(c *cobra.Command, word string) []string {
+	if names := nearest(c, word); len(names) > 0 {
+		return names
+	}
+	if containsFold(c.SuggestFor, word) {
+		return []string{path(c)} // the word asks for what c itself does
+	}
+	var names []string
+	for _, child := range c.Commands() {
+		for _, deeper := range child.Commands() { // adduser for user add
+			if deeper.IsAvailableCommand() && (deeper.Name() == word || containsFold(deeper.SuggestFor, word)) {
+				names = append(names, path(deeper))
+			}
+		}
+	}
+	return names
+}
+
+func containsFold(words []string, word string) bool {
+	return slices.ContainsFunc(words, func(w string) bool { return strings.EqualFold(w, word) })
+}
+
+func didYouMean(names []string, otherwise string) string {
+	if len(names) == 0 {
+		return otherwise
+	}
+	return "did you mean " + strings.Join(names, " or ") + "?"
+}
+
+// typo returns how many letters of a mistyped word may be wrong. A word of three letters
+// with two wrong ones has too little in common with any name.
+func typo(word string) int { return min(2, (len(word)+2)/3) }
+
+// nearest returns the commands and topics of c whose names are close to a mistyped word.
+// cobra measures the distance, but passes over topics: they become commands here.
+func nearest(c *cobra.Command, word string) []string {
+	names := &cobra.Command{SuggestionsMinimumDistance: typo(word)}
+	for _, child := range c.Commands() {
+		if child.IsAvailableCommand() || child.IsAdditionalHelpTopicCommand() {
+			names.AddCommand(placeholder(child.Name(), child.SuggestFor))
+		}
+	}
+	return slices.Compact(names.SuggestionsFor(word))
+}
+
+// placeholder returns a command that does nothing, to be suggested.
+func placeholder(name string, suggestFor []string) *cobra.Command {
+	return &cobra.Command{Use: name, SuggestFor: suggestFor, Run: func(*cobra.Command, []string) {}}
+}
+
+// flagError makes an error of usage from an error of pflag. Finish sets it as the
+// FlagErrorFunc of the root.
+func flagError(c *cobra.Command, err error) error {
+	var (
+		unknown *pflag.NotExistError
+		missing *pflag.ValueRequiredError
+		invalid *pflag.InvalidValueError
+		syntax  *pflag.InvalidSyntaxError
+	)
+	switch {
+	case errors.As(err, &unknown):
+		return unknownFlag(c, unknown)
+	case errors.As(err, &missing):
+		f := missing.GetFlag()
+		return Usage("--"+f.Name+" needs a value", flagHelp(f))
+	case errors.As(err, &invalid):
+		return Usage(badValue(invalid), flagHelp(invalid.GetFlag()))
+	case errors.As(err, &syntax):
+		return Usage(fmt.Sprintf("%q is not a flag", syntax.GetSpecifiedFlag()), notAFlag(c, syntax.GetSpecifiedFlag()))
+	}
+	return Usage(err.Error(), SeeHelp(c))
+}
+
+func unknownFlag(c *cobra.Command, err *pflag.NotExistError) *Error {
+	msg, word, typed := "unknown flag --"+err.GetSpecifiedName(), err.GetSpecifiedName(), "--"+err.GetSpecifiedName()
+	if letters := err.GetSpecifiedShortnames(); letters != "" {
+		msg, word, typed = "unknown flag -"+err.GetSpecifiedName(), "", "-"+letters
+		if len(letters) > 1 {
+			msg += fmt.Sprintf(" (in -%s)", letters)
+			word = letters // -timeout for --timeout
+		}
+	}
+	var names []string
+	if word != "" {
+		names = nearestFlags(c, word)
+	}
+	return Usage(msg, didYouMean(names, notAFlag(c, typed)))
+}
+
+// nearestFlags returns the flags of c whose names are close to a mistyped word.
+func nearestFlags(c *cobra.Command, word string) []string {
+	names := &cobra.Command{}
+	c.Flags().VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden {
+			names.AddCommand(placeholder(f.Name, nil))
+		}
+	})
+	found := nearest(names, word)
+	for i := range found {
+		found[i] = "--" + found[i]
+	}
+	return found
+}
+
+// notAFlag returns the hint for a word that looks like a flag and is none. If c takes
+// text, the word may be a part of it.
+func notAFlag(c *cobra.Command, typed string) string {
+	if !strings.Contains(c.Use, "TEXT") {
+		return SeeHelp(c)
+	}
+	words := append([]string{c.CommandPath()}, c.Flags().Args()...)
+	needed, _ := operands(c)
+	for _, operand := range needed[min(c.Flags().NArg(), len(needed)):] {
+		if operand != "TEXT" {
+			words = append(words, operand)
+		}
+	}
+	return "text that begins with - goes after --, for example: " + strings.Join(append(words, "--", typed), " ")
+}
+
+// flagHelp returns a flag and what it is for.
+func flagHelp(f *pflag.Flag) string {
+	value, usage := pflag.UnquoteUsage(f)
+	return strings.TrimSpace("--"+f.Name+" "+strings.ToUpper(value)) + ": " + usage
+}
+
+func badValue(err *pflag.InvalidValueError) string {
+	f := err.GetFlag()
+	var number *strconv.NumError
+	if errors.As(err, &number) {
+		if f.Value.Type() == "bool" {
+			return "--" + f.Name + " takes no value" // which is not shown: it may be a password
+		}
+		return fmt.Sprintf("--%s: %q is not a whole number", f.Name, err.GetValue())
+	}
+	return fmt.Sprintf("--%s: %v", f.Name, err.Unwrap())
+}
+
+// The annotations of a flag with the groups that it is in. cobra has such annotations too,
+// and completion follows them, but its errors have neither a type nor a hint: checkGroups
+// comes before them.
+const (
+	exclusiveKey = "exclusive flags"
+	togetherKey  = "flags that go together"
+)
+
+// Exclusive makes it an error of usage to give more than one of the flags.
+func Exclusive(c *cobra.Command, flags ...string) {
+	c.MarkFlagsMutuallyExclusive(flags...)
+	annotate(c, exclusiveKey, flags)
+}
+
+// Together makes it an error of usage to give some of the flags without the others.
+func Together(c *cobra.Command, flags ...string) {
+	c.MarkFlagsRequiredTogether(flags...)
+	annotate(c, togetherKey, flags)
+}
+
+// annotate adds a group to its first flag.
+func annotate(c *cobra.Command, key string, flags []string) {
+	f := c.Flag(flags[0])
+	if f.Annotations == nil {
+		f.Annotations = map[string][]string{}
+	}
+	f.Annotations[key] = append(f.Annotations[key], strings.Join(flags, " "))
+}
+
+// checkGroups returns the error of the first group of flags that is not as it should be.
+func checkGroups(c *cobra.Command, _ []string) error {
+	var err error
+	c.Flags().VisitAll(func(f *pflag.Flag) {
+		for _, group := range f.Annotations[exclusiveKey] {
+			if given, _ := split(c, group); err == nil && len(given) > 1 {
+				err = Usage(strings.Join(given, " and ")+" can't be given together", "leave one of them out")
+			}
+		}
+		for _, group := range f.Annotations[togetherKey] {
+			if given, missing := split(c, group); err == nil && len(given) > 0 && len(missing) > 0 {
+				all := "--" + strings.ReplaceAll(group, " ", " and --")
+				err = Usage(all+" are given together or not at all", "give "+strings.Join(missing, " and ")+" too")
+			}
+		}
+	})
+	return err
+}
+
+// split sorts the flags of a group into those that are given and those that are not.
+func split(c *cobra.Command, group string) (given, missing []string) {
+	for _, name := range slices.Sorted(slices.Values(strings.Fields(group))) {
+		if c.Flags().Changed(name) {
+			given = append(given, "--"+name)
+		} else {
+			missing = append(missing, "--"+name)
+		}
+	}
+	return given, missing
+}
+
+// checkEmptyFlags returns an error if a flag has an empty value.
+func checkEmptyFlags(c *cobra.Command) error {
+	var err error
+	c.Flags().Visit(func(f *pflag.Flag) {
+		values := []string{f.Value.String()}
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			values = list.GetSlice()
+		}
+		if slices.Contains(values, "") {
+			err = Usage(fmt.Sprintf("--%s is empty", f.Name), "give a value, or leave the flag out")
+		}
+	})
+	return err
+}
+
+// CheckUTF8 returns an error of usage if a text is not UTF-8.
+func CheckUTF8(what, text string) error {
+	if strings.ToValidUTF8(text, "") != text {
+		return Usage(what+" is not UTF-8", "Skaro carries UTF-8 text only; convert it, with iconv for example")
+	}
+	return nil
+}

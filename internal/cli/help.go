@@ -1,0 +1,124 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// Finish completes a tree of commands: it adds help and completion, and the checks that
+// turn wrong usage into an Error.
+func Finish(root *cobra.Command) {
+	root.DisableSuggestions = true // UnknownCommand has better ones
+	help := helpCommand(root.Name())
+	root.SetHelpCommand(help)
+	root.AddCommand(help, completionCommand(root.Name()))
+	root.SetFlagErrorFunc(flagError)
+	root.PersistentPreRunE = checkGroups
+	finishGroups(root)
+	completeFiles(root)
+}
+
+// finishGroups makes a command that only has others below it show its help, and refuse an
+// argument. The root is left to cobra, which finds a word that is no command before it
+// reads any flag.
+func finishGroups(c *cobra.Command) {
+	for _, child := range c.Commands() {
+		finishGroups(child)
+	}
+	if c.HasParent() && c.HasSubCommands() && !c.Runnable() {
+		c.Args = CheckArgs
+		c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+	}
+}
+
+// Topic returns a page of help that is no command. It becomes a section of the manual,
+// named as the topic.
+func Topic(name, short, long string) *cobra.Command {
+	return &cobra.Command{Use: name, Short: short, Long: long}
+}
+
+func helpCommand(program string) *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND...]",
+		Short: "Show the help of a command or topic",
+		Example: strings.ReplaceAll(`  PROGRAM help completion
+  PROGRAM help exit-status`, "PROGRAM", program),
+		ValidArgsFunction: completeHelp,
+		RunE: func(c *cobra.Command, words []string) error {
+			about, rest := find(c.Root(), words)
+			if len(rest) > 0 {
+				return UnknownCommand(about, rest[0])
+			}
+			about.InitDefaultHelpFlag()
+			return about.Help()
+		},
+	}
+}
+
+func completeHelp(c *cobra.Command, words []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	about, rest := find(c.Root(), words)
+	var names []cobra.Completion
+	for _, child := range about.Commands() {
+		if len(rest) == 0 && !child.Hidden && strings.HasPrefix(child.Name(), typed) {
+			names = append(names, cobra.CompletionWithDesc(child.Name(), child.Short))
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// find goes down the tree while the words are names, and returns the words that are left.
+func find(c *cobra.Command, words []string) (*cobra.Command, []string) {
+	for len(words) > 0 {
+		var next *cobra.Command
+		for _, child := range c.Commands() {
+			if child.Name() == words[0] {
+				next = child
+			}
+		}
+		if next == nil {
+			break
+		}
+		c, words = next, words[1:]
+	}
+	return c, words
+}
+
+var shells = map[string]func(*cobra.Command) error{
+	"bash":       func(root *cobra.Command) error { return root.GenBashCompletionV2(root.OutOrStdout(), true) },
+	"zsh":        func(root *cobra.Command) error { return root.GenZshCompletion(root.OutOrStdout()) },
+	"fish":       func(root *cobra.Command) error { return root.GenFishCompletion(root.OutOrStdout(), true) },
+	"powershell": func(root *cobra.Command) error { return root.GenPowerShellCompletionWithDesc(root.OutOrStdout()) },
+}
+
+func completionCommand(program string) *cobra.Command {
+	names := []cobra.Completion{"bash", "fish", "powershell", "zsh"}
+	return &cobra.Command{
+		Use:   "completion SHELL",
+		Short: "Write a script that completes words in a shell",
+		Long: strings.ReplaceAll(`Write a script to standard output that makes the Tab key complete the commands,
+flags and arguments of PROGRAM in a SHELL: bash, zsh, fish or powershell.
+
+For this shell alone, or for all when it is in the shell's start-up file:
+
+  bash        eval "$(PROGRAM completion bash)"
+  zsh         eval "$(PROGRAM completion zsh)"
+  fish        PROGRAM completion fish | source
+  powershell  PROGRAM completion powershell | Out-String | Invoke-Expression
+
+bash needs the package bash-completion; zsh needs "autoload -U compinit; compinit"
+before that line.`, "PROGRAM", program),
+		Example: strings.ReplaceAll(`  eval "$(PROGRAM completion bash)"
+  PROGRAM completion fish >~/.config/fish/completions/PROGRAM.fish`, "PROGRAM", program),
+		Args:      CheckArgs,
+		ValidArgs: names,
+		RunE: func(c *cobra.Command, args []string) error {
+			write, ok := shells[args[0]]
+			if !ok {
+				return Usage(fmt.Sprintf("there is no completion for %q", args[0]), "the shells are "+strings.Join(names, ", "))
+			}
+			return write(c.Root())
+		},
+	}
+}
