@@ -19,34 +19,13 @@ type target = Account
 
 func (a *app) target(ctx context.Context) (target, error) { return a.ResolveAccount(ctx) }
 
-func (a *app) place(optional bool) (target, error) {
-	if optional {
-		return a.ResolveServer()
-	}
-	return a.ResolveProfile()
-}
-
 func (a *app) oneShot(ctx context.Context) (context.Context, context.CancelFunc) {
 	return a.withTimeout(ctx)
 }
 
-func (a *app) printer() *output.Printer        { return a.Printer() }
-func (a *app) none(format string, args ...any) { a.noticeNone(format, args...) }
-
+func (a *app) printer() *output.Printer { return a.Printer() }
 func (a *app) keepSID(ctx context.Context, t target, stored account.Credentials, got session.Account) {
 	(&credentialSource{t, stored}).renewSID(ctx, got)
-}
-
-func (a *app) withSession(ctx context.Context, do func(context.Context, *session.Session) error) error {
-	return a.WithSession(ctx, func(ctx context.Context, _ Account, s *session.Session) error { return do(ctx, s) })
-}
-
-func (a *app) withAccount(ctx context.Context, do func(context.Context, target, *session.Session) error) error {
-	return a.WithSession(ctx, do)
-}
-
-func (a *app) withoutLogin(ctx context.Context, t target, do func(context.Context, *session.Session) error) error {
-	return a.WithoutLogin(ctx, t, do)
 }
 
 func (acct Account) credentials(ctx context.Context, stored *account.Credentials) (session.Credentials, error) {
@@ -67,18 +46,11 @@ type usageError struct{ why, hint string }
 func (e *usageError) Error() string { return e.why }
 func (e *usageError) Unwrap() error { return cli.Usage(e.why, e.hint) }
 
-func usagef(format string, args ...any) error { return cli.Usagef(format, args...) }
-
-type loginError struct{ why, hint string }
-
-func (e *loginError) Error() string { return e.why }
-func (e *loginError) Unwrap() error { return notLoggedIn(e.why, e.hint) }
-
 type several []error
 
 func (e several) Error() string   { return errors.Join(e...).Error() }
 func (e several) Unwrap() []error { return e }
 
-func validText(what, s string) error { return checkText(what, s) }
+func validText(what, s string) error { return cli.CheckUTF8(what, s) }
 
 const cutting = shortening

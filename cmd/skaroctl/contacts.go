@@ -12,40 +12,40 @@ import (
 	"github.com/skaroctl/skaroctl/internal/session"
 )
 
-func (a *app) contactsCommand() *cobra.Command {
-	c := &cobra.Command{
+func newContactsCmd(f *Factory, run runFunc[noOptions]) *cobra.Command {
+	return &cobra.Command{
 		Use:        "contacts",
 		SuggestFor: []string{"list", "ls"},
 		Short:      "List everyone we know",
 		Long: `List everyone we know, and the conferences that we are in. A message makes its sender
 and its recipient contacts of each other; contacts add and contacts remove do it by
-hand. Who is in a conference is for the server's administrator to say.`,
+hand. The server's administrator decides who is in a conference.`,
 		Example: `  skaroctl contacts
   skaroctl contacts -o json | jq -r 'select(.online) | .login'`,
 		Args: cli.CheckArgs,
-		RunE: a.does(func(ctx context.Context, _ []string) error {
-			return a.withAccount(ctx, func(ctx context.Context, t target, s *session.Session) error {
-				contacts, err := s.Contacts(ctx)
-				if err != nil {
-					return err
-				}
-				if err := a.printContacts(contacts); err != nil {
-					return err
-				}
-				if len(contacts) == 0 {
-					a.none("no contacts yet: whoever you exchange a message with becomes one")
-				}
-				t.cacheContacts(toCache(contacts))
-				return nil
-			})
-		}),
+		RunE: func(c *cobra.Command, _ []string) error { return runCommand(c, f, &noOptions{}, run) },
 	}
-	c.AddCommand(a.contactsAddCommand(), a.contactsRemoveCommand(), a.contactsSearchCommand())
-	return c
 }
 
-func (a *app) printContacts(contacts []proto.Contact) error {
-	p := a.printer()
+func runContacts(ctx context.Context, f *Factory, _ *noOptions) error {
+	return f.WithSession(ctx, func(ctx context.Context, acct Account, s *session.Session) error {
+		contacts, err := s.Contacts(ctx)
+		if err != nil {
+			return err
+		}
+		if err := f.printContacts(contacts); err != nil {
+			return err
+		}
+		if len(contacts) == 0 {
+			f.noticeNone("no contacts yet: a message makes its sender and its recipient contacts")
+		}
+		acct.cacheContacts(toCache(contacts))
+		return nil
+	})
+}
+
+func (f *Factory) printContacts(contacts []proto.Contact) error {
+	p := f.Printer()
 	for _, c := range contacts {
 		if err := p.Contact(c); err != nil {
 			return err
@@ -54,94 +54,108 @@ func (a *app) printContacts(contacts []proto.Contact) error {
 	return p.Flush()
 }
 
-func (a *app) contactsAddCommand() *cobra.Command {
+type contactOptions struct{ login string }
+
+func newContactsAddCmd(f *Factory, run runFunc[contactOptions]) *cobra.Command {
 	return &cobra.Command{
 		Use:   "add LOGIN",
-		Short: "Make somebody a contact of ours",
-		Long:  `Make somebody a contact of ours. They learn nothing of it.`,
+		Short: "Add a contact",
+		Long:  `Add a contact. The other user does not learn of it.`,
 		Example: `  skaroctl contacts add bob
   skaroctl contacts add bob -o json | jq .online`,
 		Args: cli.CheckArgs,
-		RunE: a.does(func(ctx context.Context, args []string) error {
-			return a.withContact(ctx, args[0], func(ctx context.Context, t target, s *session.Session) error {
-				contact, err := s.AddContact(ctx, args[0])
-				if err != nil {
-					return err
-				}
-				t.cacheContact(contact.Login, true)
-				return a.printContacts([]proto.Contact{contact})
-			})
-		}),
+		RunE: func(c *cobra.Command, args []string) error {
+			return runCommand(c, f, &contactOptions{login: args[0]}, run)
+		},
 	}
 }
 
-func (a *app) contactsRemoveCommand() *cobra.Command {
+func runContactsAdd(ctx context.Context, f *Factory, o *contactOptions) error {
+	return f.withContact(ctx, o.login, func(ctx context.Context, acct Account, s *session.Session) error {
+		contact, err := s.AddContact(ctx, o.login)
+		if err != nil {
+			return err
+		}
+		acct.cacheContact(contact.Login, true)
+		return f.printContacts([]proto.Contact{contact})
+	})
+}
+
+func newContactsRemoveCmd(f *Factory, run runFunc[contactOptions]) *cobra.Command {
 	return &cobra.Command{
 		Use:        "remove LOGIN",
 		SuggestFor: []string{"rm", "delete", "del"},
-		Short:      "Forget a contact",
-		Long: `Forget a contact. What was said stays in the history, and the next message to or from
-them makes them a contact again.`,
+		Short:      "Remove a contact",
+		Long: `Remove a contact. What was said stays in the history, and the next message to or from
+that user adds the contact again.`,
 		Example: `  skaroctl contacts remove bob
   skaroctl contacts remove bob --quiet`,
 		Args:              cli.CheckArgs,
-		ValidArgsFunction: a.completeUser,
-		RunE: a.does(func(ctx context.Context, args []string) error {
-			return a.withContact(ctx, args[0], func(ctx context.Context, t target, s *session.Session) error {
-				err := s.RemoveContact(ctx, args[0])
-				if err == nil {
-					t.cacheContact(args[0], false)
-					a.notice("%s is no longer a contact", args[0])
-				}
-				return err
-			})
-		}),
+		ValidArgsFunction: f.completeUser,
+		RunE: func(c *cobra.Command, args []string) error {
+			return runCommand(c, f, &contactOptions{login: args[0]}, run)
+		},
 	}
 }
 
-// withContact runs a command on one contact.
-func (a *app) withContact(ctx context.Context, login string, do func(context.Context, target, *session.Session) error) error {
-	if login == "" {
-		return &usageError{"the login is empty", "give it as an argument, like bob"}
-	}
-	if err := validText("the login", login); err != nil {
+func runContactsRemove(ctx context.Context, f *Factory, o *contactOptions) error {
+	return f.withContact(ctx, o.login, func(ctx context.Context, acct Account, s *session.Session) error {
+		if err := s.RemoveContact(ctx, o.login); err != nil {
+			return err
+		}
+		acct.cacheContact(o.login, false)
+		f.notice("%s is no longer a contact", o.login)
+		return nil
+	})
+}
+
+// withContact is WithSession for a command about one contact, whose name is put in front
+// of a refusal.
+func (f *Factory) withContact(ctx context.Context, login string, do func(context.Context, Account, *session.Session) error) error {
+	if err := checkLogin(login, "give it as an argument, like bob"); err != nil {
 		return err
 	}
-	err := a.withAccount(ctx, do)
+	err := f.WithSession(ctx, do)
 	if session.KindOf(err) == session.KindRefused {
 		return fmt.Errorf("%s: %w", output.Line(login), err)
 	}
 	return err
 }
 
-func (a *app) contactsSearchCommand() *cobra.Command {
+type searchOptions struct{ text string }
+
+func newContactsSearchCmd(f *Factory, run runFunc[searchOptions]) *cobra.Command {
 	return &cobra.Command{
 		Use:        "search TEXT",
 		SuggestFor: []string{"find"},
-		Short:      "Find people on the server by a part of their login",
+		Short:      "Find users on the server by a part of their login",
 		Example: `  skaroctl contacts search bo
   skaroctl contacts search build- -o json | jq -r .login`,
 		Args: cli.CheckArgs,
-		RunE: a.does(func(ctx context.Context, args []string) error {
-			if args[0] == "" {
-				return &usageError{"the text is empty", "give a part of a login"}
-			}
-			if err := validText("the text", args[0]); err != nil {
-				return err
-			}
-			return a.withSession(ctx, func(ctx context.Context, s *session.Session) error {
-				found, more, err := s.SearchContacts(ctx, args[0])
-				if err != nil {
-					return err
-				}
-				if more {
-					a.notice("these are the first %d only: search for a longer part of the login", len(found))
-				}
-				if len(found) == 0 {
-					a.none("nobody has %q in their login", args[0])
-				}
-				return a.printContacts(found)
-			})
-		}),
+		RunE: func(c *cobra.Command, args []string) error {
+			return runCommand(c, f, &searchOptions{text: args[0]}, run)
+		},
 	}
+}
+
+func runContactsSearch(ctx context.Context, f *Factory, o *searchOptions) error {
+	if o.text == "" {
+		return cli.Usage("the text is empty", "give a part of a login")
+	}
+	if err := cli.CheckUTF8("the text", o.text); err != nil {
+		return err
+	}
+	return f.WithSession(ctx, func(ctx context.Context, _ Account, s *session.Session) error {
+		found, more, err := s.SearchContacts(ctx, o.text)
+		if err != nil {
+			return err
+		}
+		if more {
+			f.notice("these are the first %d only: search for a longer part of the login", len(found))
+		}
+		if len(found) == 0 {
+			f.noticeNone("no login contains %q", o.text)
+		}
+		return f.printContacts(found)
+	})
 }

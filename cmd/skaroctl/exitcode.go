@@ -45,8 +45,10 @@ var sessionKinds = map[session.Kind]cli.Kind{
 // wrap another.
 func kindOf(err error) cli.Kind {
 	var own *cli.Error
-	if errors.As(err, &own) && own.Kind != "" {
-		return own.Kind
+	for cause := err; errors.As(cause, &own); cause = own.Err {
+		if own.Kind != "" {
+			return own.Kind
+		}
 	}
 	if kind, ok := sessionKinds[session.KindOf(err)]; ok {
 		return kind

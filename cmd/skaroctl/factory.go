@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strings"
 	"sync"
 	"time"
 
@@ -86,9 +85,9 @@ func (f *Factory) WithSession(ctx context.Context, do func(context.Context, Acco
 		return err
 	}
 	err = do(ctx, acct, s)
-	got, authErr := s.Account(ctx)
+	got, refused := s.Account(ctx)
 	s.Close()
-	if authErr == nil {
+	if refused == nil {
 		source.renewSID(ctx, got)
 	}
 	return acct.hintLogin(err)
@@ -195,13 +194,5 @@ func checkLogin(login, hint string) error {
 	if login == "" {
 		return cli.Usage("the login is empty", hint)
 	}
-	return checkText("the login", login)
-}
-
-// checkText returns an error for a login or a text that is not UTF-8.
-func checkText(what, s string) error {
-	if strings.ToValidUTF8(s, "") != s {
-		return cli.Usage(what+" is not UTF-8", "Skaro carries UTF-8 text only; convert it, with iconv for example")
-	}
-	return nil
+	return cli.CheckUTF8("the login", login)
 }

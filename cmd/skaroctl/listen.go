@@ -179,7 +179,7 @@ func (o *listenOptions) check() error {
 // checkNames returns an error for a name that a flag can't have.
 func checkNames(flag, of string, names []string) error {
 	for _, name := range names {
-		if err := checkText("the "+of+" of "+flag, name); err != nil {
+		if err := cli.CheckUTF8("the "+of+" of "+flag, name); err != nil {
 			return err
 		}
 		if strings.Contains(name, ",") {
@@ -209,7 +209,7 @@ func (o *listenOptions) start(now time.Time) (*session.Bound, error) {
 	case "all":
 		return &session.Bound{}, nil
 	}
-	b, err := bound("--since", o.since, now)
+	b, err := parseBound("--since", o.since, now)
 	return &b, err
 }
 

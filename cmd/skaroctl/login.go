@@ -20,216 +20,269 @@ import (
 )
 
 type loginOptions struct {
-	cli.PasswordOptions
+	login       string
+	loginGiven  bool // login is an argument, and not to be asked for
+	password    cli.PasswordOptions
 	store       string
 	sessionOnly bool
 	printToken  bool
 }
 
-func (a *app) loginCommand() *cobra.Command {
+func newLoginCmd(f *Factory, run runFunc[loginOptions]) *cobra.Command {
 	var o loginOptions
 	c := &cobra.Command{
 		Use:   "login [LOGIN]",
 		Short: "Log in, and remember it",
-		Long: `Log in to a server, and save what later commands need: a token and a SID in the
-credential store, the account in the config file. The password itself is kept
-nowhere, and never leaves this program.`,
+		Long: `Log in to a server, and save what later commands need: a token in the credential
+store, the account in the config file. The password itself is stored nowhere, and never
+leaves this program.`,
 		Example: `  skaroctl login alice --server wss://chat.example.org/skaro_client/
   skaroctl login alice --store file --password-stdin < password.txt`,
 		Args: cli.CheckArgs,
-		RunE: a.does(func(ctx context.Context, args []string) error { return a.login(ctx, o, args) }),
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				o.login, o.loginGiven = args[0], true
+			}
+			return runCommand(c, f, &o, run)
+		},
 	}
 	o.addFlags(c)
-	c.Flags().BoolVar(&o.sessionOnly, "session-only", false, "save the SID alone: good until five minutes after its last use")
+	c.Flags().BoolVar(&o.sessionOnly, "session-only", false, "save the SID instead of a token: good until five minutes after its last use")
 	cli.Exclusive(c, "session-only", "print-token")
 	return c
 }
 
+// addFlags adds the flags that login and register have in common.
 func (o *loginOptions) addFlags(c *cobra.Command) {
-	o.AddFlags(c)
+	o.password.AddFlags(c)
 	c.Flags().StringVar(&o.store, "store", "", "where to keep the credentials: keyring or file (default keyring)")
 	cli.CompleteFlag(c, "store", "keyring", "file")
 	c.Flags().BoolVar(&o.printToken, "print-token", false, "print the token, for SKAROCTL_TOKEN, and save nothing")
 	cli.Exclusive(c, "store", "print-token")
 }
 
-func (a *app) login(ctx context.Context, o loginOptions, args []string) error {
-	e, err := a.entrant(ctx, o, args)
+func runLogin(ctx context.Context, f *Factory, o *loginOptions) error {
+	l, err := prepareLogin(ctx, f, o)
 	if err != nil {
 		return err
 	}
-	if err := a.canSave(ctx, e, o); err != nil {
+	if err := l.checkStore(ctx, f); err != nil {
 		return err
 	}
-	if name := e.sharedWith(); o.sessionOnly && name != "" {
-		return &usageError{
+	if name := l.sharedWith(); o.sessionOnly && name != "" {
+		return cli.Usage(
 			fmt.Sprintf("the profile %q has the same account in the same store, and would lose its token", name),
 			"leave out --session-only, or keep the SID in the other store, with --store",
-		}
+		)
 	}
-	if err := a.askPassword(ctx, o, &e, false); err != nil {
+	if l.token, err = l.readPassword(ctx, f, false); err != nil {
 		return err
 	}
-	ctx, cancel := a.oneShot(ctx) // the clock starts when the typing is done
+	ctx, cancel := f.withTimeout(ctx) // the time starts when the password is typed
 	defer cancel()
-	return a.enter(ctx, o, e)
+	return l.finish(ctx, f)
 }
 
-// entrant is who logs in, and where that is to be remembered.
-type entrant struct {
-	target
+// loginAttempt is an account that logs in, and where its credentials will go.
+type loginAttempt struct {
+	Account
+	options  *loginOptions
+	newStore account.Store // Account.store is where the profile has its credentials now
 	token    proto.Token
-	newStore account.Store // where the credentials go; target's store is where the profile has them now
 }
 
-// entrant finds out who logs in, and asks for the login where nothing gives it.
-func (a *app) entrant(ctx context.Context, o loginOptions, args []string) (entrant, error) {
-	t, err := a.place(o.printToken)
-	if err != nil {
-		return entrant{}, err
-	}
-	if t.endpoint.URL == "" {
-		return entrant{}, &usageError{"no server is known", "give its URL with --server or SKAROCTL_SERVER"}
-	}
-	if err := t.endpoint.Check(); err != nil {
-		return entrant{}, err
-	}
-	if a.flags.caFile != "" {
-		if _, err := os.Stat(t.endpoint.CAFile); err != nil {
-			return entrant{}, &usageError{fmt.Sprintf("--ca-file: %v", err), "give a PEM file with certificates"}
-		}
-	}
-	e := entrant{target: t}
-	if e.newStore, err = account.OpenStore(cmp.Or(o.store, t.saved.Store, "keyring"), t.files); err != nil {
-		return e, &usageError{why: err.Error(), hint: "give --store keyring or --store file"}
-	}
-	switch {
-	case len(args) == 1:
-		e.login = args[0]
-	case e.login == "":
-		if e.login, err = cli.Ask(ctx, a.streams, "Login: ", "login", "give it as an argument: skaroctl login LOGIN"); err != nil {
-			return e, err
-		}
-	}
-	if e.login == "" {
-		return e, &usageError{"the login is empty", "give it as an argument: skaroctl login LOGIN"}
-	}
-	return e, validText("the login", e.login)
-}
-
-// canSave is an error where the credentials could not be saved: better before a
-// password is typed, or an account made, for nothing.
-func (a *app) canSave(ctx context.Context, e entrant, o loginOptions) error {
+// prepareLogin resolves the account and the store, and asks for the login if nothing
+// gives it.
+func prepareLogin(ctx context.Context, f *Factory, o *loginOptions) (loginAttempt, error) {
+	resolve := f.ResolveProfile
 	if o.printToken {
+		resolve = f.ResolveServer // it saves nothing
+	}
+	acct, err := resolve()
+	if err != nil {
+		return loginAttempt{}, err
+	}
+	if acct.endpoint.URL == "" {
+		return loginAttempt{}, cli.Usage("no server is known", "give its URL with --server or SKAROCTL_SERVER")
+	}
+	if err := acct.endpoint.Check(); err != nil {
+		return loginAttempt{}, err
+	}
+	if f.flags.caFile != "" {
+		if _, err := os.Stat(acct.endpoint.CAFile); err != nil {
+			return loginAttempt{}, cli.Usage(fmt.Sprintf("--ca-file: %v", err), "give a PEM file with certificates")
+		}
+	}
+	store, err := account.OpenStore(cmp.Or(o.store, acct.saved.Store, "keyring"), acct.files)
+	if err != nil {
+		return loginAttempt{}, cli.Usage(err.Error(), "give --store keyring or --store file")
+	}
+	const hint = "give it as an argument: skaroctl login LOGIN"
+	switch {
+	case o.loginGiven:
+		acct.login = o.login
+	case acct.login == "":
+		if acct.login, err = cli.Ask(ctx, f.streams, "Login: ", "login", hint); err != nil {
+			return loginAttempt{}, err
+		}
+	}
+	return loginAttempt{Account: acct, options: o, newStore: store}, checkLogin(acct.login, hint)
+}
+
+// checkStore returns an error if the credentials could not be saved: better now than
+// after a password was typed or an account was made.
+func (l loginAttempt) checkStore(ctx context.Context, f *Factory) error {
+	if l.options.printToken {
 		return nil
 	}
-	ctx, cancel := a.oneShot(ctx) // a keyring may not answer
+	ctx, cancel := f.withTimeout(ctx) // a keyring may not answer
 	defer cancel()
-	_, err := e.newStore.Get(ctx, e.key())
+	_, err := l.newStore.Get(ctx, l.key())
 	switch kind := account.KindOf(err); {
 	case kind == account.KindNone, kind == account.KindDamaged:
 		return nil
-	case err != nil && e.newStore.Name() == "keyring":
+	case err != nil && l.newStore.Name() == "keyring":
 		return cli.WithHint(fmt.Errorf("nothing was done: %w", err), "give --store file to keep the credentials in a private file instead")
 	}
 	return err
 }
 
-// sharedWith is another profile whose credentials are those that will be saved, or "".
-func (e entrant) sharedWith() string {
-	wanted := account.Profile{Server: e.endpoint.URL, Login: e.login, Store: e.newStore.Name()}
-	for _, name := range slices.Sorted(maps.Keys(e.config.Profiles)) {
-		if name != e.profile && sameCredentials(e.config.Profiles[name], wanted) {
+// sharedWith returns another profile whose credentials are those that will be saved, or
+// "".
+func (l loginAttempt) sharedWith() string {
+	wanted := account.Profile{Server: l.endpoint.URL, Login: l.login, Store: l.newStore.Name()}
+	for _, name := range slices.Sorted(maps.Keys(l.config.Profiles)) {
+		if name != l.profile && sameCredentials(l.config.Profiles[name], wanted) {
 			return name
 		}
 	}
 	return ""
 }
 
-// askPassword gets the password, and keeps nothing but its token.
-func (a *app) askPassword(ctx context.Context, o loginOptions, e *entrant, confirm bool) error {
-	password, err := a.password(ctx, o.PasswordOptions, fmt.Sprintf("Password of %s at %s: ", output.Login(e.login), e.endpoint.URL), confirm)
-	if err == nil {
-		e.token = proto.NewToken(password)
+// readPassword reads the password and returns its token, which is all that is kept of it.
+// confirm means that a prompt asks twice.
+func (l loginAttempt) readPassword(ctx context.Context, f *Factory, confirm bool) (proto.Token, error) {
+	prompt := fmt.Sprintf("Password of %s at %s: ", output.Login(l.login), l.endpoint.URL)
+	password, err := cli.ReadPassword(ctx, f.streams, l.options.password, prompt, confirm)
+	if err != nil {
+		return proto.Token{}, err
 	}
-	return err
+	return proto.NewToken(password), nil
 }
 
-// enter logs in, saves what later commands need, and shows the account.
-func (a *app) enter(ctx context.Context, o loginOptions, t entrant) error {
-	s, err := session.Open(ctx, t.endpoint, func(context.Context) (session.Credentials, error) {
-		return session.Credentials{Login: t.login, Token: t.token}, nil
-	}, nil)
+// finish logs in, saves what later commands need, and shows the account.
+func (l loginAttempt) finish(ctx context.Context, f *Factory) error {
+	got, server, err := l.authenticate(ctx)
 	if err != nil {
 		return err
 	}
-	defer s.Close()
-	got, err := s.Account(ctx)
-	if err != nil {
-		if session.KindOf(err) == session.KindAuth {
-			return cli.WithHint(err, "check the login and the password")
-		}
+	if l.options.printToken {
+		_, err := fmt.Fprintln(f.out, l.token.Text())
 		return err
 	}
-	if o.printToken {
-		_, err := fmt.Fprintln(a.out, t.token.Text())
+	l.login = got.Login // in the server's spelling
+	stored, err := l.saveCredentials(ctx, got.SID)
+	if err != nil {
 		return err
 	}
-	t.login = got.Login
-	saved := account.Credentials{Token: t.token}
-	if o.sessionOnly {
-		if got.SID == "" {
-			return errors.New("the server gave no SID, so that --session-only has nothing to save")
-		}
-		saved = account.Credentials{SID: got.SID, SIDUsed: time.Now()}
+	profile := l.newProfile(f)
+	if err := l.saveProfile(ctx, profile); err != nil {
+		return err
 	}
-	if err := t.newStore.Set(ctx, t.key(), saved); err != nil {
-		return fmt.Errorf("logged in, but the credentials can't be saved: %w", err)
-	}
-	profile := account.Profile{
-		Server: t.endpoint.URL, Login: t.login, Store: t.newStore.Name(), AllowPlaintext: t.endpoint.AllowPlaintext,
-	}
-	if t.endpoint.URL == t.saved.Server {
-		profile.CAFile = t.saved.CAFile
-	}
-	switch {
-	case a.flags.changed("ca-file") && irregular(t.endpoint.CAFile):
-		a.notice("%s is no regular file, and is not remembered: give --ca-file with each command", a.flags.caFile)
-	case a.flags.changed("ca-file"):
-		profile.CAFile = t.endpoint.CAFile
-	}
-	err = account.UpdateConfig(ctx, t.files.Config, func(c *account.Config) error {
-		c.Profiles[t.profile] = profile
-		if c.DefaultProfile == "" {
-			c.DefaultProfile = t.profile
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("logged in, but the profile can't be saved: %w", err)
-	}
-	if t.saved.Login != "" && !sameCredentials(t.saved, profile) {
-		// Nobody would look for a token in a store that no profile names.
-		if err := t.drop(ctx, t.profile, t.saved); err != nil {
-			a.notice("the old credentials of %s at %s could not be removed: %v", t.saved.Login, t.saved.Server, err)
-		}
-	}
-	if t.saved.Login != "" && (t.saved.Login != t.login || t.saved.Server != t.endpoint.URL) {
-		a.notice("the profile %q was that of %s at %s", t.profile, output.Login(t.saved.Login), t.saved.Server)
-	}
-	a.notice("logged in as %s; the credentials are in the %s store", output.Login(t.login), t.newStore.Name())
-	p := a.printer()
+	l.dropOld(ctx, f, profile)
+	f.notice("logged in as %s; the credentials are in the %s store", output.Login(l.login), profile.Store)
+	p := f.Printer()
 	if err := p.Account(output.Account{
-		Profile: t.profile, Server: t.endpoint.URL, Login: t.login, Store: t.newStore.Name(), Credentials: held(saved),
-		ServerVersion: s.Greeting().Server, Extensions: s.Greeting().Extensions,
+		Profile: l.profile, Server: profile.Server, Login: l.login, Store: profile.Store, Credentials: describeCredentials(stored),
+		ServerVersion: server.Server, Extensions: server.Extensions,
 	}); err != nil {
 		return err
 	}
 	return p.Flush()
 }
 
-// held says in words what credentials there are.
-func held(c account.Credentials) string {
+// authenticate logs in with the token, and returns what the server said.
+func (l loginAttempt) authenticate(ctx context.Context) (session.Account, proto.Greeting, error) {
+	s, err := session.Open(ctx, l.endpoint, func(context.Context) (session.Credentials, error) {
+		return session.Credentials{Login: l.login, Token: l.token}, nil
+	}, nil)
+	if err != nil {
+		return session.Account{}, proto.Greeting{}, err
+	}
+	defer s.Close()
+	got, err := s.Account(ctx)
+	if session.KindOf(err) == session.KindAuth {
+		err = cli.WithHint(err, "check the login and the password")
+	}
+	return got, s.Greeting(), err
+}
+
+// saveCredentials stores the token, or only the SID with --session-only.
+func (l loginAttempt) saveCredentials(ctx context.Context, sid string) (account.Credentials, error) {
+	c := account.Credentials{Token: l.token}
+	if l.options.sessionOnly {
+		if sid == "" {
+			return c, errors.New("the server gave no SID, so that --session-only has nothing to save")
+		}
+		c = account.Credentials{SID: sid, SIDUsed: time.Now()}
+	}
+	if err := l.newStore.Set(ctx, l.key(), c); err != nil {
+		return c, fmt.Errorf("logged in, but the credentials can't be saved: %w", err)
+	}
+	return c, nil
+}
+
+// newProfile returns the profile to save. It keeps the certificates of --ca-file, or those
+// that the profile has for the same server.
+func (l loginAttempt) newProfile(f *Factory) account.Profile {
+	profile := account.Profile{
+		Server: l.endpoint.URL, Login: l.login, Store: l.newStore.Name(), AllowPlaintext: l.endpoint.AllowPlaintext,
+	}
+	if l.endpoint.URL == l.saved.Server {
+		profile.CAFile = l.saved.CAFile
+	}
+	switch {
+	case !f.flags.changed("ca-file"):
+	case irregular(l.endpoint.CAFile):
+		f.notice("%s is not a regular file, and is not remembered: give --ca-file with each command", f.flags.caFile)
+	default:
+		profile.CAFile = l.endpoint.CAFile
+	}
+	return profile
+}
+
+// saveProfile writes the profile to the config file.
+func (l loginAttempt) saveProfile(ctx context.Context, profile account.Profile) error {
+	err := account.UpdateConfig(ctx, l.files.Config, func(c *account.Config) error {
+		c.Profiles[l.profile] = profile
+		c.DefaultProfile = cmp.Or(c.DefaultProfile, l.profile)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("logged in, but the profile can't be saved: %w", err)
+	}
+	return nil
+}
+
+// dropOld removes the credentials that the profile had before, because no profile names
+// them any more.
+func (l loginAttempt) dropOld(ctx context.Context, f *Factory, profile account.Profile) {
+	old := l.saved
+	if old.Login == "" {
+		return
+	}
+	if !sameCredentials(old, profile) {
+		if err := dropCredentials(ctx, l.profiles, l.profile); err != nil {
+			f.notice("the old credentials of %s at %s could not be removed: %v", old.Login, old.Server, err)
+		}
+	}
+	if old.Login != profile.Login || old.Server != profile.Server {
+		f.notice("the profile %q was that of %s at %s", l.profile, output.Login(old.Login), old.Server)
+	}
+}
+
+// describeCredentials says in words what credentials there are.
+func describeCredentials(c account.Credentials) string {
 	switch {
 	case !c.Token.IsZero():
 		return "token"

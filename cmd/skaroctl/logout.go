@@ -15,68 +15,79 @@ import (
 	"github.com/skaroctl/skaroctl/internal/cli"
 )
 
-func (a *app) logoutCommand() *cobra.Command {
-	var all bool
+type logoutOptions struct{ all bool }
+
+func newLogoutCmd(f *Factory, run runFunc[logoutOptions]) *cobra.Command {
+	var o logoutOptions
 	c := &cobra.Command{
 		Use:   "logout",
-		Short: "Forget the token, the SID and the profile",
-		Long: `Forget what login saved on this machine: the token and the SID in the credential
-store, and the profile in the config file. The server is not told: Skaro has no
+		Short: "Forget the credentials and the profile",
+		Long: `Forget what login saved on this machine: the token or the SID in the credential
+store, and the profile in the config file. The server does not learn of it: Skaro has no
 request for it, and an unused session ends there after five minutes.`,
 		Example: `  skaroctl logout
   skaroctl logout --profile work`,
 		Args: cli.CheckArgs,
-		RunE: a.does(func(ctx context.Context, _ []string) error { return a.logout(ctx, all) }),
+		RunE: func(c *cobra.Command, _ []string) error { return runCommand(c, f, &o, run) },
 	}
-	c.Flags().BoolVar(&all, "all", false, "every profile")
+	c.Flags().BoolVar(&o.all, "all", false, "every profile")
 	return c
 }
 
-func (a *app) logout(ctx context.Context, all bool) error {
-	t, err := a.place(false)
+func runLogout(ctx context.Context, f *Factory, o *logoutOptions) error {
+	acct, err := f.ResolveProfile()
 	if err != nil {
 		return err
 	}
-	if env, ok, _ := account.FromEnvironment(a.getenv); ok && !all && a.flags.profile == "" {
-		return &usageError{
-			"the token comes from " + env.Source + ", which logout can't forget",
+	if env, ok, _ := account.FromEnvironment(f.getenv); ok && !o.all && f.flags.profile == "" {
+		return cli.Usage(
+			"the token comes from "+env.Source+", which logout can't forget",
 			"unset it; or give --profile NAME to forget a profile that was saved",
-		}
+		)
 	}
-	names := []string{t.profile}
-	if all {
-		names = slices.Sorted(maps.Keys(t.config.Profiles))
-	} else if _, ok := t.config.Profiles[t.profile]; !ok {
-		hint := "there is none at all"
-		if len(t.config.Profiles) > 0 {
-			hint = "the profiles are " + strings.Join(slices.Sorted(maps.Keys(t.config.Profiles)), ", ") + "; --all forgets every one"
-		}
-		return &loginError{fmt.Sprintf("not logged in: there is no profile %q", t.profile), hint}
+	names, err := profilesToForget(acct, o)
+	if err != nil {
+		return err
 	}
-	ctx, cancel := a.oneShot(ctx)
+	ctx, cancel := f.withTimeout(ctx)
 	defer cancel()
-	var failed several // what can be forgotten is, whatever becomes of the others
+	left := acct.profiles
+	left.config.Profiles = maps.Clone(left.config.Profiles)
+	var failed []error // one profile that can't be forgotten does not keep the others
 	for _, name := range names {
-		if err := a.forget(ctx, t, name); err != nil {
+		if err := forgetProfile(ctx, left, name); err != nil {
 			failed = append(failed, fmt.Errorf("logout: profile %q: %w", name, err))
 			continue
 		}
-		a.notice("forgot the profile %q", name)
+		delete(left.config.Profiles, name)
+		f.notice("forgot the profile %q", name)
 	}
-	if len(failed) > 0 {
-		return failed
-	}
-	return nil
+	return errors.Join(failed...)
 }
 
-// forget removes a profile: its credentials first, so that none is left that
-// nothing points to.
-func (a *app) forget(ctx context.Context, t target, name string) error {
-	if err := t.drop(ctx, name, t.config.Profiles[name]); err != nil {
+// profilesToForget returns the names of the profiles that logout is for.
+func profilesToForget(acct Account, o *logoutOptions) ([]string, error) {
+	all := slices.Sorted(maps.Keys(acct.config.Profiles))
+	switch {
+	case o.all:
+		return all, nil
+	case slices.Contains(all, acct.profile):
+		return []string{acct.profile}, nil
+	}
+	hint := "there is none at all"
+	if len(all) > 0 {
+		hint = "the profiles are " + strings.Join(all, ", ") + "; --all forgets every one"
+	}
+	return nil, notLoggedIn(fmt.Sprintf("not logged in: there is no profile %q", acct.profile), hint)
+}
+
+// forgetProfile removes a profile: its credentials first, so that none are left without a
+// profile.
+func forgetProfile(ctx context.Context, p profiles, name string) error {
+	if err := dropCredentials(ctx, p, name); err != nil {
 		return err
 	}
-	delete(t.config.Profiles, name)
-	return account.UpdateConfig(ctx, t.files.Config, func(c *account.Config) error {
+	return account.UpdateConfig(ctx, p.files.Config, func(c *account.Config) error {
 		delete(c.Profiles, name)
 		if c.DefaultProfile == name {
 			c.DefaultProfile = ""
@@ -85,20 +96,21 @@ func (a *app) forget(ctx context.Context, t target, name string) error {
 	})
 }
 
-// drop removes the credentials and the cached contacts of a profile, unless another
-// one uses the same.
-func (t target) drop(ctx context.Context, name string, profile account.Profile) error {
-	store, err := account.OpenStore(profile.Store, t.files)
+// dropCredentials removes the credentials and the cached contacts of a profile, unless
+// another profile uses the same.
+func dropCredentials(ctx context.Context, p profiles, name string) error {
+	profile := p.config.Profiles[name]
+	store, err := account.OpenStore(profile.Store, p.files)
 	if err != nil {
 		return err
 	}
-	for other, p := range t.config.Profiles {
-		if other != name && sameCredentials(p, profile) {
+	for other, saved := range p.config.Profiles {
+		if other != name && sameCredentials(saved, profile) {
 			return nil
 		}
 	}
 	key := account.Key{Server: profile.Server, Login: profile.Login}
-	return errors.Join(t.files.ForgetContacts(key), store.Delete(ctx, key))
+	return errors.Join(p.files.ForgetContacts(key), store.Delete(ctx, key))
 }
 
 // sameCredentials reports whether two profiles share what a store keeps.

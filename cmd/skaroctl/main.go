@@ -21,9 +21,7 @@ func buildInfo() build.Info { return build.Read("skaroctl", version) }
 func run(args []string, streams terminal.Streams, getenv func(string) string) int {
 	log.SetOutput(io.Discard) // what net/http logs comes back as an error too
 	return cli.Main(args, streams, getenv, func(p *cli.Process) cli.Program {
-		f := newFactory(p)
-		go func() { _, _ = f.loadProfiles() }() // most commands want them: they are there when the command line is parsed
-		return newProgram(f)
+		return newProgram(newFactory(p))
 	})
 }
 

@@ -19,7 +19,7 @@ type registerOptions struct {
 	invite string
 }
 
-func (a *app) registerCommand() *cobra.Command {
+func newRegisterCmd(f *Factory, run runFunc[registerOptions]) *cobra.Command {
 	var o registerOptions
 	c := &cobra.Command{
 		Use:   "register LOGIN",
@@ -30,66 +30,70 @@ its challenges, and never the password itself.`,
 		Example: `  skaroctl register carol --server wss://chat.example.org/skaro_client/ --profile carol --store file
   skaroctl register carol --invite "$CODE" --password-file password.txt --print-token`,
 		Args: cli.CheckArgs,
-		RunE: a.does(func(ctx context.Context, args []string) error { return a.register(ctx, o, args) }),
+		RunE: func(c *cobra.Command, args []string) error {
+			o.login, o.loginGiven = args[0], true
+			return runCommand(c, f, &o, run)
+		},
 	}
 	o.addFlags(c)
-	c.Flags().StringVar(&o.invite, "invite", "", "`CODE` of an invitation, where the server wants one")
+	c.Flags().StringVar(&o.invite, "invite", "", "`CODE` of an invitation, if the server wants one")
 	return c
 }
 
-func (a *app) register(ctx context.Context, o registerOptions, args []string) error {
-	e, err := a.entrant(ctx, o.loginOptions, args)
+func runRegister(ctx context.Context, f *Factory, o *registerOptions) error {
+	l, err := prepareLogin(ctx, f, &o.loginOptions)
 	if err != nil {
 		return err
 	}
-	if e.saved.Login != "" && !o.printToken {
-		// Logging in with a new account must not be how another one's token is lost.
-		return &usageError{
-			fmt.Sprintf("the profile %q is that of %s already", e.profile, e.saved.Login),
-			fmt.Sprintf("give the new account a profile of its own: skaroctl register %s --profile NAME --server %s", account.ShellWord(e.login), account.ShellWord(e.endpoint.URL)),
-		}
+	if l.saved.Login != "" && !o.printToken {
+		// A new account must not take the place of another one's token.
+		return cli.Usage(
+			fmt.Sprintf("the profile %q is that of %s already", l.profile, l.saved.Login),
+			fmt.Sprintf("give the new account a profile of its own: skaroctl register %s --profile NAME --server %s", account.ShellWord(l.login), account.ShellWord(l.endpoint.URL)),
+		)
 	}
-	if err := a.canSave(ctx, e, o.loginOptions); err != nil {
+	if err := l.checkStore(ctx, f); err != nil {
 		return err
 	}
-	if err := a.askPassword(ctx, o.loginOptions, &e, true); err != nil {
+	if l.token, err = l.readPassword(ctx, f, true); err != nil {
 		return err
 	}
-	ctx, cancel := a.oneShot(ctx)
+	ctx, cancel := f.withTimeout(ctx)
 	defer cancel()
-	err = a.withoutLogin(ctx, e.target, func(ctx context.Context, s *session.Session) error {
-		login, err := s.Register(ctx, session.NewAccount{Login: e.login, Token: e.token, Invite: o.invite})
-		if err == nil {
-			e.login = login
-		}
-		return err
-	})
-	var failed *session.Error
-	errors.As(err, &failed)
-	switch {
-	case session.KindOf(err) == session.KindUnknown:
-		return cli.WithHint(err, fmt.Sprintf("whether there is an account now, `skaroctl login %s` tells", account.ShellWord(e.login)))
-	case session.KindOf(err) == session.KindRefused:
-		if hint := registerHint(proto.StatusCode(failed.Status), o.invite != ""); hint != "" {
-			return cli.WithHint(err, hint)
-		}
-		return err
-	case err != nil:
+	if l.login, err = l.createAccount(ctx, f, o.invite); err != nil {
 		return err
 	}
-	if err := a.enter(ctx, o.loginOptions, e); err != nil {
-		// The hint has the login as it was typed: nobody should run what a server says.
-		return cli.WithHint(fmt.Errorf("the account of %s was created, but: %w", output.Login(e.login), err), fmt.Sprintf("log in with `skaroctl login %s`", account.ShellWord(args[0])))
+	if err := l.finish(ctx, f); err != nil {
+		// The hint has the login as the user typed it: what a server says must not be run.
+		return cli.WithHint(fmt.Errorf("the account of %s was created, but: %w", output.Login(l.login), err), fmt.Sprintf("log in with `skaroctl login %s`", account.ShellWord(o.login)))
 	}
 	return nil
 }
 
-// registerHint is what to do when a new account is refused, with a code of an invitation
-// or without.
+// createAccount makes the account, and returns its login in the server's spelling.
+func (l loginAttempt) createAccount(ctx context.Context, f *Factory, invite string) (string, error) {
+	spelled := ""
+	err := f.WithoutLogin(ctx, l.Account, func(ctx context.Context, s *session.Session) (err error) {
+		spelled, err = s.Register(ctx, session.NewAccount{Login: l.login, Token: l.token, Invite: invite})
+		return err
+	})
+	var e *session.Error
+	switch {
+	case !errors.As(err, &e):
+	case e.Kind == session.KindUnknown:
+		err = cli.WithHint(err, fmt.Sprintf("run `skaroctl login %s` to see whether there is an account now", account.ShellWord(l.login)))
+	case e.Kind == session.KindRefused:
+		err = cli.WithHint(err, registerHint(proto.StatusCode(e.Status), invite != ""))
+	}
+	return spelled, err
+}
+
+// registerHint says what to do when a new account is refused, with the code of an
+// invitation or without.
 func registerHint(status string, invited bool) string {
 	switch {
 	case status == "403" && invited:
-		return "a code is good once, until it expires: whoever runs the server can make another; `skaroctl register-type` tells whether it wants one"
+		return "a code is good once, until it expires: ask the administrator of the server for another; `skaroctl register-type` tells whether it wants one"
 	case status == "403":
 		return "`skaroctl register-type` tells who may create an account; the code of an invitation goes to --invite"
 	case status == "409":

@@ -9,32 +9,32 @@ import (
 	"github.com/skaroctl/skaroctl/internal/session"
 )
 
-func (a *app) registerTypeCommand() *cobra.Command {
+func newRegisterTypeCmd(f *Factory, run runFunc[noOptions]) *cobra.Command {
 	return &cobra.Command{
 		Use:   "register-type",
 		Short: "Show who may create an account on the server",
 		Long: `Show the server's registration policy: open, invite (by invitation) or closed, or
-the server's own word where it is another. It needs no login.`,
+another word of the server's own. It needs no login.`,
 		Example: `  skaroctl register-type --server wss://chat.example.org/skaro_client/
   skaroctl register-type -o text`,
 		Args: cli.CheckArgs,
-		RunE: a.does(func(ctx context.Context, _ []string) error { return a.registerType(ctx) }),
+		RunE: func(c *cobra.Command, _ []string) error { return runCommand(c, f, &noOptions{}, run) },
 	}
 }
 
-func (a *app) registerType(ctx context.Context) error {
-	t, err := a.place(true)
+func runRegisterType(ctx context.Context, f *Factory, _ *noOptions) error {
+	acct, err := f.ResolveServer()
 	if err != nil {
 		return err
 	}
-	ctx, cancel := a.oneShot(ctx)
+	ctx, cancel := f.withTimeout(ctx)
 	defer cancel()
-	return a.withoutLogin(ctx, t, func(ctx context.Context, s *session.Session) error {
+	return f.WithoutLogin(ctx, acct, func(ctx context.Context, s *session.Session) error {
 		policy, err := s.RegisterType(ctx)
 		if err != nil {
 			return err
 		}
-		p := a.printer()
+		p := f.Printer()
 		if err := p.RegisterType(policy); err != nil {
 			return err
 		}

@@ -20,11 +20,12 @@ import (
 )
 
 type requestOptions struct {
+	typ           string
 	texts, values []string
 	noAuth        bool
 }
 
-func (a *app) requestCommand() *cobra.Command {
+func newRequestCmd(f *Factory, run runFunc[requestOptions]) *cobra.Command {
 	var o requestOptions
 	c := &cobra.Command{
 		Use:   "request TYPE",
@@ -42,12 +43,15 @@ Another server may know fewer, or more.`,
   skaroctl request get_history -f login=bob -F limit=10 | jq '.history[].body'`,
 		Args:              cli.CheckArgs,
 		ValidArgsFunction: completeType,
-		RunE:              a.does(func(ctx context.Context, args []string) error { return a.request(ctx, o, args[0]) }),
+		RunE: func(c *cobra.Command, args []string) error {
+			o.typ = args[0]
+			return runCommand(c, f, &o, run)
+		},
 	}
-	f := c.Flags()
-	f.StringArrayVarP(&o.texts, "field", "f", nil, "a field that is text: `KEY=TEXT` (repeatable)")
-	f.StringArrayVarP(&o.values, "json-field", "F", nil, "a field of any kind: `KEY=JSON`; with @FILE in place of JSON from a file, @- from standard input (repeatable)")
-	f.BoolVar(&o.noAuth, "no-auth", false, "without a login")
+	flags := c.Flags()
+	flags.StringArrayVarP(&o.texts, "field", "f", nil, "a field that is text: `KEY=TEXT` (repeatable)")
+	flags.StringArrayVarP(&o.values, "json-field", "F", nil, "a field of any kind: `KEY=JSON`; with @FILE in place of JSON from a file, @- from standard input (repeatable)")
+	flags.BoolVar(&o.noAuth, "no-auth", false, "without a login")
 	return c
 }
 
@@ -59,127 +63,126 @@ var requestTypes = []string{
 }
 
 // completeType completes the type of a request.
-func completeType(_ *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
+func completeType(_ *cobra.Command, args []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	return cli.Completions(requestTypes, "", begun), cobra.ShellCompDirectiveNoFileComp
+	return cli.Completions(requestTypes, "", prefix), cobra.ShellCompDirectiveNoFileComp
 }
 
-func (a *app) request(ctx context.Context, o requestOptions, typ string) error {
-	if typ == "" {
-		return &usageError{"the type of the request is empty", "docs/protocol.md has the types, get_contacts for example"}
-	}
-	if err := validText("the type of the request", typ); err != nil {
-		return err
-	}
-	fields, err := a.requestFields(ctx, o)
+func runRequest(ctx context.Context, f *Factory, o *requestOptions) error {
+	request, err := o.request(ctx, f.streams.In)
 	if err != nil {
 		return err
 	}
-	frame, err := proto.EncodeRequest(typ, 0, fields)
+	do := func(ctx context.Context, s *session.Session) error {
+		reply, err := s.Do(ctx, request)
+		if reply.Fields == nil {
+			return err
+		}
+		p := f.Printer()
+		return cmp.Or(err, p.Reply(reply), p.Flush())
+	}
+	if !o.noAuth {
+		return f.WithSession(ctx, func(ctx context.Context, _ Account, s *session.Session) error { return do(ctx, s) })
+	}
+	acct, err := f.ResolveServer()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := f.withTimeout(ctx)
+	defer cancel()
+	return f.WithoutLogin(ctx, acct, do)
+}
+
+// request reads the fields, and returns the request if it fits into a frame.
+func (o *requestOptions) request(ctx context.Context, stdin io.Reader) (proto.Request, error) {
+	if o.typ == "" {
+		return proto.Request{}, cli.Usage("the type of the request is empty", "docs/protocol.md has the types, get_contacts for example")
+	}
+	if err := cli.CheckUTF8("the type of the request", o.typ); err != nil {
+		return proto.Request{}, err
+	}
+	fields, err := o.fields(ctx, stdin)
+	if err != nil {
+		return proto.Request{}, err
+	}
+	frame, err := proto.EncodeRequest(o.typ, 0, fields)
 	if err == nil {
 		_, err = proto.Decode(frame)
 	}
 	if err != nil {
-		return usagef("what is given does not fit into a frame: %v", err)
+		return proto.Request{}, cli.Usagef("the fields don't fit into a frame: %v", err)
 	}
-	do := func(ctx context.Context, s *session.Session) error {
-		reply, err := s.Do(ctx, proto.Request{Type: typ, Fields: fields})
-		if reply.Fields == nil {
-			return err
-		}
-		p := a.printer()
-		written := p.Reply(reply)
-		if written == nil {
-			written = p.Flush()
-		}
-		return cmp.Or(err, written)
-	}
-	if !o.noAuth {
-		return a.withSession(ctx, do)
-	}
-	t, err := a.place(true)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := a.oneShot(ctx)
-	defer cancel()
-	return a.withoutLogin(ctx, t, do)
+	return proto.Request{Type: o.typ, Fields: fields}, nil
 }
 
-// requestFields reads the fields of a request.
-func (a *app) requestFields(ctx context.Context, o requestOptions) (map[string]any, error) {
+// fields reads the fields of the request.
+func (o *requestOptions) fields(ctx context.Context, stdin io.Reader) (map[string]any, error) {
 	fields := map[string]any{}
-	add := func(flag, given string, read func(string) (any, error)) error {
-		key, text, ok := strings.Cut(given, "=")
-		if !ok || key == "" {
-			return &usageError{fmt.Sprintf("%s %q is not KEY=VALUE", flag, key), "write it as " + flag + " login=bob"}
-		}
-		if _, twice := fields[key]; twice || key == "type" || key == "on_request" {
-			return &usageError{fmt.Sprintf("%s: the field %q is there already", flag, key), "give each field once; type and on_request are set by skaroctl"}
-		}
-		if err := validText(flag+" "+key, given); err != nil {
-			return err
-		}
-		value, err := read(text)
-		if err != nil {
-			return &usageError{fmt.Sprintf("%s: the value of %q is not JSON: %v", flag, key, err), "text goes to -f KEY=TEXT; JSON text needs its quotes"}
-		}
-		fields[key] = value
-		return nil
-	}
 	for _, given := range o.texts {
-		if err := add("-f", given, func(text string) (any, error) { return text, nil }); err != nil {
+		key, text, err := splitField("-f", given, fields)
+		if err != nil {
 			return nil, err
 		}
+		fields[key] = text
 	}
 	for _, given := range o.values {
-		var unread error
-		err := add("-F", given, func(text string) (any, error) {
-			if file, ok := strings.CutPrefix(text, "@"); ok {
-				if text, unread = a.readField(ctx, file); unread != nil {
-					return nil, unread
-				}
-			}
-			return jsonValue(text)
-		})
-		if unread != nil {
-			return nil, unread
-		}
+		key, text, err := splitField("-F", given, fields)
 		if err != nil {
 			return nil, err
+		}
+		if file, ok := strings.CutPrefix(text, "@"); ok {
+			if text, err = readField(ctx, stdin, file); err != nil {
+				return nil, err
+			}
+		}
+		if fields[key], err = parseJSON(text); err != nil {
+			return nil, cli.Usage(fmt.Sprintf("-F: the value of %q is not JSON: %v", key, err), "text goes to -f KEY=TEXT; JSON text needs its quotes")
 		}
 	}
 	return fields, nil
 }
 
-// maxInput bounds what is read for one field: more than any frame holds.
-const maxInput = 32 << 20
+// splitField splits KEY=VALUE, the value of a flag. there are the fields that were given
+// before it.
+func splitField(flag, given string, there map[string]any) (key, value string, err error) {
+	key, value, ok := strings.Cut(given, "=")
+	if !ok || key == "" {
+		return "", "", cli.Usage(fmt.Sprintf("%s %q is not KEY=VALUE", flag, key), "write it as "+flag+" login=bob")
+	}
+	if _, twice := there[key]; twice || key == "type" || key == "on_request" {
+		return "", "", cli.Usage(fmt.Sprintf("%s: the field %q is there already", flag, key), "give each field once; type and on_request are set by skaroctl")
+	}
+	return key, value, cli.CheckUTF8(flag+" "+key, given)
+}
 
-// readField reads a file, or standard input where its name is "-".
-func (a *app) readField(ctx context.Context, name string) (string, error) {
+// maxField bounds what is read for one field, in bytes: more than any frame holds.
+const maxField = 32 << 20
+
+// readField reads a file, or standard input if its name is "-".
+func readField(ctx context.Context, stdin io.Reader, name string) (string, error) {
 	var b []byte
 	var err error
 	if name == "-" {
-		b, err = terminal.ReadAll(ctx, a.streams.In, maxInput+1)
+		b, err = terminal.ReadAll(ctx, stdin, maxField+1)
 	} else {
-		b, err = terminal.ReadFile(ctx, name, maxInput+1)
+		b, err = terminal.ReadFile(ctx, name, maxField+1)
 	}
 	var noFile *fs.PathError
 	switch {
 	case errors.As(err, &noFile):
-		return "", &usageError{fmt.Sprintf("read a field: %v", err), "check the name behind the @"}
+		return "", cli.Usage(fmt.Sprintf("read a field: %v", err), "check the file name after the @")
 	case err != nil:
 		return "", fmt.Errorf("read a field: %w", err)
-	case len(b) > maxInput:
-		return "", &usageError{fmt.Sprintf("read a field: %s has more than %d bytes", name, maxInput), "no frame of Skaro holds as much"}
+	case len(b) > maxField:
+		return "", cli.Usage(fmt.Sprintf("read a field: %s has more than %d bytes", name, maxField), "give a shorter value: no frame of Skaro holds as much")
 	}
 	return string(b), nil
 }
 
-// jsonValue reads JSON as what a frame can carry: integers stay exact.
-func jsonValue(text string) (any, error) {
+// parseJSON reads JSON as a frame can carry it: integers stay exact.
+func parseJSON(text string) (any, error) {
 	d := json.NewDecoder(strings.NewReader(text))
 	d.UseNumber()
 	var v any
@@ -190,36 +193,39 @@ func jsonValue(text string) (any, error) {
 		return nil, err
 	}
 	if _, err := d.Token(); err != io.EOF {
-		return nil, errors.New("there is something behind it")
+		return nil, errors.New("something follows the value")
 	}
 	return exact(v)
 }
 
-// exact makes every number what it is: an integer, however large, or a fraction.
+// exact makes every number an integer, however large, or else a fraction.
 func exact(v any) (any, error) {
+	var err error
 	switch v := v.(type) {
 	case json.Number:
-		if i, err := v.Int64(); err == nil {
-			return i, nil
-		}
-		if i, ok := new(big.Int).SetString(v.String(), 10); ok {
-			return *i, nil
-		}
-		return v.Float64()
+		return exactNumber(v)
 	case []any:
 		for i := range v {
-			var err error
 			if v[i], err = exact(v[i]); err != nil {
 				return nil, err
 			}
 		}
 	case map[string]any:
 		for k := range v {
-			var err error
 			if v[k], err = exact(v[k]); err != nil {
 				return nil, err
 			}
 		}
 	}
 	return v, nil
+}
+
+func exactNumber(n json.Number) (any, error) {
+	if i, err := n.Int64(); err == nil {
+		return i, nil
+	}
+	if i, ok := new(big.Int).SetString(n.String(), 10); ok {
+		return *i, nil
+	}
+	return n.Float64()
 }

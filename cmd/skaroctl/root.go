@@ -23,10 +23,13 @@ pipelines. Results go to standard output, everything else to standard error.`,
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.Flags().Bool("version", false, "print the version alone") // cobra's own would take -v
 	f.given.add(root, f.completeProfile)
-	a := &app{f}
+	contacts := newContactsCmd(f, runContacts)
+	contacts.AddCommand(newContactsAddCmd(f, runContactsAdd), newContactsRemoveCmd(f, runContactsRemove), newContactsSearchCmd(f, runContactsSearch))
 	root.AddCommand(
-		a.loginCommand(), a.logoutCommand(), a.statusCommand(), a.registerTypeCommand(), a.registerCommand(),
-		a.contactsCommand(), a.historyCommand(), a.sendCommand(), newListenCmd(f, runListen), a.requestCommand(), newVersionCmd(f, runVersion),
+		newLoginCmd(f, runLogin), newLogoutCmd(f, runLogout), newStatusCmd(f, runStatus),
+		newRegisterTypeCmd(f, runRegisterType), newRegisterCmd(f, runRegister),
+		contacts, newHistoryCmd(f, runHistory), (&app{f}).sendCommand(), newListenCmd(f, runListen),
+		newRequestCmd(f, runRequest), newVersionCmd(f, runVersion),
 	)
 	root.AddCommand(topics()...)
 	cli.HintFor(root, "a password is changed at the server, with `skarod user passwd LOGIN`; afterwards log in again, with `skaroctl login`", "passwd", "password")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -131,4 +132,16 @@ func TestWatchReader(t *testing.T) {
 	stopped, stop := context.WithCancel(context.Background())
 	stop()
 	watchReader(stopped, w2, func() { t.Error("the reader is still there") })
+}
+
+// A signal ends the wait for the text on standard input.
+func TestBodyIsInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(&terminal.Interrupt{Signal: os.Interrupt})
+	in, held := io.Pipe()
+	defer held.Close()
+	a := &app{newTestFactory(t, terminal.Streams{In: in}, nil)}
+	if _, err := a.body(ctx, nil); err == nil || !errors.As(err, new(*terminal.Interrupt)) {
+		t.Errorf("%v", err)
+	}
 }
