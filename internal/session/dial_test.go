@@ -2,110 +2,33 @@ package session
 
 import (
 	"context"
-	"encoding/binary"
-	"errors"
+	"crypto/tls"
+	"crypto/x509"
 	"io"
 	"net"
-	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
 
-// TestCredentialsFail: a server that says nothing does not hold up the reason why
-// there are no credentials.
-func TestCredentialsFail(t *testing.T) {
-	reached := make(chan struct{})
-	address := speak(t, func(c net.Conn) {
-		_, _ = c.Read(make([]byte, 1))
-		close(reached)
-		_, _ = io.Copy(io.Discard, c)
-	})
-	none := errors.New("not logged in")
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	_, err := Open(ctx, Endpoint{URL: "ws://" + address}, func(context.Context) (Credentials, error) {
-		<-reached
-		return Credentials{}, none
-	}, nil)
-	if !errors.Is(err, none) {
-		t.Fatalf("got %v", err)
-	}
-}
-
-// names makes the resolver of this process answer every question with the same
-// addresses, of either family.
-func names(t *testing.T, addresses ...string) {
-	t.Helper()
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
+func TestOpenRefusesBadCAFile(t *testing.T) {
+	bad := filepath.Join(t.TempDir(), "bad.pem")
+	if err := os.WriteFile(bad, []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		question := make([]byte, 1500)
-		for {
-			n, from, err := conn.ReadFrom(question)
-			if err != nil {
-				return
-			}
-			if answer, ok := answerDNS(question[:n], addresses); ok {
-				_, _ = conn.WriteTo(answer, from)
-			}
+	for file, says := range map[string]string{bad: "no certificate", bad + ".missing": "can't read"} {
+		_, err := Open(context.Background(), Endpoint{URL: "wss://127.0.0.1:1/", CAFile: file}, withToken, nil)
+		if !isKind(err, KindEndpoint) || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v", file, err)
 		}
-	}()
-	old := net.DefaultResolver
-	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
-		return net.DialUDP("udp", nil, conn.LocalAddr().(*net.UDPAddr)) // looks nothing up itself
-	}}
-	t.Cleanup(func() {
-		net.DefaultResolver = old
-		conn.Close()
-		<-done
-	})
+	}
 }
 
-// answerDNS answers one question (RFC 1035, 4.1) about an A or AAAA record.
-func answerDNS(question []byte, addresses []string) (answer []byte, ok bool) {
-	end := 12 // of the header
-	for end < len(question) && question[end] != 0 {
-		end += 1 + int(question[end])
-	}
-	if end += 5; end > len(question) { // the root label, type, class
-		return nil, false
-	}
-	kind := binary.BigEndian.Uint16(question[end-4:])
-	answer = append([]byte{}, question[:end]...)
-	count := uint16(0)
-	for _, a := range addresses {
-		ip := net.ParseIP(a)
-		data := []byte(ip.To16())
-		own := uint16(28)
-		if v4 := ip.To4(); v4 != nil {
-			data, own = v4, 1
-		}
-		if own != kind {
-			continue
-		}
-		count++
-		answer = append(answer, 0xc0, 12) // the name of the question
-		answer = binary.BigEndian.AppendUint16(answer, kind)
-		answer = append(answer, 0, 1, 0, 0, 0, 0) // Internet, not to be kept
-		answer = binary.BigEndian.AppendUint16(answer, uint16(len(data)))
-		answer = append(answer, data...)
-	}
-	copy(answer[2:], []byte{0x81, 0x80, 0, 1}) // an answer without error, one question
-	binary.BigEndian.PutUint16(answer[6:], count)
-	copy(answer[8:], []byte{0, 0, 0, 0}) // and nothing else
-	return answer, true
-}
-
-// TestAddresses: a host with several addresses is reached by the one that works.
-func TestAddresses(t *testing.T) {
+// A host with several addresses is reached at the one that works.
+func TestOpenTriesEveryAddress(t *testing.T) {
 	u, err := url.Parse(serve(t, func(p *peer) {
 		p.login()
 		p.recv()
@@ -136,8 +59,7 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
-// TestSilentDNS: the time that the caller gives bounds the look-up too.
-func TestSilentDNS(t *testing.T) {
+func TestContextBoundsLookUp(t *testing.T) {
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -157,8 +79,7 @@ func TestSilentDNS(t *testing.T) {
 	}
 }
 
-// TestIPv6 connects to an IPv6 literal.
-func TestIPv6(t *testing.T) {
+func TestOpenIPv6Literal(t *testing.T) {
 	l, err := net.Listen("tcp", "[::1]:0")
 	if err != nil {
 		t.Skipf("SKIPPED: this machine has no IPv6 (%v)", err)
@@ -170,89 +91,129 @@ func TestIPv6(t *testing.T) {
 	}
 }
 
-// TestNamesNothing: what is refused for its URL looks up no name.
-func TestNamesNothing(t *testing.T) {
-	old := net.DefaultResolver
-	t.Cleanup(func() { net.DefaultResolver = old })
-	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
-		t.Error("a name was looked up")
-		return nil, errors.New("no look-ups here")
-	}}
-	err := logIn(t, Endpoint{URL: "ws://chat.invalid/skaro_client/"})
-	if !isKind(err, KindEndpoint) {
-		t.Fatalf("got %v (%T), no error of KindEndpoint", err, err)
+func TestOpenChecksCertificate(t *testing.T) {
+	ca := newAuthority(t)
+	caFile := pemFile(t, ca.cert)
+	good := ca.sign(t, template())
+	with := func(change func(*x509.Certificate)) *x509.Certificate {
+		c := template()
+		change(c)
+		return c
+	}
+	self := (*authority)(nil).sign(t, template())
+	selfCA := (*authority)(nil).sign(t, with(func(c *x509.Certificate) { c.IsCA = true }))
+	expired := time.Date(2020, 1, 31, 0, 0, 0, 0, time.UTC)
+	future := time.Date(2120, 1, 31, 0, 0, 0, 0, time.UTC)
+	for _, test := range []struct {
+		name   string
+		cert   tls.Certificate
+		scheme string // "" means wss
+		host   string // "" means 127.0.0.1
+		caFile string
+		why    string // "" means that it must work
+		advice string
+	}{
+		{name: "--ca-file", cert: good, caFile: caFile},
+		{name: "self-signed, and in --ca-file", cert: self, caFile: pemFile(t, self.Leaf)},
+		{name: "a URL in capitals", cert: good, scheme: "WSS", caFile: caFile},
+		{name: "localhost", cert: good, host: "localhost", caFile: caFile},
+		{
+			name: "unknown authority", cert: good,
+			why: "signed by an authority that this machine does not trust", advice: "--ca-file",
+		},
+		{
+			name: "unknown authority that is sent along",
+			cert: tls.Certificate{Certificate: [][]byte{good.Certificate[0], ca.cert.Raw}, PrivateKey: good.PrivateKey},
+			why:  "signed by an authority that this machine does not trust", advice: "--ca-file",
+		},
+		{
+			name: "another authority", cert: good, caFile: pemFile(t, newAuthority(t).cert),
+			why: "signed by an authority that this machine does not trust", advice: "--ca-file",
+		},
+		{
+			name: "self-signed", cert: self,
+			why: "its TLS certificate is self-signed", advice: "--ca-file",
+		},
+		{
+			name: "self-signed authority", cert: selfCA,
+			why: "its TLS certificate is self-signed", advice: "--ca-file",
+		},
+		{
+			name: "expired", caFile: caFile,
+			cert: ca.sign(t, with(func(c *x509.Certificate) { c.NotBefore, c.NotAfter = expired.AddDate(-1, 0, 0), expired })),
+			why:  "its TLS certificate expired on 2020-01-31", advice: "renew",
+		},
+		{
+			name: "not yet valid", caFile: caFile,
+			cert: ca.sign(t, with(func(c *x509.Certificate) { c.NotBefore, c.NotAfter = future, future.AddDate(1, 0, 0) })),
+			why:  "its TLS certificate is not valid before 2120-01-31", advice: "clock",
+		},
+		{
+			name: "wrong name", caFile: caFile,
+			cert: ca.sign(t, with(func(c *x509.Certificate) {
+				c.DNSNames, c.IPAddresses = []string{"chat.example.org", "example.org"}, nil
+			})),
+			why: `is for chat.example.org, example.org, not for "127.0.0.1"`, advice: "--server",
+		},
+		{
+			name: "no name", caFile: caFile,
+			cert: ca.sign(t, with(func(c *x509.Certificate) { c.DNSNames, c.IPAddresses = nil, nil })),
+			why:  "its TLS certificate is for no host", advice: "--server",
+		},
+		{
+			name: "not for servers", caFile: caFile,
+			cert: ca.sign(t, with(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} })),
+			why:  "its TLS certificate can't be used", advice: "another certificate",
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			scheme := test.scheme
+			if scheme == "" {
+				scheme = "wss"
+			}
+			address := serveTLS(t, pair(test.cert))
+			if test.host != "" {
+				_, port, _ := net.SplitHostPort(address)
+				address = net.JoinHostPort(test.host, port)
+			}
+			err := logIn(t, Endpoint{URL: scheme + "://" + address + "/skaro_client/", CAFile: test.caFile})
+			if test.why == "" {
+				if err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			checkUnreachable(t, err, test.why, test.advice)
+		})
 	}
 }
 
-// TestNoPasswordShown: a password that somebody put into the URL is in no error.
-func TestNoPasswordShown(t *testing.T) {
-	for _, url := range []string{
-		"alice:secret@chat.example.org", "//alice:secret@chat.example.org/x", "wss:alice:secret@chat.example.org",
-		"wss//alice:secret@chat.example.org", "wss://alice:secret%zz@chat.example.org/", "wss://alice:secret@bad host/",
-		"ws://alice:secret@/x", "ws://alice:secret@:80/", "ws:///alice:secret@chat.example.org/", "http:///alice:secret@chat.example.org/",
-		"http://alice:secret@chat.example.org/", "ws://alice:secret@chat.example.org/", "ftp://alice:secret@chat.example.org/", "wss://chat.example.org:secret/",
-	} {
-		err := Endpoint{URL: url}.Check()
-		var e *Error
-		if !errors.As(err, &e) || e.Kind != KindEndpoint || e.Hint == "" {
-			t.Errorf("%s: got %v (%T)", url, err, err)
-		} else if strings.Contains(e.Error()+e.Hint, "secret") {
-			t.Errorf("%s: the error is %q, the hint %q", url, e, e.Hint)
-		}
+// A server may fall silent at any stage: the context ends the attempt.
+func TestContextBoundsEveryStageOfConnecting(t *testing.T) {
+	hold := func(first string) string {
+		return speak(t, func(c net.Conn) {
+			if first != "" {
+				_, _ = c.Read(make([]byte, 4096)) // an answer must not come before the request
+				_, _ = io.WriteString(c, first)
+			}
+			_, _ = io.Copy(io.Discard, c) // until the client is gone
+		})
 	}
-}
-
-// TestDiagnoseDial: what a system says of a connection, with the numbers that Windows
-// has for it too.
-func TestDiagnoseDial(t *testing.T) {
-	for code, want := range map[syscall.Errno]string{
-		syscall.ECONNREFUSED: "nothing listens at 127.0.0.1:1", 10061: "nothing listens at 127.0.0.1:1",
-		syscall.EHOSTUNREACH: "there is no route to 127.0.0.1:1", 10065: "there is no route to 127.0.0.1:1",
-		syscall.ENETUNREACH: "there is no route to 127.0.0.1:1", 10051: "there is no route to 127.0.0.1:1",
-		syscall.ETIMEDOUT: "127.0.0.1:1 does not answer", 10060: "127.0.0.1:1 does not answer",
-		syscall.ECONNRESET: "127.0.0.1:1 closed the connection at once", 10054: "127.0.0.1:1 closed the connection at once",
+	for _, test := range []struct{ name, scheme, address string }{
+		{"TLS", "wss", hold("")},
+		{"half a TLS record", "wss", hold("\x16\x03\x03\x01\x00\x02")},
+		{"HTTP", "ws", hold("")},
+		{"half an HTTP answer", "ws", hold("HTTP/1.1 101 Switching Protocols\r\nUpgrade: web")},
+		{"HTTP refusal without its body", "ws", hold("HTTP/1.1 404 Not Found\r\nContent-Length: 100\r\n\r\nnot")},
 	} {
-		op := &net.OpError{Op: "dial", Net: "tcp", Addr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}, Err: os.NewSyscallError("connect", code)}
-		if d := diagnoseDial(op); !strings.HasPrefix(d.why, want) || d.hint == "" {
-			t.Errorf("dial, %d: %+v", code, d)
-		}
-	}
-	for _, code := range []syscall.Errno{syscall.ECONNRESET, 10054, syscall.ECONNABORTED, 10053} {
-		cut := &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", code)}
-		if d := diagnoseDial(cut); d.why != "it closed the connection without an answer" {
-			t.Errorf("cut with %d: %+v", code, d)
-		}
-		if d := diagnoseLoss(cut); d != brokenOff {
-			t.Errorf("lost with %d: %+v", code, d)
-		}
-	}
-}
-
-// TestCorrected: a redirect that shows a slip in our own URL says what was meant, and
-// ends the attempts; another one does not.
-func TestCorrected(t *testing.T) {
-	for _, c := range []struct{ url, location, want string }{
-		{"ws://h:1/skaro_client", "/skaro_client/", "ws://h:1/skaro_client/"},
-		{"ws://h:1/chat", "/chat/", "ws://h:1/chat/"},
-		{"ws://h:1/", "skaro_client/", "ws://h:1/skaro_client/"},
-		{"ws://h/skaro_client/", "https://H/skaro_client/", "wss://H/skaro_client/"},
-		{"ws://h:8080/skaro_client/", "https://h/skaro_client/", "wss://h/skaro_client/"},
-		{"wss://h/skaro_client", "http://h/skaro_client/", "wss://h/skaro_client/"},
-		{"wss://h/skaro_client/", "http://h/skaro_client/", ""},
-		{"ws://h/skaro_client/", "/skaro_client/", ""},
-		{"ws://h/skaro_client/", "/login", ""},
-		{"ws://h/skaro_client", "/skaro_client/?next=x", "ws://h/skaro_client/"},
-		{"ws://h/skaro_client", "ws://other/skaro_client/", ""},
-		{"ws://h/skaro_client", "ws://a@h/skaro_client/", ""},
-		{"ws://h/skaro_client", "", ""},
-		{"ws://h/skaro_client", "://", ""},
-	} {
-		if got := (Endpoint{URL: c.url}).corrected(c.location); got != c.want {
-			t.Errorf("%s, sent to %q: %q, not %q", c.url, c.location, got, c.want)
-		}
-		err := Endpoint{URL: c.url}.diagnoseAnswer(&http.Response{StatusCode: 301, Header: http.Header{"Location": {c.location}}})
-		if Temporary(err) != (c.want == "") {
-			t.Errorf("%s, sent to %q: temporary %v", c.url, c.location, Temporary(err))
-		}
+		t.Run(test.name, func(t *testing.T) {
+			const bound = 50 * time.Millisecond
+			ctx, cancel := WithTimeout(context.Background(), bound)
+			defer cancel()
+			_, err := Open(ctx, Endpoint{URL: test.scheme + "://" + test.address + "/skaro_client/"}, withToken, nil)
+			if !isKind(err, KindTimeout) {
+				t.Fatalf("got %v (%T), no error of KindTimeout", err, err)
+			}
+		})
 	}
 }

@@ -3,75 +3,221 @@ package session
 import (
 	"bufio"
 	"cmp"
-	"crypto/sha1"
-	"encoding/base64"
+	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"syscall"
 	"testing"
 
+	"github.com/coder/websocket"
+
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
-// handshake answers the WebSocket handshake of a client (RFC 6455, 4.2.2).
-func handshake(c net.Conn) *bufio.Reader {
-	in := bufio.NewReader(c)
-	r, err := http.ReadRequest(in)
-	if err != nil {
-		return in
+func TestOpenSaysWhatIsNotSkaro(t *testing.T) {
+	for name, c := range map[string]struct {
+		script func(p *peer)
+		saw    string
+	}{
+		"text":     {func(p *peer) { _ = p.ws.Write(context.Background(), websocket.MessageText, []byte("hello there")) }, `text message, "hello there"`},
+		"garbage":  {func(p *peer) { _ = p.ws.Write(context.Background(), websocket.MessageBinary, []byte{0xff}) }, "byte 0xff"},
+		"no map":   {func(p *peer) { _ = p.ws.Write(context.Background(), websocket.MessageBinary, []byte{0x81, 0x01}) }, "a CBOR map"},
+		"push":     {func(p *peer) { p.send(map[string]any{"type": "info", "info": "hi"}) }, `its type is "info"`},
+		"no token": {func(p *peer) { p.send(map[string]any{"type": proto.TypeGreeting}) }, "no challenge"},
+		"bad reply": {func(p *peer) {
+			p.login()
+			p.send(map[string]any{"type": proto.TypeReply})
+			p.recv()
+		}, "a reply has no id"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			url := serve(t, c.script)
+			ctx, cancel := context.WithTimeout(context.Background(), patience)
+			defer cancel()
+			s, err := Open(ctx, Endpoint{URL: url}, withToken, nil)
+			if err == nil {
+				_, err = s.Contacts(ctx)
+				s.Close()
+			}
+			if !isKind(err, KindProtocol) || !strings.Contains(err.Error(), c.saw) {
+				t.Errorf("%T: %v", err, err)
+			}
+		})
 	}
-	sum := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
-	_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
-		"Sec-WebSocket-Accept: "+base64.StdEncoding.EncodeToString(sum[:])+"\r\n\r\n")
-	return in
 }
 
-// wsFrame is an unmasked WebSocket frame (RFC 6455, 5.2) with a short payload.
-func wsFrame(head byte, payload string) string {
-	switch n := len(payload); {
-	case n < 126:
-		return string([]byte{head, byte(n)}) + payload
-	default:
-		return string([]byte{head, 126, byte(n >> 8), byte(n)}) + payload
-	}
-}
-
-// cbor is a frame of Skaro.
-func cbor(t *testing.T, fields map[string]any) string {
-	b, err := proto.Encode(fields)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
-}
-
-// reset makes the end of a connection a reset one.
-func reset(c net.Conn) { _ = c.(*net.TCPConn).SetLinger(0) }
-
-// readFrames reads n frames of a client.
-func readFrames(in *bufio.Reader, n int) {
-	for range n {
-		var head [2]byte
-		if _, err := io.ReadFull(in, head[:]); err != nil {
-			return
+func TestOpenSaysWhatIsNotWebSocket(t *testing.T) {
+	answer := func(status int, header, body string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			if header != "" {
+				w.Header().Set("Location", header)
+			}
+			w.WriteHeader(status)
+			_, _ = w.Write([]byte(body))
 		}
-		size := int64(head[1] & 0x7f)
-		if size == 126 {
-			var more [2]byte
-			_, _ = io.ReadFull(in, more[:])
-			size = int64(more[0])<<8 | int64(more[1])
-		}
-		_, _ = io.CopyN(io.Discard, in, 4+size)
+	}
+	for name, c := range map[string]struct {
+		handler  http.HandlerFunc
+		protocol bool
+		says     string
+	}{
+		"not found":       {answer(404, "", "<h1>nothing\nhere"), true, `404 Not Found and "<h1>nothing"`},
+		"plain page":      {answer(200, "", ""), true, "200 OK"},
+		"redirect":        {answer(302, "wss://elsewhere.invalid/", ""), false, `redirects to "wss://elsewhere.invalid/"`},
+		"gateway is down": {answer(502, "", ""), false, "502 Bad Gateway"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv := httptest.NewServer(c.handler)
+			defer srv.Close()
+			_, err := Open(context.Background(), Endpoint{URL: "ws" + srv.URL[4:]}, withToken, nil)
+			if isKind(err, KindProtocol) != c.protocol || isKind(err, KindUnreachable) == c.protocol || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("%T: %v", err, err)
+			}
+		})
+	}
+	for name, first := range map[string]bool{"no HTTP": false, "no HTTP, speaks first": true} {
+		t.Run(name, func(t *testing.T) {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			go func() {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				defer c.Close()
+				if !first {
+					_, _ = c.Read(make([]byte, 1))
+				}
+				_, _ = c.Write([]byte("SSH-2.0-x\r\n"))
+				_, _ = io.Copy(io.Discard, c)
+			}()
+			_, err = Open(context.Background(), Endpoint{URL: "ws://" + l.Addr().String()}, withToken, nil)
+			if !isKind(err, KindProtocol) {
+				t.Errorf("%T: %v", err, err)
+			}
+		})
 	}
 }
 
-// TestSentences: whatever ends a connection is told in plain words, with what to do, and
-// in no library's.
-func TestSentences(t *testing.T) {
+func TestOpenSaysThatNothingListens(t *testing.T) {
+	_, err := Open(context.Background(), Endpoint{URL: "ws://" + nowhere}, withToken, nil)
+	if KindOf(err) != KindUnreachable || !strings.Contains(err.Error(), "can't reach") || !Temporary(err) || !strings.Contains(err.Error(), nowhere) {
+		t.Errorf("%T: %v", err, err)
+	}
+	_, err = Open(context.Background(), Endpoint{URL: "wss://name.invalid/"}, withToken, nil)
+	if !isKind(err, KindUnreachable) || !strings.Contains(err.Error(), "name.invalid") {
+		t.Errorf("%T: %v", err, err)
+	}
+}
+
+// The errors of the system are explained on every platform: Windows has numbers of its own.
+func TestDiagnoseSystemErrors(t *testing.T) {
+	for code, want := range map[syscall.Errno]string{
+		syscall.ECONNREFUSED: "nothing listens at 127.0.0.1:1", 10061: "nothing listens at 127.0.0.1:1",
+		syscall.EHOSTUNREACH: "there is no route to 127.0.0.1:1", 10065: "there is no route to 127.0.0.1:1",
+		syscall.ENETUNREACH: "there is no route to 127.0.0.1:1", 10051: "there is no route to 127.0.0.1:1",
+		syscall.ETIMEDOUT: "127.0.0.1:1 does not answer", 10060: "127.0.0.1:1 does not answer",
+		syscall.ECONNRESET: "127.0.0.1:1 closed the connection at once", 10054: "127.0.0.1:1 closed the connection at once",
+	} {
+		op := &net.OpError{Op: "dial", Net: "tcp", Addr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}, Err: os.NewSyscallError("connect", code)}
+		if d := diagnoseDial(op); !strings.HasPrefix(d.why, want) || d.hint == "" {
+			t.Errorf("dial, %d: %+v", code, d)
+		}
+	}
+	for _, code := range []syscall.Errno{syscall.ECONNRESET, 10054, syscall.ECONNABORTED, 10053} {
+		cut := &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", code)}
+		if d := diagnoseDial(cut); d.why != "it closed the connection without an answer" {
+			t.Errorf("cut with %d: %+v", code, d)
+		}
+		if d := diagnoseLoss(cut); d != brokenOff {
+			t.Errorf("lost with %d: %+v", code, d)
+		}
+	}
+}
+
+// A redirect that shows a slip in our URL gives a hint and is final; any other redirect may
+// be temporary.
+func TestRedirectShowsSlipInURL(t *testing.T) {
+	for _, c := range []struct{ url, location, want string }{
+		{"ws://h:1/skaro_client", "/skaro_client/", "ws://h:1/skaro_client/"},
+		{"ws://h:1/chat", "/chat/", "ws://h:1/chat/"},
+		{"ws://h:1/", "skaro_client/", "ws://h:1/skaro_client/"},
+		{"ws://h/skaro_client/", "https://H/skaro_client/", "wss://H/skaro_client/"},
+		{"ws://h:8080/skaro_client/", "https://h/skaro_client/", "wss://h/skaro_client/"},
+		{"wss://h/skaro_client", "http://h/skaro_client/", "wss://h/skaro_client/"},
+		{"wss://h/skaro_client/", "http://h/skaro_client/", ""},
+		{"ws://h/skaro_client/", "/skaro_client/", ""},
+		{"ws://h/skaro_client/", "/login", ""},
+		{"ws://h/skaro_client", "/skaro_client/?next=x", "ws://h/skaro_client/"},
+		{"ws://h/skaro_client", "ws://other/skaro_client/", ""},
+		{"ws://h/skaro_client", "ws://a@h/skaro_client/", ""},
+		{"ws://h/skaro_client", "", ""},
+		{"ws://h/skaro_client", "://", ""},
+	} {
+		if got := (Endpoint{URL: c.url}).corrected(c.location); got != c.want {
+			t.Errorf("%s, sent to %q: %q, not %q", c.url, c.location, got, c.want)
+		}
+		err := Endpoint{URL: c.url}.diagnoseAnswer(&http.Response{StatusCode: 301, Header: http.Header{"Location": {c.location}}})
+		if Temporary(err) != (c.want == "") {
+			t.Errorf("%s, sent to %q: temporary %v", c.url, c.location, Temporary(err))
+		}
+	}
+}
+
+// A connection with TLS to a server without TLS is explained, and the other way round.
+func TestOpenTellsTLSMismatch(t *testing.T) {
+	ca := newAuthority(t)
+	caFile := pemFile(t, ca.cert)
+	good := ca.sign(t, template())
+	plain := strings.TrimSuffix(strings.TrimPrefix(serve(t, func(*peer) {}), "ws://"), "/skaro_client/")
+	old := pair(good)
+	old.MaxVersion = tls.VersionTLS11
+	client := pair(good)
+	client.ClientAuth = tls.RequireAnyClientCert
+	for _, test := range []struct {
+		name, scheme, address, why, advice string
+	}{
+		{"wss to HTTP", "wss", plain, "it does not speak TLS", "use ws:// in --server"},
+		{"wss to a mail server", "wss", speak(t, func(c net.Conn) {
+			_, _ = c.Write([]byte("220 mail.example.org ESMTP\r\n"))
+			_, _ = io.Copy(io.Discard, c)
+		}), "it does not speak TLS", "use ws:// in --server"},
+		{"wss to a server that hangs up", "wss", speak(t, func(net.Conn) {}), "it closed the connection", ""},
+		{"ws to HTTPS", "ws", serveTLS(t, pair(good)), "it speaks TLS", "use wss:// in --server"},
+		{"ws to TLS that is no HTTPS", "ws", speak(t, func(c net.Conn) {
+			_, _ = c.Read(make([]byte, 4096))
+			_, _ = c.Write([]byte("\x15\x03\x01\x00\x02\x02\x46")) // an alert: no TLS was offered
+		}), "it speaks TLS", "use wss:// in --server"},
+		{"ws to nginx with TLS", "ws", speak(t, func(c net.Conn) {
+			_, _ = c.Read(make([]byte, 4096))
+			_, _ = io.WriteString(c, "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"+
+				"<html>\r\n<head><title>400 The plain HTTP request was sent to HTTPS port</title></head>\r\n")
+		}), "it speaks TLS", "use wss:// in --server"},
+		{"TLS 1.1", "wss", serveTLS(t, old), "protocol version", ""},
+		{"a client certificate is required", "wss", serveTLS(t, client), "certificate required", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			e := Endpoint{URL: test.scheme + "://" + test.address + "/skaro_client/", CAFile: caFile}
+			err := logIn(t, e)
+			checkUnreachable(t, err, test.why, test.advice)
+			if wrongScheme := test.advice != ""; Temporary(err) == wrongScheme {
+				t.Errorf("temporary: %v, of %v", Temporary(err), err)
+			}
+		})
+	}
+}
+
+// Every failure of a connection is explained in plain words, not in those of a library.
+func TestDiagnosesInPlainWords(t *testing.T) {
 	greeting := wsFrame(0x82, cbor(t, map[string]any{"type": proto.TypeGreeting, "token": "T", "extensions": []string{proto.ExtUpdates}}))
 	welcome := wsFrame(0x82, cbor(t, map[string]any{
 		"type": proto.TypeReply, "for": proto.TypeAuthorize, "id": 1, "status": proto.StatusOK, "session_id": "s", "user": map[string]any{"login": "alice"},
@@ -104,10 +250,10 @@ func TestSentences(t *testing.T) {
 		another  = "check the host and port in --server: another program may answer there"
 		upgraded = "HTTP/1.1 101 Switching Protocols\r\n"
 	)
-	// URL stands for the URL of the server, ADDRESS for its host and port.
+	// URL stands for the URL of the server.
 	for _, c := range []struct {
 		name      string
-		url       string // or the scheme, "" for ws
+		url       string // or the scheme; "" means ws
 		do        func(net.Conn)
 		says, tip string
 	}{
@@ -147,7 +293,7 @@ func TestSentences(t *testing.T) {
 
 		{"no greeting", "", first(""), "lost the connection to URL: the server closed it without giving a reason", hintTryAgain},
 		{"a reset for a greeting", "", func(c net.Conn) { handshake(c); reset(c) }, "lost the connection to URL: the server closed it without giving a reason", hintTryAgain},
-		{"not let in", "", first(closing(1008, "go away")), "lost the connection to URL: the server closed it: go away (code 1008)", hintLog},
+		{"refused by a close frame", "", first(closing(1008, "go away")), "lost the connection to URL: the server closed it: go away (code 1008)", hintLog},
 		{"half a head", "", first("\x82"), "lost the connection to URL: the server closed it without giving a reason", hintTryAgain},
 		{"half a greeting", "", first(greeting[:10]), "lost the connection to URL: the server closed it without giving a reason", hintTryAgain},
 		{"a text greeting", "", first(wsFrame(0x81, "hello there")), `URL does not speak Skaro: it sent a text message, "hello there", instead of a binary one`, ""},
@@ -217,7 +363,7 @@ func TestSentences(t *testing.T) {
 			letters := make(chan Letter, 1)
 			letters <- Letter{To: "bob", Body: "x"}
 			close(letters)
-			_ = outbox(url, &got).Run(ctx, letters) // an error where it would be the same again
+			_ = outbox(url, &got).Run(ctx, letters) // it returns an error if another attempt would end in the same way
 			if len(got) != 1 {
 				t.Fatalf("%d outcomes", len(got))
 			}
@@ -230,7 +376,7 @@ func TestSentences(t *testing.T) {
 	}
 }
 
-// checkSentence asserts what an error says, and its hint.
+// checkSentence checks an error's text and hint.
 func checkSentence(t *testing.T, err error, url, says, tip string) {
 	t.Helper()
 	var e *Error
@@ -245,8 +391,8 @@ func checkSentence(t *testing.T, err error, url, says, tip string) {
 	}
 }
 
-// TestHungUp: a server that has gone is not taken for a reader of our output that has.
-func TestHungUp(t *testing.T) {
+// A server that has gone is not mistaken for a reader of our output that has gone.
+func TestLostServerIsNotLostReader(t *testing.T) {
 	cut := &net.OpError{Op: "write", Net: "tcp", Err: os.NewSyscallError("write", syscall.EPIPE)}
 	if err := lostConnection("ws://x/", diagnoseLoss(cut)); errors.Is(err, syscall.EPIPE) {
 		t.Errorf("got %v", err)

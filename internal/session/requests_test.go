@@ -1,52 +1,65 @@
 package session
 
 import (
+	"reflect"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
-// A request that was sent and not answered: whether it took effect is not known,
-// unless it is one that has no effect.
-func TestChangeUnanswered(t *testing.T) {
-	for typ, unknown := range map[string]bool{
-		proto.TypeRegister: true, proto.TypeAddContact: true, proto.TypeDelContact: true, proto.TypeSendMessage: true, "anything": true,
-		proto.TypeGetContacts: false, proto.TypeGetUserData: false, proto.TypeSearchContacts: false, proto.TypeRegisterType: false,
-	} {
-		url := serve(t, func(p *peer) {
-			p.login()
-			p.expect(typ)
-		})
-		ctx, s := open(t, url, withToken)
-		_, err := s.Do(ctx, proto.Request{Type: typ})
-		if isKind(err, KindUnknown) != unknown || !isKind(err, KindUnreachable) {
-			t.Errorf("%s: %v", typ, err)
-		}
-	}
-}
-
-// A refusal, of the request or of the login, means that nothing was done.
-func TestChangeRefused(t *testing.T) {
+func TestRequestsReturnWhatServerSays(t *testing.T) {
 	url := serve(t, func(p *peer) {
 		p.greet()
 		f := p.expect(proto.TypeAuthorize)
-		if p.nth == 1 {
-			p.welcome(f)
-			p.reply(p.expect(proto.TypeAddContact), proto.StatusNotFound, map[string]any{"info": "nobody"})
-			return
+		if f.Text("login") != "alice" || f.Text("password") != token.Answer("T") {
+			t.Errorf("authorize: %v", f.Describe())
 		}
-		p.expect(proto.TypeAddContact)
-		p.reply(f, proto.StatusUnauthorized, nil)
+		p.welcome(f)
+		p.send(message(0, "bob", "alice", "a push in between"))
+		p.send(map[string]any{"type": "never heard of"})
+		p.reply(p.expect(proto.TypeGetContacts), proto.StatusOK, map[string]any{"data": []any{map[string]any{"login": "bob"}}})
+		f = p.expect(proto.TypeGetHistory)
+		if f.Text("login") != "bob" || f["limit"] != nil {
+			t.Errorf("history of a plain server: %v", f.Describe())
+		}
+		p.reply(f, proto.StatusOK, map[string]any{"history": []any{message(0, "bob", "alice", "1"), message(0, "alice", "bob", "2")}})
+		f = p.expect(proto.TypeSendMessage)
+		if f.Text("to") != "bob" || f.Text("body") != "hi" {
+			t.Errorf("send: %v", f.Describe())
+		}
+		p.reply(f, "200", map[string]any{"date": 1479394800, "message_id": 7, "more": "x"})
+		p.reply(p.expect(proto.TypeSendMessage), "200", map[string]any{"message_id": "7th", "info": "queued", "session_id": "sid-1"})
+		p.reply(p.expect(proto.TypeRegisterType), proto.StatusOK, map[string]any{"register_type": "by invitation"})
+		p.reply(p.expect("get_user_data"), "501 Not Implemented", map[string]any{"info": "no"})
 	})
 	ctx, s := open(t, url, withToken)
-	_, err := s.AddContact(ctx, "nobody")
-	if KindOf(err) != KindRefused || statusOf(err) != proto.StatusNotFound {
-		t.Error(err)
+	account, err := s.Account(ctx)
+	if want := (Account{Login: "alice", SID: "sid-1"}); err != nil || !reflect.DeepEqual(account, want) {
+		t.Errorf("account: %+v, %v", account, err)
 	}
-	ctx, s = open(t, url, withToken)
-	_, err = s.AddContact(ctx, "bob")
-	if !isKind(err, KindAuth) {
-		t.Error(err)
+	if c, err := s.Contacts(ctx); err != nil || len(c) != 1 || c[0].Login != "bob" {
+		t.Errorf("contacts: %+v, %v", c, err)
+	}
+	if h, err := s.History(ctx, "bob", HistoryRange{}); err != nil || len(h) != 2 || h[1].Body != "2" {
+		t.Errorf("history: %+v, %v", h, err)
+	}
+	sent, err := sendHi(ctx, s)
+	want := Sent{ID: 7, Date: proto.Date{Time: time.Unix(1479394800, 0).UTC()}, To: "bob", Extra: map[string]any{"more": "x"}}
+	if err != nil || !reflect.DeepEqual(sent, want) {
+		t.Errorf("sent: %+v, %v", sent, err)
+	}
+	// Extra has every other field of the reply, except for a SID.
+	sent, err = sendHi(ctx, s)
+	if want := map[string]any{"message_id": "7th", "info": "queued"}; err != nil || !reflect.DeepEqual(sent.Extra, want) {
+		t.Errorf("sent: %+v, %v", sent, err)
+	}
+	if policy, err := s.RegisterType(ctx); err != nil || policy != "invite" {
+		t.Errorf("register_type: %q, %v", policy, err)
+	}
+	if _, err := s.Do(ctx, proto.Request{Type: "get_user_data"}); KindOf(err) != KindRefused || !strings.HasSuffix(err.Error(), ": no") || statusOf(err) == "" {
+		t.Errorf("refused: %v", err)
 	}
 }
 
@@ -58,7 +71,7 @@ func TestContactRequests(t *testing.T) {
 		p.reply(p.expect(proto.TypeSearchContacts), "200", map[string]any{"data": 5})
 		f = p.expect(proto.TypeAddContact)
 		p.reply(f, "200", map[string]any{"contact": map[string]any{"login": "bob", "name": "Bob " + f.Text("login")}})
-		p.reply(p.expect(proto.TypeAddContact), "200", nil) // another server may say less
+		p.reply(p.expect(proto.TypeAddContact), "200", nil) // a server may say less
 		f = p.expect(proto.TypeDelContact)
 		if f.Text("login") != "Bob" {
 			t.Error(f.Describe())
@@ -112,8 +125,8 @@ func TestRegister(t *testing.T) {
 	}
 }
 
-// A login is looked up where the server can be asked, and only there.
-func TestSpelling(t *testing.T) {
+// A login is looked up only if the server has extensions.
+func TestSpellingAsksOnlyServersThatCanTell(t *testing.T) {
 	url := serve(t, func(p *peer) {
 		p.login(proto.ExtUpdates)
 		p.reply(p.expect(proto.TypeGetUserData), "200", map[string]any{"user": map[string]any{"login": "bob"}})

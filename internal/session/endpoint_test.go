@@ -1,0 +1,84 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"testing"
+)
+
+func TestCheckHintsAtTheRightURL(t *testing.T) {
+	for url, c := range map[string]struct{ says, hint string }{
+		"ws://127.0.0.1:8765/skaro_client/": {}, "ws://localhost/": {}, "ws://[::1]:1/x": {}, "ws://LOCALHOST./": {}, "wss://chat.example.org/x": {},
+		"ws://127.1.2.3/":                        {},
+		"ws://chat.example.org/x":                {"not encrypted", "--allow-plaintext"},
+		"ws://localhost.example.org/":            {"not encrypted", "wss://"},
+		"http://chat.example.org":                {"http://", "wss://chat.example.org/skaro_client/"},
+		"http://localhost:8765":                  {"http://", " ws://localhost:8765/skaro_client/"},
+		"https://chat.example.org/x/":            {"https://", "wss://chat.example.org/x/"},
+		"chat.example.org":                       {"does not start with", "wss://chat.example.org/skaro_client/"},
+		"localhost:8765":                         {"does not start with", "ws://localhost:8765/skaro_client/"},
+		"127.0.0.1:8765/x/":                      {"does not start with", "ws://127.0.0.1:8765/x/"},
+		"alice:secret@chat.example.org":          {"does not start with", "give a server URL like"},
+		"wss://chat.example.org/skaro_client/ ":  {"contains white space", "give a server URL like"},
+		"wss://chat.example.org/skaro client/":   {"contains white space", "give a server URL like"},
+		"ws:/127.0.0.1:8765/skaro_client/":       {"does not start with", "did you mean ws://127.0.0.1:8765/skaro_client/ ?"},
+		"wss:chat.example.org":                   {"does not start with", "did you mean wss://chat.example.org/skaro_client/ ?"},
+		"https:/chat.example.org/x/":             {"does not start with", "did you mean wss://chat.example.org/x/ ?"},
+		"ftp://x/":                               {"does not start with", "give a server URL like"},
+		"wss:///x":                               {"no host", "give a server URL like"},
+		"wss://alice:secret@chat.example.org/x":  {"user name", "--server"},
+		"https://alice:secret@chat.example.org/": {"https://", "wss://"},
+		"":                                       {"does not start", "give a server URL like"},
+		"ws://bad host/":                         {"contains white space", "give a server URL like"},
+	} {
+		err := Endpoint{URL: url}.Check()
+		if c.hint == "" {
+			if err != nil {
+				t.Errorf("%s: %v", url, err)
+			}
+			continue
+		}
+		var e *Error
+		if !errors.As(err, &e) || e.Kind != KindEndpoint || !strings.Contains(e.Msg, c.says) || !strings.Contains(e.Hint, c.hint) {
+			t.Errorf("%s: %v", url, err)
+		} else if strings.Contains(e.Msg+e.Hint, "secret") && strings.Contains(url, "://") {
+			t.Errorf("%s: the error shows the password: %v", url, e)
+		}
+	}
+	if err := (Endpoint{URL: "ws://chat.example.org/", AllowPlaintext: true}).Check(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRefusedURLIsNotLookedUp(t *testing.T) {
+	old := net.DefaultResolver
+	t.Cleanup(func() { net.DefaultResolver = old })
+	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
+		t.Error("a name was looked up")
+		return nil, errors.New("no look-ups here")
+	}}
+	err := logIn(t, Endpoint{URL: "ws://chat.invalid/skaro_client/"})
+	if !isKind(err, KindEndpoint) {
+		t.Fatalf("got %v (%T), no error of KindEndpoint", err, err)
+	}
+}
+
+// A password in the URL appears in no error.
+func TestCheckShowsNoPassword(t *testing.T) {
+	for _, url := range []string{
+		"alice:secret@chat.example.org", "//alice:secret@chat.example.org/x", "wss:alice:secret@chat.example.org",
+		"wss//alice:secret@chat.example.org", "wss://alice:secret%zz@chat.example.org/", "wss://alice:secret@bad host/",
+		"ws://alice:secret@/x", "ws://alice:secret@:80/", "ws:///alice:secret@chat.example.org/", "http:///alice:secret@chat.example.org/",
+		"http://alice:secret@chat.example.org/", "ws://alice:secret@chat.example.org/", "ftp://alice:secret@chat.example.org/", "wss://chat.example.org:secret/",
+	} {
+		err := Endpoint{URL: url}.Check()
+		var e *Error
+		if !errors.As(err, &e) || e.Kind != KindEndpoint || e.Hint == "" {
+			t.Errorf("%s: got %v (%T)", url, err, err)
+		} else if strings.Contains(e.Error()+e.Hint, "secret") {
+			t.Errorf("%s: the error is %q, the hint %q", url, e, e.Hint)
+		}
+	}
+}
