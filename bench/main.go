@@ -39,6 +39,7 @@ var sections = []struct {
 	run  func(context.Context, *lab, *report) error
 }{
 	{"oneshot", oneShot},
+	{"keyring", keyring},
 	{"roundtrips", roundTrips},
 	{"listen", listen},
 	{"lines", lines},

@@ -57,17 +57,6 @@ func oneShot(ctx context.Context, l *lab, r *report) error {
 			return l.command(ctx, nil, pub, "-h", "127.0.0.1", "-p", port, "-q", "1", "-t", "skaro/bob", "-m", text)
 		}, oneShotRounds, nil})
 	}
-	if bus, ok, err := l.keyring(ctx); err != nil {
-		return err
-	} else if !ok {
-		r.lacks("a Secret Service", "apt-get install dbus gnome-keyring")
-	} else {
-		env, err := l.logIn(ctx, "keyring", url, "keyring", bus)
-		if err != nil {
-			return err
-		}
-		programs = append(programs, program{"skaroctl send, keyring", send(env), oneShotRounds, nil})
-	}
 	if script, err := filepath.Abs("e2e/peers/libskaro_check.py"); err != nil {
 		return err
 	} else if _, err := os.Stat(l.python); err != nil {
@@ -95,9 +84,6 @@ func oneShot(ctx context.Context, l *lab, r *report) error {
 	}
 	if took["libskaro 0.3"] != nil {
 		r.atLeast("one-shot: skaroctl faster than libskaro", against("libskaro 0.3", func(a, b float64) float64 { return b / a }), 15, "%.1f times")
-	}
-	if took["skaroctl send, keyring"] != nil {
-		r.atMost("one-shot: the keyring adds", -against("skaroctl send, keyring", difference), 4, "%.2f ms")
 	}
 	return nil
 }

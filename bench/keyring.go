@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"os/exec"
+	"time"
+)
+
+const keyringRounds = 200
+
+// keyring measures what the OS keyring adds to a one-shot send with the file store: on
+// loopback, and through a line with a round trip, beside which the keyring is read.
+func keyring(ctx context.Context, l *lab, r *report) error {
+	bus, ok, err := l.keyring(ctx)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		r.lacks("a Secret Service", "apt-get install dbus gnome-keyring")
+		return nil
+	}
+	server, err := l.serve(ctx, "skarod-keyring")
+	if err != nil {
+		return err
+	}
+	u, err := url.Parse(server)
+	if err != nil {
+		return err
+	}
+	for _, c := range []struct {
+		roundTrip time.Duration
+		target    float64 // in milliseconds
+	}{{0, 4}, {10 * time.Millisecond, 1}} {
+		through := *u
+		if c.roundTrip > 0 {
+			w, err := newLine(u.Host)
+			if err != nil {
+				return err
+			}
+			defer w.listener.Close()
+			w.delay.Store(int64(c.roundTrip / 2))
+			through.Host = w.listener.Addr().String()
+		}
+		var programs []program
+		for _, store := range []string{"file", "keyring"} {
+			env, err := l.logIn(ctx, fmt.Sprintf("keyring-%v-%s", c.roundTrip, store), through.String(), store, bus)
+			if err != nil {
+				return err
+			}
+			programs = append(programs, program{store, func() *exec.Cmd { return l.command(ctx, env, l.skaroctl, "send", "bob", text) }, keyringRounds, nil})
+		}
+		if err := l.inTurn(programs); err != nil {
+			return err
+		}
+		file, keyring := programs[0].took, programs[1].took
+		name := fmt.Sprintf("keyring: round trip of %v: ", c.roundTrip)
+		r.note(name+"file store", "%.2f ms", median(file))
+		r.note(name+"keyring", "%.2f ms", median(keyring))
+		r.atMost(name+"the keyring adds", pairs(keyring, file, difference), c.target, "%.2f ms")
+	}
+	return nil
+}
