@@ -147,7 +147,7 @@ of new messages are far above the highest one before, so that none is given twic
 			if err := os.MkdirAll(filepath.Dir(entered), 0o700); err != nil {
 				return cantOpen(path, err)
 			}
-			unlock, err := lockServe(path, entered)
+			unlock, err := lockServe(ctx, path, entered)
 			if err != nil {
 				return err
 			}

@@ -123,7 +123,7 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	if err != nil {
 		return err
 	}
-	unlock, err := lockServe(path, entered)
+	unlock, err := lockServe(ctx, path, entered)
 	if err != nil {
 		return cmp.Or(err, s.Close())
 	}
@@ -245,29 +245,25 @@ func listenHint(addr string) string {
 	return "write it as HOST:PORT, like " + defaultListen + ", with an address of this machine"
 }
 
-// lockPatience is how long another server may take to let go of the database: one
-// that is just ending is waited for.
-const lockPatience = 2 * time.Second
+// lockTimeout bounds the wait for another server that is just ending.
+const lockTimeout = 2 * time.Second
 
-// lockServe keeps a second server from the same database: neither would push what
-// the other one stores.
-func lockServe(path, entered string) (unlock func() error, err error) {
-	type locked struct {
-		unlock func() error
-		err    error
-	}
-	got := make(chan locked, 1)
-	go func() {
-		unlock, err := store.Lock(entered)
-		got <- locked{unlock, err}
-	}()
-	select {
-	case l := <-got:
-		if l.err != nil {
-			return nil, cantOpen(path, fmt.Errorf("lock the database %s: %w", path, l.err))
-		}
-		return l.unlock, nil
-	case <-time.After(lockPatience):
+// errServed is the cause of the end of lockTimeout.
+var errServed = errors.New("another skarod serves it")
+
+// lockServe keeps a second server from the same database: neither would push what the
+// other one stores.
+func lockServe(ctx context.Context, path, entered string) (unlock func() error, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, lockTimeout, errServed)
+	defer cancel()
+	unlock, err = store.Lock(ctx, entered)
+	switch {
+	case errors.Is(err, errServed):
 		return nil, cli.Usage("another skarod serves "+path, "stop it, or give another --data")
+	case err != nil && ctx.Err() != nil:
+		return nil, err
+	case err != nil:
+		return nil, cantOpen(path, fmt.Errorf("lock the database %s: %w", path, err))
 	}
+	return unlock, nil
 }

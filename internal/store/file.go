@@ -11,8 +11,9 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"time"
 
-	"github.com/rogpeppe/go-internal/lockedfile"
+	"github.com/gofrs/flock"
 	"modernc.org/sqlite"
 )
 
@@ -155,18 +156,25 @@ func tightenFile(path string, second bool) error {
 	return f.Chmod(info.Mode().Perm() &^ 0o077)
 }
 
-// Lock waits until no other process has the lock of a database, and takes it. It is a file
-// beside the database.
-func Lock(path string) (unlock func() error, err error) {
+// lockPause is the time between two attempts to take the lock of a database.
+const lockPause = 10 * time.Millisecond
+
+// Lock takes the lock of a database, a file beside it, and waits until ctx ends while
+// another process has it. The lock ends with the process.
+func Lock(ctx context.Context, path string) (unlock func() error, err error) {
 	path += ".lock"
-	f, err := lockedfile.OpenFile(path, os.O_RDWR|os.O_CREATE|noFollow, 0o600)
+	l := flock.New(path, flock.SetFlag(os.O_RDWR|os.O_CREATE|noFollow), flock.SetPermissions(0o600))
+	_, err = l.TryLockContext(ctx, lockPause)
+	if ctx.Err() != nil && err != nil {
+		return nil, context.Cause(ctx)
+	}
 	if err == nil {
 		var info fs.FileInfo
-		if info, err = f.Stat(); err == nil {
+		if info, err = l.Stat(); err == nil { // of the file that is locked
 			err = ownFile(info, false)
 		}
 		if err != nil {
-			err = errors.Join(err, f.Close())
+			err = errors.Join(err, l.Close())
 		}
 	} else if info, statErr := os.Lstat(path); statErr == nil {
 		err = cmp.Or(ownFile(info, false), err)
@@ -177,7 +185,7 @@ func Lock(path string) (unlock func() error, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return f.Close, nil
+	return l.Close, nil
 }
 
 // create makes a new database. It has its name only when all is in it: a file that is
