@@ -18,6 +18,7 @@ import (
 
 	"github.com/skaroctl/skaroctl/internal/cork"
 	"github.com/skaroctl/skaroctl/internal/proto"
+	"github.com/skaroctl/skaroctl/internal/terminal"
 )
 
 // netConn is the network connection below a WebSocket. It can be corked, and it can be
@@ -196,18 +197,15 @@ func (e Endpoint) roots(ctx context.Context) (*x509.CertPool, error) {
 // SSL_CERT_FILE, which may be a pipe that nothing is written to: then the goroutine that
 // reads it outlives ctx, and ends with the process.
 func systemRoots(ctx context.Context) (*x509.CertPool, error) {
-	read := make(chan *x509.CertPool, 1)
-	go func() {
+	pool, err := terminal.Await(ctx, func() (*x509.CertPool, error) {
 		pool, err := x509.SystemCertPool()
 		if err != nil {
-			pool = x509.NewCertPool()
+			return x509.NewCertPool(), nil
 		}
-		read <- pool
-	}()
-	select {
-	case pool := <-read:
 		return pool, nil
-	case <-ctx.Done():
-		return nil, fmt.Errorf("reading the root certificates of the system: %w", context.Cause(ctx))
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading the root certificates of the system: %w", err)
 	}
+	return pool, nil
 }

@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/skaroctl/skaroctl/internal/terminal"
 )
 
 // Backup writes the database as it is at one moment into a new file, which only its
@@ -187,23 +189,15 @@ func asForeign(err error) error {
 	return nil
 }
 
-// fill writes into a file what can be read, as long as ctx lasts, and closes it.
+// fill writes what can be read into a file until ctx ends, and closes the file. A pipe may
+// stay silent for ever.
 func fill(ctx context.Context, f *os.File, from io.Reader) error {
 	defer f.Close()
-	copied := make(chan error, 1)
-	go func() {
-		n, err := io.Copy(f, from)
-		if err == nil && n == 0 {
-			err = ErrEmpty
-		}
-		copied <- err
-	}()
-	select {
-	case err := <-copied:
-		return err
-	case <-ctx.Done(): // a pipe may stay silent for ever
-		return context.Cause(ctx)
+	n, err := terminal.Await(ctx, func() (int64, error) { return io.Copy(f, from) })
+	if err == nil && n == 0 {
+		return ErrEmpty
 	}
+	return err
 }
 
 // lastID is the highest id of a message.
