@@ -10,7 +10,6 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/skaroctl/skaroctl/internal/cli"
 	"github.com/skaroctl/skaroctl/internal/session"
@@ -99,39 +98,6 @@ func TestBody(t *testing.T) {
 			t.Errorf("%s: %.40q, %v", name, got, err)
 		}
 	}
-}
-
-func TestWatchReader(t *testing.T) {
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer w.Close()
-	gone := make(chan struct{})
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		watchReader(ctx, w, func() { close(gone) })
-	}()
-	r.Close()
-	select {
-	case <-gone:
-	case <-ctx.Done():
-		t.Error("the reader went away without notice")
-	}
-	<-ended
-	// Without an end of the reader it returns with the context.
-	r, w2, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	defer w2.Close()
-	stopped, stop := context.WithCancel(context.Background())
-	stop()
-	watchReader(stopped, w2, func() { t.Error("the reader is still there") })
 }
 
 // A signal ends the wait for the text on standard input.

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"testing"
+
+	"github.com/skaroctl/skaroctl/internal/proto"
+	"github.com/skaroctl/skaroctl/internal/session"
+)
+
+func TestFilterWants(t *testing.T) {
+	message := func(from, to, conference string) session.Event {
+		return session.Event{Message: &proto.Message{From: from, To: to, Conference: conference}, Own: "alice"}
+	}
+	events := map[string]session.Event{
+		"bob":            message("bob", "alice", ""),
+		"carol":          message("carol", "alice", ""),
+		"bob in ops":     message("bob", "ops", "ops"),
+		"own to bob":     message("alice", "bob", ""),
+		"own to ops":     message("alice", "ops", "ops"),
+		"user named ops": message("ops", "alice", ""),
+		"push":           {Push: proto.Frame{}, Own: "alice"},
+	}
+	for name, c := range map[string]struct {
+		o    listenOptions
+		want []string
+	}{
+		"everything":          {listenOptions{}, []string{"bob", "carol", "bob in ops", "user named ops"}},
+		"own":                 {listenOptions{own: true}, []string{"bob", "carol", "bob in ops", "user named ops", "own to bob", "own to ops"}},
+		"events":              {listenOptions{events: true}, []string{"bob", "carol", "bob in ops", "user named ops", "push"}},
+		"from":                {listenOptions{from: []string{"bob"}}, []string{"bob", "bob in ops"}},
+		"from, own":           {listenOptions{from: []string{"bob"}, own: true}, []string{"bob", "bob in ops"}},
+		"from ourselves":      {listenOptions{from: []string{"alice", "carol"}}, []string{"carol", "own to bob", "own to ops"}},
+		"conference":          {listenOptions{conferences: []string{"ops"}}, []string{"bob in ops"}},
+		"conference, own":     {listenOptions{conferences: []string{"ops"}, own: true}, []string{"bob in ops", "own to ops"}},
+		"conference and from": {listenOptions{conferences: []string{"ops"}, from: []string{"carol"}}, nil},
+		"another conference":  {listenOptions{conferences: []string{"dev"}}, nil},
+	} {
+		want := map[string]bool{}
+		for _, event := range c.want {
+			want[event] = true
+		}
+		f := newFilter(&c.o, nil)
+		for event, e := range events {
+			if f.wants(e) != want[event] {
+				t.Errorf("%s: %s: %v", name, event, !want[event])
+			}
+		}
+	}
+}
+
+// The filter takes over the server's spelling at each connection, leaves the options
+// alone, and tells each thing once.
+func TestFilterResolvesNames(t *testing.T) {
+	online := true
+	refused := func(status string) error { return session.Refused(proto.TypeGetUserData, status, "") }
+	type answer struct {
+		found proto.Contact
+		err   error
+	}
+	for name, c := range map[string]struct {
+		o       listenOptions
+		answers []answer // at one connection after the other
+		want    string   // the name at the end
+		notices []string
+	}{
+		"another spelling": {listenOptions{from: []string{"BOB"}}, []answer{{found: proto.Contact{Login: "bob"}}, {found: proto.Contact{Login: "bob"}}}, "bob", nil},
+		"not there": {
+			listenOptions{from: []string{"BOB"}}, []answer{{err: refused("404 Not Found")}, {err: refused("404 Not Found")}}, "BOB",
+			[]string{`there is no user "BOB" there so far`},
+		},
+		"gone": {
+			listenOptions{from: []string{"BOB"}}, []answer{{found: proto.Contact{Login: "bob"}}, {err: refused("404 Not Found")}}, "bob",
+			[]string{`there is no user "bob" there any more`},
+		},
+		"there at last": {listenOptions{from: []string{"bob"}}, []answer{{err: refused("404 Not Found")}, {found: proto.Contact{Login: "bob"}}, {err: refused("404 Not Found")}}, "bob", []string{
+			`there is no user "bob" there so far`, `there is no user "bob" there any more`,
+		}},
+		"not for us": {
+			listenOptions{conferences: []string{"ops"}}, []answer{{err: refused("403 Forbidden")}}, "ops",
+			[]string{`the conference "ops": the server answered 403 Forbidden`},
+		},
+		"a user": {
+			listenOptions{conferences: []string{"bob"}}, []answer{{found: proto.Contact{Login: "bob", Online: &online}}}, "bob",
+			[]string{`"bob" is somebody's login: what they send is shown by --from`},
+		},
+	} {
+		var notices []string
+		given := fmt.Sprint(c.o)
+		f := newFilter(&c.o, func(format string, args ...any) { notices = append(notices, fmt.Sprintf(format, args...)) })
+		for _, a := range c.answers {
+			err := f.resolve(t.Context(), func(_ context.Context, login string) (proto.Contact, error) {
+				if a.err != nil {
+					return proto.Contact{Login: login}, a.err
+				}
+				return a.found, nil
+			})
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if got := append(f.from, f.conferences...)[0].name; got != c.want || !reflect.DeepEqual(notices, c.notices) {
+			t.Errorf("%s: the name is %s, the notices are %q", name, got, notices)
+		}
+		if fmt.Sprint(c.o) != given {
+			t.Errorf("%s: the options are %+v now", name, c.o)
+		}
+	}
+}
+
+// Only a refusal of the name is a matter of the filter; other errors end the connection.
+func TestFilterReturnsOtherErrors(t *testing.T) {
+	for _, want := range []error{session.Refused(proto.TypeGetUserData, "503 Service Unavailable", ""), errors.New("lost")} {
+		f := newFilter(&listenOptions{from: []string{"bob"}}, func(format string, args ...any) { t.Errorf(format, args...) })
+		err := f.resolve(t.Context(), func(context.Context, string) (proto.Contact, error) { return proto.Contact{Login: "bob"}, want })
+		if !errors.Is(err, want) {
+			t.Errorf("%v, not %v", err, want)
+		}
+	}
+}

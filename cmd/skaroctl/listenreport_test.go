@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/skaroctl/skaroctl/internal/account"
+	"github.com/skaroctl/skaroctl/internal/cli"
+	"github.com/skaroctl/skaroctl/internal/proto"
+	"github.com/skaroctl/skaroctl/internal/session"
+	"github.com/skaroctl/skaroctl/internal/terminal"
+)
+
+// newTestReport makes the report of a run with options that prints JSON to streams.
+func newTestReport(t *testing.T, ctx context.Context, o listenOptions, streams terminal.Streams) *listenReport {
+	t.Helper()
+	f := newTestFactory(t, streams, nil)
+	r := newListenReport(ctx, f, &o)
+	r.wants = func(session.Event) bool { return true }
+	r.printer = f.Printer()
+	r.position = func() (session.Position, bool) { return session.Position{}, false }
+	return r
+}
+
+func newTestMessage(id int64) session.Event {
+	return session.Event{Message: &proto.Message{ID: id, From: "bob", To: "alice", Body: fmt.Sprint(id)}, Own: "alice"}
+}
+
+// The table of how a run can end, and what the program makes of it.
+func TestListenReportEnds(t *testing.T) {
+	down := &session.Error{Kind: session.KindUnreachable, Msg: "can't reach it"}
+	failed := &cli.Error{Kind: cli.KindInternal, Msg: "--exec failed"}
+	interrupt := &terminal.Interrupt{Signal: os.Interrupt}
+	backwards := func(b session.Backwards) error {
+		return fmt.Errorf("x: %w", &session.Error{Kind: session.KindIDsBackwards, Msg: "ids", Backwards: &b})
+	}
+	date := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
+	for name, c := range map[string]struct {
+		o      listenOptions
+		before func(*listenReport)
+		signal error
+		err    error
+		exit   int    // the status; 0 for no error
+		want   string // a part of what is on standard error; "" for nothing
+	}{
+		"enough":                      {exit: 0},
+		"time up":                     {before: func(r *listenReport) { r.connected = true }, err: errTimeUp},
+		"time up while behind":        {before: func(r *listenReport) { r.connected, r.behind = true, true }, err: errTimeUp, want: "before everything from before was fetched"},
+		"time up, too few":            {o: listenOptions{count: 3, length: cli.Duration(time.Second)}, before: func(r *listenReport) { r.connected, r.shown = true, 2 }, err: errTimeUp, exit: 6, want: "the time ran out after 1s: 2 of 3 messages came\n"},
+		"time up, too few, offline":   {o: listenOptions{count: 3}, before: func(r *listenReport) { r.lost = down }, err: errTimeUp, exit: 6, want: "0 of 3 messages came, since there was no connection: can't reach it"},
+		"time up, never connected":    {o: listenOptions{length: cli.Duration(time.Second)}, err: errTimeUp, exit: 6, want: "no answer within 1s"},
+		"time up, offline":            {before: func(r *listenReport) { r.lost = down }, err: errTimeUp, exit: 4, want: "can't reach it"},
+		"time up after a loss":        {before: func(r *listenReport) { r.connected, r.lost = true, down }, err: errTimeUp},
+		"time up during a bad --exec": {before: func(r *listenReport) { r.connected, r.failed = true, failed }, err: errTimeUp, exit: 1, want: "--exec failed"},
+		"lost":                        {err: down, exit: 4, want: "can't reach it"},
+		"reader gone":                 {err: errReaderGone},
+		"interrupted":                 {signal: interrupt, err: interrupt, exit: 130},
+		"interrupted during a bad --exec": {
+			before: func(r *listenReport) { r.failed = failed }, signal: interrupt, err: interrupt, exit: 130, want: "listen: --exec failed",
+		},
+		"bad --exec": {before: func(r *listenReport) { r.failed = failed }, err: failed, exit: 1, want: "--exec failed"},
+		"ids went backwards": {
+			o: listenOptions{command: "skaroctl listen --resume"}, err: backwards(session.Backwards{ID: 1, Position: 3, Date: date}), exit: 1,
+			want: "hint: to go on with what came since the last message that was shown, once: `skaroctl listen --resume --since 2026-01-02T03:04:05.000000006Z`",
+		},
+		"ids went backwards, no date": {
+			o: listenOptions{command: "skaroctl listen"}, err: backwards(session.Backwards{ID: 1, Position: 3}), exit: 1, want: "`skaroctl listen --since all`",
+		},
+		"an id that was never reached": {err: backwards(session.Backwards{ID: 1, Position: 3, Start: true}), exit: 1, want: "hint: write a time as"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			defer cancel(nil)
+			if c.signal != nil {
+				cancel(c.signal)
+			}
+			var errs strings.Builder
+			r := newTestReport(t, ctx, c.o, terminal.Streams{Err: &errs})
+			if c.before != nil {
+				c.before(r)
+			}
+			exit := r.f.report(r.end(c.err))
+			if exit != c.exit || !strings.Contains(errs.String(), c.want) || c.want == "" && errs.Len() > 0 {
+				t.Errorf("exit status %d, not %d, and %q", exit, c.exit, &errs)
+			}
+		})
+	}
+}
+
+// What was shown is counted, and the run ends with the last message of --count.
+func TestListenReportCounts(t *testing.T) {
+	var out strings.Builder
+	r := newTestReport(t, t.Context(), listenOptions{count: 2}, terminal.Streams{Out: &out})
+	r.wants = func(e session.Event) bool { return e.Message == nil || e.Message.ID != 2 }
+	push := session.Event{Push: proto.Frame{}, Own: "alice"}
+	for i, c := range []struct {
+		e    session.Event
+		want error
+	}{{newTestMessage(1), nil}, {newTestMessage(2), nil}, {push, nil}, {newTestMessage(3), session.ErrEnough}} {
+		if err := r.deliver(c.e); err != c.want {
+			t.Errorf("event %d: %v, not %v", i, err, c.want)
+		}
+	}
+	if err := r.end(nil); err != nil || strings.Count(out.String(), "\n") != 3 || strings.Contains(out.String(), `"id":2`) {
+		t.Errorf("%v, and the output is %q", err, &out)
+	}
+}
+
+// The position is saved only after the line is written.
+func TestListenReportSavesAfterWriting(t *testing.T) {
+	file, err := account.OpenPosition(account.Files{State: t.TempDir()}, account.Key{Server: "ws://127.0.0.1/", Login: "alice"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	saved := func() int64 {
+		var p session.Position
+		if _, err := file.Read(&p); err != nil {
+			t.Error(err)
+		}
+		return p.ID
+	}
+	out := &failingWriter{}
+	r := newTestReport(t, t.Context(), listenOptions{}, terminal.Streams{Out: out})
+	r.saved = file
+	at, known := int64(0), false
+	r.position = func() (session.Position, bool) { return session.Position{ID: at}, known }
+	if err := r.settle(); err != nil || saved() != 0 {
+		t.Errorf("an unknown position: %v, %d is saved", err, saved())
+	}
+	known = true
+	for at = 1; at <= 2; at++ {
+		if err := r.deliver(newTestMessage(at)); err != nil || saved() != at-1 {
+			t.Errorf("before message %d is written: %v, %d is saved", at, err, saved())
+		}
+		if err := r.settle(); err != nil || saved() != at {
+			t.Errorf("after message %d is written: %v, %d is saved", at, err, saved())
+		}
+	}
+	out.err = errors.New("disk full")
+	_ = r.deliver(newTestMessage(3))
+	if err := r.end(nil); !errors.Is(err, out.err) || saved() != 2 {
+		t.Errorf("a message that can't be written: %v, %d is saved", err, saved())
+	}
+}
+
+// failingWriter fails if err is set.
+type failingWriter struct{ err error }
+
+func (w *failingWriter) Write(b []byte) (int, error) { return len(b), w.err }
+
+func TestListenReportNotices(t *testing.T) {
+	down := errors.New("down")
+	got := session.Account{Login: "alice"}
+	for name, c := range map[string]struct {
+		terminal bool
+		run      func(*listenReport)
+		want     string
+	}{
+		"no terminal": {false, func(r *listenReport) { r.caughtUp(got) }, ""},
+		"a terminal":  {true, func(r *listenReport) { r.caughtUp(got) }, "skaroctl: listening as alice\n"},
+		"a loss": {false, func(r *listenReport) {
+			r.lostConnection(down, 1234*time.Millisecond)
+			r.caughtUp(got)
+			r.caughtUp(got)
+		}, "skaroctl: down; trying again in 1.2s\nskaroctl: connected again\n"},
+	} {
+		var errs strings.Builder
+		c.run(newTestReport(t, t.Context(), listenOptions{}, terminal.Streams{Err: &errs, ErrTerminal: c.terminal, Plain: true}))
+		if errs.String() != c.want {
+			t.Errorf("%s: %q", name, &errs)
+		}
+	}
+}
