@@ -57,8 +57,6 @@ func kindOf(err error) cli.Kind {
 	switch {
 	case errors.As(err, &short):
 		return cli.KindInterrupted
-	case errors.Is(err, errIncomplete):
-		return cli.KindTimeout
 	case account.KindOf(err) == account.KindToken, account.KindOf(err) == account.KindNone:
 		return cli.KindAuth
 	}
@@ -93,7 +91,7 @@ func hintOf(err error) string {
 			}
 		}
 	}
-	if session.KindOf(err) == session.KindTimeout && !errors.Is(err, errIncomplete) { // which is the time of --for
+	if session.KindOf(err) == session.KindTimeout {
 		return "give it more time with --timeout"
 	}
 	return ""

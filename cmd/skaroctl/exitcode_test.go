@@ -38,7 +38,6 @@ func TestExitStatus(t *testing.T) {
 		"refused":                   {fmt.Errorf("send: %w", refused), 5},
 		"timeout":                   {fmt.Errorf("wait: %w", late), 6},
 		"timeout while connecting":  {fmt.Errorf("login: %w", late), 6},
-		"too few messages":          {fmt.Errorf("%w: 1 of 2", errIncomplete), 6},
 		"unknown after a loss":      {session.Unknown("send_message", lost), 7},
 		"unknown after the time":    {session.Unknown("send_message", late), 7},
 		"protocol":                  {&session.Error{Kind: session.KindProtocol}, 8},
@@ -106,8 +105,8 @@ func TestReportNamesEachErrorAndTheWorstStatusCounts(t *testing.T) {
 		t.Errorf("%s", errs)
 	}
 	for err, want := range map[error]string{
-		session.TimedOut(time.Second):                    "hint: give it more time with --timeout\n",
-		fmt.Errorf("%w: 1 of 2 messages", errIncomplete): "1 of 2 messages\n",
+		session.TimedOut(time.Second):                              "hint: give it more time with --timeout\n",
+		&cli.Error{Kind: cli.KindTimeout, Msg: "too few messages"}: "too few messages\n",
 	} {
 		if exit, errs := report(t, err); exit != 6 || !strings.HasSuffix(errs, want) {
 			t.Errorf("exit %d, %q", exit, errs)

@@ -92,16 +92,16 @@ func (n *filterName) learn(found proto.Contact, err error) (text string, _ error
 	case err != nil && proto.StatusCode(refused.Status) != "404":
 		return fmt.Sprintf("the %s %q: %v", n.kind, n.name, refused), nil
 	case err != nil && n.found:
-		return fmt.Sprintf("there is no %s %q there any more", n.kind, n.name), nil
+		return fmt.Sprintf("the server no longer has a %s %q", n.kind, n.name), nil
 	case err != nil:
-		return fmt.Sprintf("there is no %s %q there so far", n.kind, n.name), nil
+		return fmt.Sprintf("the server has no %s %q yet", n.kind, n.name), nil
 	}
 	n.name = found.Login
 	switch {
 	case n.kind == "user" && found.IsConference():
-		return fmt.Sprintf("%q is a conference: what is said in it is shown by --conference", found.Login), nil
+		return fmt.Sprintf("%q is a conference: --conference shows its messages", found.Login), nil
 	case n.kind == "conference" && found.Online != nil:
-		return fmt.Sprintf("%q is somebody's login: what they send is shown by --from", found.Login), nil
+		return fmt.Sprintf("%q is a user: --from shows their messages", found.Login), nil
 	}
 	n.found = true
 	return "", nil

@@ -70,14 +70,14 @@ func TestFilterResolvesNames(t *testing.T) {
 		"another spelling": {listenOptions{from: []string{"BOB"}}, []answer{{found: proto.Contact{Login: "bob"}}, {found: proto.Contact{Login: "bob"}}}, "bob", nil},
 		"not there": {
 			listenOptions{from: []string{"BOB"}}, []answer{{err: refused("404 Not Found")}, {err: refused("404 Not Found")}}, "BOB",
-			[]string{`there is no user "BOB" there so far`},
+			[]string{`the server has no user "BOB" yet`},
 		},
 		"gone": {
 			listenOptions{from: []string{"BOB"}}, []answer{{found: proto.Contact{Login: "bob"}}, {err: refused("404 Not Found")}}, "bob",
-			[]string{`there is no user "bob" there any more`},
+			[]string{`the server no longer has a user "bob"`},
 		},
 		"there at last": {listenOptions{from: []string{"bob"}}, []answer{{err: refused("404 Not Found")}, {found: proto.Contact{Login: "bob"}}, {err: refused("404 Not Found")}}, "bob", []string{
-			`there is no user "bob" there so far`, `there is no user "bob" there any more`,
+			`the server has no user "bob" yet`, `the server no longer has a user "bob"`,
 		}},
 		"not for us": {
 			listenOptions{conferences: []string{"ops"}}, []answer{{err: refused("403 Forbidden")}}, "ops",
@@ -85,7 +85,7 @@ func TestFilterResolvesNames(t *testing.T) {
 		},
 		"a user": {
 			listenOptions{conferences: []string{"bob"}}, []answer{{found: proto.Contact{Login: "bob", Online: &online}}}, "bob",
-			[]string{`"bob" is somebody's login: what they send is shown by --from`},
+			[]string{`"bob" is a user: --from shows their messages`},
 		},
 	} {
 		var notices []string

@@ -119,7 +119,7 @@ func (h *hook) run(signaled context.Context, e session.Event) error {
 	}
 	return &cli.Error{
 		Kind: cli.KindInternal, Msg: "--exec failed for " + in.event, Err: err,
-		Hint: "with --resume the same message comes again the next time; to get past it, let `skaroctl listen --resume --count 1` show it once, with the same profile and filters, and without --exec",
+		Hint: "correct the command: the next --resume repeats the message; to skip it, run `skaroctl listen --resume --count 1` with the same profile and filters, and without --exec",
 	}
 }
 

@@ -35,46 +35,48 @@ type listenOptions struct {
 	command    string // the command line without --since, for a hint
 }
 
-func newListenCmd(f *Factory, run runFunc[listenOptions]) *cobra.Command {
-	o := listenOptions{pingInterval: cli.Duration(30 * time.Second)}
-	c := &cobra.Command{
-		Use:   "listen",
-		Short: "Show messages as they come",
-		Long: `Show incoming messages until interrupted, each as soon as it is there. A lost
-connection is made again, and what was missed meanwhile is fetched. Messages that
-came while nobody listened are shown with --since or --resume. The first --resume
-begins now, each one after it where the last one ended; with --since too, it begins
-there, and goes on from there the next time.
+const listenHelp = `Show incoming messages until interrupted, each as soon as it arrives. A lost connection
+is made again, and the messages that were missed meanwhile are fetched. --since and
+--resume show messages from before, too. The first --resume begins now, and each later
+one where the last one ended. With both, --since says where to begin, and the next
+--resume continues from there.
 
-A conference is a group that has a name: "skarod conference" makes them, and says who is
-in them. What is said in one that we are in is shown like every other message.
+A conference is a group with a name, and "skarod conference" creates it. Its members see
+its messages like all others.
 
 As JSON, a message of listen and history has these keys, in this order. All but
-type, dialog, from, to and body are absent when empty.
+type, dialog, from, to and body are absent if they are empty.
 
   type        "message"
   id          an integer that grows over the whole server
   date        when it was sent: RFC 3339, in UTC
   dialog      the login or conference that it belongs with
-  from, to    who sent it, and to whom
-  conference  the conference, where it was sent in one
-  own         true when we sent it ourselves
+  from, to    the sender and the recipient
+  conference  the conference, if it was sent in one
+  own         true if we sent it ourselves
   body        the text
-  extra       an object with what else the server sent
+  extra       an object with all else that the server sent
 
 --exec runs its command with "sh -c" ("cmd /C" on Windows), with that JSON on
-standard input, and with these variables. One that is empty or very long (over
-64 KiB, 32 on Windows) is absent; on Windows, where cmd takes its text for a part of
-the command, also one with a line end or any of "%^&|<>().
+standard input, and with these variables. A variable is absent if it is empty or very
+long (over 64 KiB, 32 on Windows). On Windows, cmd takes its text for a part of the
+command: there it is also absent if it has a line end or any of "%^&|<>().
 
-  SKARO_FROM    who sent it
+  SKARO_FROM    the sender
   SKARO_DIALOG  the login or conference that it belongs with
   SKARO_ID      its id
   SKARO_DATE    its date
   SKARO_BODY    the text; in quotes, as "$SKARO_BODY", a shell runs none of it
 
-skaroctl in the command is the account that listens. "skaroctl send $SKARO_DIALOG"
-answers where something was said, "skaroctl send $SKARO_FROM" in private.`,
+skaroctl in the command uses the account that listens. "skaroctl send $SKARO_DIALOG"
+answers in the dialog, and "skaroctl send $SKARO_FROM" in private.`
+
+func newListenCmd(f *Factory, run runFunc[listenOptions]) *cobra.Command {
+	o := listenOptions{pingInterval: cli.Duration(30 * time.Second)}
+	c := &cobra.Command{
+		Use:   "listen",
+		Short: "Show messages as they arrive",
+		Long:  listenHelp,
 		Example: `  skaroctl listen | jq -r .body
   skaroctl listen --from bob --count 1 --for 1m
   skaroctl listen --conference dev --own
@@ -87,20 +89,20 @@ answers where something was said, "skaroctl send $SKARO_FROM" in private.`,
 		},
 	}
 	flags := c.Flags()
-	flags.StringArrayVar(&o.from, "from", nil, "messages of `LOGIN` only; may be given again")
+	flags.StringArrayVar(&o.from, "from", nil, "only messages from `LOGIN`; repeatable")
 	cli.CompleteFlagFunc(c, "from", f.completeFrom)
-	flags.StringArrayVar(&o.conferences, "conference", nil, "messages in the conference `NAME` only; may be given again")
+	flags.StringArrayVar(&o.conferences, "conference", nil, "only messages in the conference `NAME`; repeatable")
 	cli.CompleteFlagFunc(c, "conference", f.completeConference)
-	flags.BoolVar(&o.own, "own", false, "also what we sent from elsewhere")
-	flags.BoolVar(&o.events, "events", false, "also what the server pushes beside messages: info, error and others")
-	flags.StringVar(&o.since, "since", "", "first what came since `WHEN`: all, a time, a duration before now, or after a message by its id (see \"skaroctl help history\")")
-	flags.BoolVar(&o.resume, "resume", false, "first what came since this account last listened with --resume")
+	flags.BoolVar(&o.own, "own", false, "also messages that we send from elsewhere")
+	flags.BoolVar(&o.events, "events", false, "also what the server pushes besides messages: info, error and others")
+	flags.StringVar(&o.since, "since", "", "begin with the messages since `WHEN`: all, a time, a duration before now, or a message id (see \"skaroctl help history\")")
+	flags.BoolVar(&o.resume, "resume", false, "begin where the last listen --resume of this account ended")
 	flags.IntVarP(&o.count, "count", "n", 0, "end after `N` messages")
-	flags.Var(&o.length, "for", "end after this long; with --count, fewer messages are exit status 6")
+	flags.Var(&o.length, "for", "end after this long, with exit status 6 if there were fewer messages than --count")
 	flags.StringVar(&o.format, "format", "", "show each message with a Go `TEMPLATE` over the JSON object, like '{{.from}}: {{.body}}'")
 	flags.StringVar(&o.exec, "exec", "", "run a shell `COMMAND` for each message, one at a time, instead of showing it")
-	flags.BoolVar(&o.noReconnect, "no-reconnect", false, "end when the connection is lost")
-	flags.Var(&o.pingInterval, "ping-interval", "how often to check the connection; one that is silent for two is dead")
+	flags.BoolVar(&o.noReconnect, "no-reconnect", false, "end if the connection is lost")
+	flags.Var(&o.pingInterval, "ping-interval", "how often to check the connection; it is dead if it is silent for two of them")
 	cli.Exclusive(c, "format", "exec")
 	return c
 }

@@ -124,7 +124,7 @@ func (r *listenReport) end(err error) error {
 	}
 	timeUp := errors.Is(err, errTimeUp)
 	if timeUp && r.connected && r.behind {
-		r.f.notice("the time of --for was over before everything from before was fetched")
+		r.f.notice("--for ended before all earlier messages were fetched")
 	}
 	var failure *session.Error
 	switch {
@@ -142,18 +142,17 @@ func (r *listenReport) end(err error) error {
 	return err
 }
 
-// errIncomplete is the error of --for with --count if fewer messages came.
-var errIncomplete = errors.New("the time ran out")
-
 // timeUp returns the error of a run that lasted until the end of --for.
 func (r *listenReport) timeUp() error {
 	length := time.Duration(r.o.length)
 	offline := !r.connected && r.lost != nil
 	switch {
-	case r.shown < r.o.count && offline:
-		return fmt.Errorf("%w after %v: %d of %d messages came, since there was no connection: %v", errIncomplete, length, r.shown, r.o.count, r.lost)
 	case r.shown < r.o.count:
-		return fmt.Errorf("%w after %v: %d of %d messages came", errIncomplete, length, r.shown, r.o.count)
+		e := &cli.Error{Kind: cli.KindTimeout, Msg: fmt.Sprintf("the time ran out after %v: %d of %d messages came", length, r.shown, r.o.count)}
+		if offline {
+			e.Msg += fmt.Sprintf(", since there was no connection: %v", r.lost)
+		}
+		return e
 	case offline:
 		return r.lost
 	case !r.connected:
@@ -169,7 +168,7 @@ func backwardsHint(b *session.Backwards, command string) string {
 	case b.Start:
 		return "write a time as 2006-01-02T15:04:05Z, a duration as 90m or 7d: a bare number is the id of a message"
 	case b.Date.IsZero():
-		return fmt.Sprintf("to see all that is there once more, and go on: `%s --since all`; or give --since the time when an older copy of the server's database was put in place", command)
+		return fmt.Sprintf("see everything again and continue, with `%s --since all`; or give --since the time when the server got an older copy of its database", command)
 	}
-	return fmt.Sprintf("to go on with what came since the last message that was shown, once: `%s --since %s`", command, b.Date.UTC().Format(time.RFC3339Nano))
+	return fmt.Sprintf("continue after the last message that was shown, by running once `%s --since %s`", command, b.Date.UTC().Format(time.RFC3339Nano))
 }

@@ -50,7 +50,7 @@ func TestListenReportEnds(t *testing.T) {
 	}{
 		"enough":                      {exit: 0},
 		"time up":                     {before: func(r *listenReport) { r.connected = true }, err: errTimeUp},
-		"time up while behind":        {before: func(r *listenReport) { r.connected, r.behind = true, true }, err: errTimeUp, want: "before everything from before was fetched"},
+		"time up while behind":        {before: func(r *listenReport) { r.connected, r.behind = true, true }, err: errTimeUp, want: "before all earlier messages were fetched"},
 		"time up, too few":            {o: listenOptions{count: 3, length: cli.Duration(time.Second)}, before: func(r *listenReport) { r.connected, r.shown = true, 2 }, err: errTimeUp, exit: 6, want: "the time ran out after 1s: 2 of 3 messages came\n"},
 		"time up, too few, offline":   {o: listenOptions{count: 3}, before: func(r *listenReport) { r.lost = down }, err: errTimeUp, exit: 6, want: "0 of 3 messages came, since there was no connection: can't reach it"},
 		"time up, never connected":    {o: listenOptions{length: cli.Duration(time.Second)}, err: errTimeUp, exit: 6, want: "no answer within 1s"},
@@ -58,7 +58,7 @@ func TestListenReportEnds(t *testing.T) {
 		"time up after a loss":        {before: func(r *listenReport) { r.connected, r.lost = true, down }, err: errTimeUp},
 		"time up during a bad --exec": {before: func(r *listenReport) { r.connected, r.failed = true, failed }, err: errTimeUp, exit: 1, want: "--exec failed"},
 		"lost":                        {err: down, exit: 4, want: "can't reach it"},
-		"reader gone":                 {err: errReaderGone},
+		"reader gone":                 {err: cli.ErrReaderGone},
 		"interrupted":                 {signal: interrupt, err: interrupt, exit: 130},
 		"interrupted during a bad --exec": {
 			before: func(r *listenReport) { r.failed = failed }, signal: interrupt, err: interrupt, exit: 130, want: "listen: --exec failed",
@@ -66,7 +66,7 @@ func TestListenReportEnds(t *testing.T) {
 		"bad --exec": {before: func(r *listenReport) { r.failed = failed }, err: failed, exit: 1, want: "--exec failed"},
 		"ids went backwards": {
 			o: listenOptions{command: "skaroctl listen --resume"}, err: backwards(session.Backwards{ID: 1, Position: 3, Date: date}), exit: 1,
-			want: "hint: to go on with what came since the last message that was shown, once: `skaroctl listen --resume --since 2026-01-02T03:04:05.000000006Z`",
+			want: "hint: continue after the last message that was shown, by running once `skaroctl listen --resume --since 2026-01-02T03:04:05.000000006Z`",
 		},
 		"ids went backwards, no date": {
 			o: listenOptions{command: "skaroctl listen"}, err: backwards(session.Backwards{ID: 1, Position: 3}), exit: 1, want: "`skaroctl listen --since all`",
@@ -84,9 +84,12 @@ func TestListenReportEnds(t *testing.T) {
 			if c.before != nil {
 				c.before(r)
 			}
-			exit := r.f.report(r.end(c.err))
-			if exit != c.exit || !strings.Contains(errs.String(), c.want) || c.want == "" && errs.Len() > 0 {
-				t.Errorf("exit status %d, not %d, and %q", exit, c.exit, &errs)
+			exit, said := 0, ""
+			if err := r.end(c.err); err != nil {
+				exit, said = report(t, err)
+			}
+			if said = errs.String() + said; exit != c.exit || !strings.Contains(said, c.want) || c.want == "" && said != "" {
+				t.Errorf("exit status %d, not %d, and %q", exit, c.exit, said)
 			}
 		})
 	}
