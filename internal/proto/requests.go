@@ -10,8 +10,8 @@ type Request struct {
 }
 
 // Changes reports whether the request may change something on the server. If such a
-// request is sent and not answered, nobody knows whether it took effect.
-// A type that this version does not know counts as one that changes something.
+// request is sent and not answered, its effect is unknown. An unknown type counts as one
+// that changes something.
 func (r Request) Changes() bool {
 	switch r.Type {
 	case TypeRegisterType, TypeAuthorize, TypeSessionRestore, TypeSearchContacts:

@@ -14,8 +14,8 @@ const Forever = time.Duration(math.MaxInt64)
 // RetryPolicy says how long a connection that is lost or not made is made again, and with
 // which pauses. The zero policy makes no second attempt.
 type RetryPolicy struct {
-	// BeforeLogin and AfterLogin say how long to keep trying: until the first login, and
-	// once there was one. The time starts over with each attempt that makes progress.
+	// BeforeLogin and AfterLogin say how long to keep trying before and after the first
+	// login. The time starts over with each attempt that makes progress.
 	BeforeLogin, AfterLogin time.Duration
 
 	// The pauses double from FirstPause to MostPause. They start over after a connection
