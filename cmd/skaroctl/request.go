@@ -77,7 +77,7 @@ func runRequest(ctx context.Context, f *Factory, o *requestOptions) error {
 	}
 	do := func(ctx context.Context, s *session.Session) error {
 		reply, err := s.Do(ctx, request)
-		if reply.Fields == nil {
+		if reply.Fields.Len() == 0 {
 			return err
 		}
 		p := f.Printer()

@@ -568,7 +568,7 @@ func (c *client) read() (proto.Frame, error) {
 	defer cancel()
 	_, b, err := c.ws.Read(ctx)
 	if err != nil {
-		return nil, err
+		return proto.Frame{}, err
 	}
 	return proto.Decode(b)
 }

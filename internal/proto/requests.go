@@ -1,6 +1,9 @@
 package proto
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // Request is what a client asks of a server: a type and the fields that go with it,
 // without the number that the connection gives it (docs/protocol.md, "Requests").
@@ -94,16 +97,30 @@ func GetUpdates(after int64, limit int) Request {
 	return Request{TypeGetUpdates, map[string]any{"after": after, "limit": limit}}
 }
 
-// GetLastID asks for the newest message id and for no message: it is get_updates
-// without "after".
+// GetLastID asks for the newest message id alone: it is get_updates without "after".
 func GetLastID() Request { return Request{Type: TypeGetUpdates} }
 
-// SendMessage sends a text to a user or a conference. Only a server with the extension
-// nonce takes one; "" leaves it out.
+// SendMessage sends a text to a user or a conference. A nonce is for a server with that
+// extension; "" means no nonce.
 func SendMessage(to, body, nonce string) Request {
 	fields := map[string]any{"to": to, "body": body}
 	if nonce != "" {
 		fields["nonce"] = nonce
 	}
 	return Request{TypeSendMessage, fields}
+}
+
+// EncodeRequest writes the request typ with the number id and its further fields
+// (docs/protocol.md, "Requests and replies"). The fields must not hold "type" or
+// "on_request".
+func EncodeRequest(typ string, id int64, fields map[string]any) ([]byte, error) {
+	m := make(map[string]any, len(fields)+2)
+	for k, v := range fields {
+		if k == "type" || k == "on_request" {
+			return nil, fmt.Errorf("the field %q of a request is set by the protocol", k)
+		}
+		m[k] = v
+	}
+	m["type"], m["on_request"] = typ, id
+	return Encode(m)
 }

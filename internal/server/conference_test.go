@@ -143,7 +143,7 @@ func TestConferenceRequests(t *testing.T) {
 	}
 
 	user, _ := alice.request(proto.TypeGetUserData, map[string]any{"login": "OPS"}).Fields.Map("user")
-	if is, _ := user.Bool("conference"); !is || user.Text("login") != "ops" || !user.Date("created").Time.Equal(w.clock.Now()) || len(user) != 3 {
+	if is, _ := user.Bool("conference"); !is || user.Text("login") != "ops" || !user.Date("created").Time.Equal(w.clock.Now()) || user.Len() != 3 {
 		t.Errorf("%s", user.Describe())
 	}
 	contacts, err := proto.ParseContacts(alice.request(proto.TypeGetContacts, nil).Fields)

@@ -175,7 +175,7 @@ const (
 func page(f proto.Frame) (store.Page, error) {
 	p := store.Page{Limit: pageMost, Bytes: plainBytes}
 	for name, into := range map[string]*int64{"before": &p.Before, "after": &p.After} {
-		if _, ok := f[name]; !ok {
+		if !f.Has(name) {
 			continue
 		}
 		n, ok := f.Int(name)
@@ -184,7 +184,7 @@ func page(f proto.Frame) (store.Page, error) {
 		}
 		*into = n
 	}
-	if _, ok := f["limit"]; ok {
+	if f.Has("limit") {
 		n, ok := f.Int("limit")
 		if !ok || n < 1 {
 			return p, refuse(proto.StatusBadRequest, "limit is a number from 1")
@@ -220,7 +220,7 @@ func (c *conn) getUpdates(ctx context.Context, f proto.Frame) (map[string]any, e
 	c.server.mu.Lock()
 	told := c.server.told
 	c.server.mu.Unlock()
-	if _, ok := f["after"]; !ok {
+	if !f.Has("after") {
 		return map[string]any{"messages": []any{}, "last_id": told}, nil
 	}
 	p, err := page(f)
@@ -316,7 +316,7 @@ func (c *conn) letter(f proto.Frame) (store.Letter, error) {
 	if len(l.Body) > c.server.o.MaxBody {
 		return l, refuse(proto.StatusTooLarge, "the body has %d bytes, at most %d are allowed", len(l.Body), c.server.o.MaxBody)
 	}
-	if _, ok := f["nonce"]; ok {
+	if f.Has("nonce") {
 		if l.Nonce, ok = f.ExactText("nonce"); !ok || utf8.RuneCountInString(l.Nonce) < 16 || utf8.RuneCountInString(l.Nonce) > 64 {
 			return l, refuse(proto.StatusBadRequest, "nonce is text of 16 to 64 characters")
 		}

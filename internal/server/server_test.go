@@ -199,10 +199,10 @@ func (c *client) tryRead() (proto.Frame, error) {
 	defer cancel()
 	kind, b, err := c.ws.Read(ctx)
 	if err != nil {
-		return nil, err
+		return proto.Frame{}, err
 	}
 	if kind != websocket.MessageBinary {
-		return nil, fmt.Errorf("a message of kind %v", kind)
+		return proto.Frame{}, fmt.Errorf("a message of kind %v", kind)
 	}
 	return proto.Decode(b)
 }

@@ -97,18 +97,18 @@ func (c *conn) readFrame(buf *bytes.Buffer) (proto.Frame, error) {
 		// The library shows a connection that ends after the head of a frame as an empty
 		// message. A message that is really empty is followed by another one.
 		if _, err = c.readMessage(buf); err == nil {
-			return nil, notSkaro(c.endpoint.URL, "it sent an empty message", "")
+			return proto.Frame{}, notSkaro(c.endpoint.URL, "it sent an empty message", "")
 		}
 	}
 	switch {
 	case err != nil:
-		return nil, c.lost(err)
+		return proto.Frame{}, c.lost(err)
 	case typ != websocket.MessageBinary:
-		return nil, notSkaro(c.endpoint.URL, fmt.Sprintf("it sent a text message, %q, instead of a binary one", head(buf.Bytes())), "")
+		return proto.Frame{}, notSkaro(c.endpoint.URL, fmt.Sprintf("it sent a text message, %q, instead of a binary one", head(buf.Bytes())), "")
 	}
 	frame, err := proto.Decode(buf.Bytes())
 	if err != nil {
-		return nil, notSkaro(c.endpoint.URL, fmt.Sprintf("it sent a frame of %d bytes: %v", buf.Len(), err), "")
+		return proto.Frame{}, notSkaro(c.endpoint.URL, fmt.Sprintf("it sent a frame of %d bytes: %v", buf.Len(), err), "")
 	}
 	if c.endpoint.Trace != nil {
 		c.endpoint.trace("< %s", frame.Describe())

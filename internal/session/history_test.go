@@ -71,7 +71,7 @@ func TestHistoryCutsRangeOnPlainServer(t *testing.T) {
 	url := serve(t, func(p *peer) {
 		p.login()
 		f := p.expect(proto.TypeGetHistory)
-		if len(f) != 3 { // type, on_request, login
+		if f.Len() != 3 { // type, on_request, login
 			t.Errorf("asked a plain server %s", f.Describe())
 		}
 		var all []any

@@ -47,10 +47,7 @@ func (b *inbox) push(f proto.Frame) {
 	if f.Type() == proto.TypeShowMessage && b.leavesOut(f) {
 		return
 	}
-	q := queued{Frame: f}
-	for _, v := range f {
-		q.size += int64(len(v))
-	}
+	q := queued{Frame: f, size: int64(f.Size())}
 	for b.bytes.Load() > inboxBytes {
 		select {
 		case <-b.room:
@@ -103,8 +100,8 @@ func (b *inbox) leavesOut(f proto.Frame) bool {
 	if b.backfill == nil {
 		return false
 	}
-	id, ok := f.Int("id")
-	if !ok || id <= 0 {
+	id := proto.ParseMessage(f).ID
+	if id == 0 {
 		return false
 	}
 	b.backfill.highest = max(b.backfill.highest, id)

@@ -105,12 +105,12 @@ func (p *peer) recv() (f proto.Frame, ok bool) {
 	defer cancel()
 	_, b, err := p.ws.Read(ctx)
 	if err != nil || len(b) == 0 { // empty: the connection ended after the head of a frame
-		return nil, false
+		return proto.Frame{}, false
 	}
 	f, err = proto.Decode(b)
 	if err != nil {
 		p.t.Errorf("peer: %v", err)
-		return nil, false
+		return proto.Frame{}, false
 	}
 	return f, true
 }

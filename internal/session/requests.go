@@ -131,14 +131,8 @@ type Sent struct {
 
 // parseSent reads the reply to a send_message.
 func parseSent(r proto.Reply, to string) Sent {
-	sent := Sent{To: to, Date: r.Fields.Date("date")}
-	known := []string{"type", "for", "id", "status", "date", "session_id"} // a SID must not be printed
-	if id, ok := r.Fields.Int("message_id"); ok {
-		sent.ID = id
-		known = append(known, "message_id")
-	}
-	sent.Extra = r.Fields.Extra(known...)
-	return sent
+	sent := proto.ParseSent(r)
+	return Sent{ID: sent.ID, Date: sent.Date, To: to, Extra: sent.Extra}
 }
 
 // invalidReply returns the error for a reply that lacks what its request asked for.

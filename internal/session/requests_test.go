@@ -21,7 +21,7 @@ func TestRequestsReturnWhatServerSays(t *testing.T) {
 		p.send(map[string]any{"type": "never heard of"})
 		p.reply(p.expect(proto.TypeGetContacts), proto.StatusOK, map[string]any{"data": []any{map[string]any{"login": "bob"}}})
 		f = p.expect(proto.TypeGetHistory)
-		if f.Text("login") != "bob" || f["limit"] != nil {
+		if f.Text("login") != "bob" || f.Has("limit") {
 			t.Errorf("history of a plain server: %v", f.Describe())
 		}
 		p.reply(f, proto.StatusOK, map[string]any{"history": []any{message(0, "bob", "alice", "1"), message(0, "alice", "bob", "2")}})
@@ -102,7 +102,7 @@ func TestRegister(t *testing.T) {
 		p.greet()
 		f := p.expect(proto.TypeRegister)
 		form, _ := f.Map("form")
-		if f.Text("register_type") != "open" || form.Text("login") != "Alice" || form.Text("token") != token.Text() || form["invite"] != nil {
+		if f.Text("register_type") != "open" || form.Text("login") != "Alice" || form.Text("token") != token.Text() || form.Has("invite") {
 			t.Error(f.Describe())
 		}
 		p.reply(f, "200", map[string]any{"user": map[string]any{"login": "alice"}})

@@ -50,22 +50,22 @@ func (c *subscription) next(ctx context.Context) (proto.Frame, error) {
 	case q = <-c.inbox.queue:
 	default:
 		if err := c.settle(); err != nil {
-			return nil, err
+			return proto.Frame{}, err
 		}
 		select {
 		case q = <-c.inbox.queue:
 		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+			return proto.Frame{}, context.Cause(ctx)
 		case <-c.session.Done():
 			select { // what the reader read before its end is still to be delivered
 			case q = <-c.inbox.queue:
 			default:
-				return nil, c.session.Err()
+				return proto.Frame{}, c.session.Err()
 			}
 		}
 	}
 	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
+		return proto.Frame{}, context.Cause(ctx)
 	}
 	return c.inbox.take(q), nil
 }

@@ -1,0 +1,234 @@
+package proto
+
+import (
+	"bytes"
+	"encoding/hex"
+	"fmt"
+	"math"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+)
+
+func TestRecordedFramesDecodeAndEncode(t *testing.T) {
+	var rec recorded
+	readJSON(t, "libskaro-0.3-frames.json", &rec)
+	if len(rec.Frames) < 30 {
+		t.Fatalf("only %d recorded frames", len(rec.Frames))
+	}
+	for i, r := range rec.Frames {
+		raw, err := hex.DecodeString(r.Hex)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := Decode(raw)
+		if err != nil {
+			t.Errorf("frame %d (%s): %v", i, r.Note, err)
+			continue
+		}
+		got := map[string]any{}
+		for name := range f.all() {
+			got[name] = f.Value(name)
+		}
+		if want := plain(r.Value); !reflect.DeepEqual(plain(got), want) {
+			t.Errorf("frame %d decodes to %v, want %v", i, got, want)
+		}
+		if r.From != "client" {
+			continue
+		}
+		// What we send for the same request is the same CBOR value.
+		fields := map[string]any{}
+		for k, v := range r.Value {
+			if k != "type" && k != "on_request" {
+				fields[k] = v
+			}
+		}
+		id, _ := f.Int("on_request")
+		ours, err := EncodeRequest(f.Type(), id, fields)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var a, b any
+		if err := cbor.Unmarshal(ours, &a); err != nil {
+			t.Fatal(err)
+		}
+		if err := cbor.Unmarshal(raw, &b); err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(a, b) {
+			t.Errorf("frame %d: we send %v, libskaro sends %v", i, a, b)
+		}
+	}
+}
+
+func TestDecodeRefuses(t *testing.T) {
+	nested := bytes.Repeat([]byte{0x81}, 40)
+	for name, b := range map[string][]byte{
+		"empty":            nil,
+		"garbage":          []byte("<html>"),
+		"array":            enc(t, []int{1}),
+		"truncated":        enc(t, map[string]any{"type": "info"})[:5],
+		"trailing":         append(enc(t, map[string]any{"type": "info"}), 0),
+		"duplicate key":    {0xa2, 0x61, 'a', 1, 0x61, 'a', 2},
+		"integer key":      {0xa1, 1, 1},
+		"too deep":         append(append([]byte{0xa1, 0x61, 'a'}, nested...), 1),
+		"length lie":       {0xa1, 0x61, 'a', 0x9b, 0, 0, 0, 1, 0, 0, 0, 0},
+		"map length lie":   {0xbb, 0, 0, 0, 1, 0, 0, 0, 0},
+		"unfinished break": {0xbf, 0x61, 'a'},
+	} {
+		if f, err := Decode(b); err == nil {
+			t.Errorf("%s: decodes to %v", name, f)
+		}
+	}
+}
+
+func TestDecodeKeepsOddFields(t *testing.T) {
+	b := enc(t, map[string]any{
+		"type": "show_message", "odd": map[int]any{1: "x"}, "bad date": cbor.Tag{Number: 0, Content: "never"},
+		"big": uint64(math.MaxUint64), "bytes": []byte{1, 2}, "nothing": nil,
+	})
+	f, err := Decode(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := ParseMessage(f)
+	want := map[string]any{"odd": `{1: "x"}`, "bad date": `0("never")`, "big": uint64(math.MaxUint64), "bytes": []byte{1, 2}, "nothing": nil}
+	if !reflect.DeepEqual(m.Extra, want) {
+		t.Errorf("extra: %#v", m.Extra)
+	}
+	// A long value is not written in diagnostic notation, which may take very long.
+	long := strings.Repeat("a", maxDiagnosis)
+	f, err = Decode(enc(t, map[string]any{"odd": map[int]any{1: long}}))
+	if v, _ := f.Value("odd").(string); err != nil || v != fmt.Sprintf("h'%x'", []byte(f.all()["odd"])) {
+		t.Errorf("%.99s, %v", v, err)
+	}
+	f, err = Decode(enc(t, map[string]any{"odd": map[string]any{"body": long}}))
+	if v := f.Describe(); err != nil || !strings.HasPrefix(v, `{"odd": {"body": "aaa`) || len(v) > 2*maxShownField {
+		t.Errorf("%s, %v", v, err)
+	}
+	// A value with a wrong tag is left out and spoils nothing.
+	f, err = Decode([]byte("\xa2\x64type\x64info\x64date\xc1\x61x"))
+	if err != nil || f.Type() != "info" || f.Has("date") {
+		t.Errorf("%v, %v", f, err)
+	}
+	// Text that is not UTF-8 is repaired, indefinite lengths are read.
+	f, err = Decode([]byte{0xbf, 0x64, 'b', 'o', 'd', 'y', 0x63, 'a', 0xff, 'b', 0xff})
+	if err != nil || f.Text("body") != "a\uFFFDb" {
+		t.Errorf("%v, %v", f, err)
+	}
+}
+
+func TestExactTextRefusesTextThatIsNotUTF8(t *testing.T) {
+	for name, c := range map[string]struct {
+		field []byte
+		want  string
+		ok    bool
+	}{
+		"text":             {[]byte("\x63a\xcf\x80"), "aπ", true},
+		"empty":            {[]byte("\x60"), "", true},
+		"chunks":           {[]byte("\x7f\x61a\x61b\xff"), "ab", true},
+		"the replacement":  {[]byte("\x63\xef\xbf\xbd"), "\uFFFD", true},
+		"not UTF-8":        {[]byte("\x62a\xff"), "a\xff", false},
+		"a lone surrogate": {[]byte("\x63\xed\xa0\x80"), "\xed\xa0\x80", false},
+		"bytes":            {[]byte("\x41a"), "", false},
+		"a number":         {[]byte{1}, "", false},
+	} {
+		f, err := Decode(append([]byte("\xa1\x64body"), c.field...))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if got, ok := f.ExactText("body"); got != c.want || ok != c.ok {
+			t.Errorf("%s: %q, %v", name, got, ok)
+		}
+	}
+	if _, ok := (Frame{}).ExactText("body"); ok {
+		t.Error("a missing field is text")
+	}
+}
+
+func TestDescribeHidesSecrets(t *testing.T) {
+	f, err := Decode(enc(t, map[string]any{
+		"type": "authorize", "login": "alice", "password": "S1", "sid": "S2", "session_id": "S3", "token": "S4", "invite": "S5",
+		"form": map[string]any{"login": "bob", "token": "S6", "list": []any{map[string]any{"sid": "S7"}}}, "body": strings.Repeat("ж", 5000),
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := f.Describe()
+	for _, secret := range []string{"S1", "S2", "S3", "S4", "S5", "S6", "S7"} {
+		if strings.Contains(got, secret) {
+			t.Errorf("%s is shown: %s", secret, got)
+		}
+	}
+	if !strings.HasPrefix(got, `{"type": "authorize"`) || !strings.Contains(got, `"login": "alice"`) || !strings.Contains(got, `"login": "bob"`) || len(got) > 2*maxShownField {
+		t.Errorf("described as %s", got)
+	}
+}
+
+// FuzzDecode: for any input, every reader of a frame returns, and a frame that decodes can
+// be described.
+func FuzzDecode(f *testing.F) {
+	var rec recorded
+	readJSON(f, "libskaro-0.3-frames.json", &rec)
+	for _, r := range rec.Frames {
+		raw, _ := hex.DecodeString(r.Hex)
+		f.Add(raw)
+	}
+	f.Add([]byte{0xbf, 0xff})
+	f.Add(EncodePush(Message{ID: 1, Date: Date{Time: time.Unix(1, 0)}, From: "bob", To: "alice", Body: "hi"}))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		frame, err := Decode(b)
+		if err != nil {
+			return
+		}
+		_, _ = ParseGreeting(frame)
+		_, _ = ParseReply(frame)
+		_, _ = ParseContacts(frame)
+		_, _ = ParseMessages(frame, "history")
+		m := ParseMessage(frame)
+		if frame.message != nil {
+			if other := ParseMessage(Frame{fields: frame.all()}); !reflect.DeepEqual(m, other) {
+				t.Errorf("an ordinary message is %+v, its fields are %+v", m, other)
+			}
+		}
+		if m.Dialog(m.From) != m.To {
+			t.Errorf("dialog of our own message: %+v", m)
+		}
+		for name := range frame.all() {
+			frame.Value(name)
+		}
+		frame.Describe()
+	})
+}
+
+func TestFrameTypesAreExact(t *testing.T) {
+	f, err := Decode(enc(t, map[string]any{
+		"text": "1", "number": 1, "fraction": 1.0, "true": true, "null": nil, "list": []any{}, "map": map[string]any{},
+		"simple": cbor.SimpleValue(7), "tagged": cbor.Tag{Number: 99, Content: "1"}, "tagged number": cbor.Tag{Number: 99, Content: 1}, "bytes": []byte("1"),
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range f.all() {
+		_, isText := f.TextOK(name)
+		_, isExact := f.ExactText(name)
+		_, isInt := f.Int(name)
+		_, isBool := f.Bool(name)
+		_, isList := f.List(name)
+		_, isMap := f.Map(name)
+		for kind, got := range map[string]bool{"text": isText, "number": isInt, "true": isBool, "list": isList, "map": isMap} {
+			if got != (name == kind) {
+				t.Errorf("is %s a %s? %v", name, kind, got)
+			}
+		}
+		if isExact != isText {
+			t.Errorf("is %s exact text? %v", name, isExact)
+		}
+	}
+	if _, ok := f.Int("missing"); ok || f.Has("missing") || !f.Has("null") {
+		t.Error("a field that is missing")
+	}
+}

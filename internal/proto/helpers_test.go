@@ -1,0 +1,64 @@
+package proto
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"testing"
+)
+
+// recorded is testdata/libskaro-0.3-frames.json: frames recorded between
+// libskaro 0.3 and a loopback server.
+type recorded struct {
+	Frames []struct {
+		From  string         `json:"from"`
+		Hex   string         `json:"hex"`
+		Value map[string]any `json:"value"`
+		Note  string         `json:"note"`
+	} `json:"frames"`
+}
+
+func readJSON(t testing.TB, name string, into any) {
+	t.Helper()
+	b, err := os.ReadFile("testdata/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.UseNumber()
+	if err := dec.Decode(into); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// plain turns a value of either decoder into one that compares: integers as
+// their decimal text.
+func plain(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		m := map[string]any{}
+		for k, e := range v {
+			m[k] = plain(e)
+		}
+		return m
+	case []any:
+		l := make([]any, len(v))
+		for i, e := range v {
+			l[i] = plain(e)
+		}
+		return l
+	case uint64, int64, int, json.Number:
+		return fmt.Sprint(v)
+	}
+	return v
+}
+
+func enc(t testing.TB, v any) []byte {
+	t.Helper()
+	b, err := encMode.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
