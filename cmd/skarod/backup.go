@@ -64,7 +64,7 @@ func (a *app) backup(ctx context.Context, file string) error {
 	if file, err = filepath.Abs(file); err != nil {
 		return err
 	}
-	if store.Apart(path, file) {
+	if store.NeedsTwoProcesses(path, file) {
 		return store.WriteNew(file, func(f *os.File) error { return a.backupApart(ctx, filepath.Dir(path), f) })
 	}
 	return a.withStore(false, func(s *store.Store) error { return s.Backup(ctx, file) })
@@ -196,7 +196,7 @@ func (a *app) backupFrom(ctx context.Context, name string) (io.ReadCloser, error
 	case err != nil:
 		return nil, cli.Usage(err.Error(), "FILE is what `skarod backup` has written")
 	}
-	if err := store.Misled(name, f); err != nil {
+	if err := store.CheckLink(name, f); err != nil {
 		f.Close()
 		return nil, cli.Usage(err.Error(), "name the file itself, and not a link to it")
 	}

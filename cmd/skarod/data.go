@@ -96,7 +96,7 @@ func cantOpen(path string, err error) error {
 	switch {
 	case errors.Is(err, store.ErrEmpty):
 		return cli.WithHint(err, "a copy may have failed: `skarod restore FILE` puts a backup there; delete the file if you want a new database")
-	case errors.Is(err, store.ErrLog):
+	case errors.Is(err, store.ErrLostLog):
 		return cli.WithHint(err, fmt.Sprintf("move %s to its database, or away where that is lost", output.Line(path+"-wal")))
 	case errors.Is(err, store.ErrLink):
 		return cli.WithHint(err, "look where it leads, and remove it; if another folder has the database, name that one with --data")

@@ -9,16 +9,16 @@ import (
 )
 
 // other reads a field that is somebody's login or the name of a conference.
-func (c *conn) other(ctx context.Context, f proto.Frame, field string) (store.Other, error) {
+func (c *conn) other(ctx context.Context, f proto.Frame, field string) (store.Party, error) {
 	given, ok := f.ExactText(field)
 	if !ok {
-		return store.Other{}, refuse(proto.StatusBadRequest, "%s is a login", field)
+		return store.Party{}, refuse(proto.StatusBadRequest, "%s is a login", field)
 	}
 	login, err := store.LoginForm(given)
 	if err != nil {
-		return store.Other{}, noUser(given)
+		return store.Party{}, noUser(given)
 	}
-	o, err := c.server.o.Store.Other(ctx, login, c.user().user.ID)
+	o, err := c.server.o.Store.FindParty(ctx, login, c.user().user.ID)
 	if errors.Is(err, store.ErrNoUser) {
 		err = noUser(given)
 	}
@@ -40,7 +40,7 @@ func notMember(conference string) error {
 }
 
 // person is other for what a conference can't be.
-func (c *conn) person(ctx context.Context, f proto.Frame, field string) (store.Other, error) {
+func (c *conn) person(ctx context.Context, f proto.Frame, field string) (store.Party, error) {
 	o, err := c.other(ctx, f, field)
 	if err == nil && o.Conference {
 		err = refuse(proto.StatusForbidden, "%q is a conference: whoever runs the server says who is in it", o.Login)
@@ -84,7 +84,7 @@ func (c *conn) addContact(ctx context.Context, f proto.Frame) (map[string]any, e
 }
 
 // know makes somebody a contact of ours.
-func (c *conn) know(u store.Other) error {
+func (c *conn) know(u store.Party) error {
 	own := c.user().user
 	if u.ID == own.ID {
 		return refuse(proto.StatusBadRequest, "you can't be your own contact")

@@ -277,7 +277,7 @@ func (c *conn) sendMessage(f proto.Frame, id int64) {
 			err = noUser(letter.To)
 		case errors.Is(err, store.ErrNotMember):
 			err = notMember(letter.To)
-		case errors.Is(err, store.ErrNonce):
+		case errors.Is(err, store.ErrNonceUsed):
 			err = refuse(proto.StatusConflict, "%v", err)
 		}
 		if err == nil {
@@ -292,12 +292,12 @@ func (c *conn) sendMessage(f proto.Frame, id int64) {
 }
 
 // letter reads a send_message.
-func (c *conn) letter(f proto.Frame) (store.Letter, error) {
+func (c *conn) letter(f proto.Frame) (store.Message, error) {
 	x := c.user()
 	if x == nil {
-		return store.Letter{}, notLoggedIn
+		return store.Message{}, notLoggedIn
 	}
-	l := store.Letter{Sender: x.user.ID, Date: c.server.o.Clock()}
+	l := store.Message{Sender: x.user.ID, Date: c.server.o.Clock()}
 	to, ok := f.ExactText("to")
 	if !ok || to == "" {
 		return l, refuse(proto.StatusBadRequest, "to is a login")
@@ -327,7 +327,7 @@ func (c *conn) letter(f proto.Frame) (store.Letter, error) {
 // deliver pushes a stored message to whom it is for: every connection of the
 // recipient, or of a conference's members, and every other one of the sender. It is
 // encoded when there is one.
-func (s *Server) deliver(c *conn, m store.Stored, from store.User, l store.Letter) {
+func (s *Server) deliver(c *conn, m store.Stored, from store.User, l store.Message) {
 	s.counter.messages.Add(1)
 	message := proto.Message{ID: m.ID, Date: proto.Date{Time: m.Date}, From: from.Login, To: l.To, Body: l.Body}
 	users := m.Members

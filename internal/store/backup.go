@@ -15,10 +15,10 @@ import (
 	"github.com/skaroctl/skaroctl/internal/terminal"
 )
 
-// Backup writes the database as it is at one moment into a new file, which only its
-// owner can read, and checks it; fs.ErrExist where there is a file of that name. The
-// server may go on meanwhile. (SQLite's online backup begins again after every write of
-// another process, and may never end.)
+// Backup writes the database as it is at one moment into a new file, which only its owner
+// can read, and checks the copy; fs.ErrExist if there is a file of that name. A server may
+// run meanwhile. (SQLite's online backup starts again after every write of another process,
+// and may never end.)
 func (s *Store) Backup(ctx context.Context, file string) error {
 	return WriteNew(file, func(f *os.File) error {
 		db, err := connect(s.path)
@@ -40,8 +40,8 @@ func (s *Store) Backup(ctx context.Context, file string) error {
 	})
 }
 
-// WriteNew makes a new file, which only its owner can read. It has its name when fill is
-// done, and all is on disk; fs.ErrExist if there is a file of that name.
+// WriteNew makes a new file, which only its owner can read. It gets its name when fill is
+// done and its contents are on disk; fs.ErrExist if there is a file of that name.
 func WriteNew(file string, fill func(*os.File) error) error {
 	file, err := filepath.Abs(file) // a name that begins with file: is a URI to SQLite
 	if err != nil {
@@ -50,7 +50,7 @@ func WriteNew(file string, fill func(*os.File) error) error {
 	if _, err := os.Lstat(file); err == nil {
 		return &fs.PathError{Op: "create", Path: file, Err: fs.ErrExist}
 	}
-	f, err := private(file)
+	f, err := createTemp(file)
 	if err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func WriteNew(file string, fill func(*os.File) error) error {
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	return place(f.Name(), file)
+	return giveName(f.Name(), file)
 }
 
 var (
@@ -72,7 +72,7 @@ var (
 	ErrDamaged = errors.New("it is damaged")
 )
 
-// check is an error where a database is damaged, or none that this skarod can read.
+// check is an error if a database is damaged, or not one that this skarod can read.
 func check(ctx context.Context, db *sql.DB) error {
 	var version int
 	if err := db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
@@ -98,77 +98,49 @@ func check(ctx context.Context, db *sql.DB) error {
 	return nil
 }
 
-// idGap is how far above the highest id of a backup the ids go on after its restore.
-// Those that were given out after the backup are not known, and must not be given again:
-// who has shown a message with one of them would take another for the same.
+// idGap is how far above the highest id of a backup the ids continue after its restore.
+// The ids that were given out after the backup are not known, and must not be given again:
+// a listener that has shown a message takes another one with its id for the same.
 const idGap = 1_000_000_000
 
 // Restored is what Restore has done.
 type Restored struct {
-	Kept   string // where the database from before is; "" where there was none
-	Unread error  // why it could not be read; then ids that it gave out may be given again
+	Kept   string // where the previous database is; "" means that there was none
+	Unread error  // why that could not be read; then ids that it gave out may be given again
 	Above  int64  // the ids of new messages are above it
 }
 
-// Restore puts a backup in the place of the database file, whose server must not run. It
-// checks the backup, keeps the database from before, makes the ids of messages go on far
-// above those of both, and ends the sessions: one may have been ended after the backup.
+// Restore puts a backup in the place of the database, whose server must not run. It checks
+// the backup, keeps the previous database under another name, makes the ids of messages
+// continue far above those of both, and ends all sessions: one may have been ended after
+// the backup.
 func Restore(ctx context.Context, path string, backup io.Reader, now time.Time) (Restored, error) {
-	var done Restored
-	if err := ownFiles(path); err != nil {
-		return done, err
+	if err := checkOwnFiles(path); err != nil {
+		return Restored{}, err
 	}
-	f, err := private(path)
+	temp, err := copyToTemp(ctx, path, backup)
 	if err != nil {
-		return done, err
+		return Restored{}, fmt.Errorf("copy the backup: %w", err)
 	}
-	temp := f.Name()
-	defer discard(temp)
-	if err := fill(ctx, f, backup); err != nil {
-		return done, fmt.Errorf("copy the backup: %w", err)
-	}
-	db, err := connect(temp, walMode, "synchronous(FULL)")
+	defer removeDatabase(temp)
+	db, err := openBackup(ctx, temp)
 	if err != nil {
-		return done, err
+		return Restored{}, err
 	}
 	defer db.Close()
-	if err := check(ctx, db); err != nil {
-		return done, cmp.Or(asForeign(err), fmt.Errorf("check the backup: %w", err))
-	}
-	if err := withConn(db, migrate); err != nil {
-		return done, err
-	}
-	last, err := lastID(ctx, db)
+	old, err := lookAtOld(ctx, path)
 	if err != nil {
+		return Restored{}, err
+	}
+	done := Restored{Unread: old.unread}
+	if done.Above, err = startAnew(ctx, db, old.lastID, now); err != nil {
+		return Restored{}, err
+	}
+	if err := errors.Join(foldLog(ctx, db), db.Close()); err != nil {
 		return done, err
 	}
-	info, err := os.Stat(path)
-	there := err == nil && info.Size() > 0
-	if !there {
-		if err := lostLog(path); err != nil {
-			return done, err
-		}
-	} else {
-		var before int64
-		before, done.Unread = settle(ctx, path)
-		last = max(last, before)
-	}
-	done.Above = last + idGap
-	// SQLite gives the id above the highest that there is. Nobody is 0.
-	if _, err := db.ExecContext(ctx, "INSERT INTO messages (id, date, sender, recipient, body) VALUES (?, ?, 0, 0, '')", done.Above, micros(now)); err != nil {
-		return done, err
-	}
-	if _, err := db.ExecContext(ctx, "DELETE FROM sessions"); err != nil {
-		return done, err
-	}
-	if err := errors.Join(fold(ctx, db), db.Close()); err != nil {
-		return done, err
-	}
-	if there {
-		if err := tighten(path); err != nil {
-			return done, err
-		}
-		if done.Kept, err = keep(path); err != nil {
+	if old.exists {
+		if done.Kept, err = keepOld(path); err != nil {
 			return done, fmt.Errorf("keep the database from before: %w", err)
 		}
 	}
@@ -178,53 +150,94 @@ func Restore(ctx context.Context, path string, backup io.Reader, now time.Time) 
 	return done, syncFolder(filepath.Dir(path))
 }
 
-// asForeign is ErrForeign for what SQLite can't read at all, and nil for any other error.
-func asForeign(err error) error {
-	if Damaged(err) {
-		return fmt.Errorf("%w, or damaged: %w", ErrForeign, err)
+// copyToTemp copies a backup into a file beside a path. It ends with ctx: a pipe may stay
+// silent.
+func copyToTemp(ctx context.Context, path string, backup io.Reader) (temp string, err error) {
+	f, err := createTemp(path)
+	if err != nil {
+		return "", err
 	}
-	if errors.Is(err, ErrForeign) {
-		return err
-	}
-	return nil
-}
-
-// fill writes what can be read into a file until ctx ends, and closes the file. A pipe may
-// stay silent for ever.
-func fill(ctx context.Context, f *os.File, from io.Reader) error {
-	defer f.Close()
-	n, err := terminal.Await(ctx, func() (int64, error) { return io.Copy(f, from) })
+	n, err := terminal.Await(ctx, func() (int64, error) { return io.Copy(f, backup) })
 	if err == nil && n == 0 {
-		return ErrEmpty
+		err = ErrEmpty
 	}
-	return err
+	if err = errors.Join(err, f.Close()); err != nil {
+		os.Remove(f.Name())
+	}
+	return f.Name(), err
 }
 
-// lastID is the highest id of a message.
-func lastID(ctx context.Context, db *sql.DB) (id int64, err error) {
-	err = db.QueryRowContext(ctx, "SELECT coalesce(max(id), 0) FROM messages").Scan(&id)
-	return id, err
+// openBackup opens a copy of a backup, checks it, and brings it to the newest version.
+func openBackup(ctx context.Context, temp string) (*sql.DB, error) {
+	db, err := connect(temp, walMode, "synchronous(FULL)")
+	if err != nil {
+		return nil, err
+	}
+	switch err = check(ctx, db); {
+	case Damaged(err):
+		err = fmt.Errorf("%w, or damaged: %w", ErrForeign, err)
+	case err != nil && !errors.Is(err, ErrForeign):
+		err = fmt.Errorf("check the backup: %w", err)
+	case err == nil:
+		err = withConn(db, migrate)
+	}
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
 }
 
-// settle folds the write-ahead log into a database, and returns its highest id.
-func settle(ctx context.Context, path string) (last int64, err error) {
+// oldDatabase is the database that a restore replaces.
+type oldDatabase struct {
+	exists bool
+	lastID int64
+	unread error // why lastID is not known
+}
+
+// lookAtOld folds the write-ahead log of the old database, so that all of it is in one
+// file.
+func lookAtOld(ctx context.Context, path string) (old oldDatabase, err error) {
+	info, err := os.Stat(path)
+	if err != nil || info.Size() == 0 {
+		return old, checkLostLog(path)
+	}
+	old.exists = true
 	db, err := connect(path)
+	if err != nil {
+		old.unread = err
+		return old, tightenModes(path)
+	}
+	old.lastID, err = lastID(ctx, db)
+	if err == nil {
+		err = foldLog(ctx, db)
+	}
+	old.unread = errors.Join(err, db.Close())
+	return old, tightenModes(path)
+}
+
+// startAnew makes the ids of a restored database continue far above the highest one of it
+// and of the old database, and deletes the sessions. It returns the id above which they
+// continue.
+func startAnew(ctx context.Context, db *sql.DB, oldLast int64, now time.Time) (above int64, err error) {
+	last, err := lastID(ctx, db)
 	if err != nil {
 		return 0, err
 	}
-	last, err = lastID(ctx, db)
-	if err == nil {
-		err = fold(ctx, db)
+	above = max(last, oldLast) + idGap
+	// SQLite gives the id above the highest that exists. No user has the number 0.
+	if _, err := db.ExecContext(ctx, "INSERT INTO messages (id, date, sender, recipient, body) VALUES (?, ?, 0, 0, '')", above, toMicros(now)); err != nil {
+		return 0, err
 	}
-	return last, errors.Join(err, db.Close())
+	_, err = db.ExecContext(ctx, "DELETE FROM sessions")
+	return above, err
 }
 
-// keep gives a database a second name, which is free, and its side files that name
-// alone: with a log that is not its own another database would be damaged.
-func keep(path string) (string, error) {
+// keepOld gives a database a second name, which is free, and its side files that name
+// alone: with a log that is not its own, the restored database would be damaged.
+func keepOld(path string) (string, error) {
 	for n := 1; ; n++ {
 		kept := fmt.Sprintf("%s.old-%d", path, n)
-		err := place(path, kept)
+		err := giveName(path, kept)
 		if errors.Is(err, fs.ErrExist) {
 			continue
 		}

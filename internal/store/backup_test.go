@@ -75,7 +75,7 @@ func TestBackup(t *testing.T) {
 				return
 			default:
 			}
-			if _, err := send(other, Letter{Sender: alice, To: "alice", Body: "meanwhile", Date: now}); err != nil {
+			if _, err := send(other, Message{Sender: alice, To: "alice", Body: "meanwhile", Date: now}); err != nil {
 				stopped <- err
 				return
 			}
@@ -222,11 +222,11 @@ func TestRestoreRefuses(t *testing.T) {
 	}
 	whole := backup(t, s)
 	foreign := newStore(t)
-	if err := foreign.do(func() error { return foreign.exec("DROP TABLE messages") }); err != nil {
+	if err := foreign.perform(func() error { return foreign.exec("DROP TABLE messages") }); err != nil {
 		t.Fatal(err)
 	}
 	tomorrow := newStore(t)
-	if err := tomorrow.do(func() error { return tomorrow.exec(fmt.Sprintf("PRAGMA user_version = %d", len(schema)+1)) }); err != nil {
+	if err := tomorrow.perform(func() error { return tomorrow.exec(fmt.Sprintf("PRAGMA user_version = %d", len(schema)+1)) }); err != nil {
 		t.Fatal(err)
 	}
 	raw := func(s *Store) []byte {
@@ -301,10 +301,10 @@ func TestLostLog(t *testing.T) {
 	if err := os.WriteFile(path+"-wal", copyOf(t, s.path+"-wal"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(path); !errors.Is(err, ErrLog) {
+	if _, err := Open(path); !errors.Is(err, ErrLostLog) {
 		t.Errorf("a new database: %v", err)
 	}
-	if done, err := Restore(t.Context(), path, bytes.NewReader(b), now); !errors.Is(err, ErrLog) || done.Kept != "" {
+	if done, err := Restore(t.Context(), path, bytes.NewReader(b), now); !errors.Is(err, ErrLostLog) || done.Kept != "" {
 		t.Errorf("a backup: %+v, %v", done, err)
 	}
 	if got := beside(t, path); got != "skarod.db-wal" {
@@ -313,7 +313,7 @@ func TestLostLog(t *testing.T) {
 	if err := os.WriteFile(path, nil, 0o600); err != nil { // a copy that failed
 		t.Fatal(err)
 	}
-	if _, err := Restore(t.Context(), path, bytes.NewReader(b), now); !errors.Is(err, ErrLog) {
+	if _, err := Restore(t.Context(), path, bytes.NewReader(b), now); !errors.Is(err, ErrLostLog) {
 		t.Errorf("a backup in the place of an empty file: %v", err)
 	}
 }

@@ -133,7 +133,7 @@ func TestConferenceMessages(t *testing.T) {
 	if got := in(t, s, "bob", "ops", "3"); got != "alice bob" {
 		t.Errorf("3 goes to %s", got)
 	}
-	if _, err := send(s, Letter{Sender: carol, To: "ops", Body: "x", Date: now}); !errors.Is(err, ErrNotMember) {
+	if _, err := send(s, Message{Sender: carol, To: "ops", Body: "x", Date: now}); !errors.Is(err, ErrNotMember) {
 		t.Errorf("from a stranger: %v", err)
 	}
 	mustSend(t, s, "carol", "alice", "4")
@@ -176,19 +176,19 @@ func TestConferenceMessages(t *testing.T) {
 	sees("after a change", map[int64]string{
 		alice: all + " carol>alice:4 carol>ops:5", bob: "alice>bob:2", carol: "alice>ops:1 bob>ops:3 carol>alice:4 carol>ops:5",
 	})
-	for user, want := range map[int64]Other{
+	for user, want := range map[int64]Party{
 		alice: {Login: "ops", Created: now, Conference: true, Member: true}, bob: {Login: "ops", Created: now, Conference: true},
 	} {
-		o, err := s.Other(t.Context(), "ops", user)
+		o, err := s.FindParty(t.Context(), "ops", user)
 		want.ID = o.ID
 		if o != want || err != nil {
 			t.Errorf("for %d it is %+v, %v", user, o, err)
 		}
 	}
-	if o, err := s.Other(t.Context(), "bob", alice); err != nil || o != (Other{ID: bob, Login: "bob", Created: now}) {
+	if o, err := s.FindParty(t.Context(), "bob", alice); err != nil || o != (Party{ID: bob, Login: "bob", Created: now}) {
 		t.Errorf("a user is %+v, %v", o, err)
 	}
-	ops, err := s.Other(t.Context(), "ops", alice)
+	ops, err := s.FindParty(t.Context(), "ops", alice)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -234,7 +234,7 @@ func TestConferenceMessages(t *testing.T) {
 	sees("after the second creation", map[int64]string{
 		alice: all + " carol>alice:4 carol>ops:5 alice>ops:6 bob>ops:7", bob: "alice>bob:2 bob>ops:7",
 	})
-	if again, err := s.Other(t.Context(), "ops", alice); err != nil || again.ID == ops.ID {
+	if again, err := s.FindParty(t.Context(), "ops", alice); err != nil || again.ID == ops.ID {
 		t.Errorf("the new conference is the old one, %v", err)
 	}
 }
@@ -245,7 +245,7 @@ func TestConferenceNonces(t *testing.T) {
 	if err := s.CreateConference("ops", []string{"alice", "bob"}, now); err != nil {
 		t.Fatal(err)
 	}
-	l := Letter{Sender: id(t, s, "alice"), To: "ops", Body: "hi", Nonce: "0123456789abcdef", Date: now}
+	l := Message{Sender: id(t, s, "alice"), To: "ops", Body: "hi", Nonce: "0123456789abcdef", Date: now}
 	first, err := send(s, l)
 	if err != nil || first.Repeated {
 		t.Fatalf("%+v, %v", first, err)

@@ -3,83 +3,66 @@ package store
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"strings"
 
 	"golang.org/x/text/secure/precis"
 	"golang.org/x/text/unicode/norm"
 )
 
-// ErrNoContact is the error for somebody a user does not know.
-var ErrNoContact = errors.New("no such contact")
-
-// Contact is somebody a user knows, or a conference that a user is in.
+// Contact is a user whom another one knows, or a conference that this one is in.
 type Contact struct {
 	ID         int64
 	Login      string
 	Conference bool
 }
 
-// Contacts are everyone a user knows, themselves left out, and the conferences that
-// they are in, by login.
+// Contacts are the contacts of a user, without the user, and the user's conferences, by
+// login.
 func (s *Store) Contacts(ctx context.Context, user int64) ([]Contact, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT id, login, conference FROM users WHERE removed IS NULL AND id IN (
+	return scanContacts(s.read.QueryContext(ctx, `SELECT id, login, conference FROM users WHERE removed IS NULL AND id IN (
 		SELECT contact FROM contacts WHERE user = ?1 AND contact <> ?1 UNION ALL
-		SELECT conference FROM members WHERE user = ?1) ORDER BY login`, user)
+		SELECT conference FROM members WHERE user = ?1) ORDER BY login`, user))
+}
+
+func scanContacts(rows *sql.Rows, err error) ([]Contact, error) {
 	if err != nil {
 		return nil, err
 	}
-	return scanContacts(rows)
+	return collect(rows, func(c *Contact) []any { return []any{&c.ID, &c.Login, &c.Conference} })
 }
 
-func scanContacts(rows *sql.Rows) ([]Contact, error) {
-	defer rows.Close()
-	var list []Contact
-	for rows.Next() {
-		var c Contact
-		if err := rows.Scan(&c.ID, &c.Login, &c.Conference); err != nil {
-			return nil, err
-		}
-		list = append(list, c)
-	}
-	return list, rows.Err()
-}
-
-// searchForm is a part of a login in the form that logins are stored in (see Login):
-// any text, since a part of a login need not be one.
+// searchForm is the form of LoginForm for a part of a login, which may be any text.
 var searchForm = precis.NewFreeform(precis.FoldWidth, precis.LowerCase(), precis.Norm(norm.NFC))
 
-// Search finds the users whose login holds a text, by login, and whether there are
-// more than the limit. Every character stands for itself.
+// Search finds the users whose login contains a text, by login, and reports whether there
+// are more than the limit. Every character stands for itself.
 func (s *Store) Search(ctx context.Context, text string, limit int) (list []Contact, more bool, err error) {
 	if len(text) > maxSpelled {
 		return nil, false, nil // longer than any login
 	}
 	part, err := searchForm.String(strings.ToValidUTF8(text, "\uFFFD"))
 	if err != nil {
-		return nil, false, nil // it holds what no login holds
+		return nil, false, nil // no login contains it
 	}
-	rows, err := s.read.QueryContext(ctx, "SELECT id, login, conference FROM users WHERE NOT conference AND removed IS NULL AND instr(login, ?) > 0 ORDER BY login LIMIT ?", part, limit+1)
-	if err != nil {
-		return nil, false, err
-	}
-	if list, err = scanContacts(rows); len(list) > limit {
+	list, err = scanContacts(s.read.QueryContext(ctx,
+		"SELECT id, login, conference FROM users WHERE NOT conference AND removed IS NULL AND instr(login, ?) > 0 ORDER BY login LIMIT ?", part, limit+1))
+	if len(list) > limit {
 		return list[:limit], true, err
 	}
 	return list, false, err
 }
 
-// AddContact makes somebody a contact of a user, but not the user one of theirs.
+// AddContact makes a user a contact of another one.
 func (s *Store) AddContact(user, contact int64) error {
-	return s.do(func() error { return s.know(user, contact) })
+	return s.perform(func() error { return s.addContact(user, contact) })
 }
 
-// RemoveContact makes a user forget a contact, until a message goes between them;
+// RemoveContact removes a contact of a user, until there is a message between them;
 // ErrNoContact.
 func (s *Store) RemoveContact(user, contact int64) error {
-	return s.do(func() error {
-		n, err := s.changed("DELETE FROM contacts WHERE user = ? AND contact = ?", user, contact)
-		delete(s.pairs, [2]int64{user, contact})
+	return s.perform(func() error {
+		n, err := s.change("DELETE FROM contacts WHERE user = ? AND contact = ?", user, contact)
+		delete(s.known, [2]int64{user, contact})
 		if err == nil && n == 0 {
 			err = ErrNoContact
 		}
@@ -87,26 +70,23 @@ func (s *Store) RemoveContact(user, contact int64) error {
 	})
 }
 
-// pair makes two users contacts of each other.
-func (s *Store) pair(a, b int64) error {
-	if err := s.know(a, b); err != nil {
+// addContacts makes two users contacts of each other, inside the writing goroutine.
+func (s *Store) addContacts(a, b int64) error {
+	if err := s.addContact(a, b); err != nil {
 		return err
 	}
-	return s.know(b, a)
+	return s.addContact(b, a)
 }
 
-// know makes somebody a contact of a user.
-func (s *Store) know(user, contact int64) error {
-	p := [2]int64{user, contact}
-	if s.pairs[p] {
+// addContact is AddContact inside the writing goroutine.
+func (s *Store) addContact(user, contact int64) error {
+	pair := [2]int64{user, contact}
+	if s.known[pair] {
 		return nil
 	}
-	if err := s.exec("INSERT OR IGNORE INTO contacts (user, contact) VALUES (?, ?)", user, contact); err != nil {
-		return err
+	err := s.exec("INSERT OR IGNORE INTO contacts (user, contact) VALUES (?, ?)", user, contact)
+	if err == nil {
+		cache(s.known, maxKnown, pair, true)
 	}
-	if len(s.pairs) >= 1<<18 {
-		clear(s.pairs)
-	}
-	s.pairs[p] = true
-	return nil
+	return err
 }

@@ -13,29 +13,22 @@ import (
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
-var (
-	// ErrNoInvite is the error for an invitation that does not exist, any more or at all.
-	ErrNoInvite = errors.New("no such invitation")
-	// ErrInviteUsed is the error for an invitation that somebody has used.
-	ErrInviteUsed = errors.New("the invitation was used")
-)
-
 // Invite is an invitation: it lets one person make one account.
 type Invite struct {
 	ID      int64
 	Created time.Time
 	Expires time.Time
-	User    string // the login of who used it, "" as long as nobody has; a removed account keeps its login here
+	User    string // the login of the account that was made with it; "" means none yet
 }
 
-// Of an invitation's code: 80 random bits, since it is all that a stranger needs,
-// in groups that can be read out on a telephone.
+// The code of an invitation has 80 random bits, since it is all that an unauthenticated
+// client needs, in groups that people can read out on a telephone.
 const (
 	codeLength = 16
 	codeGroup  = 4
 )
 
-// newCode makes the code of an invitation, as people see it.
+// newCode makes a code, as people see it.
 func newCode() string {
 	text := strings.ToLower(rand.Text()[:codeLength])
 	groups := make([]string, 0, codeLength/codeGroup)
@@ -57,11 +50,11 @@ func codeKey(code string) []byte {
 	return sum[:]
 }
 
-// CreateInvite makes an invitation, and returns its code, which is stored nowhere.
+// CreateInvite makes an invitation, and returns its code, which is stored only as a hash.
 func (s *Store) CreateInvite(now, expires time.Time) (code string, err error) {
 	code = newCode()
-	return code, s.do(func() error {
-		return s.exec("INSERT INTO invites (code, created, expires) VALUES (?, ?, ?)", codeKey(code), micros(now), micros(expires))
+	return code, s.perform(func() error {
+		return s.exec("INSERT INTO invites (code, created, expires) VALUES (?, ?, ?)", codeKey(code), toMicros(now), toMicros(expires))
 	})
 }
 
@@ -88,7 +81,7 @@ func (s *Store) Invites(ctx context.Context) ([]Invite, error) {
 // RevokeInvite deletes an invitation, by its number or its code; ErrNoInvite,
 // ErrInviteUsed.
 func (s *Store) RevokeInvite(which string) error {
-	return s.do(func() error {
+	return s.perform(func() error {
 		condition, arg := "code = ?", any(codeKey(which))
 		if id, err := strconv.ParseInt(which, 10, 64); err == nil && len(which) < codeLength {
 			condition, arg = "id = ?", id
@@ -107,14 +100,13 @@ func (s *Store) RevokeInvite(which string) error {
 	})
 }
 
-// Redeem makes an account, as AddUser does, and uses up the invitation with that
-// code for it: both or neither. ErrNoInvite, which does not tell a code that was
-// used or has expired from one that never was; ErrTaken, which leaves the
-// invitation as it is.
+// Redeem makes an account, as AddUser does, and uses up the invitation with a code: both
+// or neither. ErrNoInvite does not tell a code that was used or has expired from one that
+// never was; after ErrTaken the invitation is still good.
 func (s *Store) Redeem(code, login string, token proto.Token, now time.Time) error {
-	return s.do(func() error {
+	return s.perform(func() error {
 		var invite int64
-		err := s.row("SELECT id FROM invites WHERE code = ? AND user IS NULL AND expires > ?", codeKey(code), micros(now)).Scan(&invite)
+		err := s.row("SELECT id FROM invites WHERE code = ? AND user IS NULL AND expires > ?", codeKey(code), toMicros(now)).Scan(&invite)
 		if errors.Is(err, sql.ErrNoRows) {
 			return ErrNoInvite
 		}

@@ -10,12 +10,15 @@ import (
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
-// Letter is a message to be stored.
-type Letter struct {
+// NonceLife is how long a nonce is remembered (docs/protocol.md, "nonce").
+const NonceLife = 24 * time.Hour
+
+// Message is a message to be stored.
+type Message struct {
 	Sender int64
-	To     string // a login or the name of a conference, in the form of LoginForm
+	To     string // a login or the name of a conference, from LoginForm
 	Body   string
-	Nonce  string // "": none
+	Nonce  string // "" means none
 	Date   time.Time
 }
 
@@ -24,107 +27,99 @@ type Stored struct {
 	ID        int64
 	Date      time.Time
 	Recipient int64
-	Members   []int64 // of the conference that it went to, the sender among them; to a user: nil
-	Repeated  bool    // the nonce was known: this is the first one again
+	Members   []int64 // of the conference that it went to, with the sender; nil if it went to a user
+	Repeated  bool    // its nonce was known: this is the first message with it
 }
 
-// Send stores a message. done is called when it is on disk, from the writing
-// goroutine, in the order of the ids: it must not wait. Its error is ErrNoUser,
-// ErrNotMember, ErrNonce, or what kept the message from the disk.
-func (s *Store) Send(l Letter, done func(Stored, error)) {
+// Send stores a message. done is called when it is on disk, from the writing goroutine, in
+// the order of the ids: it must not wait. Its error is ErrNoUser, ErrNotMember,
+// ErrNonceUsed, or what kept the message from the disk.
+func (s *Store) Send(m Message, done func(Stored, error)) {
 	var stored Stored
-	s.begin(func() (err error) {
-		stored, err = s.insert(l)
+	s.submit(func() (err error) {
+		stored, err = s.insertMessage(m)
 		return err
 	}, func(err error) { done(stored, err) })
 }
 
-func (s *Store) insert(l Letter) (Stored, error) {
-	to, members, err := s.recipient(l)
-	if l.Nonce != "" && (errors.Is(err, ErrNoUser) || errors.Is(err, ErrNotMember)) {
-		// The recipient may have been removed since the first time, or we from the conference.
-		if first, err := s.first(l); !errors.Is(err, sql.ErrNoRows) {
+// insertMessage is Send inside the writing goroutine.
+func (s *Store) insertMessage(m Message) (Stored, error) {
+	to, members, err := s.recipient(m)
+	if m.Nonce != "" && (errors.Is(err, ErrNoUser) || errors.Is(err, ErrNotMember)) {
+		// The first message with the nonce counts, also if the recipient was removed since, or
+		// the sender from the conference.
+		if first, err := s.firstWithNonce(m); !errors.Is(err, sql.ErrNoRows) {
 			return first, err
 		}
 	}
 	if err != nil {
 		return Stored{}, err
 	}
-	st, err := s.stmt("INSERT INTO messages (date, sender, recipient, body, nonce) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING")
+	id, inserted, err := s.insert("INSERT INTO messages (date, sender, recipient, body, nonce) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+		toMicros(m.Date), m.Sender, to.id, m.Body, sql.NullString{String: m.Nonce, Valid: m.Nonce != ""})
 	if err != nil {
 		return Stored{}, err
 	}
-	r, err := st.Exec(micros(l.Date), l.Sender, to.id, l.Body, sql.NullString{String: l.Nonce, Valid: l.Nonce != ""})
-	if err != nil {
-		return Stored{}, err
+	if !inserted { // the nonce is there
+		return s.firstWithNonce(m)
 	}
-	switch n, err := r.RowsAffected(); {
-	case err != nil:
-		return Stored{}, err
-	case n == 0: // the nonce is there
-		return s.first(l)
-	}
-	id, err := r.LastInsertId()
-	if err != nil {
-		return Stored{}, err
-	}
-	stored := Stored{ID: id, Date: fromMicros(micros(l.Date)), Recipient: to.id, Members: members}
+	stored := Stored{ID: id, Date: fromMicros(toMicros(m.Date)), Recipient: to.id, Members: members}
 	if to.conference {
 		return stored, nil
 	}
-	return stored, s.pair(l.Sender, to.id)
+	return stored, s.addContacts(m.Sender, to.id)
 }
 
-// recipient is whom a letter is for, and the members where that is a conference;
+// recipient looks up the recipient of a message, and the members if that is a conference;
 // ErrNoUser, ErrNotMember.
-func (s *Store) recipient(l Letter) (to named, members []int64, err error) {
-	if to, err = s.named(l.To); err != nil || !to.conference {
+func (s *Store) recipient(m Message) (to holder, members []int64, err error) {
+	if to, err = s.holderOf(m.To); err != nil || !to.conference {
 		return to, nil, err
 	}
 	if members, err = s.membersOf(to.id); err != nil {
 		return to, nil, err
 	}
-	if _, in := slices.BinarySearch(members, l.Sender); !in {
+	if _, in := slices.BinarySearch(members, m.Sender); !in {
 		return to, nil, ErrNotMember
 	}
 	return to, members, nil
 }
 
-// first is the outcome of a message whose nonce was used before: that of the
-// first one, or sql.ErrNoRows where there is none.
-func (s *Store) first(l Letter) (Stored, error) {
-	var m Stored
+// firstWithNonce is the message that the sender has stored with the same nonce, or
+// sql.ErrNoRows. If that is older than NonceLife, the new message is stored.
+func (s *Store) firstWithNonce(m Message) (Stored, error) {
+	var first Stored
 	var date int64
 	var body, to string
 	err := s.row(`SELECT m.id, m.date, m.recipient, m.body, r.login FROM messages m JOIN users r ON r.id = m.recipient WHERE m.sender = ? AND m.nonce = ?`,
-		l.Sender, l.Nonce).Scan(&m.ID, &date, &m.Recipient, &body, &to)
+		m.Sender, m.Nonce).Scan(&first.ID, &date, &first.Recipient, &body, &to)
 	if err != nil {
 		return Stored{}, err
 	}
-	m.Date, m.Repeated = fromMicros(date), true
-	if l.Date.Sub(m.Date) > NonceLife {
-		if err := s.exec("UPDATE messages SET nonce = NULL WHERE id = ?", m.ID); err != nil {
+	first.Date, first.Repeated = fromMicros(date), true
+	if m.Date.Sub(first.Date) > NonceLife {
+		if err := s.exec("UPDATE messages SET nonce = NULL WHERE id = ?", first.ID); err != nil {
 			return Stored{}, err
 		}
-		return s.insert(l)
+		return s.insertMessage(m)
 	}
-	if to != l.To || body != l.Body {
-		return Stored{}, ErrNonce
+	if to != m.To || body != m.Body {
+		return Stored{}, ErrNonceUsed
 	}
-	return m, nil
+	return first, nil
 }
 
 // pruneBatch bounds how long PruneNonces keeps messages waiting.
 const pruneBatch = 2000
 
-// PruneNonces forgets the nonces of messages older than NonceLife. It looks at
-// each message once: ids grow with the dates, near enough, and what is passed
-// over is old all the same when its nonce comes again.
+// PruneNonces forgets the nonces of messages older than NonceLife. It looks at each
+// message once. Ids grow with the dates, near enough: firstWithNonce ignores an old nonce
+// that was passed over.
 func (s *Store) PruneNonces(now time.Time) error {
-	before := micros(now.Add(-NonceLife))
+	before := toMicros(now.Add(-NonceLife))
 	for {
 		var upTo sql.NullInt64
-		err := s.do(func() error {
+		err := s.perform(func() error {
 			err := s.row(`SELECT max(id) FROM (SELECT id, date FROM messages WHERE id > (SELECT nonceless FROM server) ORDER BY id LIMIT ?) WHERE date < ?`,
 				pruneBatch, before).Scan(&upTo)
 			if err != nil || !upTo.Valid {
@@ -142,25 +137,36 @@ func (s *Store) PruneNonces(now time.Time) error {
 	}
 }
 
-// LastID is the id of the newest message of all.
+// LastID is the id of the newest message of all, or 0.
 func (s *Store) LastID(ctx context.Context) (int64, error) {
 	return lastID(ctx, s.read)
 }
 
-// Page says which messages are wanted: those with After < id < Before, and of
-// them no more than Limit, and no more than fit into Bytes on the wire (at least one
-// is returned, however long).
+func lastID(ctx context.Context, db *sql.DB) (id int64, err error) {
+	err = db.QueryRowContext(ctx, "SELECT coalesce(max(id), 0) FROM messages").Scan(&id)
+	return id, err
+}
+
+// Page says which messages are wanted: those with After < id < Before, no more than Limit,
+// and no more than fit into Bytes on the wire, but at least one.
 type Page struct {
-	After, Before int64 // Before 0: no bound
+	After, Before int64 // Before 0 means no bound
 	Limit         int
 	Bytes         int
 }
 
-// However many messages there are, no query reads much more than its limit, or sorts
+func (p Page) before() int64 {
+	if p.Before == 0 {
+		return 1<<63 - 1
+	}
+	return p.Before
+}
+
+// However many messages there are, no query reads much more than its limit, and none sorts
 // messages: each part is a range of one index in the order of the ids, and SQLite merges
-// the parts. Only in updatesQuery it sorts, and no more than ids: the first so many of
-// each conference. And it passes over what its user said in conferences that they are
-// no longer in, half a microsecond for each.
+// the parts. Only updatesQuery sorts, and only ids: of each conference the first ones, up
+// to the limit. It passes over what its user sent to conferences that the user is no longer
+// in, which costs half a microsecond for each message.
 const (
 	columns      = "SELECT m.id, m.date, s.login, r.login, r.conference, m.body FROM messages m CROSS JOIN users s ON s.id = m.sender CROSS JOIN users r ON r.id = m.recipient "
 	historyQuery = columns + "WHERE m.sender = ?1 AND m.recipient = ?2 AND m.id > ?3 AND m.id < ?4 UNION ALL " +
@@ -175,13 +181,13 @@ const (
 		ORDER BY 1 LIMIT ?4) ORDER BY m.id`
 )
 
-// History returns the newest messages of a page of the dialog of two users,
-// oldest first, and whether older ones of the page were left out.
+// History returns the newest messages of a page of the dialog of two users, oldest first,
+// and reports whether the page has older ones.
 func (s *Store) History(ctx context.Context, a, b int64, p Page) ([]proto.Message, bool, error) {
 	return reversed(s.messages(ctx, p, historyQuery, a, b, p.After, p.before(), p.Limit+1))
 }
 
-// ConferenceHistory is History for what was said in a conference.
+// ConferenceHistory is History for the messages of a conference.
 func (s *Store) ConferenceHistory(ctx context.Context, conference int64, p Page) ([]proto.Message, bool, error) {
 	return reversed(s.messages(ctx, p, conferenceQuery, conference, p.After, p.before(), p.Limit+1))
 }
@@ -191,22 +197,15 @@ func reversed(list []proto.Message, more bool, err error) ([]proto.Message, bool
 	return list, more, err
 }
 
-// Updates returns the oldest messages of a page of everything that a user sent or got,
-// and of all that was said in the conferences that they are in now, oldest first, and
-// whether newer ones of the page were left out.
+// Updates returns the oldest messages of a page of everything that a user sent or received,
+// and of the conferences that the user is in now, oldest first, and reports whether the
+// page has newer ones.
 func (s *Store) Updates(ctx context.Context, user int64, p Page) ([]proto.Message, bool, error) {
 	return s.messages(ctx, p, updatesQuery, user, p.After, p.before(), p.Limit+1)
 }
 
-func (p Page) before() int64 {
-	if p.Before == 0 {
-		return 1<<63 - 1
-	}
-	return p.Before
-}
-
-// messages runs a query for one message more than the limit, which tells whether
-// there are more.
+// messages runs a query for one message more than the limit, which shows whether there are
+// more.
 func (s *Store) messages(ctx context.Context, p Page, query string, args ...any) (list []proto.Message, more bool, err error) {
 	rows, err := s.read.QueryContext(ctx, query, args...)
 	if err != nil {

@@ -246,11 +246,11 @@ func groupsOf(uid, folderGroup int) (gid int, groups []int) {
 	return gid, groups
 }
 
-// Apart reports whether a backup into a file has to be written by two processes: one that
+// NeedsTwoProcesses reports whether a backup into a file has to be written by two processes: one that
 // opens the file, and one that opens the database. It has if root has the database of
 // another user, or if other users can change the folder of the file: SQLite opens both by
 // their names.
-func Apart(path, file string) bool {
+func NeedsTwoProcesses(path, file string) bool {
 	if w, err := walk(filepath.Dir(path)); os.Geteuid() == 0 && err == nil {
 		if info, err := os.Stat(w.folder); err == nil && owner(info) != 0 {
 			return true
@@ -267,9 +267,9 @@ func Apart(path, file string) bool {
 	return err == nil && w.heldBy(os.Geteuid()) != nil
 }
 
-// Misled is ErrShared for a file that root has opened by a symbolic link of another user:
+// CheckLink is ErrShared for a file that root has opened by a symbolic link of another user:
 // that user may not be allowed to read it.
-func Misled(path string, file *os.File) error {
+func CheckLink(path string, file *os.File) error {
 	info, err := file.Stat()
 	if err != nil || os.Geteuid() != 0 || !info.Mode().IsRegular() {
 		return err

@@ -12,8 +12,8 @@ func links(fs.FileInfo) uint64 { return 1 }
 // Enter does nothing: Windows has no root, and a file gets its rights from its folder.
 func Enter(path string) (string, error) { return path, nil }
 
-// Apart is false: no command runs for another user.
-func Apart(path, file string) bool { return false }
+// NeedsTwoProcesses is false: no command runs for another user.
+func NeedsTwoProcesses(path, file string) bool { return false }
 
-// Misled does nothing, as Enter.
-func Misled(path string, file *os.File) error { return nil }
+// CheckLink does nothing, as Enter.
+func CheckLink(path string, file *os.File) error { return nil }

@@ -9,7 +9,7 @@ CREATE TABLE users (
 	token    BLOB NOT NULL,              -- proto.Token: the password itself is nowhere
 	revision INTEGER NOT NULL DEFAULT 1, -- grows with every password and with the removal
 	created  INTEGER NOT NULL,           -- dates are microseconds since 1970
-	removed  INTEGER                     -- a removed user stays, so that what they sent can still be delivered
+	removed  INTEGER                     -- a removed user stays, so that their messages can still be delivered
 );
 CREATE UNIQUE INDEX users_login ON users (login) WHERE removed IS NULL;
 
@@ -32,7 +32,7 @@ CREATE TABLE messages (
 	nonce     TEXT             -- while it is remembered
 );
 -- Every index ends with the id, so that each of these is a range in order of id:
--- a dialog, what somebody sent, what somebody got.
+-- a dialog, what a user sent, what a user received.
 CREATE INDEX messages_dialog    ON messages (sender, recipient);
 CREATE INDEX messages_sender    ON messages (sender);
 CREATE INDEX messages_recipient ON messages (recipient);
@@ -55,11 +55,11 @@ CREATE TABLE invites (
 	code    BLOB NOT NULL UNIQUE, -- SHA-256 of the code
 	created INTEGER NOT NULL,
 	expires INTEGER NOT NULL,
-	user    INTEGER REFERENCES users -- who used it
+	user    INTEGER REFERENCES users -- that was made with it
 );
 `, `
--- A conference is a row of users, without a password: so a name is that of one or the
--- other, and a message has its number for a recipient as it would have a user's.
+-- A conference is a row of users, without a password: so no name is that of both, and the
+-- recipient of a message is a number of users in either case.
 ALTER TABLE users ADD COLUMN conference INTEGER NOT NULL DEFAULT 0;
 
 CREATE TABLE members (

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// Session is a session as it is stored: its SID only as SHA-256.
+// Session is a session as it is stored.
 type Session struct {
-	SID      [32]byte
+	SID      [32]byte // SHA-256 of the SID
 	User     int64
 	Revision int64     // of the user, when the session was made
 	Ended    time.Time // zero while a connection uses it
@@ -17,8 +17,8 @@ type Session struct {
 // on disk. Its error is ErrNoUser if the user was removed, or got another password since
 // the session was made.
 func (s *Store) AddSession(x Session, done func(error)) {
-	s.begin(func() error {
-		n, err := s.changed(`INSERT INTO sessions (sid, user, revision, ended)
+	s.submit(func() error {
+		n, err := s.change(`INSERT INTO sessions (sid, user, revision, ended)
 			SELECT ?, id, revision, ? FROM users WHERE id = ? AND revision = ? AND removed IS NULL`, x.SID[:], x.ended(), x.User, x.Revision)
 		if err == nil && n == 0 {
 			err = ErrNoUser
@@ -31,7 +31,7 @@ func (s *Store) AddSession(x Session, done func(error)) {
 // was dropped meanwhile stays so. It does not wait, and tells of no error: the server has
 // the session in memory, and needs the stored one only after a crash.
 func (s *Store) UpdateSession(x Session) {
-	s.begin(func() error { return s.exec("UPDATE sessions SET ended = ? WHERE sid = ?", x.ended(), x.SID[:]) }, func(error) {})
+	s.submit(func() error { return s.exec("UPDATE sessions SET ended = ? WHERE sid = ?", x.ended(), x.SID[:]) }, func(error) {})
 }
 
 // ended is what is stored of Ended.
@@ -39,23 +39,23 @@ func (x Session) ended() any {
 	if x.Ended.IsZero() {
 		return nil
 	}
-	return micros(x.Ended)
+	return toMicros(x.Ended)
 }
 
-// DropSession forgets a session. It does not wait.
+// DropSession deletes a session. It does not wait.
 func (s *Store) DropSession(sid [32]byte) {
-	s.begin(func() error { return s.exec("DELETE FROM sessions WHERE sid = ?", sid[:]) }, func(error) {})
+	s.submit(func() error { return s.exec("DELETE FROM sessions WHERE sid = ?", sid[:]) }, func(error) {})
 }
 
 // Sessions are the sessions that have not ended before a time, for a server that starts;
-// the others are forgotten. Those that a connection used when the last server stopped
-// count as ended when it last said that it runs.
+// the others are dropped. A session that was in use when the last server stopped counts as
+// ended at the last Alive of that server.
 func (s *Store) Sessions(ctx context.Context, since time.Time) ([]Session, error) {
-	err := s.do(func() error {
+	err := s.perform(func() error {
 		if err := s.exec("UPDATE sessions SET ended = (SELECT alive FROM server) WHERE ended IS NULL"); err != nil {
 			return err
 		}
-		return s.exec("DELETE FROM sessions WHERE ended < ?", micros(since))
+		return s.exec("DELETE FROM sessions WHERE ended < ?", toMicros(since))
 	})
 	if err != nil {
 		return nil, err
@@ -80,7 +80,7 @@ func (s *Store) Sessions(ctx context.Context, since time.Time) ([]Session, error
 	return list, rows.Err()
 }
 
-// Alive stores that the server runs.
+// Alive stores that the server runs at this time.
 func (s *Store) Alive(now time.Time) error {
-	return s.do(func() error { return s.exec("UPDATE server SET alive = ?", micros(now)) })
+	return s.perform(func() error { return s.exec("UPDATE server SET alive = ?", toMicros(now)) })
 }

@@ -58,7 +58,7 @@ func id(t testing.TB, s *Store, login string) int64 {
 	return u.ID
 }
 
-func send(s *Store, l Letter) (Stored, error) {
+func send(s *Store, l Message) (Stored, error) {
 	type outcome struct {
 		stored Stored
 		err    error
@@ -71,7 +71,7 @@ func send(s *Store, l Letter) (Stored, error) {
 
 func mustSend(t testing.TB, s *Store, from, to, body string) Stored {
 	t.Helper()
-	sent, err := send(s, Letter{Sender: id(t, s, from), To: to, Body: body, Date: now})
+	sent, err := send(s, Message{Sender: id(t, s, from), To: to, Body: body, Date: now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +117,7 @@ func TestOpen(t *testing.T) {
 
 	newer := filepath.Join(odd, "skarod.db")
 	s = open(t, newer)
-	if err := s.do(func() error { return s.exec("PRAGMA user_version = 99") }); err != nil {
+	if err := s.perform(func() error { return s.exec("PRAGMA user_version = 99") }); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
@@ -230,7 +230,7 @@ func TestRemovedUser(t *testing.T) {
 	if err := s.RemoveUser("alice", now); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := send(s, Letter{Sender: bob, To: "alice", Body: "3", Date: now}); !errors.Is(err, ErrNoUser) {
+	if _, err := send(s, Message{Sender: bob, To: "alice", Body: "3", Date: now}); !errors.Is(err, ErrNoUser) {
 		t.Errorf("to a removed user: %v", err)
 	}
 	if c, err := s.Contacts(t.Context(), bob); err != nil || len(c) != 0 {
@@ -431,7 +431,7 @@ func TestTwoProcesses(t *testing.T) {
 	if err := other.RemoveUser("bob", now); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := send(s, Letter{Sender: id(t, s, "alice"), To: "bob", Body: "2", Date: now}); !errors.Is(err, ErrNoUser) {
+	if _, err := send(s, Message{Sender: id(t, s, "alice"), To: "bob", Body: "2", Date: now}); !errors.Is(err, ErrNoUser) {
 		t.Errorf("to a user whom another process removed: %v", err)
 	}
 	<-told
@@ -460,13 +460,13 @@ func TestTwoProcesses(t *testing.T) {
 	if err := other.RemoveMembers("ops", []string{"alice"}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := send(s, Letter{Sender: alice, To: "ops", Body: "6", Date: now}); !errors.Is(err, ErrNotMember) {
+	if _, err := send(s, Message{Sender: alice, To: "ops", Body: "6", Date: now}); !errors.Is(err, ErrNotMember) {
 		t.Errorf("from a member whom another process removed: %v", err)
 	}
 	if err := other.DeleteConference("ops", now); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := send(s, Letter{Sender: carol, To: "ops", Body: "7", Date: now}); !errors.Is(err, ErrNoUser) {
+	if _, err := send(s, Message{Sender: carol, To: "ops", Body: "7", Date: now}); !errors.Is(err, ErrNoUser) {
 		t.Errorf("to a conference that another process deleted: %v", err)
 	}
 }
@@ -592,7 +592,7 @@ func TestQueriesDoNotSort(t *testing.T) {
 func TestNonces(t *testing.T) {
 	s := newStore(t, "alice", "bob")
 	alice, bob := id(t, s, "alice"), id(t, s, "bob")
-	l := Letter{Sender: alice, To: "bob", Body: "hi", Nonce: "0123456789abcdef", Date: now}
+	l := Message{Sender: alice, To: "bob", Body: "hi", Nonce: "0123456789abcdef", Date: now}
 	first, err := send(s, l)
 	if err != nil || first.Repeated {
 		t.Fatalf("%+v, %v", first, err)
@@ -605,15 +605,15 @@ func TestNonces(t *testing.T) {
 	}
 	l.Date = now.Add(time.Hour)
 	again("again")
-	for _, other := range []Letter{
+	for _, other := range []Message{
 		{Sender: alice, To: "bob", Body: "ho", Nonce: l.Nonce, Date: now},
 		{Sender: alice, To: "alice", Body: "hi", Nonce: l.Nonce, Date: now},
 	} {
-		if _, err := send(s, other); !errors.Is(err, ErrNonce) {
+		if _, err := send(s, other); !errors.Is(err, ErrNonceUsed) {
 			t.Errorf("%+v: %v", other, err)
 		}
 	}
-	if other, err := send(s, Letter{Sender: bob, To: "bob", Body: "hi", Nonce: l.Nonce, Date: now}); err != nil || other.Repeated {
+	if other, err := send(s, Message{Sender: bob, To: "bob", Body: "hi", Nonce: l.Nonce, Date: now}); err != nil || other.Repeated {
 		t.Errorf("the same nonce from another user: %+v, %v", other, err)
 	}
 	// Both in one group.
@@ -621,7 +621,7 @@ func TestNonces(t *testing.T) {
 	var twice [2]Stored
 	wg.Add(2)
 	for i := range twice {
-		s.Send(Letter{Sender: alice, To: "bob", Body: "x", Nonce: "fedcba9876543210", Date: now}, func(stored Stored, err error) {
+		s.Send(Message{Sender: alice, To: "bob", Body: "x", Nonce: "fedcba9876543210", Date: now}, func(stored Stored, err error) {
 			if err != nil {
 				t.Error(err)
 			}
@@ -637,7 +637,7 @@ func TestNonces(t *testing.T) {
 		t.Fatal(err)
 	}
 	again("after the recipient was removed")
-	if _, err := send(s, Letter{Sender: alice, To: "bob", Body: "hi", Nonce: "another of them.", Date: now}); !errors.Is(err, ErrNoUser) {
+	if _, err := send(s, Message{Sender: alice, To: "bob", Body: "hi", Nonce: "another of them.", Date: now}); !errors.Is(err, ErrNoUser) {
 		t.Errorf("another after the recipient was removed: %v", err)
 	}
 	if err := s.AddUser("bob", proto.NewToken("bob"), now); err != nil {
@@ -678,7 +678,7 @@ func TestPruneNonces(t *testing.T) {
 			date = now.Add(time.Hour)
 		}
 		wg.Add(1)
-		s.Send(Letter{Sender: alice, To: "alice", Body: "x", Nonce: fmt.Sprintf("%016d", i), Date: date}, func(_ Stored, err error) {
+		s.Send(Message{Sender: alice, To: "alice", Body: "x", Nonce: fmt.Sprintf("%016d", i), Date: date}, func(_ Stored, err error) {
 			if err != nil {
 				t.Error(err)
 			}
@@ -777,13 +777,13 @@ func TestFullDisk(t *testing.T) {
 	mustSend(t, s, "alice", "bob", "before")
 	limit := func(pages int) {
 		t.Helper()
-		if err := s.do(func() error { return s.exec(fmt.Sprintf("PRAGMA max_page_count = %d", pages)) }); err != nil {
+		if err := s.perform(func() error { return s.exec(fmt.Sprintf("PRAGMA max_page_count = %d", pages)) }); err != nil {
 			t.Fatal(err)
 		}
 	}
 	limit(1) // SQLite takes this as: no larger than now
 	alice := id(t, s, "alice")
-	if _, err := send(s, Letter{Sender: alice, To: "bob", Body: strings.Repeat("x", 100_000), Date: now}); err == nil || errors.Is(err, ErrNoUser) {
+	if _, err := send(s, Message{Sender: alice, To: "bob", Body: strings.Repeat("x", 100_000), Date: now}); err == nil || errors.Is(err, ErrNoUser) {
 		t.Errorf("with no room: %v", err)
 	}
 	limit(1 << 30)
@@ -804,10 +804,10 @@ func TestFailedGroup(t *testing.T) {
 	outcome := make(chan error, 3)
 	// The first of these keeps the writer busy until the rest is queued.
 	started, queued := make(chan struct{}), make(chan struct{})
-	s.begin(func() error { close(started); <-queued; return nil }, func(err error) { outcome <- err })
+	s.submit(func() error { close(started); <-queued; return nil }, func(err error) { outcome <- err })
 	<-started
-	s.Send(Letter{Sender: alice, To: "bob", Body: "x", Date: now}, func(_ Stored, err error) { outcome <- err })
-	s.begin(func() error { return broken }, func(err error) { outcome <- err })
+	s.Send(Message{Sender: alice, To: "bob", Body: "x", Date: now}, func(_ Stored, err error) { outcome <- err })
+	s.submit(func() error { return broken }, func(err error) { outcome <- err })
 	close(queued)
 	for range 3 {
 		if err := <-outcome; !errors.Is(err, broken) {
@@ -828,7 +828,7 @@ func TestClose(t *testing.T) {
 	alice := id(t, s, "alice")
 	var confirmed int
 	for range 1000 {
-		s.Send(Letter{Sender: alice, To: "alice", Body: "x", Date: now}, func(_ Stored, err error) {
+		s.Send(Message{Sender: alice, To: "alice", Body: "x", Date: now}, func(_ Stored, err error) {
 			if err != nil {
 				t.Error(err)
 			}
@@ -841,7 +841,7 @@ func TestClose(t *testing.T) {
 	if err := s.Close(); err != nil || confirmed != 1000 {
 		t.Errorf("%d of 1000 are confirmed, %v", confirmed, err)
 	}
-	if _, err := send(s, Letter{Sender: alice, To: "alice", Body: "x", Date: now}); !errors.Is(err, ErrClosed) {
+	if _, err := send(s, Message{Sender: alice, To: "alice", Body: "x", Date: now}); !errors.Is(err, ErrClosed) {
 		t.Errorf("after Close: %v", err)
 	}
 	if err := s.Ping(t.Context()); err == nil {
@@ -854,7 +854,7 @@ func TestClose(t *testing.T) {
 func TestLockedDatabase(t *testing.T) {
 	s := newStore(t, "alice")
 	alice := id(t, s, "alice")
-	if err := s.do(func() error { return nil }); err != nil {
+	if err := s.perform(func() error { return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.conn.ExecContext(t.Context(), "PRAGMA busy_timeout = 100"); err != nil {
@@ -873,7 +873,7 @@ func TestLockedDatabase(t *testing.T) {
 	const waiting = 2000
 	outcomes := make(chan error, waiting)
 	for range waiting {
-		s.Send(Letter{Sender: alice, To: "alice", Body: "x", Date: now}, func(_ Stored, err error) { outcomes <- err })
+		s.Send(Message{Sender: alice, To: "alice", Body: "x", Date: now}, func(_ Stored, err error) { outcomes <- err })
 	}
 	if err := s.Close(); err != nil {
 		t.Error(err)
@@ -897,7 +897,7 @@ func TestOrder(t *testing.T) {
 	for range 4 {
 		wg.Go(func() {
 			for range 500 {
-				s.Send(Letter{Sender: alice, To: "bob", Body: "x", Date: now}, func(stored Stored, _ error) { ids = append(ids, stored.ID) })
+				s.Send(Message{Sender: alice, To: "bob", Body: "x", Date: now}, func(stored Stored, _ error) { ids = append(ids, stored.ID) })
 			}
 		})
 	}
@@ -926,7 +926,7 @@ func BenchmarkSend(b *testing.B) {
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			s := newStore(b, "alice", "bob")
-			l := Letter{Sender: id(b, s, "alice"), To: "bob", Body: "disk almost full on web1: 97 % of /var is used", Date: now}
+			l := Message{Sender: id(b, s, "alice"), To: "bob", Body: "disk almost full on web1: 97 % of /var is used", Date: now}
 			var wg sync.WaitGroup
 			b.ResetTimer()
 			for i := range b.N {

@@ -57,7 +57,7 @@ func TestFileTakenAway(t *testing.T) {
 	away := s.path + ".away"
 	refused := func(what string) {
 		t.Helper()
-		if _, err := send(s, Letter{Sender: alice, To: "alice", Body: what, Date: now}); err == nil || !strings.Contains(err.Error(), "taken away") {
+		if _, err := send(s, Message{Sender: alice, To: "alice", Body: what, Date: now}); err == nil || !strings.Contains(err.Error(), "taken away") {
 			t.Errorf("%s: %v", what, err)
 		}
 		if err := s.Ping(t.Context()); err == nil {

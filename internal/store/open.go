@@ -1,0 +1,229 @@
+// Package store keeps what must survive the server: users, conferences, invitations,
+// sessions and messages, in one SQLite file. One goroutine writes, in groups (writer.go).
+// A write is answered after the commit that made it durable. Reads run beside it.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"slices"
+	"time"
+
+	"modernc.org/sqlite"
+)
+
+// The refusals: the database is fine, and what was asked for is not.
+var (
+	ErrNoUser       = errors.New("no such user")
+	ErrTaken        = errors.New("the login is taken")
+	ErrNoConference = errors.New("no such conference")
+	ErrIsConference = errors.New("it is the name of a conference")
+	ErrNotMember    = errors.New("not a member of the conference")
+	ErrNonceUsed    = errors.New("the nonce was used for another message")
+	ErrNoContact    = errors.New("no such contact")
+	ErrNoInvite     = errors.New("no such invitation") // also one that was revoked
+	ErrInviteUsed   = errors.New("the invitation was used")
+)
+
+var refusals = []error{ErrNoUser, ErrTaken, ErrNoConference, ErrIsConference, ErrNotMember, ErrNonceUsed, ErrNoContact, ErrNoInvite, ErrInviteUsed}
+
+// Refused reports whether an error is one of the refusals.
+func Refused(err error) bool {
+	return slices.ContainsFunc(refusals, func(refusal error) bool { return errors.Is(err, refusal) })
+}
+
+// ErrClosed is the error of every write after Close.
+var ErrClosed = errors.New("the store is closed")
+
+// Damaged reports whether an error says that a file is not an SQLite database, or no
+// longer a whole one: SQLITE_CORRUPT or SQLITE_NOTADB.
+func Damaged(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && (e.Code()&0xff == 11 || e.Code()&0xff == 26)
+}
+
+// Store is an open database.
+type Store struct {
+	path  string
+	file  fs.FileInfo // of the file that is open
+	read  *sql.DB
+	write *sql.DB
+	conn  *sql.Conn // the one connection of write
+
+	jobs    chan job
+	foreign chan func() // sets onForeign
+	quit    chan struct{}
+	done    chan struct{} // closed when the writing goroutine has ended
+
+	writer // used by the writing goroutine alone
+}
+
+// readers is how many connections read at once.
+const readers = 4
+
+// Open opens the database file. If there is none, it makes one with mode 0600, and its
+// folder with mode 0700.
+func Open(path string) (*Store, error) {
+	s, err := openStore(path)
+	var file *fs.PathError
+	if errors.As(err, &file) && file.Path == path {
+		err = file.Err // the caller names the path
+	}
+	return s, err
+}
+
+func openStore(path string) (*Store, error) {
+	if err := prepare(path); err != nil {
+		return nil, err
+	}
+	s := &Store{
+		path: path, jobs: make(chan job, maxQueued), foreign: make(chan func()), quit: make(chan struct{}), done: make(chan struct{}),
+		writer: newWriter(),
+	}
+	err := s.connect()
+	if err != nil {
+		return nil, errors.Join(err, s.closeFiles())
+	}
+	go s.writeLoop()
+	return s, nil
+}
+
+// connect opens the connections of a store, and brings the database to the newest version.
+func (s *Store) connect() error {
+	ctx := context.Background()
+	var err error
+	if s.write, err = connect(s.path, walMode, "synchronous(FULL)", walPages); err != nil {
+		return err
+	}
+	s.write.SetMaxOpenConns(1)
+	if s.conn, err = s.write.Conn(ctx); err != nil {
+		return err
+	}
+	if err := migrate(s.conn); err != nil {
+		return err
+	}
+	if s.file, err = os.Stat(s.path); err != nil {
+		return err
+	}
+	if s.read, err = connect(s.path, "query_only(1)"); err != nil {
+		return err
+	}
+	s.read.SetMaxOpenConns(readers)
+	s.read.SetMaxIdleConns(readers)
+	return s.conn.QueryRowContext(ctx, "PRAGMA data_version").Scan(&s.version)
+}
+
+// walMode is the journal mode of every database, which SQLite remembers in the file.
+const walMode = "journal_mode(WAL)"
+
+// walPages lets the write-ahead log grow to 32 MiB before it is folded into the database:
+// the pages of the indexes that every message touches are then written back once for
+// thousands of messages, not for hundreds.
+const walPages = "wal_autocheckpoint(8192)"
+
+// connect opens a database file that exists.
+func connect(path string, pragmas ...string) (*sql.DB, error) {
+	q := url.Values{"mode": {"rw"}, "_txlock": {"immediate"}, "_pragma": append([]string{"busy_timeout(10000)", "foreign_keys(1)"}, pragmas...)}
+	return sql.Open("sqlite", (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String())
+}
+
+// Peek opens a database for a moment, only to read from it, as it is; look may call the
+// methods that list something. If the database is busy, the error comes soon.
+func Peek(path string, look func(*Store) error) error {
+	db, err := connect(path, "busy_timeout(100)", "query_only(1)")
+	if err != nil {
+		return err
+	}
+	return errors.Join(look(&Store{path: path, read: db}), db.Close())
+}
+
+// migrate brings a database to the newest version.
+func migrate(conn *sql.Conn) error {
+	tx, err := conn.BeginTx(context.Background(), nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }()
+	var version int
+	if err := tx.QueryRow("PRAGMA user_version").Scan(&version); err != nil {
+		return err
+	}
+	if version > len(schema) {
+		return newer(version)
+	}
+	for _, step := range schema[version:] {
+		if _, err := tx.Exec(step); err != nil {
+			return err
+		}
+	}
+	if version < len(schema) {
+		if _, err := tx.Exec(fmt.Sprintf("PRAGMA user_version = %d", len(schema))); err != nil {
+			return err
+		}
+	}
+	return tx.Commit()
+}
+
+func newer(version int) error {
+	return fmt.Errorf("it was written by a newer skarod (version %d of the data, this one knows %d)", version, len(schema))
+}
+
+// Path is the path that the database was opened by.
+func (s *Store) Path() string { return s.path }
+
+// Ping is an error if the database does not answer.
+func (s *Store) Ping(ctx context.Context) error {
+	if err := s.checkFile(); err != nil {
+		return err
+	}
+	var n int
+	return s.read.QueryRowContext(ctx, "SELECT count(*) FROM server").Scan(&n)
+}
+
+// checkFile is an error if the file that is open no longer has its path: SQLite would go
+// on writing into a file that no server opens again.
+func (s *Store) checkFile() error {
+	info, err := os.Stat(s.path)
+	if err == nil && !os.SameFile(info, s.file) {
+		err = fmt.Errorf("%s is another file now", s.path)
+	}
+	if err != nil {
+		return fmt.Errorf("the database was taken away while it was in use: stop the server, put the right file there, and start it again: %w", err)
+	}
+	return nil
+}
+
+// Close waits for the writes that were submitted, and closes the file.
+func (s *Store) Close() error {
+	close(s.quit)
+	<-s.done
+	return s.closeFiles()
+}
+
+func (s *Store) closeFiles() error {
+	var errs []error
+	// SQLite ends a connection, and with the last one folds the write-ahead log into the
+	// database, only when the statements are closed.
+	for _, st := range s.stmts {
+		errs = append(errs, st.Close())
+	}
+	if s.read != nil {
+		errs = append(errs, s.read.Close())
+	}
+	if s.conn != nil {
+		errs = append(errs, s.conn.Close())
+	}
+	if s.write != nil {
+		errs = append(errs, s.write.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Dates are stored as microseconds since 1970.
+func toMicros(t time.Time) int64   { return t.UnixMicro() }
+func fromMicros(n int64) time.Time { return time.UnixMicro(n).UTC() }
