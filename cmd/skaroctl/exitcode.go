@@ -53,10 +53,7 @@ func kindOf(err error) cli.Kind {
 	if kind, ok := sessionKinds[session.KindOf(err)]; ok {
 		return kind
 	}
-	var short *cutShort
 	switch {
-	case errors.As(err, &short):
-		return cli.KindInterrupted
 	case account.KindOf(err) == account.KindToken, account.KindOf(err) == account.KindNone:
 		return cli.KindAuth
 	}

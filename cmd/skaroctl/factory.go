@@ -164,6 +164,13 @@ type stderr struct {
 	bar *progress // taken away before each line; nil means none
 }
 
+// show sets the bar.
+func (s *stderr) show(bar *progress) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.bar = bar
+}
+
 // line writes one line.
 func (s *stderr) line(text string) {
 	s.mu.Lock()

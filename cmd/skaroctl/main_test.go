@@ -3,8 +3,6 @@ package main
 import (
 	"errors"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -51,20 +49,11 @@ func TestEveryCommandHasShortHelp(t *testing.T) {
 
 // A terminal that does not follow escape sequences gets none.
 func TestPlainTerminalGetsNoEscapes(t *testing.T) {
-	input, err := os.Create(filepath.Join(t.TempDir(), "lines"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer input.Close()
 	for _, plain := range []bool{false, true} {
 		var errs strings.Builder
-		streams := terminal.Streams{In: input, Err: &errs, ErrTerminal: true, Plain: plain}
+		streams := terminal.Streams{In: strings.NewReader(""), Err: &errs, ErrTerminal: true, Plain: plain}
 		if exit := run([]string{"nonsense"}, streams, func(string) string { return "" }); exit != 2 || strings.Contains(errs.String(), "\x1b") == plain {
 			t.Errorf("plain %v: exit %d, %q", plain, exit, &errs)
-		}
-		a := &app{newTestFactory(t, streams, nil)}
-		if bar := a.progress(1); (bar == nil) != plain {
-			t.Errorf("plain %v: bar %v", plain, bar)
 		}
 	}
 }

@@ -5,42 +5,41 @@ import (
 	"io"
 	"os"
 	"strings"
-	"sync"
 	"time"
 )
 
-// progress is a bar on the terminal for --lines. A nil *progress is none. It is our own
-// because what libraries for it set up costs every start, and a bar is rare.
+// progress is a bar on the terminal for --lines. A nil *progress means none. A library for
+// it would cost every start more than the bar, which is rare, is worth.
 type progress struct {
-	out         io.Writer
-	mu          *sync.Mutex // of everything that is written to out
+	stderr      *stderr // whose lock guards the fields below
 	now         func() time.Time
 	total, done int64 // bytes of the input; done counts each recipient's share
 	recipients  int64
-	drawn       time.Time
+	drawn       time.Time // zero if the bar is not on the terminal
 }
 
 const (
 	barWidth = 30
 	// barPause is how long a bar stays as it is: a terminal is slow.
 	barPause = 100 * time.Millisecond
-	// clearLine takes away what is on the line (ECMA-48, EL).
+	// clearLine removes what is on the line (ECMA-48, EL).
 	clearLine = "\r\x1b[K"
 )
 
-// progress makes a bar where standard error is a terminal and the input is a
-// file, whose length is known; elsewhere nil.
-func (a *app) progress(recipients int) *progress {
-	in, ok := a.streams.In.(*os.File)
-	if !ok || !a.streams.ErrTerminal || a.streams.Plain || a.streams.OutTerminal || a.flags.quiet || a.flags.verbose {
+// progress shows a bar if standard error is a terminal and the input is a file, whose
+// length is known. Else it returns nil.
+func (o *sendOptions) progress(f *Factory, recipients int) *progress {
+	in, ok := f.streams.In.(*os.File)
+	if !o.lines || !ok || !f.streams.ErrTerminal || f.streams.Plain || f.streams.OutTerminal || f.flags.quiet || f.flags.verbose {
 		return nil
 	}
 	info, err := in.Stat()
 	if err != nil || !info.Mode().IsRegular() {
 		return nil
 	}
-	a.stderr.bar = &progress{out: a.stderr.w, mu: &a.stderr.mu, now: time.Now, total: info.Size(), recipients: int64(recipients)}
-	return a.stderr.bar
+	p := &progress{stderr: f.stderr, now: time.Now, total: info.Size(), recipients: int64(recipients)}
+	f.stderr.show(p)
+	return p
 }
 
 // add counts bytes of the input that one of the recipients has got.
@@ -48,15 +47,16 @@ func (p *progress) add(bytes int) {
 	if p == nil {
 		return
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.stderr.mu.Lock()
+	defer p.stderr.mu.Unlock()
 	p.done += int64(bytes)
 	if now := p.now(); now.Sub(p.drawn) >= barPause {
 		p.drawn = now
-		_, _ = io.WriteString(p.out, clearLine+p.text())
+		_, _ = io.WriteString(p.stderr.w, clearLine+p.text())
 	}
 }
 
+// text returns the bar as it is to be drawn.
 func (p *progress) text() string {
 	const mega = 1e6
 	done := min(p.done/p.recipients, p.total)
@@ -66,19 +66,19 @@ func (p *progress) text() string {
 		100*part, float64(done)/mega, float64(p.total)/mega)
 }
 
-// clear takes the bar away, for a line of text. mu is held.
+// clear removes the bar, so that a line of text can be written. The caller holds the lock.
 func (p *progress) clear() {
 	if p != nil && !p.drawn.IsZero() {
-		_, _ = io.WriteString(p.out, clearLine)
+		_, _ = io.WriteString(p.stderr.w, clearLine)
 		p.drawn = time.Time{}
 	}
 }
 
-// end takes the bar away.
+// end removes the bar for good.
 func (p *progress) end() {
 	if p != nil {
-		p.mu.Lock()
-		defer p.mu.Unlock()
+		p.stderr.mu.Lock()
+		defer p.stderr.mu.Unlock()
 		p.clear()
 	}
 }

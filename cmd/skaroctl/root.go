@@ -28,7 +28,7 @@ pipelines. Results go to standard output, everything else to standard error.`,
 	root.AddCommand(
 		newLoginCmd(f, runLogin), newLogoutCmd(f, runLogout), newStatusCmd(f, runStatus),
 		newRegisterTypeCmd(f, runRegisterType), newRegisterCmd(f, runRegister),
-		contacts, newHistoryCmd(f, runHistory), (&app{f}).sendCommand(), newListenCmd(f, runListen),
+		contacts, newHistoryCmd(f, runHistory), newSendCmd(f, runSend), newListenCmd(f, runListen),
 		newRequestCmd(f, runRequest), newVersionCmd(f, runVersion),
 	)
 	root.AddCommand(topics()...)

@@ -359,13 +359,10 @@ func TestDiagnosesInPlainWords(t *testing.T) {
 			_, err = s.RoundTrip(ctx)
 			checkSentence(t, err, url, c.says, c.tip)
 
-			var got []Outcome
-			letters := make(chan Letter, 1)
-			letters <- Letter{To: "bob", Body: "x"}
-			close(letters)
-			_ = outbox(url, &got).Run(ctx, letters) // it returns an error if another attempt would end in the same way
+			_, ch := input(1)
+			got, _ := run(ctx, outbox(url), ch) // it returns an error if another attempt would end in the same way
 			if len(got) != 1 {
-				t.Fatalf("%d outcomes", len(got))
+				t.Fatalf("%d results", len(got))
 			}
 			checkSentence(t, got[0].Err, url, "sent, but not confirmed by the server: it may or may not have been delivered: "+c.says, "")
 

@@ -342,7 +342,7 @@ func TestThousandReconnectsLeaveNothingBehind(t *testing.T) {
 }
 
 // TestOutboxCutSkarod cuts a send to the real server before, in and after each of
-// its frames, in both directions: all letters are confirmed, and the recipient has
+// its frames, in both directions: all messages are confirmed, and the recipient has
 // each once and in order.
 func TestOutboxCutSkarod(t *testing.T) {
 	h := newSkarod(t, nil, "alice", "bob")
@@ -355,24 +355,23 @@ func TestOutboxCutSkarod(t *testing.T) {
 				up, down = -1, at
 			}
 			through, settle := cutter(t, "ws://"+h.addr+server.Path, up, down)
-			var got []Outcome
-			ch := make(chan Letter, 3)
+			ch := make(chan Message, 3)
 			for i := range cap(ch) {
-				body := fmt.Sprintf("%s %d, letter %d", direction, at, i)
+				body := fmt.Sprintf("%s %d, message %d", direction, at, i)
 				want = append(want, body)
-				ch <- Letter{To: "bob", Body: body}
+				ch <- Message{To: "bob", Body: body}
 			}
 			close(ch)
-			o := outbox(through, &got)
-			o.Retry = patience
+			o := outbox(through)
+			o.Retry = retryFor(patience)
 			lost := 0
 			o.Lost = func(error, time.Duration) { lost++ }
 			ctx, cancel := context.WithTimeout(context.Background(), 3*patience)
-			err := o.Run(ctx, ch)
+			got, err := run(ctx, o, ch)
 			cancel()
 			settle()
 			if err != nil || len(got) != cap(ch) {
-				t.Fatalf("%s, cut at %d: %v, outcomes %v", direction, at, err, got)
+				t.Fatalf("%s, cut at %d: %v, results %v", direction, at, err, got)
 			}
 			for _, out := range got {
 				if out.Err != nil || out.ID == 0 {

@@ -12,439 +12,276 @@ import (
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
-// Letter is a message to be sent.
-type Letter struct {
+// Message is a text to one recipient.
+type Message struct {
 	To, Body string
-	Line     int // of the input, for whoever gets the outcome
+	Line     int // its number in the input; zero if it has none
 }
 
-// Outcome is what became of a letter: Err is nil when the server has confirmed
-// it, of KindRefused or KindAuth when it was not delivered, an
-// of KindUnknown when it may or may not have been, and any other error when it
-// was never sent.
-type Outcome struct {
-	Letter
-	Sent
-	Err error
+// String names a message in an error.
+func (m Message) String() string {
+	if m.Line > 0 {
+		return fmt.Sprintf("line %d to %s", m.Line, m.To)
+	}
+	return m.To
 }
 
-// Outbox sends letters in order, many in flight, over as many connections as it
-// takes. Where the server has the extension nonce, a letter whose confirmation
-// was lost with its connection is sent again, and is delivered once all the same;
-// elsewhere its outcome is unknown.
-type Outbox struct {
-	Endpoint    Endpoint
-	Credentials func(context.Context) (Credentials, error) // asked before every connection
+// State says what became of a message.
+type State int
 
-	InFlight int // letters that wait for their confirmation at most
-	// AttemptTime bounds each attempt to connect and log in, and how long the
-	// server may leave letters without an answer before the connection counts as
-	// lost.
-	AttemptTime time.Duration
-	// Retry is how long the server may be out of reach, or answer no letter that was
-	// sent before, until the letters are given up; 0: not at all, but AttemptTime for
-	// letters that were sent already and can be sent again safely.
-	Retry time.Duration
-	// PingInterval is as in Listener, for an input that is silent for long.
-	PingInterval time.Duration
-
-	LoggedIn func(Account)                          // as in Listener
-	Lost     func(err error, pause time.Duration)   // as in Listener
-	Pauses   *Pauses                                // as in Listener
-	Outcome  func(o Outcome, more bool) (err error) // told of each letter, in order; its error ends the run
-
-	again  []*posted // to be sent before anything else, in order
-	met    bool      // a server has greeted us
-	nonces nonces
-}
-
-// posted is a letter on its way.
-type posted struct {
-	Letter
-	nonce string
-	sent  time.Time // first, by the clock on the wall: a machine may sleep
-	limbo bool      // it was sent on a connection that is gone, and never answered
-	call  *Call     // on this connection
-}
-
-// What may leave before the login is confirmed: so many letters, each to somebody
-// else, so that none overtakes another when some are refused; and none with a
-// longer body, in bytes, since a server reads less from somebody it does not know.
+// The states in which a message ends.
 const (
-	early     = 16
-	earlyBody = 64 << 10
+	StateUnsent    State = iota // it was not sent, or the login was refused: it was not delivered
+	StateUnknown                // it was sent and not answered: it may or may not have been delivered
+	StateRefused                // the server refused it: it was not delivered
+	StateConfirmed              // the server has it
 )
 
-// Run sends what comes out of letters, until that is closed and every outcome is
-// known; or until ctx ends, whose cause it returns; or until Outcome fails, whose
-// error it returns, or a connection can't be made. Every letter that was taken
-// out of the channel has its outcome told, also after Outcome has failed.
-func (o *Outbox) Run(ctx context.Context, letters <-chan Letter) error {
-	pauses := o.Pauses
-	if pauses == nil {
-		pauses = NewPauses()
-	}
-	out := time.Now() // since when the server is out of reach, or of no use
-	for {
-		open := o.limbo()
-		up, answered, err := o.once(ctx, letters)
-		if !up.IsZero() {
-			pauses.Lasted(time.Since(up))
-			if answered || !open {
-				out = time.Now()
-			}
-		}
-		patience := o.Retry
-		if o.limbo() {
-			patience = max(patience, o.AttemptTime)
-		}
-		var stopped *stop
-		switch {
-		case err == nil:
-			return nil
-		case errors.As(err, &stopped):
-			_ = o.giveUp(stopped.err)
-			return stopped.err
-		case ctx.Err() != nil:
-			return o.giveUp(context.Cause(ctx))
-		case !Temporary(err):
-			return o.giveUp(err)
-		case o.met && !o.more(letters):
-			return nil
-		case time.Since(out) >= patience:
-			return o.giveUp(err)
-		}
-		pause := min(pauses.Next(), patience-time.Since(out))
-		if o.Lost != nil {
-			o.Lost(err, pause)
-		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return o.giveUp(context.Cause(ctx))
-		}
-	}
+// Result is what became of a message. Only a confirmed one has what Sent holds, and
+// only the others have an error.
+type Result struct {
+	Message Message
+	State   State
+	Sent
+	Err  error
+	More bool // the next result follows at once, so output can be held back
 }
 
-// more reports whether anything is left to be sent, as far as that is known without
-// waiting.
-func (o *Outbox) more(letters <-chan Letter) bool {
-	if len(o.again) > 0 {
-		return true
-	}
-	select {
-	case letter, ok := <-letters:
-		if ok {
-			o.again = []*posted{{Letter: letter, nonce: o.nonces.next()}}
-		}
-		return ok
-	default:
-		return true
-	}
+// Outbox sends messages in order, many in flight, over as many connections as that
+// takes. If the server has the extension nonce, a message whose confirmation was lost
+// with its connection is sent again and delivered once; else its state is StateUnknown.
+type Outbox struct {
+	Endpoint    Endpoint
+	Credentials func(context.Context) (Credentials, error) // called before each connection
+
+	InFlight int // how many messages may wait for their confirmation
+	// AttemptTime bounds each attempt to connect and log in, and each answer: a server
+	// that leaves a message without an answer for longer counts as lost.
+	AttemptTime time.Duration
+	// Retry says how long to try again. Messages that were sent, and can safely be sent
+	// again, get AttemptTime at least.
+	Retry        RetryPolicy
+	PingInterval time.Duration // as in Listener
+
+	LoggedIn func(Account)                        // as in Listener
+	Lost     func(err error, pause time.Duration) // as in Listener
+
+	clock func() time.Time // for tests; nil is time.Now
 }
 
-// limbo reports whether the fate of a letter is open.
-func (o *Outbox) limbo() bool {
-	return slices.ContainsFunc(o.again, func(p *posted) bool { return p.limbo })
-}
-
-// giveUp tells the outcome of the letters that are left: unknown for those that
-// were sent, err for the others. It returns the first error of Outcome, else err.
-func (o *Outbox) giveUp(err error) error {
-	left := o.again
-	o.again = nil
-	for i, p := range left {
-		outcome := Outcome{Letter: p.Letter, Err: err}
-		if p.limbo {
-			outcome.Err = Unknown(proto.TypeSendMessage, err)
-		}
-		if told := o.Outcome(outcome, i+1 < len(left)); told != nil {
-			err = told
-		}
+// Run sends the messages from in until in is closed and every result is known, until ctx
+// ends (its cause is the error), until each fails (so is its error), or until there is no
+// connection to be had. Each message taken from in gets one call of each, in order, also
+// after each has failed.
+func (o *Outbox) Run(ctx context.Context, in <-chan Message, each func(Result) error) error {
+	r := &outboxRun{Outbox: o, in: in, each: each}
+	err := r.Retry.retry(ctx, r.Lost, r.attempt)
+	r.giveUp(err)
+	if r.failed != nil {
+		return r.failed
 	}
 	return err
 }
 
-// nonceLife is how long after a letter was sent its nonce still makes it safe to send
-// it again: an hour less than a server remembers it (docs/protocol.md, "nonce").
+// outboxRun is the state of one Run. While a worker has a connection, in and backlog
+// belong to its writer, and the rest to its collector, which is the goroutine of Run.
+type outboxRun struct {
+	*Outbox
+	in      <-chan Message
+	each    func(Result) error
+	backlog []*outgoing // taken from in and not reported: they are sent before anything else from in
+
+	nonces  nonces
+	sid     string // of the last login: a connection that is made again restores it
+	greeted bool   // a server has greeted us
+	failed  error  // the first error of each
+}
+
+// outgoing is a message that was taken from in and not reported yet.
+type outgoing struct {
+	Message
+	nonce string
+	state outgoingState
+	sent  time.Time // first; zero if it was not
+	call  *Call     // on the connection that it was last written to
+}
+
+// outgoingState is where an outgoing message stands. Only move changes it.
+type outgoingState int
+
+const (
+	notSent  outgoingState = iota // no part of it was sent
+	inFlight                      // it was written, in part at least, to this connection alone
+	unacked                       // it was written to a connection that is gone: it may have arrived
+	resent                        // it is unacked, and was written to this connection too
+)
+
+// event is what moves an outgoing message.
+type event int
+
+const (
+	eventWritten      event = iota // some of it may have left on this connection
+	eventLost                      // the connection ended without an answer
+	eventLoginRefused              // the connection ended because the login was refused: it delivered nothing
+)
+
+// move changes the state of a message that is not answered.
+func (m *outgoing) move(ev event) {
+	switch {
+	case m.state == notSent && ev == eventWritten:
+		m.state = inFlight
+	case m.state == unacked && ev == eventWritten:
+		m.state = resent
+	case m.state == inFlight && ev == eventLoginRefused:
+		m.state = notSent
+	case m.state == inFlight && ev == eventLost, m.state == resent && ev != eventWritten:
+		m.state = unacked
+	}
+}
+
+// nonceLife is how long a nonce makes it safe to send a message again: an hour less than
+// a server remembers it (docs/protocol.md, "nonce").
 const nonceLife = 23 * time.Hour
 
-// forsake tells that the fate of the letters in limbo is unknown, and goes on without
-// them: they can't be sent again, because the server has no nonces, or would not know
-// theirs any more.
-func (o *Outbox) forsake(err error, nonces bool) error {
-	for i := 0; i < len(o.again); {
-		p := o.again[i]
-		if !p.limbo || nonces && time.Since(p.sent) < nonceLife {
-			i++
-			continue
-		}
-		o.again = slices.Delete(o.again, i, i+1)
-		if told := o.Outcome(Outcome{Letter: p.Letter, Err: Unknown(proto.TypeSendMessage, err)}, i < len(o.again)); told != nil {
-			return &stop{told}
-		}
-	}
-	return nil
+// resendable reports whether the message can be sent, or sent again, without the risk
+// that it is delivered twice.
+func (m *outgoing) resendable(nonces bool, now time.Time) bool {
+	return m.state == notSent || nonces && now.Sub(m.sent) < nonceLife
 }
 
-// once is one connection. It returns nil when there is nothing left to send. up is
-// when the login succeeded, zero when it did not; answered tells whether any letter
-// was confirmed or refused.
-func (o *Outbox) once(ctx context.Context, letters <-chan Letter) (up time.Time, answered bool, err error) {
-	connecting, cancel := WithTimeout(ctx, o.AttemptTime)
-	defer cancel()
-	s, err := Open(connecting, o.Endpoint, o.Credentials, nil)
-	if err != nil {
-		return up, false, err
+// unanswered is the result of a message that is given up because of err.
+func (m *outgoing) unanswered(err error) Result {
+	if m.state == notSent {
+		return Result{Message: m.Message, State: StateUnsent, Err: err}
 	}
-	o.met = true
-	nonces := s.Greeting().Has(proto.ExtNonce)
-	if err := o.forsake(errors.New("the server can't tell any more whether it has it"), nonces); err != nil {
-		s.Close()
-		return up, false, err
-	}
-	pinging, stopPings := context.WithCancel(ctx)
-	defer stopPings()
-	go s.keepAlive(pinging, o.PingInterval)
-
-	p := &post{Outbox: o, s: s, letters: letters, queue: make(chan *posted, o.InFlight), places: make(chan struct{}, o.InFlight), stop: make(chan struct{})}
-	written := make(chan struct{})
-	go func() {
-		defer close(written)
-		defer close(p.queue)
-		p.write(ctx, connecting)
-	}()
-	err = p.collect(ctx, connecting)
-	close(p.stop)
-	var stopped *stop
-	if errors.As(err, &stopped) {
-		p.settle(ctx)
-	}
-	s.Close()
-	<-written
-	for l := range p.queue {
-		p.left = append(p.left, l)
-	}
-	// What was sent and not answered may have arrived; unless the login was
-	// refused: then it has not.
-	refusedLogin := p.up.IsZero() && isRefusal(err)
-	for _, l := range p.left {
-		l.limbo = l.limbo || l.call != nil && l.call.MaybeSent() && !refusedLogin
-		l.call = nil
-	}
-	o.again = append(p.left, o.again...)
-	if err != nil && !nonces && ctx.Err() == nil && stopped == nil {
-		if err := o.forsake(err, nonces); err != nil {
-			return p.up, p.answered, err
-		}
-	}
-	return p.up, p.answered, err
+	return Result{Message: m.Message, State: StateUnknown, Err: Unknown(proto.TypeSendMessage, err)}
 }
 
-// post is the work of one connection: a goroutine that writes, and the one of Run
-// that collects the confirmations.
-type post struct {
-	*Outbox
-	s       *Session
-	letters <-chan Letter
-
-	queue  chan *posted  // written, in order; closed by the writer when it ends
-	places chan struct{} // one is taken by each letter in flight
-	stop   chan struct{} // closed when the writer is to end
-
-	finished bool      // the writer's: the letters have come to their end
-	left     []*posted // taken out of queue, and not answered
-	up       time.Time // when the login succeeded
-	answered bool      // a letter was confirmed or refused
+// take makes an outgoing message, with a nonce.
+func (r *outboxRun) take(m Message) *outgoing {
+	return &outgoing{Message: m, nonce: r.nonces.next()}
 }
 
-// next is the letter to be written next: what must be sent again comes first. It
-// is nil when there is none, or none any more.
-func (p *post) next(ctx context.Context) *posted {
-	if len(p.again) > 0 {
-		l := p.again[0]
-		p.again = p.again[1:]
-		return l
+// report reports a result, and returns the first error that each has returned.
+func (r *outboxRun) report(result Result, more bool) error {
+	result.More = more
+	if err := r.each(result); err != nil && r.failed == nil {
+		r.failed = err
 	}
-	take := func(letter Letter, ok bool) *posted {
-		if !ok {
-			p.finished = true
-			return nil
+	return r.failed
+}
+
+// giveUp reports what is left, because of err.
+func (r *outboxRun) giveUp(err error) {
+	r.drop(func(*outgoing) bool { return true }, err)
+}
+
+// drop reports the messages of the backlog for which gone returns true, because of err.
+func (r *outboxRun) drop(gone func(*outgoing) bool, err error) {
+	kept := r.backlog[:0:0]
+	for i, e := range r.backlog {
+		if gone(e) {
+			_ = r.report(e.unanswered(err), i+1 < len(r.backlog))
+		} else {
+			kept = append(kept, e)
 		}
-		return &posted{Letter: letter, nonce: p.nonces.next()}
+	}
+	r.backlog = kept
+}
+
+// hasUnacked reports whether a message may have arrived that was not answered.
+func (r *outboxRun) hasUnacked() bool {
+	return slices.ContainsFunc(r.backlog, func(m *outgoing) bool { return m.state == unacked })
+}
+
+// done reports whether nothing is left to be sent, as far as that is known without
+// waiting.
+func (r *outboxRun) done() bool {
+	if len(r.backlog) > 0 {
+		return false
 	}
 	select {
-	case letter, ok := <-p.letters:
-		return take(letter, ok)
+	case m, ok := <-r.in:
+		if ok {
+			r.backlog = append(r.backlog, r.take(m))
+		}
+		return !ok
 	default:
-	}
-	// Nothing is ready: what was held back must go out before anybody waits.
-	defer p.uncorked()()
-	select {
-	case letter, ok := <-p.letters:
-		return take(letter, ok)
-	case <-p.s.Done():
-	case <-p.stop:
-	case <-ctx.Done():
-	}
-	return nil
-}
-
-// uncorked sends what was held back; the function it returns holds back again.
-func (p *post) uncorked() (cork func()) {
-	p.s.Uncork()
-	return p.s.Cork
-}
-
-// write writes letters until there are no more, or the connection is lost.
-func (p *post) write(ctx, connecting context.Context) {
-	p.s.Cork()
-	defer p.s.Uncork()
-	hasNonces := p.s.Greeting().Has(proto.ExtNonce)
-	in, ahead := false, map[string]bool{}
-	for {
-		l := p.next(ctx)
-		if l == nil {
-			return
-		}
-		waits := !in && (len(ahead) == early || ahead[l.To] || len(l.Body) > earlyBody)
-		if waits {
-			in = p.loggedIn(connecting)
-		}
-		if waits && !in || !p.place() {
-			p.again = append([]*posted{l}, p.again...)
-			return
-		}
-		if !in {
-			ahead[l.To] = true
-		}
-		if l.sent.IsZero() {
-			l.sent = time.Now().Round(0)
-		}
-		nonce := ""
-		if hasNonces {
-			nonce = l.nonce
-		}
-		l.call = p.s.Start(ctx, proto.SendMessage(l.To, l.Body, nonce))
-		unsent := l.call.Err() != nil
-		p.queue <- l // it has room for all that have a place
-		if unsent {
-			return
-		}
-	}
-}
-
-// withoutUnknown is the cause of an error of KindUnknown, and else the error itself.
-func withoutUnknown(err error) error {
-	var e *Error
-	if errors.As(err, &e) && e.Kind == KindUnknown {
-		return e.Err
-	}
-	return err
-}
-
-// place waits for a place in flight.
-func (p *post) place() bool {
-	select {
-	case p.places <- struct{}{}:
-		return true
-	default:
-	}
-	defer p.uncorked()()
-	select {
-	case p.places <- struct{}{}:
-		return true
-	case <-p.stop:
 		return false
 	}
 }
 
-// loggedIn waits for the login. When the SID was refused it waits, too, until the
-// letters that left before the token was accepted have been sent again: those
-// behind them must not overtake.
-func (p *post) loggedIn(connecting context.Context) bool {
-	defer p.uncorked()()
-	a, err := p.s.Account(connecting)
-	if err != nil || a.Restored {
-		return err == nil // collect finds the same error
+// attempt sends over one connection.
+func (r *outboxRun) attempt(ctx context.Context) attempt {
+	hadUnacked := r.hasUnacked()
+	w, err := r.connection(ctx)
+	a := attempt{err: err, up: w.loggedInAt}
+	// A server that takes messages and answers none brings nothing forward.
+	a.progress = !a.up.IsZero() && (w.answered || !hadUnacked)
+	if r.hasUnacked() {
+		a.patience = r.AttemptTime
 	}
-	for range cap(p.places) { // all places free: nothing in flight
-		select {
-		case p.places <- struct{}{}:
-		case <-p.stop:
-			return false
-		}
+	if err == nil || r.failed != nil || ctx.Err() == nil && Temporary(err) && r.greeted && r.done() {
+		a.done, a.err = true, nil
 	}
-	for range cap(p.places) {
-		<-p.places
-	}
-	return true
+	return a
 }
 
-// collect waits for each confirmation in order, and tells the outcomes.
-func (p *post) collect(ctx, connecting context.Context) error {
-	account, err := p.s.Account(connecting)
+// connection sends over one connection. It returns nil when nothing is left to be sent.
+func (r *outboxRun) connection(ctx context.Context) (*worker, error) {
+	w := &worker{run: r}
+	login, cancel := WithTimeout(ctx, r.AttemptTime)
+	defer cancel()
+	s, err := Open(login, r.Endpoint, func(ctx context.Context) (Credentials, error) {
+		c, err := r.credentials(ctx)
+		w.early = c.SID == "" || c.Token.IsZero()
+		return c, err
+	}, nil)
 	if err != nil {
-		return err
+		return w, err
 	}
-	p.up = time.Now()
-	if p.LoggedIn != nil {
-		p.LoggedIn(account)
+	defer s.Close()
+	r.greeted = true
+	w.session, w.nonces = s, s.Greeting().Has(proto.ExtNonce)
+	r.dropUnsafe(w.nonces, errors.New("the server can't tell any more whether it has it"))
+	if r.failed != nil {
+		return w, r.failed
 	}
-	for l := range p.queue {
-		sent, err := p.wait(ctx, l)
-		if err != nil && !isRefusal(err) {
-			p.left = append(p.left, l)
-			return withoutUnknown(err)
-		}
-		p.answered = true
-		<-p.places
-		if err := p.Outcome(Outcome{Letter: l.Letter, Sent: sent, Err: err}, len(p.queue) > 0); err != nil {
-			return &stop{err}
-		}
+	defer s.startPings(ctx, r.PingInterval)()
+	err = w.work(ctx, login)
+	if err != nil && !w.nonces && ctx.Err() == nil && r.failed == nil {
+		r.dropUnsafe(false, err)
 	}
-	if p.finished {
-		return nil
-	}
-	select { // the writer ended because one of these did
-	case <-p.s.Done():
-		return p.s.Err()
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	return w, err
 }
 
-// wait waits for one confirmation, for as long as AttemptTime allows. In a flood
-// most are there already, and need no timer.
-func (p *post) wait(ctx context.Context, l *posted) (Sent, error) {
-	if p.AttemptTime > 0 && !l.call.Answered() {
-		var cancel context.CancelFunc
-		ctx, cancel = WithTimeout(ctx, p.AttemptTime)
-		defer cancel()
-	}
-	reply, err := l.call.Wait(ctx)
-	if err != nil {
-		return Sent{}, err
-	}
-	return parseSent(reply, l.To), nil
+// dropUnsafe reports the messages that can't be sent again: the server has no nonces, or
+// may have forgotten theirs.
+func (r *outboxRun) dropUnsafe(nonces bool, err error) {
+	now := r.now()
+	r.drop(func(m *outgoing) bool { return !m.resendable(nonces, now) }, err)
 }
 
-// settle tells the outcomes of what is in flight after Outcome has failed, so that
-// nothing that was sent goes without a word.
-func (p *post) settle(ctx context.Context) {
-	for l := range p.queue {
-		if !l.call.MaybeSent() {
-			p.left = append(p.left, l)
-			continue
-		}
-		sent, err := p.wait(ctx, l)
-		_ = p.Outcome(Outcome{Letter: l.Letter, Sent: sent, Err: err}, len(p.queue) > 0)
+// now is the time by the wall clock: a machine may sleep.
+func (r *outboxRun) now() time.Time {
+	if r.clock != nil {
+		return r.clock()
 	}
+	return time.Now().Round(0)
 }
 
-// nonces are nonces that nobody else uses (docs/protocol.md, "nonce"): 80 random
-// bits for all of an outbox, and a counter. Nonces that follow each other are
-// neighbours in the server's index, which makes a flood three times cheaper there.
+// credentials are those of the caller, with the SID of the last login if they have none.
+func (r *outboxRun) credentials(ctx context.Context) (Credentials, error) {
+	c, err := r.Credentials(ctx)
+	if c.SID == "" {
+		c.SID = r.sid
+	}
+	return c, err
+}
+
+// nonces are nonces that nobody else uses (docs/protocol.md, "nonce"): 80 random bits for
+// a run, and a counter. Nonces that follow each other are neighbours in the server's
+// index, which makes a flood three times cheaper there.
 type nonces struct {
 	prefix string
 	n      uint64
@@ -458,12 +295,4 @@ func (s *nonces) next() string {
 	}
 	s.n++
 	return fmt.Sprintf("%s%012x", s.prefix, s.n)
-}
-
-// String names a letter in an error.
-func (l Letter) String() string {
-	if l.Line > 0 {
-		return fmt.Sprintf("line %d to %s", l.Line, l.To)
-	}
-	return l.To
 }

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"reflect"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/skaroctl/skaroctl/internal/cli"
+	"github.com/skaroctl/skaroctl/internal/terminal"
+)
+
+func TestSendParses(t *testing.T) {
+	testParse(t, newSendCmd, []parseCase[sendOptions]{
+		{name: "input", args: []string{"bob"}, want: sendOptions{to: "bob", words: []string{}, inFlight: 256}},
+		{name: "words", args: []string{"bob,alice", "the", "build  is", "green"}, want: sendOptions{to: "bob,alice", words: []string{"the", "build  is", "green"}, inFlight: 256}},
+		{name: "dash", args: []string{"bob", "-"}, want: sendOptions{to: "bob", words: []string{"-"}, inFlight: 256}},
+		{name: "text like flags", args: []string{"bob", "--", "--lines"}, want: sendOptions{to: "bob", words: []string{"--lines"}, inFlight: 256}},
+		{name: "lines", args: []string{"bob", "--lines", "--inflight", "8", "--retry", "2m", "--lossy"},
+			want: sendOptions{to: "bob", words: []string{}, lines: true, inFlight: 8, retry: cli.Duration(2 * time.Minute), lossy: true}},
+		{name: "flags first", args: []string{"--lossy", "bob", "hi"}, want: sendOptions{to: "bob", words: []string{"hi"}, inFlight: 256, lossy: true}},
+		{name: "no recipient", args: nil, err: "send needs LOGIN"},
+		{name: "no number", args: []string{"bob", "--inflight", "many"}, err: "--inflight"},
+		{name: "no duration", args: []string{"bob", "--retry", "5"}, err: "--retry"},
+	})
+}
+
+// What a command line can't mean is a usage error.
+func TestSendRefusesWrongUsage(t *testing.T) {
+	for want, o := range map[string]sendOptions{
+		"names an empty login":        {to: "bob,", inFlight: 1},
+		"has a space beside a comma":  {to: "bob, alice", inFlight: 1},
+		"--inflight is 0":             {to: "bob"},
+		"--inflight is 70000":         {to: "bob", inFlight: 70000},
+		"text from standard input":    {to: "bob", inFlight: 1, lines: true, words: []string{"hi"}},
+		"the login is not UTF-8":      {to: "b\xff", inFlight: 1},
+		`"" names an empty login`:     {inFlight: 1},
+		`",alice" names an empty log`: {to: ",alice", inFlight: 1},
+	} {
+		if _, err := o.check(); err == nil || !strings.Contains(err.Error(), want) || kindOf(err) != cli.KindUsage {
+			t.Errorf("%+v: %v, not %s", o, err, want)
+		}
+	}
+}
+
+func TestRecipientsAreNamedOnce(t *testing.T) {
+	for in, want := range map[string][]string{"bob": {"bob"}, "bob,alice,bob": {"bob", "alice"}, "two words": {"two words"}} {
+		if got, err := recipients(in); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%q: %q, %v", in, got, err)
+		}
+	}
+}
+
+// carriageReturn is what is left of a newline of Windows on other systems.
+var carriageReturn = map[bool]string{true: "", false: "\r"}[runtime.GOOS == "windows"]
+
+func TestBody(t *testing.T) {
+	for name, c := range map[string]struct {
+		options    sendOptions
+		in         string
+		inTerminal bool
+		want       string
+		err        string
+	}{
+		"arguments":         {sendOptions{words: []string{"a", "b  c"}}, "x", false, "a b  c", ""},
+		"input":             {sendOptions{}, " a\n\n", false, " a\n", ""},
+		"dash":              {sendOptions{words: []string{"-"}}, "a", true, "a", ""},
+		"two dashes":        {sendOptions{words: []string{"-", "-"}}, "x", false, "- -", ""},
+		"terminal":          {sendOptions{}, "x", true, "", "no text"},
+		"empty":             {sendOptions{}, "\n", false, "", "empty"},
+		"empty argument":    {sendOptions{words: []string{""}}, "x", false, "", "empty"},
+		"not UTF-8":         {sendOptions{}, "a\xff", false, "", "not UTF-8"},
+		"argument so":       {sendOptions{words: []string{"a\xff"}}, "", false, "", "not UTF-8"},
+		"lossy":             {sendOptions{lossy: true}, "a\xff", false, "a\uFFFD", ""},
+		"lossy argument":    {sendOptions{lossy: true, words: []string{"a\xff", "b"}}, "", false, "a\uFFFD b", ""},
+		"too long":          {sendOptions{}, strings.Repeat("x", maxBody+1), false, "", "more than"},
+		"white space alone": {sendOptions{}, "  \n", false, "  ", ""},
+		"CR stays":          {sendOptions{}, "a\r\n\r\r\n", false, "a\r\n\r" + carriageReturn, ""},
+	} {
+		streams := terminal.Streams{In: strings.NewReader(c.in), InTerminal: c.inTerminal}
+		source, err := c.options.messages(t.Context(), streams, []string{"bob"})
+		got := ""
+		if err == nil {
+			got = (<-source.messages).Body
+		}
+		if got != c.want || (err == nil) != (c.err == "") || err != nil && (!strings.Contains(err.Error(), c.err) || kindOf(err) != cli.KindUsage) {
+			t.Errorf("%s: %.40q, %v", name, got, err)
+		}
+	}
+}
+
+// A signal ends the wait for the text on standard input.
+func TestBodyIsInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(&terminal.Interrupt{Signal: os.Interrupt})
+	in, held := io.Pipe()
+	defer held.Close()
+	if _, err := (&sendOptions{}).body(ctx, in, false); !errors.As(err, new(*terminal.Interrupt)) {
+		t.Errorf("%v", err)
+	}
+}

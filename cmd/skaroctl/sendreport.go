@@ -1,0 +1,238 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/skaroctl/skaroctl/internal/cli"
+	"github.com/skaroctl/skaroctl/internal/proto"
+	"github.com/skaroctl/skaroctl/internal/session"
+	"github.com/skaroctl/skaroctl/internal/terminal"
+)
+
+// sendReport collects the results of a run of send and makes its error of them. The first
+// refusal ends a stream; a single text goes on to its other recipients.
+type sendReport struct {
+	to     []string // the recipients
+	stream bool     // the messages are the records of an input
+
+	confirmed     int
+	lastConfirmed session.Message
+	failures      []error           // what is not said by a field below, in the order of the messages
+	unknown       *unknownSpan      // the newest messages, if they are unknown
+	refused       *session.Result   // the refusal that ended the stream
+	alsoRefused   []session.Message // those that were in flight then, and were refused too
+	unsent        []session.Message
+}
+
+// errRefused ends a stream.
+var errRefused = errors.New("a message was refused")
+
+// add takes the next result. Its error ends the run.
+func (r *sendReport) add(result session.Result) error {
+	switch result.State {
+	case session.StateConfirmed:
+		r.closeSpan()
+		r.confirmed, r.lastConfirmed = r.confirmed+1, result.Message
+	case session.StateRefused:
+		r.closeSpan()
+		return r.addRefused(result)
+	case session.StateUnknown:
+		r.addUnknown(result)
+	case session.StateUnsent:
+		r.unsent = append(r.unsent, result.Message)
+	}
+	return nil
+}
+
+func (r *sendReport) addRefused(result session.Result) error {
+	switch {
+	case !r.stream:
+		r.failures = append(r.failures, sendError(result.Message, result.Err))
+		return nil
+	case r.refused == nil:
+		r.refused = &result
+		r.failures = append(r.failures, sendError(result.Message, result.Err))
+	default:
+		r.alsoRefused = append(r.alsoRefused, result.Message)
+	}
+	return errRefused
+}
+
+func (r *sendReport) addUnknown(result session.Result) {
+	if r.unknown == nil || !r.stream {
+		r.closeSpan()
+		r.unknown = &unknownSpan{first: result.Message, several: len(r.to) > 1}
+	}
+	r.unknown.last, r.unknown.err = result.Message, result.Err
+}
+
+// closeSpan makes a failure of the unknown messages: the next result is another one.
+func (r *sendReport) closeSpan() {
+	if r.unknown != nil {
+		r.failures = append(r.failures, r.unknown.failure())
+		r.unknown = nil
+	}
+}
+
+// finish returns the error of the run, which cause has ended; nil means that the input is
+// at its end. Several errors are joined.
+func (r *sendReport) finish(cause error) error {
+	if errors.Is(cause, errRefused) {
+		cause = nil
+	}
+	if !r.stream {
+		return r.finishText(cause)
+	}
+	return r.finishStream(cause)
+}
+
+// finishText is finish for one text to several recipients.
+func (r *sendReport) finishText(cause error) error {
+	r.closeSpan()
+	if cause != nil && r.confirmed == 0 && len(r.failures) == 0 {
+		return errors.Join(r.notSent(cause))
+	}
+	for _, m := range r.unsent {
+		r.failures = append(r.failures, sendError(m, cause))
+	}
+	if r.confirmed > 0 && cause != nil && kindOf(cause) == cli.KindInternal || len(r.failures) == 0 {
+		r.failures = append(r.failures, r.afterConfirmed(cause))
+	}
+	return errors.Join(r.failures...)
+}
+
+// finishStream is finish for the records of an input.
+func (r *sendReport) finishStream(cause error) error {
+	var signal *terminal.Interrupt
+	interrupted := errors.As(cause, &signal) && (r.unknown != nil || len(r.unsent) > 0)
+	if interrupted {
+		cause = r.cutShort(signal)
+	} else {
+		r.closeSpan()
+	}
+	if len(r.alsoRefused) > 0 {
+		r.failures = append(r.failures, r.alsoRefusedError())
+	}
+	switch {
+	case cause == nil || interrupted:
+	case terminal.ReaderGone(cause): // unlike the reader of a list, this one leaves messages unsent
+		cause = r.streamEnd(errors.New("the reader of the output is gone"))
+	default:
+		cause = r.streamEnd(cause)
+	}
+	return errors.Join(append(r.failures, cause)...)
+}
+
+// streamEnd returns the error of a stream that cause has ended.
+func (r *sendReport) streamEnd(cause error) error {
+	var wrong *cli.Error
+	if errors.As(cause, &wrong) && wrong.Kind == cli.KindUsage && r.confirmed > 0 {
+		// KindUsage promises that nothing was sent.
+		cause = &cli.Error{Kind: cli.KindInternal, Msg: wrong.Error(), Hint: wrong.Hint}
+	}
+	err := r.notSent(cause)
+	if len(r.unsent) > 0 && r.confirmed+len(r.failures) > 0 {
+		err = fmt.Errorf("send: %s: %w", r.unsentSpan(), cause)
+	}
+	return r.afterConfirmed(err)
+}
+
+// notSent is the error of a run that came to nothing.
+func (r *sendReport) notSent(cause error) error {
+	return fmt.Errorf("send to %s: %w", strings.Join(r.to, ","), cause)
+}
+
+// afterConfirmed adds to an error of this machine how many messages were confirmed before
+// it: a user who reads only that something failed might send them again.
+func (r *sendReport) afterConfirmed(err error) error {
+	if err == nil || r.confirmed == 0 || kindOf(err) != cli.KindInternal || errors.As(err, new(*terminal.Interrupt)) || terminal.ReaderGone(err) {
+		return err
+	}
+	return fmt.Errorf("messages confirmed by the server: %d, but: %w", r.confirmed, err)
+}
+
+// unsentSpan says from which message on nothing was sent.
+func (r *sendReport) unsentSpan() string {
+	return fmt.Sprintf("%s and everything after it was not sent", r.unsent[0])
+}
+
+// cutShort says what has become of the messages when a signal came.
+func (r *sendReport) cutShort(signal *terminal.Interrupt) error {
+	said, hint := []string{"nothing is confirmed"}, ""
+	if r.confirmed > 0 {
+		said[0] = fmt.Sprintf("confirmed up to %s", r.lastConfirmed)
+	}
+	if r.unknown != nil {
+		said, hint = append(said, r.unknown.String()+" may or may not have been delivered"), lookFirst
+	}
+	if len(r.unsent) > 0 {
+		said = append(said, r.unsentSpan())
+	}
+	return &cli.Error{
+		Kind: cli.KindInterrupted, Hint: hint,
+		Msg: fmt.Sprintf("send to %s", strings.Join(r.to, ",")), Err: fmt.Errorf("%w: %s", signal, strings.Join(said, "; ")),
+	}
+}
+
+// alsoRefusedMost is how many messages an error names.
+const alsoRefusedMost = 10
+
+// alsoRefusedError names the messages that were refused behind the first one.
+func (r *sendReport) alsoRefusedError() error {
+	var names []string
+	for _, m := range r.alsoRefused[:min(len(r.alsoRefused), alsoRefusedMost)] {
+		names = append(names, m.String())
+	}
+	if left := len(r.alsoRefused) - alsoRefusedMost; left > 0 {
+		names = append(names, fmt.Sprintf("and %d others", left))
+	}
+	err := &cli.Error{
+		Kind: cli.KindRefused,
+		Msg:  fmt.Sprintf("send: %d more in flight were refused too: %s", len(r.alsoRefused), strings.Join(names, ", ")),
+	}
+	var first *session.Error
+	if errors.As(r.refused.Err, &first) {
+		err.Status, err.Hint = proto.StatusCode(first.Status), refusalHint(first)
+	}
+	return err
+}
+
+// unknownSpan are messages that follow each other and whose state is unknown.
+type unknownSpan struct {
+	first, last session.Message
+	several     bool // each line goes to several recipients
+	err         error
+}
+
+// String names the messages.
+func (s *unknownSpan) String() string {
+	switch {
+	case s.first == s.last:
+		return s.first.String()
+	case s.several:
+		return fmt.Sprintf("%s up to %s", s.first, s.last)
+	}
+	return fmt.Sprintf("lines %d to %d to %s", s.first.Line, s.last.Line, s.first.To)
+}
+
+// failure is the one error for all of them.
+func (s *unknownSpan) failure() error {
+	var unknown *session.Error
+	if s.first == s.last || !errors.As(s.err, &unknown) {
+		return sendError(s.last, s.err)
+	}
+	return &cli.Error{
+		Kind: cli.KindUnknown, Hint: lookFirst, Err: unknown.Err,
+		Msg: fmt.Sprintf("send: %s: sent, but not confirmed by the server: each may or may not have been delivered", s),
+	}
+}
+
+// sendError is the error of one message.
+func sendError(m session.Message, err error) error {
+	if m.Line > 0 {
+		return fmt.Errorf("send: %s: %w", m, err)
+	}
+	return fmt.Errorf("send to %s: %w", m.To, err)
+}

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/skaroctl/skaroctl/internal/session"
+)
+
+func TestLineReader(t *testing.T) {
+	long := strings.Repeat("x", 200_000)
+	for name, c := range map[string]struct {
+		in   string
+		want []string
+		err  string
+	}{
+		"none":          {"", nil, ""},
+		"two":           {"a\nb\n", []string{"1 a", "2 b"}, ""},
+		"no newline":    {"a\nb", []string{"1 a", "2 b"}, ""},
+		"empty ones":    {"\n\na\n\n b \n", []string{"3 a", "5  b "}, ""},
+		"long":          {long + "\n" + long, []string{"1 " + long, "2 " + long}, ""},
+		"not UTF-8":     {"a\n\xff\nb\n", []string{"1 a"}, "line 2 is not UTF-8"},
+		"beyond limits": {"a\n" + strings.Repeat("y", maxBody+1) + "\nb", []string{"1 a"}, "line 2 has more than"},
+		"CR stays":      {"a\rb\r\r\n", []string{"1 a\rb\r" + carriageReturn}, ""},
+	} {
+		next := newLineReader(strings.NewReader(c.in))
+		var got []string
+		r, err := next()
+		for ; err == nil; r, err = next() {
+			got = append(got, fmt.Sprint(r.number, " ", r.body))
+		}
+		if !reflect.DeepEqual(got, c.want) || errors.Is(err, io.EOF) != (c.err == "") || !strings.Contains(err.Error(), c.err) {
+			t.Errorf("%s: %.80q, %v", name, got, err)
+		}
+	}
+}
+
+// Each record is a message to each recipient, in order.
+func TestStreamMessages(t *testing.T) {
+	s := streamMessages(t.Context(), newLineReader(strings.NewReader("a\n\nb\n\xff\n")), []string{"bob", "carol"})
+	var got []session.Message
+	for m := range s.messages {
+		got = append(got, m)
+	}
+	want := []session.Message{{To: "bob", Body: "a", Line: 1}, {To: "carol", Body: "a", Line: 1}, {To: "bob", Body: "b", Line: 3}, {To: "carol", Body: "b", Line: 3}}
+	if !reflect.DeepEqual(got, want) || s.error(nil) == nil || s.error(io.ErrUnexpectedEOF) != nil || s.left() != nil {
+		t.Errorf("%+v, %v", got, s.err)
+	}
+}
+
+// The reading of an input without end stops with its context, and the messages that are
+// left can be named.
+func TestStreamStopsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	n := 0
+	s := streamMessages(ctx, func() (record, error) { n++; return record{n, "y"}, nil }, []string{"bob"})
+	for want := 1; want <= 100; want++ {
+		if m := <-s.messages; m.Line != want {
+			t.Fatalf("line %d, not %d", m.Line, want)
+		}
+	}
+	cancel()
+	if left := s.left(); len(left) > 0 && left[0].Line != 101 {
+		t.Errorf("line %d is the first one that is left", left[0].Line)
+	}
+	for range s.messages { // until the reading has ended
+	}
+}

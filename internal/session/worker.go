@@ -1,0 +1,233 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/skaroctl/skaroctl/internal/proto"
+)
+
+// What may leave before the login is confirmed, which saves a round trip. A server that
+// refuses such a message because the login is not done gets it again (Call.Wait): so each
+// goes to another recipient, and none overtakes another. A server reads less from a client
+// before the login.
+const (
+	earlyMessages = 16
+	earlyBody     = 64 << 10 // bytes
+)
+
+// worker sends over one connection. Its writer is a goroutine of its own, which work
+// starts and joins; its collector is the goroutine of Run.
+type worker struct {
+	run     *outboxRun
+	session *Session
+	nonces  bool // the server has the extension
+	early   bool // the login succeeds at the first request or not at all
+
+	loggedIn bool            // the writer's: the login is confirmed
+	ahead    map[string]bool // the writer's: recipients of messages that left before that
+	places   chan struct{}   // each message in flight holds a place
+	written  chan *outgoing  // in flight, in order; the writer closes it when it ends
+	more     context.Context // ends when the writer is to stop
+	inputEnd bool            // there are no more messages; set before written is closed
+
+	unanswered []*outgoing // taken out of written
+	loggedInAt time.Time   // zero if the login was not confirmed
+	answered   bool        // a message was confirmed or refused
+}
+
+// work sends until nothing is left, the connection is lost, ctx ends, or each fails.
+// login bounds the login.
+func (w *worker) work(ctx, login context.Context) error {
+	w.places = make(chan struct{}, w.run.InFlight)
+	w.written = make(chan *outgoing, w.run.InFlight)
+	w.ahead = map[string]bool{}
+	more, stop := context.WithCancel(ctx)
+	defer stop()
+	w.more = more
+	go w.write(ctx, login)
+	err := w.collect(ctx, login, stop)
+	stop()
+	w.session.Close()
+	for m := range w.written { // until the writer has ended
+		w.unanswered = append(w.unanswered, m)
+	}
+	end := eventLost
+	if w.loggedInAt.IsZero() && isRefusal(err) {
+		end = eventLoginRefused
+	}
+	for _, m := range w.unanswered {
+		m.move(end)
+	}
+	w.run.backlog = append(w.unanswered, w.run.backlog...)
+	return err
+}
+
+// write is the writer: it sends messages until there are no more, the connection is lost,
+// or it is to stop.
+func (w *worker) write(ctx, login context.Context) {
+	defer close(w.written)
+	w.session.Cork()
+	defer w.session.Uncork()
+	for {
+		m := w.next()
+		if m == nil {
+			return
+		}
+		if !w.mayLeave(login, m) || !w.takePlace() {
+			w.run.backlog = append([]*outgoing{m}, w.run.backlog...)
+			return
+		}
+		w.send(ctx, m)
+		w.written <- m // it has room for every message that holds a place
+		if m.call.Err() != nil {
+			return
+		}
+	}
+}
+
+// next returns the next message to write: first what is left of earlier connections. It
+// is nil if there is none any more, or if the writer is to stop.
+func (w *worker) next() *outgoing {
+	r := w.run
+	if len(r.backlog) > 0 {
+		m := r.backlog[0]
+		r.backlog = r.backlog[1:]
+		return m
+	}
+	select {
+	case m, ok := <-r.in:
+		return w.take(m, ok)
+	default:
+	}
+	// Nothing is ready: what was held back must leave before the writer waits.
+	w.session.Uncork()
+	defer w.session.Cork()
+	select {
+	case m, ok := <-r.in:
+		return w.take(m, ok)
+	case <-w.session.Done():
+	case <-w.more.Done():
+	}
+	return nil
+}
+
+// take makes an outgoing message of what was received from the input.
+func (w *worker) take(m Message, ok bool) *outgoing {
+	if !ok {
+		w.inputEnd = true
+		return nil
+	}
+	return w.run.take(m)
+}
+
+// takePlace waits for a place in flight. It reports whether there is one.
+func (w *worker) takePlace() bool {
+	select {
+	case w.places <- struct{}{}:
+		return true
+	default:
+	}
+	w.session.Uncork()
+	defer w.session.Cork()
+	select {
+	case w.places <- struct{}{}:
+		return true
+	case <-w.more.Done():
+		return false
+	}
+}
+
+// mayLeave reports whether a message may be written. If it can't leave before the login,
+// mayLeave waits for that.
+func (w *worker) mayLeave(login context.Context, m *outgoing) bool {
+	if w.loggedIn {
+		return true
+	}
+	if w.early && len(w.ahead) < earlyMessages && !w.ahead[m.To] && len(m.Body) <= earlyBody {
+		w.ahead[m.To] = true
+		return true
+	}
+	w.session.Uncork()
+	defer w.session.Cork()
+	_, err := w.session.Account(login) // the collector finds the same error
+	w.loggedIn = err == nil
+	return w.loggedIn
+}
+
+// send writes a message.
+func (w *worker) send(ctx context.Context, m *outgoing) {
+	nonce := ""
+	if w.nonces {
+		nonce = m.nonce
+	}
+	if m.sent.IsZero() {
+		m.sent = w.run.now()
+	}
+	m.call = w.session.Start(ctx, proto.SendMessage(m.To, m.Body, nonce))
+	if m.call.MaybeSent() {
+		m.move(eventWritten)
+	}
+}
+
+// collect is the collector: it waits for the login and then for each answer, in order,
+// and reports the results. If each fails, it stops the writer and collects what is in
+// flight.
+func (w *worker) collect(ctx, login context.Context, stop func()) error {
+	account, err := w.session.Account(login)
+	if err != nil {
+		return err
+	}
+	w.loggedInAt = time.Now()
+	w.run.sid = account.SID
+	if w.run.LoggedIn != nil {
+		w.run.LoggedIn(account)
+	}
+	for m := range w.written {
+		result, lost := w.answer(ctx, m)
+		if lost != nil {
+			w.unanswered = append(w.unanswered, m)
+			return lost
+		}
+		w.answered = true
+		if w.run.report(result, len(w.written) > 0) != nil {
+			stop() // and no place gets free
+			continue
+		}
+		<-w.places
+	}
+	switch {
+	case w.run.failed != nil:
+		return w.run.failed
+	case w.inputEnd:
+		return nil
+	}
+	select { // the writer ended because one of these did
+	case <-w.session.Done():
+		return w.session.Err()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// answer waits for the answer to a message, AttemptTime at most. Its error says why there
+// is none.
+func (w *worker) answer(ctx context.Context, m *outgoing) (result Result, lost error) {
+	if w.run.AttemptTime > 0 && !m.call.Answered() { // in a flood most are there, and need no timer
+		var cancel context.CancelFunc
+		ctx, cancel = WithTimeout(ctx, w.run.AttemptTime)
+		defer cancel()
+	}
+	reply, err := m.call.Wait(ctx)
+	var unknown *Error
+	switch {
+	case err == nil:
+		return Result{Message: m.Message, State: StateConfirmed, Sent: parseSent(reply, m.To)}, nil
+	case isRefusal(err):
+		return Result{Message: m.Message, State: StateRefused, Err: err}, nil
+	case errors.As(err, &unknown) && unknown.Kind == KindUnknown:
+		return Result{}, unknown.Err
+	}
+	return Result{}, err
+}
