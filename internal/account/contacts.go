@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// contactsFile is what is kept of an account's contacts, for completion. Server and
-// Login are for people.
+// contactsFile is the file with an account's contacts, for completion. Server and Login are
+// for people.
 type contactsFile struct {
 	Version  int       `json:"version"`
 	Server   string    `json:"server"`
@@ -19,23 +19,23 @@ type contactsFile struct {
 	Contacts []Contact `json:"contacts"`
 }
 
-// Contact is what is kept of a contact.
+// Contact is a contact as the file has it.
 type Contact struct {
 	Login      string `json:"login"`
-	Conference bool   `json:"conference,omitempty"` // it is one that we are in, and no person
+	Conference bool   `json:"conference,omitempty"` // it is a conference and not a person
 }
 
 const contactsVersion = 2
 
+// contacts returns the path of the file with an account's contacts.
 func (f Files) contacts(key Key) (string, error) {
 	if f.Cache == "" {
-		return "", errors.New("there is no folder for it: neither HOME nor XDG_CACHE_HOME is set")
+		return "", &Error{Msg: "there is no folder for the cache: neither HOME nor XDG_CACHE_HOME is set"}
 	}
 	return filepath.Join(f.Cache, "contacts", key.FileName()), nil
 }
 
-// CachedContacts are an account's contacts as they were when CacheContacts kept them,
-// and when that was.
+// CachedContacts returns the contacts that CacheContacts kept, and when it kept them.
 func (f Files) CachedContacts(key Key) (contacts []Contact, kept time.Time, err error) {
 	path, err := f.contacts(key)
 	if err != nil {
@@ -55,8 +55,8 @@ func (f Files) CachedContacts(key Key) (contacts []Contact, kept time.Time, err 
 	return c.Contacts, kept, nil
 }
 
-// CacheContacts keeps an account's contacts, in place of what was there. If another
-// command is doing the same, this one leaves it to that.
+// CacheContacts replaces the contacts that are kept of an account. If another command is
+// doing that, its contacts are as new, and this call does nothing.
 func (f Files) CacheContacts(key Key, contacts []Contact) error {
 	path, err := f.contacts(key)
 	if err != nil {
@@ -81,7 +81,7 @@ func (f Files) CacheContacts(key Key, contacts []Contact) error {
 	return replaceFile(path, append(content, '\n'), volatile)
 }
 
-// ForgetContacts removes what CacheContacts kept. That there is nothing is no error.
+// ForgetContacts removes what CacheContacts kept, if it kept anything.
 func (f Files) ForgetContacts(key Key) error {
 	path, err := f.contacts(key)
 	if err != nil {

@@ -13,10 +13,10 @@ import (
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
-// Environment is a token that the environment gives, in place of a store.
+// Environment is a token from the environment, which replaces a store.
 type Environment struct {
 	Token  proto.Token
-	Source string // where it came from: "SKAROCTL_TOKEN", "SKAROCTL_TOKEN_FILE" or "$CREDENTIALS_DIRECTORY/skaroctl-token"
+	Source string // "SKAROCTL_TOKEN", "SKAROCTL_TOKEN_FILE" or "$CREDENTIALS_DIRECTORY/skaroctl-token"
 }
 
 // systemdToken is the name of our credential (systemd.exec(5), LoadCredential=).
@@ -25,11 +25,11 @@ const systemdToken = "skaroctl-token"
 // tokenFileLimit is how much of a token file is read, in bytes: a token has 185.
 const tokenFileLimit = 4096
 
-// FromEnvironment returns the token that the environment gives, and false when it
-// gives none: the text in SKAROCTL_TOKEN, else the file that SKAROCTL_TOKEN_FILE
-// names, else the file skaroctl-token in systemd's CREDENTIALS_DIRECTORY. An empty
-// variable counts as not set. A token file that others can read is an error,
-// outside of systemd's folder, which no one else can enter. No error quotes a token.
+// FromEnvironment returns the token of the environment, and reports whether there is one:
+// the text in SKAROCTL_TOKEN, else the file that SKAROCTL_TOKEN_FILE names, else the file
+// skaroctl-token in systemd's CREDENTIALS_DIRECTORY. An empty variable counts as not set.
+// A token file that others can read is an error, except in systemd's folder, which only
+// its user can enter.
 func FromEnvironment(getenv func(string) string) (Environment, bool, error) {
 	if text := getenv("SKAROCTL_TOKEN"); text != "" {
 		return environment("SKAROCTL_TOKEN", text, nil)
@@ -53,6 +53,7 @@ func FromEnvironment(getenv func(string) string) (Environment, bool, error) {
 	return Environment{}, false, nil
 }
 
+// environment returns the token in a text, or the error of reading that text.
 func environment(source, text string, err error) (Environment, bool, error) {
 	var token proto.Token
 	if err == nil {
@@ -64,8 +65,8 @@ func environment(source, text string, err error) (Environment, bool, error) {
 	return Environment{Token: token, Source: source}, true, nil
 }
 
-// readToken reads a token file. What is not a regular file, such as the pipe of
-// a shell's <(command), has no mode that means anything.
+// readToken reads a token file. The mode of a file that is not regular, such as the pipe of
+// a shell's <(command), says nothing.
 func readToken(path string, accept check) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {

@@ -92,9 +92,5 @@ func fileError(path string, err error) error {
 	if errors.As(err, &onPath) {
 		e.Err = fmt.Errorf("%s: %w", onPath.Op, onPath.Err)
 	}
-	if errors.Is(err, fs.ErrPermission) {
-		// A service is often left the HOME of another user.
-		e.Hint = folderVariables + " may be those of another user: set or unset them"
-	}
 	return e
 }

@@ -6,19 +6,17 @@ import (
 	"runtime"
 )
 
-// Files are the absolute paths of what is kept on this machine.
+// Files are the absolute paths of what skaroctl keeps on this machine.
 type Files struct {
 	Config      string // the config file
 	Credentials string // the file of the store "file"
 	State       string // the folder of everything else
-	Cache       string // the folder of what can be had again; "" where none is known
+	Cache       string // the folder of what can be fetched again; "" if there is none
 }
 
-// FindFiles says where our files are. None needs to exist. XDG_CONFIG_HOME and
-// XDG_STATE_HOME come first, on every platform, unless they are relative (XDG
-// Base Directory Specification 0.8). Else it is ~/.config and ~/.local/state, on
-// macOS ~/Library/Application Support, on Windows %AppData% and %LocalAppData%.
-// XDG_CACHE_HOME, ~/.cache, ~/Library/Caches and %LocalAppData% are for the cache.
+// FindFiles returns the paths of the files, which need not exist. XDG_CONFIG_HOME,
+// XDG_STATE_HOME and XDG_CACHE_HOME count on every platform, unless they are relative (XDG
+// Base Directory Specification 0.8). Without them, the platform has its own folders.
 func FindFiles(getenv func(string) string) (Files, error) {
 	return findFiles(runtime.GOOS, getenv)
 }
@@ -52,8 +50,7 @@ func findFiles(goos string, getenv func(string) string) (Files, error) {
 	}, nil
 }
 
-// cacheFolder is where the cache is, "" where that is not known: no command fails
-// for want of it.
+// cacheFolder returns the folder of the cache, or "" if there is none: no command needs it.
 func cacheFolder(goos string, getenv func(string) string) string {
 	if folder := getenv("XDG_CACHE_HOME"); filepath.IsAbs(folder) {
 		return filepath.Join(folder, "skaroctl")
@@ -71,7 +68,7 @@ func cacheFolder(goos string, getenv func(string) string) string {
 	return filepath.Join(base, below, "skaroctl")
 }
 
-// ownFolders are the folders of the platform for config and for state.
+// ownFolders returns the platform's own folders for config and for state.
 func ownFolders(goos string, getenv func(string) string) (config, state string, err error) {
 	if goos == "windows" {
 		config, state = getenv("AppData"), getenv("LocalAppData")

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -12,7 +13,7 @@ import (
 // fileStore keeps the credentials of all accounts in one JSON file, mode 0600.
 type fileStore struct{ path string }
 
-// credentialsFile is the file. Its version says what a reader must understand.
+// credentialsFile is the content of the file.
 type credentialsFile struct {
 	Version  int     `json:"version"`
 	Accounts []entry `json:"accounts"`
@@ -151,25 +152,35 @@ func decodeCredentials(path string, content []byte) ([]entry, error) {
 		// A RawMessage is the very bytes of the file, in its order.
 		start := end + int64(bytes.Index(content[end:], raw))
 		end = start + int64(len(raw))
-		e := &entries[i]
-		if err := strictJSON(raw, e); err != nil {
-			what, offset := describeJSON(err)
-			return nil, bad(start+offset, "account %d: %s", i+1, what)
+		e, offset, err := decodeEntry(raw)
+		if err == nil && find(entries[:i], Key{e.Server, e.Login}) >= 0 {
+			err = errors.New("the same account is there twice")
 		}
-		if e.Server == "" || e.Login == "" {
-			return nil, bad(start, "account %d: server or login is missing", i+1)
+		if err != nil {
+			return nil, bad(start+offset, "account %d: %w", i+1, err)
 		}
-		if find(entries[:i], Key{e.Server, e.Login}) >= 0 {
-			return nil, bad(start, "account %d: the same account is there twice", i+1)
-		}
-		if _, err := e.credentials(); err != nil {
-			return nil, bad(start, "account %d: %w", i+1, err)
-		}
-		if e.Token != "" {
-			e.item = item{Token: e.Token}
-		}
+		entries[i] = e
 	}
 	return entries, nil
+}
+
+// decodeEntry decodes one account, without the SID beside a token. offset is that of an
+// error.
+func decodeEntry(raw []byte) (e entry, offset int64, err error) {
+	if err := strictJSON(raw, &e); err != nil {
+		what, offset := describeJSON(err)
+		return e, offset, errors.New(what)
+	}
+	if e.Server == "" || e.Login == "" {
+		return e, 0, errors.New("server or login is missing")
+	}
+	if _, err := e.credentials(); err != nil {
+		return e, 0, err
+	}
+	if e.Token != "" {
+		e.item = item{Token: e.Token}
+	}
+	return e, 0, nil
 }
 
 // strictJSON decodes one JSON value that has no unknown field.

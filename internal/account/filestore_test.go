@@ -78,7 +78,7 @@ func TestBrokenCredentialsFileIsNamedAndKept(t *testing.T) {
 		{"cut off", "{\"version\":1,\n\"accounts\":[\n{\"sid\":\"" + secretSID, 3, "not JSON"},
 		{"garbage", "\n\n" + secretSID, 3, "not JSON"},
 		{"not JSON in line 3", "{\"version\":1,\n\"accounts\":[\n{\"sid\":" + secretSID + "}]}", 3, "not JSON"},
-		{"more behind it", "{\"version\":1,\"accounts\":[]}\n" + secretSID, 2, "not JSON"},
+		{"more after it", "{\"version\":1,\"accounts\":[]}\n" + secretSID, 2, "not JSON"},
 		{"array", "[]", 1, "must not be a JSON array"},
 		{"null", "null", 1, "version 0"},
 		{"later version", `{"version":2,"accounts":[]}`, 1, "version 2"},

@@ -34,7 +34,7 @@ const privateBus = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Co
 </busconfig>
 `
 
-// waitForService waits until somebody offers a Secret Service on the bus.
+// waitForService waits until the bus has a Secret Service.
 func waitForService() error {
 	conn, err := dbus.ConnectSessionBus()
 	if err != nil {
@@ -232,7 +232,7 @@ func TestKeyringWithoutBus(t *testing.T) {
 	if !noBus("linux", func(string) string { return "" }, "/run/user") {
 		t.Skip("SKIPPED in part: this user has a D-Bus session that can't be hidden")
 	}
-	// As it is under cron: no bus must be started, because it would stay behind.
+	// Cron has no bus, and must not start one: it would stay after every job.
 	folder := t.TempDir()
 	launched := filepath.Join(folder, "launched")
 	script := "#!/bin/sh\n: > " + launched + "\nexit 1\n"
@@ -290,7 +290,7 @@ func closingBusChild() error {
 	})
 }
 
-// refusingBusChild has a bus that lets nobody in.
+// refusingBusChild has a bus that refuses every client.
 func refusingBusChild() error {
 	refuse := func(c net.Conn) {
 		defer func() { _ = c.Close() }()
@@ -346,7 +346,7 @@ func offer(f fakeService, collections any) (*dbus.Conn, error) {
 	return conn, err
 }
 
-// silentProviderChild has a provider that shows a prompt that nobody answers.
+// silentProviderChild has a provider that shows a prompt and gets no answer.
 func silentProviderChild() error {
 	asked := make(chan struct{}, 1)
 	conn, err := offer(fakeService{func() { asked <- struct{}{} }}, []dbus.ObjectPath{})

@@ -46,11 +46,18 @@ func readFile(path string, accept check) ([]byte, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
 	case err != nil:
-		return nil, fileError(path, err)
+		err = fileError(path, err)
+		var e *Error
+		if errors.As(err, &e) && e.Hint == "" && errors.Is(err, fs.ErrPermission) {
+			// A service often starts with the HOME of another user.
+			e.Hint = folderVariables + " may be those of another user: set or unset them"
+		}
+		return nil, err
 	}
 	return content, nil
 }
 
+// readAccepted is readFile with the errors of the os package.
 func readAccepted(path string, accept check) ([]byte, error) {
 	var f *os.File
 	err := whileInUse(func() (err error) {

@@ -15,7 +15,7 @@ import (
 	"testing"
 )
 
-// modesMatter says that the mode of a file decides who may read it.
+// modesMatter reports whether the mode of a file protects it.
 const modesMatter = true
 
 func TestFileStoreRefusesFilesThatOthersCanUse(t *testing.T) {

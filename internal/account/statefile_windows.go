@@ -15,8 +15,8 @@ const tokenHint = "make one in cmd, not in PowerShell, with `skaroctl login LOGI
 // withoutWaiting is no flag: here no pipe has a name in a folder.
 const withoutWaiting = 0
 
-// private accepts every file: its mode says nothing about who may read it, and the
-// folder of the user's profile keeps it private.
+// private accepts every file: its mode does not protect it, but the
+// folder of the user's profile does.
 func private(string, fs.FileInfo) error { return nil }
 
 // ours accepts every file.

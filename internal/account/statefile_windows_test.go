@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// modesMatter says that the mode of a file decides who may read it.
+// modesMatter reports whether the mode of a file protects it.
 const modesMatter = false
 
 // A virus scanner or a backup that reads a file delays its replacement.
