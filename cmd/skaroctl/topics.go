@@ -11,10 +11,10 @@ import (
 	"github.com/skaroctl/skaroctl/internal/cli"
 )
 
-// topics are the pages of help that are no commands.
+// topics are the pages of help that are not about a command.
 func topics() []*cobra.Command {
 	return []*cobra.Command{
-		cli.Topic("exit-status", "What the exit status says", exitStatusHelp()),
+		cli.Topic("exit-status", "What the exit status means", exitStatusHelp()),
 		cli.Topic("environment", "The variables that skaroctl reads", environmentHelp),
 		cli.Topic("files", "The files that skaroctl keeps", filesHelp),
 	}
@@ -22,11 +22,11 @@ func topics() []*cobra.Command {
 
 func exitStatusHelp() string {
 	var b strings.Builder
-	b.WriteString(`The exit status says what became of a command. With -o json an error names its kind,
-which is the word in front of the colon here.
+	b.WriteString(`The exit status says how a command ended. With -o json an error has the kind that stands
+before the colon here.
 
 `)
-	b.WriteString("  0    done; also when the reader of the output has gone away\n")
+	b.WriteString("  0    done, or the reader of the output has gone away\n")
 	byStatus := slices.SortedFunc(slices.Values(slices.Concat(exitTable, cli.Signals)), func(a, b cli.Row) int { return cmp.Compare(a.Exit, b.Exit) })
 	for _, k := range byStatus {
 		fmt.Fprintf(&b, "  %-3d  %s:", k.Exit, k.Kind)
@@ -41,50 +41,50 @@ which is the word in front of the colon here.
 		b.WriteString("\n")
 	}
 	b.WriteString(`
-A message was delivered when the status is 0, and was not when it is 2, 3, 4, 5 or
-6. The others leave that open, 7 most of all. With several recipients or --lines the
-status is the worst of all: the messages that standard output has were delivered.`)
+A message was delivered if the status is 0, and was not if it is 2, 3, 4, 5 or 6. The
+others leave that open, 7 most of all. With several recipients or --lines the status is
+that of the worst error: the messages on standard output were delivered.`)
 	return b.String()
 }
 
-const environmentHelp = `A flag comes before its variable, and that before what the profile says. A variable
-that is empty counts as not set.
+const environmentHelp = `A flag overrides its variable, and a variable overrides the profile. An empty variable
+counts as not set.
 
   SKAROCTL_SERVER      the URL of the server, as --server
-  SKAROCTL_PROFILE     which account, as --profile
+  SKAROCTL_PROFILE     the name of the profile, as --profile
   SKAROCTL_OUTPUT      auto, text or json, as --output
   SKAROCTL_TIMEOUT     how long a command may take, as --timeout
   SKAROCTL_LOGIN       the login that a token in the environment is for
-  SKAROCTL_TOKEN       a token in place of a credential store, made by
+  SKAROCTL_TOKEN       a token instead of a credential store, made by
                        "skaroctl login --print-token"; other programs of the same
-                       user can read it here, so a file is better
-  SKAROCTL_TOKEN_FILE  a file with such a token, which nobody else may read
+                       user can read it there, so a file is better
+  SKAROCTL_TOKEN_FILE  a file with such a token, which only its owner may read
   CREDENTIALS_DIRECTORY
                        where systemd puts the credential skaroctl-token
   SSL_CERT_FILE        PEM file with root certificates
   HTTPS_PROXY, HTTP_PROXY, NO_PROXY
                        proxies, http://, https:// or socks5h://, and the hosts that
-                       are reached without one; this machine always is
+                       are reached without one, as this machine always is
   NO_COLOR, CLICOLOR, CLICOLOR_FORCE
-                       whether text is in colour where --color is auto
+                       whether text has colour with --color auto
   XDG_CONFIG_HOME, XDG_STATE_HOME, XDG_CACHE_HOME
-                       where the files are, see "skaroctl help files"`
+                       the folders of the files, see "skaroctl help files"`
 
 const filesHelp = `Every file is private to its owner (mode 0600), and none has the password.
 
   ~/.config/skaroctl/config.toml
-                       the profiles that "skaroctl login" wrote: server, login, and
-                       where the credentials are
+                       the profiles that "skaroctl login" wrote: server, login and
+                       credential store
   ~/.local/state/skaroctl/credentials.json
-                       token and SID of each account with "login --store file"
+                       the token of each account with "login --store file"
   ~/.local/state/skaroctl/positions/
-                       how far "listen --resume" has come with each account
-  ~/.cache/skaroctl/   the logins that completion offers: our contacts, which
+                       the position of "listen --resume" for each account
+  ~/.cache/skaroctl/   the logins that completion knows: our contacts, which
                        "skaroctl contacts" renews
 
-Files named *.lock keep two commands from writing the same thing at once.
+Files named *.lock keep two commands from writing the same file at once.
 
 XDG_CONFIG_HOME, XDG_STATE_HOME and XDG_CACHE_HOME name other folders than ~/.config,
-~/.local/state and ~/.cache. Without them it is ~/Library/Application Support and
-~/Library/Caches on macOS, %AppData% and %LocalAppData% on Windows. With the store
-"keyring" token and SID are in the keyring of the operating system.`
+~/.local/state and ~/.cache. If they are not set, the folders are ~/Library/Application
+Support and ~/Library/Caches on macOS, %AppData% and %LocalAppData% on Windows. The store
+"keyring" is the keyring of the operating system.`

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/skaroctl/skaroctl/internal/account"
+	"github.com/skaroctl/skaroctl/internal/proto"
+)
+
+// Every one-shot command works with a server, from the login to the logout.
+func TestCommandsWithAServer(t *testing.T) {
+	url := newTestServer(t, "alice", "bob")
+	alice := newTestUser(t, url, "alice")
+	for _, c := range []struct {
+		stdin  string
+		args   []string
+		status int
+		out    string // a part of standard output
+		errs   string // a part of standard error
+	}{
+		{args: []string{"status"}, out: `"store":"file","credentials":"token"`},
+		{args: []string{"status", "-o", "text"}, out: "alice"},
+		{args: []string{"register-type"}, out: `{"type":"register_type","register_type":"open"}`},
+		{args: []string{"contacts"}},
+		{args: []string{"contacts", "search", "bo"}, out: `"login":"bob"`},
+		{args: []string{"contacts", "add", "bob"}, out: `{"type":"contact","login":"bob"`},
+		{args: []string{"contacts", "add", "nobody"}, status: 5, errs: "skaroctl: contacts add: nobody: the server answered 404"},
+		{args: []string{"contacts"}, out: `"login":"bob"`},
+		{args: []string{"contacts", "remove", "bob"}, errs: "skaroctl: bob is no longer a contact\n"},
+		{args: []string{"send", "bob", "hello"}, out: `{"type":"sent","id":1,`},
+		{args: []string{"send", "bob", "--lines"}, stdin: "one\ntwo\n", out: `{"type":"sent","id":3,`},
+		{args: []string{"history", "bob", "--limit", "1"}, out: `"own":true,"body":"two"}`},
+		{args: []string{"history", "bob", "--since", "99"}, errs: "there is no message with the id 99"},
+		{args: []string{"history", "nobody"}, status: 5, errs: "skaroctl: history: with nobody: the server answered 404"},
+		{args: []string{"listen", "--since", "all", "--count", "3", "--own"}, out: `"body":"hello"`},
+		{args: []string{"request", "get_user_data", "-f", "login=bob"}, out: `"login":"bob"`},
+		{args: []string{"request", "register_type", "--no-auth"}, out: `"register_type":"open"`},
+		{args: []string{"request", "nonsense"}, status: 5, out: `"status":"501`, errs: "the server answered 501"},
+		{args: []string{"login", "bob", "--password-stdin", "--print-token"}, stdin: "pw", out: "skaro-token-1:"},
+		{args: []string{"login", "bob", "--password-stdin", "-p", "bob", "--server", url, "--store", "file"}, stdin: "wrong", status: 3, errs: "hint: check the login and the password"},
+		{args: []string{"login", "bob", "--password-stdin", "-p", "bob", "--server", url, "--store", "file", "--session-only"}, stdin: "pw", out: `"credentials":"SID"`},
+		{args: []string{"status", "-p", "bob", "-v"}, out: `"credentials":"SID"`, errs: "session_restore"},
+		{args: []string{"login", "bob", "--password-stdin"}, stdin: "pw", out: `"login":"bob"`, errs: `the profile "default" was that of alice`},
+		{args: []string{"register", "alice", "--password-stdin", "-p", "new", "--server", url, "--store", "file"}, stdin: "pw", status: 5, errs: "hint: choose another login"},
+		{args: []string{"register", "carol", "--password-stdin", "-p", "new", "--server", url, "--store", "file"}, stdin: "pw", out: `"login":"carol"`},
+		{args: []string{"logout", "--all"}, errs: `forgot the profile "new"`},
+		{args: []string{"status"}, status: 3, errs: `not logged in: there is no profile "default"`},
+	} {
+		out, errs := alice.run(c.stdin, c.status, c.args...)
+		if !strings.Contains(out, c.out) || c.out == "" && out != "" {
+			t.Errorf("%q prints %q, without %q", c.args, out, c.out)
+		}
+		if !strings.Contains(errs, c.errs) {
+			t.Errorf("%q: standard error is %q, without %q", c.args, errs, c.errs)
+		}
+	}
+}
+
+// A command with a token stores nothing.
+func TestCommandsLeaveTheTokenAlone(t *testing.T) {
+	alice := newTestUser(t, newTestServer(t, "alice"), "alice")
+	f := newFactoryOf(alice)
+	p, err := f.Profiles()
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := account.OpenStore("file", p.files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	saved := p.config.Profiles["default"]
+	key := account.Key{Server: saved.Server, Login: saved.Login}
+	alice.run("", 0, "status")
+	alice.run("", 0, "send", "alice", "hello")
+	if c, err := store.Get(t.Context(), key); err != nil || c.Token.IsZero() || c.SID != "" {
+		t.Errorf("the token is there: %v, the SID is %q, %v", !c.Token.IsZero(), c.SID, err)
+	}
+}
+
+// The hint for a refused login names the credentials that were refused.
+func TestRefusedLoginHint(t *testing.T) {
+	url := newTestServer(t, "alice")
+	alice := newTestUser(t, url, "alice")
+	for _, args := range [][]string{{"status"}, {"listen"}} {
+		alice.variables["SKAROCTL_TOKEN"], alice.variables["SKAROCTL_SERVER"], alice.variables["SKAROCTL_LOGIN"] = proto.NewToken("old").Text(), url, "alice"
+		if _, errs := alice.run("", 3, args...); !strings.Contains(errs, "hint: SKAROCTL_TOKEN gives the token of another login or of an older password") {
+			t.Errorf("%q: %s", args, errs)
+		}
+		clear(alice.variables)
+		for name, value := range homeWith(t, "[profiles.work]\nserver = \""+url+"\"\nlogin = \"alice\"\nstore = \"file\"\n") {
+			alice.variables[name] = value
+		}
+		storeToken(t, newFactoryOf(alice), account.Key{Server: url, Login: "alice"}, "old")
+		if _, errs := alice.run("", 3, append(args, "-p", "work")...); !strings.Contains(errs, "hint: log in again with `skaroctl login --profile work`") {
+			t.Errorf("%q: %s", args, errs)
+		}
+	}
+}
+
+// Completion uses cached contacts for five minutes, and asks the server after that.
+func TestCompletionCachesContacts(t *testing.T) {
+	url := newTestServer(t, "alice", "bob", "carol")
+	alice := newTestUser(t, url, "alice")
+	alice.run("", 0, "contacts", "add", "bob")
+	complete := func(args ...string) string {
+		t.Helper()
+		out, _ := alice.run("", 0, append([]string{"__complete"}, args...)...)
+		return out
+	}
+	if out := complete("send", ""); !strings.HasPrefix(out, "bob\n:") {
+		t.Errorf("the contacts of the server: %q", out)
+	}
+	newTestUser(t, url, "carol").run("", 0, "send", "alice", "hello")
+	if out := complete("send", ""); !strings.HasPrefix(out, "bob\n:") {
+		t.Errorf("the cached contacts: %q", out)
+	}
+	alice.run("", 0, "contacts")
+	for _, c := range []struct{ args, want string }{
+		{"send ", "bob\ncarol\n"}, {"send c", "carol\n"}, {"send bob,", "bob,carol\n"}, {"send bob x", ""},
+		{"history b", "bob\n"}, {"contacts remove b", "bob\n"}, {"listen --from ", "bob\ncarol\n"}, {"listen --conference ", ""},
+		{"request get_u", "get_user_data\nget_updates\n"}, {"status --profile ", "default\n"}, {"login --store ", "keyring\nfile\n"},
+	} {
+		if out := complete(strings.Split(c.args, " ")...); !strings.HasPrefix(out, c.want+":") {
+			t.Errorf("%q: %q, want %q", c.args, out, c.want)
+		}
+	}
+}
+
+// Completion for a profile with the store "keyring" asks neither keyring nor server.
+func TestCompletionNeverAsksTheKeyring(t *testing.T) {
+	u := &testUser{t: t, login: "alice", variables: homeWith(t, "[profiles.default]\nserver = \"ws://127.0.0.1:1/\"\nlogin = \"alice\"\nstore = \"keyring\"\n")}
+	start := time.Now()
+	if out, _ := u.run("", 0, "__complete", "send", ""); out != ":4\n" {
+		t.Errorf("%q after %v", out, time.Since(start))
+	}
+}
