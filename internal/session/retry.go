@@ -3,6 +3,7 @@ package session
 import (
 	"cmp"
 	"context"
+	"errors"
 	"math"
 	"math/rand/v2"
 	"time"
@@ -39,7 +40,8 @@ type attempt struct {
 
 // retry calls once, which makes a connection and returns at its end, until there is
 // nothing left to do or no point in another attempt. Before each pause it calls lost,
-// which may be nil. It returns the error of the last attempt, or the cause of ctx's end.
+// which may be nil. It returns the error of the last attempt, or the
+// cause of ctx's end if that error does not wrap it.
 func (p RetryPolicy) retry(ctx context.Context, lost func(err error, pause time.Duration), once func(context.Context) attempt) error {
 	limit, useless := p.BeforeLogin, time.Now() // useless: since when there was no progress
 	pauses := p.pauses()
@@ -48,8 +50,10 @@ func (p RetryPolicy) retry(ctx context.Context, lost func(err error, pause time.
 		switch {
 		case a.done:
 			return a.err
-		case ctx.Err() != nil:
+		case ctx.Err() != nil && !errors.Is(a.err, context.Cause(ctx)):
 			return context.Cause(ctx)
+		case ctx.Err() != nil: // it says what ctx ended
+			return a.err
 		case !Temporary(a.err):
 			return a.err
 		}
