@@ -1,9 +1,6 @@
 package main
 
 import (
-	"cmp"
-	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -27,19 +24,7 @@ before the colon here.
 
 `)
 	b.WriteString("  0    done, or the reader of the output has gone away\n")
-	byStatus := slices.SortedFunc(slices.Values(slices.Concat(exitTable, cli.Signals)), func(a, b cli.Row) int { return cmp.Compare(a.Exit, b.Exit) })
-	for _, k := range byStatus {
-		fmt.Fprintf(&b, "  %-3d  %s:", k.Exit, k.Kind)
-		column := 8 + len(k.Kind)
-		for word := range strings.FieldsSeq(k.When) {
-			if column += 1 + len(word); column > 84 {
-				b.WriteString("\n      ")
-				column = 7 + len(word)
-			}
-			b.WriteString(" " + word)
-		}
-		b.WriteString("\n")
-	}
+	b.WriteString(exitTable.Help(true))
 	b.WriteString(`
 A message was delivered if the status is 0, and was not if it is 2, 3, 4, 5 or 6. The
 others leave that open, 7 most of all. With several recipients or --lines the status is

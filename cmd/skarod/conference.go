@@ -15,25 +15,46 @@ import (
 	"github.com/skaroctl/skaroctl/internal/store"
 )
 
-func (a *app) conferenceCommand() *cobra.Command {
+// conferenceOptions are the options of the commands for one conference.
+type conferenceOptions struct {
+	name   string // as it was typed
+	logins []string
+}
+
+type conferenceListOptions struct {
+	listOptions
+	name string // "" for all of them
+}
+
+func newConferenceCmd(f *Factory) *cobra.Command {
 	c := &cobra.Command{
 		Use:        "conference",
 		SuggestFor: []string{"group", "room", "channel"},
 		Short:      "Manage conferences; also while the server runs",
-		Long: `Manage conferences. A conference is a group that has a name: what one of its members
-sends to that name goes to all of them. The name is one that a login could be, and
-that no account has.
+		Long: `Manage conferences. A conference is a group with a name: a message that a member sends
+to that name goes to all members. The name is one that a login could be, and that no
+account has.
 
-Who is in a conference sees all that was said in it, also before they were in it.
-Nobody else sees anything of it.`,
+The members of a conference can read everything that was said in it, also before they
+were in it. Nobody else sees anything of it.`,
 		Example: `  skarod conference create ops alice bob
   skarod conference list`,
 	}
-	c.AddCommand(a.conferenceCreateCommand(), a.conferenceAddCommand(), a.conferenceRemoveCommand(), a.conferenceListCommand(), a.conferenceDeleteCommand())
+	c.AddCommand(
+		newConferenceCreateCmd(f, runConferenceCreate), newConferenceAddCmd(f, runConferenceAdd), newConferenceRemoveCmd(f, runConferenceRemove),
+		newConferenceListCmd(f, runConferenceList), newConferenceDeleteCmd(f, runConferenceDelete),
+	)
 	return c
 }
 
-func (a *app) conferenceCreateCommand() *cobra.Command {
+// runConference makes the RunE of a command for one conference.
+func runConference(f *Factory, run runFunc[conferenceOptions]) func(*cobra.Command, []string) error {
+	return cli.Run(func(ctx context.Context, args []string) error {
+		return run(ctx, f, &conferenceOptions{name: args[0], logins: args[1:]})
+	})
+}
+
+func newConferenceCreateCmd(f *Factory, run runFunc[conferenceOptions]) *cobra.Command {
 	return &cobra.Command{
 		Use:        "create NAME [LOGIN...]",
 		SuggestFor: []string{"new"},
@@ -41,186 +62,215 @@ func (a *app) conferenceCreateCommand() *cobra.Command {
 		Example: `  skarod conference create ops alice bob
   skarod conference create test`,
 		Args:              cli.CheckArgs,
-		ValidArgsFunction: a.completeNewMembers,
-		RunE: cli.Run(func(_ context.Context, args []string) error {
-			return a.withConference(args, true, func(s *store.Store, name string, logins []string) error {
-				err := s.CreateConference(name, logins, time.Now())
-				if err == nil {
-					a.done("made the conference %s", output.Login(name))
-				}
-				return err
-			})
-		}),
+		ValidArgsFunction: f.completeNewMembers,
+		RunE:              runConference(f, run),
 	}
 }
 
-func (a *app) conferenceAddCommand() *cobra.Command {
+func runConferenceCreate(_ context.Context, f *Factory, o *conferenceOptions) error {
+	name, err := conferenceName(o.name, store.Login, "choose another name")
+	if err != nil {
+		return err
+	}
+	return f.withMembers(name, o.logins, func(s *store.Store, logins []string) error {
+		if err := s.CreateConference(name, logins, time.Now()); err != nil {
+			return err
+		}
+		f.done("made the conference %s", output.Login(name))
+		return nil
+	})
+}
+
+func newConferenceAddCmd(f *Factory, run runFunc[conferenceOptions]) *cobra.Command {
 	return &cobra.Command{
 		Use:        "add NAME LOGIN...",
 		SuggestFor: []string{"invite", "join"},
 		Short:      "Put accounts into a conference",
-		Long: `Put accounts into a conference. They can read all that was said in it so far. One
-that is in it already stays there.`,
+		Long: `Put accounts into a conference. They can read everything that was said in it so far.
+An account that is in it already stays there.`,
 		Example: `  skarod conference add dev bob
   skarod conference add dev alice bob`,
 		Args:              cli.CheckArgs,
-		ValidArgsFunction: a.completeMembers(false),
-		RunE: cli.Run(func(_ context.Context, args []string) error {
-			return a.withConference(args, false, func(s *store.Store, name string, logins []string) error {
-				were, err := s.AddMembers(name, logins)
-				if err != nil {
-					return err
-				}
-				added := slices.DeleteFunc(logins, func(login string) bool { return slices.Contains(were, login) })
-				if len(added) > 0 {
-					a.done("put %s into the conference %s", named(added), output.Login(name))
-				}
-				if len(were) > 0 {
-					a.done("already in the conference %s: %s", output.Login(name), named(were))
-				}
-				return nil
-			})
-		}),
+		ValidArgsFunction: f.completeMembers(false),
+		RunE:              runConference(f, run),
 	}
 }
 
-func (a *app) conferenceRemoveCommand() *cobra.Command {
+func runConferenceAdd(_ context.Context, f *Factory, o *conferenceOptions) error {
+	name, err := conferenceName(o.name, store.LoginForm, knownConferences)
+	if err != nil {
+		return err
+	}
+	return f.withMembers(name, o.logins, func(s *store.Store, logins []string) error {
+		already, err := s.AddMembers(name, logins)
+		if err != nil {
+			return err
+		}
+		added := slices.DeleteFunc(logins, func(login string) bool { return slices.Contains(already, login) })
+		if len(added) > 0 {
+			f.done("put %s into the conference %s", listed(added), output.Login(name))
+		}
+		if len(already) > 0 {
+			f.done("already in the conference %s: %s", output.Login(name), listed(already))
+		}
+		return nil
+	})
+}
+
+func newConferenceRemoveCmd(f *Factory, run runFunc[conferenceOptions]) *cobra.Command {
 	return &cobra.Command{
 		Use:        "remove NAME LOGIN...",
 		SuggestFor: []string{"rm", "kick"},
 		Short:      "Take accounts out of a conference",
-		Long: `Take accounts out of a conference. They can no longer read what was said in it, also
-not what they said themselves, which stays for the others.`,
+		Long: `Take accounts out of a conference. They can no longer read what was said in it, not
+even what they said themselves. The other members still can.`,
 		Example: `  skarod conference remove dev alice
   skarod conference remove dev alice bob`,
 		Args:              cli.CheckArgs,
-		ValidArgsFunction: a.completeMembers(true),
-		RunE: cli.Run(func(_ context.Context, args []string) error {
-			return a.withConference(args, false, func(s *store.Store, name string, logins []string) error {
-				err := s.RemoveMembers(name, logins)
-				if err == nil {
-					a.done("took %s out of the conference %s", named(logins), output.Login(name))
-				}
-				return err
-			})
-		}),
+		ValidArgsFunction: f.completeMembers(true),
+		RunE:              runConference(f, run),
 	}
 }
 
-func (a *app) conferenceListCommand() *cobra.Command {
-	var l listing
+func runConferenceRemove(_ context.Context, f *Factory, o *conferenceOptions) error {
+	name, err := conferenceName(o.name, store.LoginForm, knownConferences)
+	if err != nil {
+		return err
+	}
+	return f.withMembers(name, o.logins, func(s *store.Store, logins []string) error {
+		if err := s.RemoveMembers(name, logins); err != nil {
+			return err
+		}
+		f.done("took %s out of the conference %s", listed(logins), output.Login(name))
+		return nil
+	})
+}
+
+func newConferenceListCmd(f *Factory, run runFunc[conferenceListOptions]) *cobra.Command {
+	var o conferenceListOptions
 	c := &cobra.Command{
 		Use:        "list [NAME]",
 		SuggestFor: []string{"ls", "members"},
-		Short:      "List the conferences, or one of them, with who is in it",
+		Short:      "List the conferences, or one of them, with its members",
 		Example: `  skarod conference list
   skarod conference list dev -o json | jq -r '.members[]'`,
 		Args:              cli.CheckArgs,
-		ValidArgsFunction: a.completeConference,
+		ValidArgsFunction: f.completeConference,
 		RunE: cli.Run(func(ctx context.Context, args []string) error {
-			only := ""
 			if len(args) > 0 {
 				var err error
-				if only, err = store.LoginForm(args[0]); err != nil {
+				if o.name, err = store.LoginForm(args[0]); err != nil {
 					return cli.Usage(err.Error(), knownConferences)
 				}
 			}
-			return a.list(l, func(s *store.Store, p *output.Printer) error {
-				conferences, err := s.Conferences(ctx)
-				if err != nil {
-					return err
-				}
-				if only != "" {
-					conferences = slices.DeleteFunc(conferences, func(c store.Conference) bool { return c.Name != only })
-					if len(conferences) == 0 {
-						return aboutConference(only, store.ErrNoConference)
-					}
-				}
-				for _, c := range conferences {
-					if err := p.Conference(c.Name, c.Created, c.Members); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
+			return run(ctx, f, &o)
 		}),
 	}
-	l.addFlags(c)
+	o.addFlags(c)
 	return c
 }
 
-func (a *app) conferenceDeleteCommand() *cobra.Command {
+func runConferenceList(ctx context.Context, f *Factory, o *conferenceListOptions) error {
+	return f.list(&o.listOptions, func(s *store.Store, p *output.Printer) error {
+		conferences, err := s.Conferences(ctx)
+		if err != nil {
+			return err
+		}
+		if o.name != "" {
+			conferences = slices.DeleteFunc(conferences, func(c store.Conference) bool { return c.Name != o.name })
+			if len(conferences) == 0 {
+				return conferenceError(o.name, store.ErrNoConference)
+			}
+		}
+		for _, c := range conferences {
+			if err := p.Conference(c.Name, c.Created, c.Members); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func newConferenceDeleteCmd(f *Factory, run runFunc[conferenceOptions]) *cobra.Command {
 	return &cobra.Command{
 		Use:        "delete NAME",
 		SuggestFor: []string{"del", "drop"},
 		Short:      "Delete a conference",
-		Long: `Delete a conference. What was said in it is still delivered to those who were in it
-at the end, and its history can't be read any more. Who is in a conference that gets
-the same name later sees nothing of it.`,
+		Long: `Delete a conference. What was said in it is still delivered to those who were its
+members at the end, and its history can't be read any more. The members of a later
+conference of the same name see nothing of it.`,
 		Example: `  skarod conference delete dev
   skarod conference delete dev --data ./skaro`,
 		Args:              cli.CheckArgs,
-		ValidArgsFunction: a.completeConference,
-		RunE: cli.Run(func(_ context.Context, args []string) error {
-			return a.withConference(args, false, func(s *store.Store, name string, _ []string) error {
-				err := s.DeleteConference(name, time.Now())
-				if err == nil {
-					a.done("deleted the conference %s", output.Login(name))
-				}
-				return err
-			})
-		}),
+		ValidArgsFunction: f.completeConference,
+		RunE:              runConference(f, run),
 	}
+}
+
+func runConferenceDelete(_ context.Context, f *Factory, o *conferenceOptions) error {
+	name, err := conferenceName(o.name, store.LoginForm, knownConferences)
+	if err != nil {
+		return err
+	}
+	return f.withMembers(name, nil, func(s *store.Store, _ []string) error {
+		if err := s.DeleteConference(name, time.Now()); err != nil {
+			return err
+		}
+		f.done("deleted the conference %s", output.Login(name))
+		return nil
+	})
 }
 
 const knownConferences = "`skarod conference list` shows the conferences that there are"
 
-// withConference opens the store for a command on one conference, which it creates or
-// not, and some logins.
-func (a *app) withConference(args []string, create bool, do func(s *store.Store, name string, logins []string) error) error {
-	form, hint := store.LoginForm, knownConferences
-	if create {
-		form, hint = store.Login, "choose another name"
-	}
-	name, err := form(args[0])
+// conferenceName returns the stored form of a typed name.
+func conferenceName(typed string, form func(string) (string, error), hint string) (string, error) {
+	name, err := form(typed)
 	if err != nil {
-		return cli.Usage("the name of a conference is one that could be a login: "+err.Error(), hint)
+		return "", cli.Usage("the name of a conference is one that could be a login: "+err.Error(), hint)
 	}
+	return name, nil
+}
+
+// withMembers opens the store for a command on a conference and typed logins.
+func (f *Factory) withMembers(name string, typed []string, do func(s *store.Store, logins []string) error) error {
 	var logins []string
-	for _, given := range args[1:] {
-		login, err := store.LoginForm(given)
+	for _, t := range typed {
+		login, err := store.LoginForm(t)
 		if err != nil {
 			return cli.Usage(err.Error(), knownLogins)
 		}
 		logins = append(logins, login)
 	}
-	err = a.withStore(false, func(s *store.Store) error { return do(s, name, logins) })
-	if given := strings.Join(args[1:], " "); errors.Is(err, store.ErrNoUser) && strings.Contains(given, ",") {
-		return cli.WithHint(err, "logins are separated by spaces here: "+output.Line(strings.Join(strings.FieldsFunc(given, func(r rune) bool { return r == ',' || r == ' ' }), " ")))
+	err := f.withStore(mustExist, func(s *store.Store) error { return do(s, logins) })
+	if all := strings.Join(typed, " "); errors.Is(err, store.ErrNoUser) && strings.Contains(all, ",") {
+		words := strings.FieldsFunc(all, func(r rune) bool { return r == ',' || r == ' ' })
+		return cli.WithHint(err, "logins are separated by spaces here: "+output.Line(strings.Join(words, " ")))
 	}
-	return aboutConference(name, err)
+	return conferenceError(name, err)
 }
 
-// aboutConference says what to do about what the store refuses of a conference.
-func aboutConference(name string, err error) error {
+// conferenceError adds a hint, and the name if it lacks that, to what the store refuses.
+func conferenceError(name string, err error) error {
 	shown := output.Login(name)
+	named := fmt.Errorf("%q: %w", name, err)
 	switch {
-	case errors.Is(err, store.ErrNoUser): // it says who
+	case errors.Is(err, store.ErrNoUser): // it names the logins
 		return cli.WithHint(err, knownLogins)
 	case errors.Is(err, store.ErrNotMember):
-		return cli.WithHint(err, fmt.Sprintf("`skarod conference list %s` shows who is in it", shown))
+		return cli.WithHint(err, fmt.Sprintf("`skarod conference list %s` shows its members", shown))
 	case errors.Is(err, store.ErrNoConference):
-		return cli.WithHint(fmt.Errorf("%q: %w", name, err), knownConferences)
+		return cli.WithHint(named, knownConferences)
 	case errors.Is(err, store.ErrTaken):
-		return cli.WithHint(fmt.Errorf("%q: %w", name, err), "choose a name that no account has")
+		return cli.WithHint(named, "choose a name that no account has")
 	case errors.Is(err, store.ErrIsConference):
-		return cli.WithHint(fmt.Errorf("%q: %w", name, err), fmt.Sprintf("`skarod conference add %s LOGIN` puts somebody into it", shown))
+		return cli.WithHint(named, fmt.Sprintf("`skarod conference add %s LOGIN` adds a member", shown))
 	}
 	return err
 }
 
-// named are logins in a sentence.
-func named(logins []string) string {
+// listed returns logins as they are shown in a sentence.
+func listed(logins []string) string {
 	var shown []string
 	for _, login := range logins {
 		shown = append(shown, output.Login(login))

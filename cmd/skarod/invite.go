@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,7 +13,18 @@ import (
 	"github.com/skaroctl/skaroctl/internal/store"
 )
 
-func (a *app) inviteCommand() *cobra.Command {
+type inviteCreateOptions struct {
+	expires cli.Duration
+}
+
+type inviteRevokeOptions struct {
+	which string // an id or a code
+}
+
+// inviteTime is the layout of the time when an invitation ends.
+const inviteTime = "2006-01-02 15:04"
+
+func newInviteCmd(f *Factory) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "invite",
 		Short: "Manage invitations; also while the server runs",
@@ -23,18 +33,12 @@ runs with --registration invite.`,
 		Example: `  skarod invite create
   skarod invite list`,
 	}
-	c.AddCommand(a.inviteCreateCommand(), a.inviteListCommand(), a.inviteRevokeCommand())
+	c.AddCommand(newInviteCreateCmd(f, runInviteCreate), newInviteListCmd(f, runInviteList), newInviteRevokeCmd(f, runInviteRevoke))
 	return c
 }
 
-// inviteTime is how people are told when an invitation ends.
-const inviteTime = "2006-01-02 15:04"
-
-// inviteLife is how long an invitation is valid unless told otherwise.
-const inviteLife = 7 * 24 * time.Hour
-
-func (a *app) inviteCreateCommand() *cobra.Command {
-	expires := cli.Duration(inviteLife)
+func newInviteCreateCmd(f *Factory, run runFunc[inviteCreateOptions]) *cobra.Command {
+	o := inviteCreateOptions{expires: cli.Duration(7 * 24 * time.Hour)}
 	c := &cobra.Command{
 		Use:        "create",
 		SuggestFor: []string{"add", "new"},
@@ -44,28 +48,34 @@ skaroctl register --invite.`,
 		Example: `  skarod invite create
   skarod invite create --expires 1d`,
 		Args: cli.CheckArgs,
-		RunE: cli.Run(func(context.Context, []string) error {
-			return a.withStore(false, func(s *store.Store) error {
-				now := time.Now()
-				until := now.Add(time.Duration(expires))
-				code, err := s.CreateInvite(now, until)
-				if err != nil {
-					return err
-				}
-				if _, err := fmt.Fprintln(a.streams.Out, code); err != nil {
-					return cmp.Or(err, s.RevokeInvite(code)) // nobody has it
-				}
-				fmt.Fprintf(a.streams.Err, "skarod: for one account, until %s\n", until.Local().Format(inviteTime))
-				return nil
-			})
-		}),
+		RunE: cli.Run(func(ctx context.Context, _ []string) error { return run(ctx, f, &o) }),
 	}
-	c.Flags().Var(&expires, "expires", "how long it is valid, like 24h or 7d")
+	c.Flags().Var(&o.expires, "expires", "how long it is valid, like 24h or 7d")
 	return c
 }
 
-func (a *app) inviteListCommand() *cobra.Command {
-	var l listing
+func runInviteCreate(_ context.Context, f *Factory, o *inviteCreateOptions) error {
+	return f.withStore(mustExist, func(s *store.Store) error {
+		now := time.Now()
+		until := now.Add(time.Duration(o.expires))
+		code, err := s.CreateInvite(now, until)
+		if err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintln(f.out, code); err != nil {
+			// Nobody has the code.
+			if revokeErr := s.RevokeInvite(code); revokeErr != nil {
+				return fmt.Errorf("%w, and the invitation stays: %w", err, revokeErr)
+			}
+			return err
+		}
+		f.notice("for one account, until %s", until.Local().Format(inviteTime))
+		return nil
+	})
+}
+
+func newInviteListCmd(f *Factory, run runFunc[listOptions]) *cobra.Command {
+	var o listOptions
 	c := &cobra.Command{
 		Use:        "list",
 		SuggestFor: []string{"ls"},
@@ -73,34 +83,40 @@ func (a *app) inviteListCommand() *cobra.Command {
 		Example: `  skarod invite list
   skarod invite list -o json | jq 'select(.state == "open") | .id'`,
 		Args: cli.CheckArgs,
-		RunE: cli.Run(func(ctx context.Context, _ []string) error {
-			return a.list(l, func(s *store.Store, p *output.Printer) error {
-				invites, err := s.Invites(ctx)
-				if err != nil {
-					return err
-				}
-				now := time.Now()
-				for _, i := range invites {
-					state := "open"
-					switch {
-					case i.User != "":
-						state = "used"
-					case !i.Expires.After(now):
-						state = "expired"
-					}
-					if err := p.Invite(output.Invite{ID: i.ID, Created: i.Created, Expires: i.Expires, State: state, Login: i.User}); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
-		}),
+		RunE: cli.Run(func(ctx context.Context, _ []string) error { return run(ctx, f, &o) }),
 	}
-	l.addFlags(c)
+	o.addFlags(c)
 	return c
 }
 
-func (a *app) inviteRevokeCommand() *cobra.Command {
+func runInviteList(ctx context.Context, f *Factory, o *listOptions) error {
+	return f.list(o, func(s *store.Store, p *output.Printer) error {
+		invites, err := s.Invites(ctx)
+		if err != nil {
+			return err
+		}
+		now := time.Now()
+		for _, i := range invites {
+			if err := p.Invite(output.Invite{ID: i.ID, Created: i.Created, Expires: i.Expires, State: inviteState(i, now), Login: i.User}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// inviteState returns open, used or expired.
+func inviteState(i store.Invite, now time.Time) string {
+	switch {
+	case i.User != "":
+		return "used"
+	case !i.Expires.After(now):
+		return "expired"
+	}
+	return "open"
+}
+
+func newInviteRevokeCmd(f *Factory, run runFunc[inviteRevokeOptions]) *cobra.Command {
 	return &cobra.Command{
 		Use:        "revoke ID|CODE",
 		SuggestFor: []string{"rm", "remove", "delete", "del"},
@@ -108,18 +124,21 @@ func (a *app) inviteRevokeCommand() *cobra.Command {
 		Example: `  skarod invite revoke 3
   skarod invite list -o json | jq 'select(.state == "open") | .id' | xargs -n 1 skarod invite revoke`,
 		Args:              cli.CheckArgs,
-		ValidArgsFunction: a.completeInvite,
-		RunE: cli.Run(func(_ context.Context, args []string) error {
-			return a.withStore(false, func(s *store.Store) error {
-				err := s.RevokeInvite(args[0])
-				if err == nil {
-					a.done("took the invitation back")
-				}
-				if errors.Is(err, store.ErrNoInvite) {
-					err = cli.WithHint(err, "`skarod invite list` shows the invitations that there are")
-				}
-				return err
-			})
+		ValidArgsFunction: f.completeInvite,
+		RunE: cli.Run(func(ctx context.Context, args []string) error {
+			return run(ctx, f, &inviteRevokeOptions{which: args[0]})
 		}),
 	}
+}
+
+func runInviteRevoke(_ context.Context, f *Factory, o *inviteRevokeOptions) error {
+	err := f.withStore(mustExist, func(s *store.Store) error { return s.RevokeInvite(o.which) })
+	switch {
+	case errors.Is(err, store.ErrNoInvite):
+		return cli.WithHint(err, "`skarod invite list` shows the invitations that there are")
+	case err != nil:
+		return err
+	}
+	f.done("took the invitation back")
+	return nil
 }

@@ -6,15 +6,10 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
-	"os"
+	"net/http"
 	"path/filepath"
-	"strconv"
-	"strings"
-	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -26,13 +21,19 @@ import (
 )
 
 type serveOptions struct {
-	listen, cert, key, registration string
-	allowPlaintext, verbose         bool
+	listen            string
+	certFile, keyFile string
+	registration      string
+	allowPlaintext    bool
+	verbose           bool
 }
 
 const defaultListen = "127.0.0.1:8765"
 
-func (a *app) serveCommand() *cobra.Command {
+// registrations are the values of --registration.
+var registrations = []string{server.RegistrationOpen, server.RegistrationInvite, server.RegistrationClosed}
+
+func newServeCmd(f *Factory, run runFunc[serveOptions]) *cobra.Command {
 	var o serveOptions
 	c := &cobra.Command{
 		Use:   "serve",
@@ -41,229 +42,166 @@ func (a *app) serveCommand() *cobra.Command {
 answers "ok", /metrics has counters for Prometheus. A message is confirmed to its
 sender only when it is on disk.
 
-The service that the packages bring has its data in /var/lib/skarod. To change its
-address, its TLS or who may create an account, give "systemctl edit skarod" a line
-ExecStart= with other flags, behind an empty one, and restart the service:
+The service of the packages has its data in /var/lib/skarod. To change its address, its
+TLS or the registration, give "systemctl edit skarod" a line ExecStart= with other
+flags, after an empty one, and restart the service:
 
   [Service]
   ExecStart=
   ExecStart=/usr/bin/skarod serve --data /var/lib/skarod --registration invite
 
-SIGHUP makes a server that has TLS read its certificate and key again, as after a
-renewal, and go on. Without TLS it ends the server, as a terminal that closes does.
+SIGHUP makes a server with TLS read its certificate and key again, as after a renewal,
+and go on. Without TLS it ends the server, as a terminal that closes does.
 
 docs/server.md says how the service gets the key of a certificate (LoadCredential=).
 The packages have it in /usr/share/doc/skarod/docs.`,
 		Example: `  skarod serve
   skarod serve --listen :8443 --tls-cert cert.pem --tls-key key.pem`,
 		Args: cli.CheckArgs,
-		RunE: cli.Run(func(ctx context.Context, _ []string) error { return a.serve(ctx, o) }),
+		RunE: cli.Run(func(ctx context.Context, _ []string) error {
+			if err := cli.CheckChoice("--registration", o.registration, registrations); err != nil {
+				return err
+			}
+			return run(ctx, f, &o)
+		}),
 	}
-	f := c.Flags()
-	f.StringVar(&o.listen, "listen", defaultListen, "`ADDRESS` to listen on; port 0 is any free one")
-	f.StringVar(&o.cert, "tls-cert", "", "PEM `FILE` of the certificate and its chain")
-	f.StringVar(&o.key, "tls-key", "", "PEM `FILE` of the certificate's key")
-	f.StringVar(&o.registration, "registration", server.RegistrationClosed, "`POLICY` of who may create an account: open (everybody), invite (see skarod invite) or closed (nobody)")
-	cli.CompleteFlag(c, "registration", server.RegistrationOpen, server.RegistrationInvite, server.RegistrationClosed)
-	f.BoolVar(&o.allowPlaintext, "allow-plaintext", false, "permit other machines to connect without TLS")
-	f.BoolVarP(&o.verbose, "verbose", "v", false, "log every connection")
+	flags := c.Flags()
+	flags.StringVar(&o.listen, "listen", defaultListen, "`ADDRESS` to listen on; port 0 is any free one")
+	flags.StringVar(&o.certFile, "tls-cert", "", "PEM `FILE` of the certificate and its chain")
+	flags.StringVar(&o.keyFile, "tls-key", "", "PEM `FILE` of the certificate's key")
+	flags.StringVar(&o.registration, "registration", server.RegistrationClosed, "`POLICY` for new accounts: open (for everybody), invite (see skarod invite) or closed")
+	cli.CompleteFlag(c, "registration", registrations...)
+	flags.BoolVar(&o.allowPlaintext, "allow-plaintext", false, "permit other machines to connect without TLS")
+	flags.BoolVarP(&o.verbose, "verbose", "v", false, "log every connection")
 	cli.Together(c, "tls-cert", "tls-key")
 	return c
 }
 
-// shutdown bounds how long the end of the server may take.
-const shutdown = 5 * time.Second
-
-func (a *app) serve(ctx context.Context, o serveOptions) error {
-	switch o.registration {
-	case server.RegistrationOpen, server.RegistrationInvite, server.RegistrationClosed:
-	default:
-		return cli.Usage(fmt.Sprintf("--registration is %q, not one of open, invite, closed", o.registration), "")
-	}
-	var config *tls.Config
-	var certificate atomic.Pointer[tls.Certificate]
-	var hangups <-chan os.Signal
-	if o.cert != "" {
-		hangups = terminal.Hangups(ctx)
-		pair, err := keyPair(ctx, o.cert, o.key)
-		if err != nil {
-			return err
-		}
-		certificate.Store(&pair)
-		config = &tls.Config{
-			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return certificate.Load(), nil },
-			MinVersion:     tls.VersionTLS12, NextProtos: []string{"http/1.1"},
-		}
-	}
-	path, err := a.databasePath()
+// runServe runs the server until ctx ends. It opens the database last: everything that is
+// wrong with the options leaves the data folder as it is.
+func runServe(ctx context.Context, f *Factory, o *serveOptions) error {
+	cert, err := readCertificate(ctx, o.certFile, o.keyFile)
 	if err != nil {
 		return err
 	}
-	network := "tcp"
-	if host, _, err := net.SplitHostPort(o.listen); err == nil && net.ParseIP(host).To4() != nil {
-		network = "tcp4" // else 0.0.0.0 would be every address of IPv6, too
-	}
-	listener, err := net.Listen(network, o.listen)
+	path, err := f.databasePath()
 	if err != nil {
-		return cantListen(o.listen, err)
+		return err
+	}
+	listener, err := listen(o.listen)
+	if err != nil {
+		return err
 	}
 	defer listener.Close()
-	addr := listener.Addr().(*net.TCPAddr)
-	if config == nil && !addr.IP.IsLoopback() && !o.allowPlaintext {
+	if addr := listener.Addr().(*net.TCPAddr); cert == nil && !addr.IP.IsLoopback() && !o.allowPlaintext {
 		return cli.Usage(
 			fmt.Sprintf("%s can be reached from other machines, and there is no TLS", addr),
-			"give --tls-cert and --tls-key; or --allow-plaintext, when a proxy in front of it has TLS",
+			"give --tls-cert and --tls-key; or --allow-plaintext, if a proxy in front of it has TLS",
 		)
 	}
-	entered, err := enter(path)
+	d, err := enterDatabase(path)
 	if err != nil {
 		return err
 	}
-	s, err := a.open(path, entered)
+	s, err := d.open(f)
 	if err != nil {
 		return err
 	}
-	unlock, err := lockServe(ctx, path, entered)
+	unlock, err := d.lock(ctx)
 	if err != nil {
 		return cmp.Or(err, s.Close())
 	}
 	defer unlock()
+	return cmp.Or(serve(ctx, f, o, listener, cert, d, s), s.Close())
+}
+
+// serve runs the server on an open database.
+func serve(ctx context.Context, f *Factory, o *serveOptions, listener net.Listener, cert *certificate, d database, s *store.Store) error {
 	level := slog.LevelInfo
 	if o.verbose {
 		level = slog.LevelDebug
 	}
+	log := slog.New(slog.NewTextHandler(f.stderr, &slog.HandlerOptions{Level: level}))
 	options := server.DefaultOptions()
-	options.Store, options.Version, options.Registration = s, buildInfo().Version, o.registration
-	options.Log = slog.New(slog.NewTextHandler(a.streams.Err, &slog.HandlerOptions{Level: level}))
+	options.Store, options.Version, options.Registration, options.Log = s, buildInfo().Version, o.registration, log
 	srv, err := server.New(options)
 	if err != nil {
-		return cmp.Or(err, s.Close())
+		return err
 	}
-	h := srv.HTTP()
-	scheme := "ws"
+	r := running{server: srv, http: srv.HTTP(), cert: cert, log: log, failed: make(chan error, 1)}
+	r.start(listener)
+	f.notice("listening on %s://%s%s", r.scheme(), listener.Addr(), server.Path)
+	log.Info("started", "data", filepath.Dir(d.path), "registration", o.registration, "version", options.Version)
+	err = r.wait(ctx)
+	r.stop(listener)
+	return err
+}
+
+// running is a server that serves.
+type running struct {
+	server *server.Server
+	http   *http.Server
+	cert   *certificate // nil without TLS
+	log    *slog.Logger
+	failed chan error // from the goroutine that accepts connections, when it ends
+}
+
+func (r *running) scheme() string {
+	if r.cert != nil {
+		return "wss"
+	}
+	return "ws"
+}
+
+// start starts the goroutine that accepts connections. It ends when the listener is closed.
+func (r *running) start(listener net.Listener) {
 	corked := server.Listener(listener)
-	if config != nil {
-		scheme, corked = "wss", tls.NewListener(corked, config)
+	if r.cert != nil {
+		corked = tls.NewListener(corked, r.cert.config())
 	}
-	failed := make(chan error, 1)
-	go func() { failed <- h.Serve(corked) }()
-	fmt.Fprintf(a.streams.Err, "skarod: listening on %s://%s%s\n", scheme, addr, server.Path)
-	options.Log.Info("started", "data", filepath.Dir(path), "registration", o.registration, "version", options.Version)
-	for err == nil && ctx.Err() == nil {
+	go func() { r.failed <- r.http.Serve(corked) }()
+}
+
+// wait returns when ctx ends, or with the error that ended the serving. Meanwhile SIGHUP
+// renews the certificate.
+func (r *running) wait(ctx context.Context) error {
+	for ctx.Err() == nil {
 		select {
-		case err = <-failed:
-			err = fmt.Errorf("serve: %w", err)
-		case <-hangups:
-			pair, err := keyPair(ctx, o.cert, o.key)
-			switch {
-			case ctx.Err() != nil:
-			case err != nil:
-				options.Log.Error("the certificate stays as it was", "error", err)
-			default:
-				certificate.Store(&pair)
-				options.Log.Info("certificate read again", "valid_until", pair.Leaf.NotAfter)
-			}
+		case err := <-r.failed:
+			r.failed <- err // for stop
+			return fmt.Errorf("serve: %w", err)
+		case <-r.cert.renewals():
+			r.renew(ctx)
 		case <-ctx.Done():
 		}
 	}
 	var interrupt *terminal.Interrupt
 	if errors.As(context.Cause(ctx), &interrupt) {
-		options.Log.Info("stopping", "signal", interrupt.Name())
+		r.log.Info("stopping", "signal", interrupt.Name())
 	}
-	ending, cancel := context.WithTimeout(context.Background(), shutdown)
+	return nil
+}
+
+func (r *running) renew(ctx context.Context) {
+	validUntil, err := r.cert.read(ctx)
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
+		r.log.Error("the certificate stays as it was", "error", err)
+	default:
+		r.log.Info("certificate read again", "valid_until", validUntil)
+	}
+}
+
+// stopTime bounds how long the end of the server may take.
+const stopTime = 5 * time.Second
+
+// stop ends all connections, and waits for the goroutine of start.
+func (r *running) stop(listener net.Listener) {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
 	defer cancel()
 	listener.Close()
-	srv.Close(ending)
-	h.Close()
-	return cmp.Or(err, s.Close())
-}
-
-// maxPEM bounds what is read of a certificate or its key, in bytes.
-const maxPEM = 1 << 20
-
-// keyPair reads a certificate and its key. Either may be a pipe that nobody has opened
-// yet: what ends ctx ends the wait.
-func keyPair(ctx context.Context, cert, key string) (tls.Certificate, error) {
-	certPEM, err := terminal.ReadFile(ctx, cert, maxPEM)
-	var keyPEM []byte
-	if err == nil {
-		keyPEM, err = terminal.ReadFile(ctx, key, maxPEM)
-	}
-	var pair tls.Certificate
-	if err == nil {
-		pair, err = tls.X509KeyPair(certPEM, keyPEM)
-	}
-	if err != nil && ctx.Err() == nil {
-		err = cli.Usage(fmt.Sprintf("the certificate can't be used: %v", err), "check --tls-cert and --tls-key")
-	}
-	return pair, err
-}
-
-// What Windows calls syscall.EADDRINUSE: WSAEADDRINUSE, or WSAEACCES where the other
-// program wants the port for itself. No other system has errors of these numbers.
-const (
-	windowsInUse    = syscall.Errno(10048)
-	windowsReserved = syscall.Errno(10013)
-)
-
-// cantListen says what to do about an address that can't be listened on.
-func cantListen(addr string, err error) error {
-	why := err
-	var op *net.OpError
-	if errors.As(err, &op) {
-		why = op.Err // the address is said once
-	}
-	var call *os.SyscallError
-	if errors.As(why, &call) {
-		why = call.Err
-	}
-	said := fmt.Errorf("listen on %s: %w", addr, why)
-	var wrong *net.AddrError
-	var unknown *net.DNSError
-	switch {
-	case errors.As(err, &wrong):
-		return cli.Usage(fmt.Sprintf("--listen is %q: %s", addr, wrong.Err), listenHint(addr))
-	case errors.As(err, &unknown) && unknown.IsNotFound:
-		return cli.Usage(fmt.Sprintf("--listen is %q: %s", addr, unknown.Err), listenHint(addr))
-	case errors.Is(why, syscall.EADDRINUSE), errors.Is(why, windowsInUse), errors.Is(why, windowsReserved):
-		return cli.WithHint(said, "another program has that port: give another --listen")
-	case errors.Is(why, fs.ErrPermission):
-		return cli.WithHint(said, "ports below 1024 are for root, and for who has CAP_NET_BIND_SERVICE: give another --listen")
-	}
-	return cli.WithHint(said, "give --listen an address of this machine, with a port")
-}
-
-// listenHint is what was meant by an address that is none.
-func listenHint(addr string) string {
-	_, port, _ := net.SplitHostPort(defaultListen)
-	switch _, err := strconv.ParseUint(addr, 10, 16); {
-	case err == nil:
-		return fmt.Sprintf("did you mean :%s or 127.0.0.1:%s?", addr, addr)
-	case net.ParseIP(addr) != nil, !strings.Contains(addr, ":") && strings.Trim(addr, "0123456789") != "":
-		return fmt.Sprintf("did you mean %s?", net.JoinHostPort(addr, port))
-	}
-	return "write it as HOST:PORT, like " + defaultListen + ", with an address of this machine"
-}
-
-// lockTimeout bounds the wait for another server that is just ending.
-const lockTimeout = 2 * time.Second
-
-// errServed is the cause of the end of lockTimeout.
-var errServed = errors.New("another skarod serves it")
-
-// lockServe keeps a second server from the same database: neither would push what the
-// other one stores.
-func lockServe(ctx context.Context, path, entered string) (unlock func() error, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, lockTimeout, errServed)
-	defer cancel()
-	unlock, err = store.Lock(ctx, entered)
-	switch {
-	case errors.Is(err, errServed):
-		return nil, cli.Usage("another skarod serves "+path, "stop it, or give another --data")
-	case err != nil && ctx.Err() != nil:
-		return nil, err
-	case err != nil:
-		return nil, cantOpen(path, fmt.Errorf("lock the database %s: %w", path, err))
-	}
-	return unlock, nil
+	r.server.Close(ctx)
+	r.http.Close()
+	<-r.failed
 }

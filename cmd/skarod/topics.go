@@ -6,24 +6,16 @@ import (
 	"github.com/skaroctl/skaroctl/internal/cli"
 )
 
-// topics are the pages of help that are no commands.
+// topics returns the pages of help that are no commands.
 func topics() []*cobra.Command {
 	return []*cobra.Command{
-		cli.Topic("exit-status", "What the exit status says", exitStatusHelp),
+		cli.Topic("exit-status", "What the exit status says", "  0    done; for \"skarod serve\": ended by a signal\n"+exitTable.Help(false)),
 		cli.Topic("environment", "The variables that skarod reads", environmentHelp),
 		cli.Topic("files", "The files that skarod keeps", filesHelp),
 	}
 }
 
-const exitStatusHelp = `  0    done; for "skarod serve": ended by a signal
-  1    anything that is not below
-  2    wrong usage: a flag, an argument, a password that can't be one, a second server
-       on the same data
-  5    no such user, conference or invitation; no member of the conference; the
-       login or name is taken; or the invitation was used
-  130  interrupted by SIGINT; 143 by SIGTERM, 129 by SIGHUP, 131 by SIGQUIT`
-
-const environmentHelp = `  XDG_DATA_HOME  the folder that has the data folder skarod in it, where --data is not
+const environmentHelp = `  XDG_DATA_HOME  the folder that has the data folder skarod in it, if --data is not
                  given
   NO_COLOR, CLICOLOR, CLICOLOR_FORCE
                  whether errors are in colour on a terminal`
@@ -32,8 +24,8 @@ const filesHelp = `  ~/.local/share/skarod/skarod.db
        accounts, conferences, sessions and messages, mode 0600. It has no password, but
        what is as good as one for logging in, and the messages as they are.
   /var/lib/skarod/skarod.db
-       the same, where the service of the packages runs; to reach it, every other
-       command needs --data /var/lib/skarod, and root
+       the same for the service of the packages; to reach it, every other command
+       needs --data /var/lib/skarod, and root
   skarod.db-wal, skarod.db-shm
        belong to the database while it is in use
   skarod.db.lock

@@ -15,19 +15,25 @@ import (
 	"github.com/skaroctl/skaroctl/internal/store"
 )
 
-func (a *app) userCommand() *cobra.Command {
+// userOptions are the options of the commands for one account.
+type userOptions struct {
+	login    string // as it was typed
+	password cli.PasswordOptions
+}
+
+func newUserCmd(f *Factory) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "user",
 		Short: "Manage accounts; also while the server runs",
 		Example: `  skarod user add carol
   skarod user list`,
 	}
-	c.AddCommand(a.userAddCommand(), a.userPasswdCommand(), a.userRemoveCommand(), a.userListCommand())
+	c.AddCommand(newUserAddCmd(f, runUserAdd), newUserPasswdCmd(f, runUserPasswd), newUserRemoveCmd(f, runUserRemove), newUserListCmd(f, runUserList))
 	return c
 }
 
-func (a *app) userAddCommand() *cobra.Command {
-	var o cli.PasswordOptions
+func newUserAddCmd(f *Factory, run runFunc[userOptions]) *cobra.Command {
+	var o userOptions
 	c := &cobra.Command{
 		Use:        "add LOGIN",
 		SuggestFor: []string{"adduser", "useradd", "create", "new"},
@@ -36,28 +42,39 @@ func (a *app) userAddCommand() *cobra.Command {
   skarod user add carol --password-stdin <password.txt`,
 		Args: cli.CheckArgs,
 		RunE: cli.Run(func(ctx context.Context, args []string) error {
-			return a.withLogin(args[0], true, func(s *store.Store, login string) error {
-				err := s.Free(login) // before anybody types a password
-				if err != nil {
-					return err
-				}
-				token, err := a.newToken(ctx, login, o)
-				if err == nil {
-					err = s.AddUser(login, token, time.Now())
-				}
-				if err == nil {
-					a.done("made the account of %s", output.Login(login))
-				}
-				return err
-			})
+			o.login = args[0]
+			return run(ctx, f, &o)
 		}),
 	}
-	o.AddFlags(c)
+	o.password.AddFlags(c)
 	return c
 }
 
-func (a *app) userPasswdCommand() *cobra.Command {
-	var o cli.PasswordOptions
+// runUserAdd makes an account. It checks the login before anybody types a password.
+func runUserAdd(ctx context.Context, f *Factory, o *userOptions) error {
+	login, err := store.Login(o.login)
+	if err != nil {
+		return cli.Usage(err.Error(), chooseLogin)
+	}
+	err = f.withStore(create, func(s *store.Store) error {
+		if err := s.Free(login); err != nil {
+			return err
+		}
+		token, err := f.newToken(ctx, login, o.password)
+		if err != nil {
+			return err
+		}
+		return s.AddUser(login, token, time.Now())
+	})
+	if err != nil {
+		return loginError(login, err)
+	}
+	f.done("made the account of %s", output.Login(login))
+	return nil
+}
+
+func newUserPasswdCmd(f *Factory, run runFunc[userOptions]) *cobra.Command {
+	var o userOptions
 	c := &cobra.Command{
 		Use:        "passwd LOGIN",
 		SuggestFor: []string{"password"},
@@ -65,53 +82,72 @@ func (a *app) userPasswdCommand() *cobra.Command {
 		Example: `  skarod user passwd bob
   skarod user passwd bob --password-stdin <password.txt`,
 		Args:              cli.CheckArgs,
-		ValidArgsFunction: a.completeLogin,
+		ValidArgsFunction: f.completeLogin,
 		RunE: cli.Run(func(ctx context.Context, args []string) error {
-			return a.withLogin(args[0], false, func(s *store.Store, login string) error {
-				if _, err := s.User(ctx, login); err != nil { // before anybody types a password
-					return err
-				}
-				token, err := a.newToken(ctx, login, o)
-				if err == nil {
-					err = s.SetToken(login, token)
-				}
-				if err == nil {
-					a.done("changed the password of %s, and ended the account's sessions", output.Login(login))
-				}
-				return err
-			})
+			o.login = args[0]
+			return run(ctx, f, &o)
 		}),
 	}
-	o.AddFlags(c)
+	o.password.AddFlags(c)
 	return c
 }
 
-func (a *app) userRemoveCommand() *cobra.Command {
+// runUserPasswd changes a password. It looks for the account before anybody types one.
+func runUserPasswd(ctx context.Context, f *Factory, o *userOptions) error {
+	login, err := store.LoginForm(o.login)
+	if err != nil {
+		return cli.Usage(err.Error(), knownLogins)
+	}
+	err = f.withStore(mustExist, func(s *store.Store) error {
+		if _, err := s.User(ctx, login); err != nil {
+			return err
+		}
+		token, err := f.newToken(ctx, login, o.password)
+		if err != nil {
+			return err
+		}
+		return s.SetToken(login, token)
+	})
+	if err != nil {
+		return loginError(login, err)
+	}
+	f.done("changed the password of %s, and ended the account's sessions", output.Login(login))
+	return nil
+}
+
+func newUserRemoveCmd(f *Factory, run runFunc[userOptions]) *cobra.Command {
 	return &cobra.Command{
 		Use:        "remove LOGIN",
 		SuggestFor: []string{"rm", "delete", "del", "deluser", "userdel"},
 		Short:      "Remove an account, and end its sessions",
-		Long: `Remove an account, also from its conferences, and end its sessions. What it sent is
-still delivered to those it was for, and what it said in a conference stays there.
-Somebody who gets the same login later sees nothing of it.`,
+		Long: `Remove an account, also from its conferences, and end its sessions. The messages that
+it sent are still delivered, and those in a conference stay there. An account that gets
+the same login later sees nothing of it.`,
 		Example: `  skarod user remove bob
   skarod user remove bob --data ./skaro`,
 		Args:              cli.CheckArgs,
-		ValidArgsFunction: a.completeLogin,
-		RunE: cli.Run(func(_ context.Context, args []string) error {
-			return a.withLogin(args[0], false, func(s *store.Store, login string) error {
-				err := s.RemoveUser(login, time.Now())
-				if err == nil {
-					a.done("removed the account of %s, and ended its sessions", output.Login(login))
-				}
-				return err
-			})
+		ValidArgsFunction: f.completeLogin,
+		RunE: cli.Run(func(ctx context.Context, args []string) error {
+			return run(ctx, f, &userOptions{login: args[0]})
 		}),
 	}
 }
 
-func (a *app) userListCommand() *cobra.Command {
-	var l listing
+func runUserRemove(_ context.Context, f *Factory, o *userOptions) error {
+	login, err := store.LoginForm(o.login)
+	if err != nil {
+		return cli.Usage(err.Error(), knownLogins)
+	}
+	err = f.withStore(mustExist, func(s *store.Store) error { return s.RemoveUser(login, time.Now()) })
+	if err != nil {
+		return loginError(login, err)
+	}
+	f.done("removed the account of %s, and ended its sessions", output.Login(login))
+	return nil
+}
+
+func newUserListCmd(f *Factory, run runFunc[listOptions]) *cobra.Command {
+	var o listOptions
 	c := &cobra.Command{
 		Use:        "list",
 		SuggestFor: []string{"ls"},
@@ -119,61 +155,59 @@ func (a *app) userListCommand() *cobra.Command {
 		Example: `  skarod user list
   skarod user list -o json | jq -r .login`,
 		Args: cli.CheckArgs,
-		RunE: cli.Run(func(ctx context.Context, _ []string) error {
-			return a.list(l, func(s *store.Store, p *output.Printer) error {
-				users, err := s.Users(ctx)
-				if err != nil {
-					return err
-				}
-				for _, u := range users {
-					if err := p.User(u.Login, u.Created); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
-		}),
+		RunE: cli.Run(func(ctx context.Context, _ []string) error { return run(ctx, f, &o) }),
 	}
-	l.addFlags(c)
+	o.addFlags(c)
 	return c
 }
 
-const knownLogins = "`skarod user list` shows the logins that there are"
-
-// withLogin opens the store for a command on one account.
-func (a *app) withLogin(given string, create bool, do func(s *store.Store, login string) error) error {
-	form, hint := store.LoginForm, knownLogins
-	if create {
-		form, hint = store.Login, "choose another login"
-	}
-	login, err := form(given)
-	if err != nil {
-		return cli.Usage(err.Error(), hint)
-	}
-	err = a.withStore(create, func(s *store.Store) error { return do(s, login) })
-	switch {
-	case errors.Is(err, store.ErrTaken):
-		return cli.WithHint(fmt.Errorf("%q: %w", login, err), fmt.Sprintf("`skarod user passwd %s` changes its password", output.Login(login)))
-	case errors.Is(err, store.ErrIsConference):
-		return cli.WithHint(fmt.Errorf("%q: %w", login, err), "choose another login")
-	case errors.Is(err, store.ErrNoUser):
-		return cli.WithHint(fmt.Errorf("%q: %w", login, err), knownLogins)
-	}
-	return err
+func runUserList(ctx context.Context, f *Factory, o *listOptions) error {
+	return f.list(o, func(s *store.Store, p *output.Printer) error {
+		users, err := s.Users(ctx)
+		if err != nil {
+			return err
+		}
+		for _, u := range users {
+			if err := p.User(u.Login, u.Created); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
-// shortPassword is how many characters keep a password that is typed from being
-// called short.
+const (
+	knownLogins = "`skarod user list` shows the logins that there are"
+	chooseLogin = "choose another login"
+)
+
+// loginError adds the login and a hint to what the store refuses.
+func loginError(login string, err error) error {
+	hint := ""
+	switch {
+	case errors.Is(err, store.ErrTaken):
+		hint = fmt.Sprintf("`skarod user passwd %s` changes its password", output.Login(login))
+	case errors.Is(err, store.ErrIsConference):
+		hint = chooseLogin
+	case errors.Is(err, store.ErrNoUser):
+		hint = knownLogins
+	default:
+		return err
+	}
+	return cli.WithHint(fmt.Errorf("%q: %w", login, err), hint)
+}
+
+// shortPassword is the length, in characters, below which a typed password gets a warning.
 const shortPassword = 8
 
 // newToken reads a new password, which a prompt asks for twice, and makes its token.
-func (a *app) newToken(ctx context.Context, login string, o cli.PasswordOptions) (proto.Token, error) {
-	password, err := cli.ReadPassword(ctx, a.streams, o, "Password of "+output.Login(login)+": ", true)
+func (f *Factory) newToken(ctx context.Context, login string, o cli.PasswordOptions) (proto.Token, error) {
+	password, err := cli.ReadPassword(ctx, f.streams, o, "Password of "+output.Login(login)+": ", true)
 	if err != nil {
 		return proto.Token{}, err
 	}
-	if n := utf8.RuneCountInString(password); o.Typed() && n < shortPassword {
-		fmt.Fprintf(a.streams.Err, "skarod: a password of fewer than %d characters is soon guessed by who gets hold of its token (docs/security.md)\n", shortPassword)
+	if o.Typed() && utf8.RuneCountInString(password) < shortPassword {
+		f.notice("a password of fewer than %d characters is soon guessed by anyone with its token (docs/security.md)", shortPassword)
 	}
 	return proto.NewToken(password), nil
 }

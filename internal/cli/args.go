@@ -316,6 +316,14 @@ func checkEmptyFlags(c *cobra.Command) error {
 	return err
 }
 
+// CheckChoice returns an error of usage if the value of a flag is none of those allowed.
+func CheckChoice(flag, value string, allowed []string) error {
+	if slices.Contains(allowed, value) {
+		return nil
+	}
+	return Usagef("%s is %q, not one of %s", flag, value, strings.Join(allowed, ", "))
+}
+
 // CheckUTF8 returns an error of usage if a text is not UTF-8.
 func CheckUTF8(what, text string) error {
 	if strings.ToValidUTF8(text, "") != text {

@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -37,6 +39,32 @@ func finishGroups(c *cobra.Command) {
 // named as the topic.
 func Topic(name, short, long string) *cobra.Command {
 	return &cobra.Command{Use: name, Short: short, Long: long}
+}
+
+// helpWidth is how many columns the lines of a list in a help text have at most.
+const helpWidth = 84
+
+// Help returns the rows of a table and of Signals, by exit status, as a list for the topic
+// exit-status. With kinds it names the kind of each.
+func (t Table) Help(kinds bool) string {
+	var b strings.Builder
+	for _, row := range slices.SortedFunc(slices.Values(slices.Concat(t, Signals)), func(a, b Row) int { return cmp.Compare(a.Exit, b.Exit) }) {
+		text := row.When
+		if kinds || row.Kind == KindInterrupted {
+			text = string(row.Kind) + ": " + text
+		}
+		fmt.Fprintf(&b, "  %-3d ", row.Exit)
+		column := 6
+		for word := range strings.FieldsSeq(text) {
+			if column += 1 + len(word); column > helpWidth {
+				b.WriteString("\n      ")
+				column = 7 + len(word)
+			}
+			b.WriteString(" " + word)
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
 }
 
 func helpCommand(program string) *cobra.Command {

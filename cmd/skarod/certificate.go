@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/skaroctl/skaroctl/internal/cli"
+	"github.com/skaroctl/skaroctl/internal/terminal"
+)
+
+// certificate is the certificate of a server, which can be read again while it is in use.
+type certificate struct {
+	certFile, keyFile string
+	hangups           <-chan os.Signal
+	current           atomic.Pointer[tls.Certificate]
+}
+
+// readCertificate reads a certificate. Without a file it returns nil: there is no TLS.
+// From now on SIGHUP does not end the program but asks for a renewal.
+func readCertificate(ctx context.Context, certFile, keyFile string) (*certificate, error) {
+	if certFile == "" {
+		return nil, nil
+	}
+	c := &certificate{certFile: certFile, keyFile: keyFile, hangups: terminal.Hangups(ctx)}
+	_, err := c.read(ctx)
+	return c, err
+}
+
+// renewals receives each SIGHUP. A nil certificate has none.
+func (c *certificate) renewals() <-chan os.Signal {
+	if c == nil {
+		return nil
+	}
+	return c.hangups
+}
+
+// config returns a configuration that always has the current certificate.
+func (c *certificate) config() *tls.Config {
+	return &tls.Config{
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.current.Load(), nil },
+		MinVersion:     tls.VersionTLS12,
+		NextProtos:     []string{"http/1.1"},
+	}
+}
+
+// read makes what the files have the current certificate. After an error it stays as it
+// was.
+func (c *certificate) read(ctx context.Context) (validUntil time.Time, err error) {
+	pair, err := keyPair(ctx, c.certFile, c.keyFile)
+	if err != nil {
+		return time.Time{}, err
+	}
+	c.current.Store(&pair)
+	return pair.Leaf.NotAfter, nil
+}
+
+// maxPEM bounds what is read of a certificate or its key, in bytes.
+const maxPEM = 1 << 20
+
+// keyPair reads a certificate and its key. Either may be a pipe that has no writer yet:
+// the end of ctx ends the wait.
+func keyPair(ctx context.Context, certFile, keyFile string) (tls.Certificate, error) {
+	cert, err := terminal.ReadFile(ctx, certFile, maxPEM)
+	var key []byte
+	if err == nil {
+		key, err = terminal.ReadFile(ctx, keyFile, maxPEM)
+	}
+	var pair tls.Certificate
+	if err == nil {
+		pair, err = tls.X509KeyPair(cert, key)
+	}
+	if err != nil && ctx.Err() == nil {
+		err = cli.Usage(fmt.Sprintf("the certificate can't be used: %v", err), "check --tls-cert and --tls-key")
+	}
+	return pair, err
+}

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"bufio"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// A command says if it has made a new database.
+func TestNewDatabaseIsSaid(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "mistyped")
+	for _, args := range []string{"invite create", "conference create ops", "user list"} {
+		code, out, errs := skarod("", append(strings.Split(args, " "), "--data", data)...)
+		if code != 1 || out != "" || !strings.HasSuffix(errs, "\nhint: `skarod user add` makes a database; --data says in which folder it is\n") {
+			t.Errorf("%q: exit %d, %s%s", args, code, out, errs)
+		}
+		if _, err := os.Stat(data); err == nil {
+			t.Fatalf("%q has made the folder", args)
+		}
+	}
+	args := []string{"user", "add", "bob", "--password-stdin", "--data", data}
+	want := "skarod: made a new database, " + filepath.Join(data, "skarod.db") + "\n"
+	if code, _, errs := skarod("password", args...); code != 0 || !strings.HasPrefix(errs, want) {
+		t.Errorf("%q: exit %d, %s", args, code, errs)
+	}
+	if _, _, errs := skarod("password", args...); strings.Contains(errs, "new database") {
+		t.Errorf("%q once more: %s", args, errs)
+	}
+	data = t.TempDir()
+	cmd := exec.Command(program(t), "serve", "--listen", "127.0.0.1:0", "--data", data)
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { cmd.Process.Kill(); cmd.Wait() }()
+	lines := bufio.NewScanner(stderr)
+	for _, want := range []string{
+		"^skarod: made a new database, " + regexp.QuoteMeta(filepath.Join(data, "skarod.db")) + "$",
+		`^skarod: listening on ws://127\.0\.0\.1:\d+/skaro_client/$`,
+		` level=INFO msg=started data=.* registration=closed version=1\.2\.3$`,
+	} {
+		if !lines.Scan() || !regexp.MustCompile(want).MatchString(lines.Text()) {
+			t.Errorf("it says %q, not %s", lines.Text(), want)
+		}
+	}
+	if !strings.Contains(lines.Text(), filepath.Base(data)) {
+		t.Errorf("the folder is not in %q", lines.Text())
+	}
+
+	file := filepath.Join(data, "skarod.db")
+	if code, _, errs := skarod("password", "user", "add", "bob", "--password-stdin", "--data", file); code != 1 || !strings.HasSuffix(errs, "\nhint: --data names a folder, not a file\n") {
+		t.Errorf("the file for the folder: exit %d, %s", code, errs)
+	}
+	if code, _, errs := skarod("", "user", "list", "--data", filepath.Join(file, "below", "it")); code != 1 || !strings.HasSuffix(errs, "\nhint: --data names a folder, not a file\n") {
+		t.Errorf("a folder below the file: exit %d, %s", code, errs)
+	}
+}

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/skaroctl/skaroctl/internal/output"
+	"github.com/skaroctl/skaroctl/internal/store"
+)
+
+// listOptions are the options of every command that lists something.
+type listOptions struct {
+	format string
+	utc    bool
+}
+
+func (o *listOptions) addFlags(c *cobra.Command) {
+	addOutputFlag(c, &o.format)
+	c.Flags().BoolVar(&o.utc, "utc", false, "times in text are UTC and not local time")
+}
+
+// now is the time, in the zone that times are shown in.
+func (o *listOptions) now() time.Time {
+	if o.utc {
+		return time.Now().UTC()
+	}
+	return time.Now()
+}
+
+// list opens the store, and shows what print prints when that is complete.
+func (f *Factory) list(o *listOptions, print func(*store.Store, *output.Printer) error) error {
+	p, err := f.printer(o.format, o.now)
+	if err != nil {
+		return err
+	}
+	return f.withStore(mustExist, func(s *store.Store) error {
+		if err := print(s, p); err != nil {
+			return err
+		}
+		return p.Flush()
+	})
+}

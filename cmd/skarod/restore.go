@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/skaroctl/skaroctl/internal/cli"
+	"github.com/skaroctl/skaroctl/internal/output"
+	"github.com/skaroctl/skaroctl/internal/store"
+	"github.com/skaroctl/skaroctl/internal/terminal"
+)
+
+type restoreOptions struct {
+	file string // "-" is standard input
+}
+
+func newRestoreCmd(f *Factory, run runFunc[restoreOptions]) *cobra.Command {
+	return &cobra.Command{
+		Use:        "restore FILE",
+		SuggestFor: []string{"import", "load"},
+		Short:      "Put a backup in the place of the database, while the server is stopped",
+		Long: `Put a FILE that "skarod backup" has written in the place of the database; "-" is
+standard input. Stop the server first. The FILE is checked, and stays as it is. The
+database that was there is kept under another name, which is printed.
+
+What came after the backup is gone: messages, accounts and passwords, members of
+conferences; an invitation that was used since is good again. All sessions end. The ids
+of new messages are far above the highest one before, so that none is given twice.`,
+		Example: `  skarod restore skarod-backup.db
+  gunzip -c skarod.db.gz | skarod restore - --data ./skaro`,
+		Args: cli.CheckArgs,
+		RunE: cli.Run(func(ctx context.Context, args []string) error {
+			return run(ctx, f, &restoreOptions{file: args[0]})
+		}),
+	}
+}
+
+// runRestore opens the backup before it enters the data folder, because the user that root
+// becomes there may have no right to read it.
+func runRestore(ctx context.Context, f *Factory, o *restoreOptions) error {
+	path, err := f.databasePath()
+	if err != nil {
+		return err
+	}
+	backup, err := openBackup(ctx, f.streams, o.file)
+	if err != nil {
+		return err
+	}
+	defer backup.Close()
+	d, err := enterDatabase(path)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(d.opened), 0o700); err != nil {
+		return openHint(path, err)
+	}
+	unlock, err := d.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	restored, err := store.Restore(ctx, d.opened, backup, time.Now())
+	if err != nil {
+		return restoreError(ctx, path, err)
+	}
+	if restored.Kept != "" {
+		f.notice("the database from before is kept as %s", output.Line(filepath.Join(filepath.Dir(path), filepath.Base(restored.Kept))))
+	}
+	if restored.Unread != nil {
+		f.notice("it can't be read (%s): if a backup was restored before, ids that were given out since may be given again", output.Line(restored.Unread.Error()))
+	}
+	f.done("put the backup in the place of %s; the ids of new messages are above %d", output.Line(path), restored.Above)
+	return nil
+}
+
+// restoreError returns what a user reads if a backup can't be restored.
+func restoreError(ctx context.Context, path string, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.Is(err, store.ErrForeign), errors.Is(err, store.ErrEmpty):
+		return cli.WithHint(err, "FILE is what `skarod backup` has written, not compressed")
+	case errors.Is(err, store.ErrDamaged):
+		return cli.WithHint(err, "nothing was changed: take another backup")
+	}
+	return openHint(path, err)
+}
+
+// openBackup opens a backup, which may be a pipe that has no writer yet.
+func openBackup(ctx context.Context, streams terminal.Streams, name string) (io.ReadCloser, error) {
+	if name == "-" {
+		if streams.InTerminal {
+			return nil, cli.Usage("standard input is a terminal, and no backup", "name a FILE")
+		}
+		return io.NopCloser(streams.In), nil
+	}
+	if log, err := os.Stat(name + "-wal"); err == nil && log.Size() > 0 {
+		return nil, cli.Usage(
+			fmt.Sprintf("the newest messages of %s are in %s", output.Line(name), output.Line(filepath.Base(name)+"-wal")),
+			"it is a database and no backup: `skarod backup NEW --data FOLDER`, with both in FOLDER as skarod.db and skarod.db-wal, makes one of it",
+		)
+	}
+	file, err := terminal.Await(ctx, func() (*os.File, error) { return os.Open(name) })
+	switch {
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case err != nil:
+		return nil, cli.Usage(err.Error(), "FILE is what `skarod backup` has written")
+	}
+	if err := store.CheckLink(name, file); err != nil {
+		file.Close()
+		return nil, cli.Usage(err.Error(), "name the file itself, and not a link to it")
+	}
+	return file, nil
+}
