@@ -14,45 +14,45 @@ import (
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
-// conn is one connection. Its reader takes one request after the other; its
-// writer takes frames from a bounded queue, which whoever fills it never waits
-// for.
+// conn is one connection. Its reader takes one request after the other. Its writer takes
+// frames from a bounded queue; enqueue never waits.
 type conn struct {
 	server    *Server
 	ws        *websocket.Conn
-	cork      *cork.Conn // nil where there is none
-	peer      string
+	cork      *cork.Conn // nil means that the listener did not come from Listener
+	peer      string     // its address
 	challenge string
-	refusals  int
 
-	lastTo, lastForm string // of the last message: the recipient as given, and in the stored form
+	// Used by the reader alone.
+	refusals         int
+	lastTo, lastForm string // of the last message: the recipient as given, and its stored form
 
-	session  *session       // guarded by Server.mu
-	inFlight chan struct{}  // a place for each message that is not yet on disk
-	sending  sync.WaitGroup // the same messages, to wait for
+	session  *session       // guarded by Server.mu; nil means unauthenticated
+	inFlight chan struct{}  // has an element for each message that is not yet on disk
+	sending  sync.WaitGroup // counts the same messages
 
-	mu     sync.Mutex
-	queue  [][]byte
-	bytes  int
-	ending bool // nothing more is queued; what is queued is dropped
+	mu     sync.Mutex // guards the fields up to reason
+	queue  [][]byte   // frames for the writer
+	bytes  int        // in queue
+	ending bool       // nothing more is queued
 	code   websocket.StatusCode
 	reason string
-	wake   chan struct{} // has room for one
-	taken  chan struct{} // the writer has taken the queue, or the end has come; has room for one
 
-	gone chan struct{} // closed when both goroutines have ended
+	wake  chan struct{} // wakes the writer; has room for one
+	taken chan struct{} // wakes the reader: the queue was taken, or the connection ends; has room for one
+	ended chan struct{} // closed when all goroutines of the connection have ended
 }
 
 func newConn(s *Server, ws *websocket.Conn, k *cork.Conn, peer string) *conn {
 	return &conn{
 		server: s, ws: ws, cork: k, peer: peer, challenge: newChallenge(),
-		inFlight: make(chan struct{}, s.o.MaxInFlight), wake: make(chan struct{}, 1), taken: make(chan struct{}, 1), gone: make(chan struct{}),
+		inFlight: make(chan struct{}, s.o.MaxInFlight), wake: make(chan struct{}, 1), taken: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
 }
 
 // serve runs the connection until it ends.
 func (c *conn) serve() {
-	defer close(c.gone)
+	defer close(c.ended)
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
@@ -72,12 +72,12 @@ func (c *conn) serve() {
 	c.ws.CloseNow()
 	stopWatch()
 	watching.Wait()
-	c.sending.Wait() // their completions look at the connection
+	c.sending.Wait() // confirm uses the connection
 	c.logEnd(err)
 }
 
-// logEnd logs the end of the connection: with the reason, where the server ended it,
-// and with the error, where it was no good end.
+// logEnd logs the end of the connection, with the reason if the server ended it, and with
+// the error if it did not end well.
 func (c *conn) logEnd(err error) {
 	c.mu.Lock()
 	code, reason := c.code, c.reason
@@ -86,7 +86,7 @@ func (c *conn) logEnd(err error) {
 	if saidGoodbye(err) {
 		err = nil
 		if code == websocket.StatusAbnormalClosure {
-			reason = "" // and then took nothing more
+			reason = "" // it took nothing more after its close frame
 		}
 	}
 	if reason != "" {
@@ -98,8 +98,8 @@ func (c *conn) logEnd(err error) {
 	c.server.o.Log.Debug("connection ended", about...)
 }
 
-// saidGoodbye reports whether the error of a read says that the client has ended the
-// connection as one does that is done.
+// saidGoodbye reports whether the error of a read is the close frame of a client that is
+// done.
 func saidGoodbye(err error) bool {
 	switch websocket.CloseStatus(err) {
 	case websocket.StatusNormalClosure, websocket.StatusGoingAway, websocket.StatusNoStatusRcvd:
@@ -108,8 +108,8 @@ func saidGoodbye(err error) bool {
 	return false
 }
 
-// read is the reader: it returns when the connection ends, with an error where that
-// is not the server's doing.
+// read is the reader. It returns when the connection ends; the error is nil if the server
+// ended it.
 func (c *conn) read() error {
 	var buf bytes.Buffer
 	for {
@@ -139,19 +139,19 @@ func (c *conn) read() error {
 		if buf.Cap() > 64<<10 {
 			buf = bytes.Buffer{}
 		}
-		if c.isEnding() { // its writer may be a while yet; who was logged in may be no more
+		if c.isEnding() { // the writer may take a while yet, and the account may be gone
 			return nil
 		}
 		c.handle(frame)
-		if !c.room() {
+		if !c.waitForRoom() {
 			return nil
 		}
 	}
 }
 
-// room waits until half of the queue is free: who asks and does not read the
-// answers waits for itself. It is false when the connection is to end.
-func (c *conn) room() bool {
+// waitForRoom waits until half of the queue is free: a client that does not read its answers
+// delays only its own requests. It reports whether the connection goes on.
+func (c *conn) waitForRoom() bool {
 	for {
 		c.mu.Lock()
 		ending := c.ending
@@ -164,8 +164,8 @@ func (c *conn) room() bool {
 	}
 }
 
-// enqueue gives a frame to the writer, and never waits. A connection whose queue
-// is full is ended: its listener comes back, and catches up.
+// enqueue gives a frame to the writer, and never waits. If the queue is full, the connection
+// ends: its client can connect again, and catch up.
 func (c *conn) enqueue(frame []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -179,12 +179,10 @@ func (c *conn) enqueue(frame []byte) {
 	}
 	c.queue = append(c.queue, frame)
 	c.bytes += len(frame)
-	c.signal()
+	wake(c.wake)
 }
 
-func (c *conn) signal() { wake(c.wake) }
-
-// wake wakes whoever waits on a channel that has room for one.
+// wake wakes the goroutine that waits for a channel which has room for one element.
 func wake(ch chan struct{}) {
 	select {
 	case ch <- struct{}{}:
@@ -192,7 +190,8 @@ func wake(ch chan struct{}) {
 	}
 }
 
-// end ends the connection with a close frame, without waiting. The first end counts.
+// end makes the writer end the connection with a close frame. It does not wait; only the
+// first call counts.
 func (c *conn) end(code websocket.StatusCode, reason string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -207,7 +206,7 @@ func (c *conn) endLocked(code websocket.StatusCode, reason string) {
 	if code == websocket.StatusTryAgainLater {
 		c.queue, c.bytes = nil, 0
 	}
-	c.signal()
+	wake(c.wake)
 	wake(c.taken)
 }
 
@@ -217,7 +216,7 @@ func (c *conn) isEnding() bool {
 	return c.ending
 }
 
-// write is the writer: it ends with the close frame, and so ends the reader.
+// write is the writer. Its last frame is the close frame, which ends the reader.
 func (c *conn) write() {
 	for {
 		c.mu.Lock()
@@ -226,13 +225,12 @@ func (c *conn) write() {
 		c.mu.Unlock()
 		wake(c.taken)
 		if len(batch) > 0 && !c.writeBatch(batch) {
-			c.end(websocket.StatusAbnormalClosure, "nothing can be written to it") // for the reader, if it waits for room
+			c.end(websocket.StatusAbnormalClosure, "nothing can be written to it") // wakes the reader, if it waits for room
 			c.ws.CloseNow()
 			return
 		}
 		if ending {
-			// Close waits for the peer's close frame, and CloseNow then waits for Close:
-			// that must not take long.
+			// Close waits for the peer's close frame for seconds, and CloseNow waits for Close.
 			t := time.AfterFunc(goodbyeTime, c.drop)
 			_ = c.ws.Close(c.code, c.reason)
 			t.Stop()
@@ -247,7 +245,7 @@ func (c *conn) write() {
 // goodbyeTime is how long a peer may take to answer a close frame.
 const goodbyeTime = time.Second
 
-// drop cuts the connection below the WebSocket, whatever that is doing.
+// drop closes the network connection, whatever the WebSocket is doing.
 func (c *conn) drop() {
 	if c.cork != nil {
 		c.cork.Close()
@@ -279,8 +277,8 @@ func (c *conn) writeBatch(batch [][]byte) bool {
 // fragment is how much of a frame is written at once.
 const fragment = 16 << 10
 
-// writeFrame writes a frame, of which each fragment has its own WriteTime: who is slow
-// gets a large one too, and pings and their answers find their way in between.
+// writeFrame writes a frame. Each fragment of a large frame has its own WriteTime, so that a
+// slow client gets all of it, and pings and pongs go in between.
 func (c *conn) writeFrame(frame []byte) error {
 	if len(frame) <= fragment {
 		ctx, cancel := context.WithTimeout(context.Background(), c.server.o.WriteTime)
@@ -304,7 +302,8 @@ func (c *conn) writeFrame(frame []byte) error {
 	return w.Close()
 }
 
-// watch ends connections that stay silent, or that do not log in.
+// watch is the goroutine that ends a connection without a login after AuthTime, and one that
+// answers no ping. ctx ends it.
 func (c *conn) watch(ctx context.Context) {
 	o := c.server.o
 	login := time.NewTimer(o.AuthTime)
@@ -316,7 +315,7 @@ func (c *conn) watch(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-login.C:
-			if c.user() == nil {
+			if c.currentSession() == nil {
 				c.end(websocket.StatusPolicyViolation, "no login")
 			}
 		case <-ping.C:
@@ -331,8 +330,8 @@ func (c *conn) watch(ctx context.Context) {
 	}
 }
 
-// user is the session of the connection, or nil.
-func (c *conn) user() *session {
+// currentSession is the session of the connection; nil means unauthenticated.
+func (c *conn) currentSession() *session {
 	c.server.mu.Lock()
 	defer c.server.mu.Unlock()
 	return c.session

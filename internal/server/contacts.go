@@ -8,8 +8,8 @@ import (
 	"github.com/skaroctl/skaroctl/internal/store"
 )
 
-// other reads a field that is somebody's login or the name of a conference.
-func (c *conn) other(ctx context.Context, f proto.Frame, field string) (store.Party, error) {
+// findParty reads a field with a login or the name of a conference, and looks that up.
+func (c *conn) findParty(ctx context.Context, f proto.Frame, field string) (store.Party, error) {
 	given, ok := f.ExactText(field)
 	if !ok {
 		return store.Party{}, refuse(proto.StatusBadRequest, "%s is a login", field)
@@ -18,7 +18,7 @@ func (c *conn) other(ctx context.Context, f proto.Frame, field string) (store.Pa
 	if err != nil {
 		return store.Party{}, noUser(given)
 	}
-	o, err := c.server.o.Store.FindParty(ctx, login, c.user().user.ID)
+	o, err := c.server.o.Store.FindParty(ctx, login, c.currentSession().user.ID)
 	if errors.Is(err, store.ErrNoUser) {
 		err = noUser(given)
 	}
@@ -28,64 +28,53 @@ func (c *conn) other(ctx context.Context, f proto.Frame, field string) (store.Pa
 	return o, err
 }
 
-// noUser refuses what is for somebody who does not exist, in words that are no longer
-// than a login, whatever was given for one.
-func noUser(given string) error {
-	return refuse(proto.StatusNotFound, "there is no user %.64q", given)
-}
-
-// notMember refuses what is for the members of a conference.
-func notMember(conference string) error {
-	return refuse(proto.StatusForbidden, "you are not in the conference %q: whoever runs the server can add you", conference)
-}
-
-// person is other for what a conference can't be.
-func (c *conn) person(ctx context.Context, f proto.Frame, field string) (store.Party, error) {
-	o, err := c.other(ctx, f, field)
+// findUser is findParty for a request that does not apply to conferences.
+func (c *conn) findUser(ctx context.Context, f proto.Frame, field string) (store.Party, error) {
+	o, err := c.findParty(ctx, f, field)
 	if err == nil && o.Conference {
-		err = refuse(proto.StatusForbidden, "%q is a conference: whoever runs the server says who is in it", o.Login)
+		err = refuse(proto.StatusForbidden, "%q is a conference: only the operator of the server changes its members", o.Login)
 	}
 	return o, err
 }
 
-// about is a user or a conference as others see them.
-func (c *conn) about(id int64, login string, conference bool) map[string]any {
+// describe is a user or a conference as other users see it.
+func (c *conn) describe(id int64, login string, conference bool) map[string]any {
 	if conference {
 		return map[string]any{"login": login, "conference": true}
 	}
 	return map[string]any{"login": login, "online": c.server.isOnline(id)}
 }
 
-func (c *conn) people(list []store.Contact) []any {
+func (c *conn) describeAll(list []store.Contact) []any {
 	data := make([]any, len(list))
 	for i, k := range list {
-		data[i] = c.about(k.ID, k.Login, k.Conference)
+		data[i] = c.describe(k.ID, k.Login, k.Conference)
 	}
 	return data
 }
 
 func (c *conn) getContacts(ctx context.Context, _ proto.Frame) (map[string]any, error) {
-	contacts, err := c.server.o.Store.Contacts(ctx, c.user().user.ID)
+	contacts, err := c.server.o.Store.Contacts(ctx, c.currentSession().user.ID)
 	if err != nil {
 		return nil, err
 	}
-	return map[string]any{"data": c.people(contacts)}, nil
+	return map[string]any{"data": c.describeAll(contacts)}, nil
 }
 
 func (c *conn) addContact(ctx context.Context, f proto.Frame) (map[string]any, error) {
-	u, err := c.person(ctx, f, "login")
+	u, err := c.findUser(ctx, f, "login")
 	if err != nil {
 		return nil, err
 	}
-	if err := c.know(u); err != nil {
+	if err := c.makeContact(u); err != nil {
 		return nil, err
 	}
-	return map[string]any{"contact": c.about(u.ID, u.Login, false)}, nil
+	return map[string]any{"contact": c.describe(u.ID, u.Login, false)}, nil
 }
 
-// know makes somebody a contact of ours.
-func (c *conn) know(u store.Party) error {
-	own := c.user().user
+// makeContact makes a user a contact of the connection's user.
+func (c *conn) makeContact(u store.Party) error {
+	own := c.currentSession().user
 	if u.ID == own.ID {
 		return refuse(proto.StatusBadRequest, "you can't be your own contact")
 	}
@@ -93,46 +82,46 @@ func (c *conn) know(u store.Party) error {
 }
 
 func (c *conn) delContact(ctx context.Context, f proto.Frame) (map[string]any, error) {
-	u, err := c.person(ctx, f, "login")
+	u, err := c.findUser(ctx, f, "login")
 	if err != nil {
 		return nil, err
 	}
-	err = c.server.o.Store.RemoveContact(c.user().user.ID, u.ID)
+	err = c.server.o.Store.RemoveContact(c.currentSession().user.ID, u.ID)
 	if errors.Is(err, store.ErrNoContact) {
 		err = refuse(proto.StatusNotFound, "%q is no contact", u.Login)
 	}
 	return nil, err
 }
 
-// searchMost is how many users one search finds at most.
-const searchMost = 100
+// maxFound is how many users one search finds at most.
+const maxFound = 100
 
 func (c *conn) searchContacts(ctx context.Context, f proto.Frame) (map[string]any, error) {
 	text, ok := f.ExactText("text")
 	if !ok || text == "" {
 		return nil, refuse(proto.StatusBadRequest, "text is a part of a login, and not empty")
 	}
-	list, more, err := c.server.o.Store.Search(ctx, text, searchMost)
+	list, more, err := c.server.o.Store.Search(ctx, text, maxFound)
 	if err != nil {
 		return nil, err
 	}
-	return withMore(map[string]any{"data": c.people(list)}, more), nil
+	return withMore(map[string]any{"data": c.describeAll(list)}, more), nil
 }
 
 func (c *conn) getUserData(ctx context.Context, f proto.Frame) (map[string]any, error) {
 	add, _ := f.Bool("add_contact")
-	find := c.other
+	find := c.findParty
 	if add {
-		find = c.person
+		find = c.findUser
 	}
 	o, err := find(ctx, f, "login")
 	if err == nil && add {
-		err = c.know(o)
+		err = c.makeContact(o)
 	}
 	if err != nil {
 		return nil, err
 	}
-	data := c.about(o.ID, o.Login, o.Conference)
+	data := c.describe(o.ID, o.Login, o.Conference)
 	data["created"] = proto.Seconds(o.Created)
 	return map[string]any{"user": data}, nil
 }

@@ -9,8 +9,7 @@ import (
 
 type corkListener struct{ net.Listener }
 
-// Listener is l with connections that Server can write to in large pieces. It
-// goes below TLS.
+// Listener is l with connections whose small writes Server can hold back. It goes below TLS.
 func Listener(l net.Listener) net.Listener { return corkListener{l} }
 
 func (l corkListener) Accept() (net.Conn, error) {
@@ -23,8 +22,8 @@ func (l corkListener) Accept() (net.Conn, error) {
 
 type corkKey struct{}
 
-// connContext lets Server find the connection below a request: it is for
-// http.Server.ConnContext.
+// connContext is the http.Server.ConnContext that lets corkOf find the connection of a
+// request.
 func connContext(ctx context.Context, c net.Conn) context.Context {
 	if t, ok := c.(interface{ NetConn() net.Conn }); ok { // TLS
 		c = t.NetConn()
@@ -35,6 +34,7 @@ func connContext(ctx context.Context, c net.Conn) context.Context {
 	return ctx
 }
 
+// corkOf is the connection of a request, or nil if the listener does not come from Listener.
 func corkOf(ctx context.Context) *cork.Conn {
 	k, _ := ctx.Value(corkKey{}).(*cork.Conn)
 	return k

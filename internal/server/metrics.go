@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 )
 
-// counters are what /metrics shows besides what is online.
+// counters are the counters that /metrics shows.
 type counters struct {
 	accepted, logins, refusedLogins, registered, requests, messages, delivered, tooSlow atomic.Int64
 }
@@ -28,7 +28,7 @@ func (s *Server) metrics(w http.ResponseWriter, _ *http.Request) {
 		{"skarod_connections_total", "counter", "Connections accepted.", c.accepted.Load()},
 		{"skarod_logins_total", "counter", "Logins, restored sessions among them.", c.logins.Load()},
 		{"skarod_refused_logins_total", "counter", "Refused logins.", c.refusedLogins.Load()},
-		{"skarod_registrations_total", "counter", "Accounts that strangers made.", c.registered.Load()},
+		{"skarod_registrations_total", "counter", "Accounts made by registration.", c.registered.Load()},
 		{"skarod_requests_total", "counter", "Requests.", c.requests.Load()},
 		{"skarod_messages_total", "counter", "Messages stored.", c.messages.Load()},
 		{"skarod_deliveries_total", "counter", "Messages pushed to a connection.", c.delivered.Load()},

@@ -8,7 +8,7 @@ import (
 	"github.com/skaroctl/skaroctl/internal/store"
 )
 
-// Policies of registration, as register_type tells them.
+// The policies of registration, as register_type returns them.
 const (
 	RegistrationOpen   = "open"
 	RegistrationInvite = "invite"
@@ -19,12 +19,12 @@ func (c *conn) registerType(context.Context, proto.Frame) (map[string]any, error
 	return map[string]any{"register_type": c.server.o.Registration}, nil
 }
 
-// register makes an account: for everybody, or for whoever has an invitation. The
-// password does not travel here either; its token does (docs/protocol.md, "register").
+// register makes an account, with RegistrationInvite for an invitation only. The client sends
+// the token, not the password (docs/protocol.md, "register").
 func (c *conn) register(_ context.Context, f proto.Frame) (map[string]any, error) {
 	s := c.server
 	if s.o.Registration == RegistrationClosed {
-		return nil, c.refuseStranger(proto.StatusForbidden, "accounts are made by whoever runs this server")
+		return nil, c.refuseUnauthenticated(proto.StatusForbidden, "only the operator of this server makes accounts")
 	}
 	form, ok := f.Map("form")
 	if !ok {
@@ -45,7 +45,7 @@ func (c *conn) register(_ context.Context, f proto.Frame) (map[string]any, error
 	if s.o.Registration == RegistrationInvite {
 		code, _ := form.ExactText("invite")
 		if code == "" {
-			return nil, c.refuseStranger(proto.StatusForbidden, "an account needs an invitation")
+			return nil, c.refuseUnauthenticated(proto.StatusForbidden, "an account needs an invitation")
 		}
 		err = s.o.Store.Redeem(code, login, token, s.o.Clock())
 	} else {
@@ -56,23 +56,17 @@ func (c *conn) register(_ context.Context, f proto.Frame) (map[string]any, error
 	}
 	switch {
 	case errors.Is(err, store.ErrNoInvite):
-		return nil, c.refuseStranger(proto.StatusForbidden, "the invitation is wrong, was used, or has expired")
+		return nil, c.refuseUnauthenticated(proto.StatusForbidden, "the invitation is wrong, was used, or has expired")
 	case errors.Is(err, store.ErrTaken), errors.Is(err, store.ErrIsConference):
 		info := "the login is taken"
 		if s.o.Registration == RegistrationInvite {
 			info += "; the invitation is still good"
 		}
-		return nil, c.refuseStranger(proto.StatusConflict, info)
+		return nil, c.refuseUnauthenticated(proto.StatusConflict, info)
 	case err != nil:
 		return nil, err
 	}
 	s.counter.registered.Add(1)
 	s.o.Log.Info("account made", "peer", c.peer, "login", login)
 	return map[string]any{"user": map[string]any{"login": login}}, nil
-}
-
-// refuseStranger counts a refusal: who guesses has to connect again and again.
-func (c *conn) refuseStranger(status, info string) error {
-	c.refusals++
-	return refuse(status, "%s", info)
 }

@@ -492,7 +492,7 @@ func TestManySessions(t *testing.T) {
 func TestForgottenSessionIsNotStoredAgain(t *testing.T) {
 	w := newWorld(t, func(o *Options) { o.MaxSessions = 2 }, "alice")
 	w.login("alice")
-	w.srv.keepSessions()
+	w.srv.storeChanges()
 	c := w.dial()
 	sid := c.authorize("alice", "secret of alice").Fields.Text("session_id")
 	changed, evicted := make(chan struct{}), make(chan struct{})
@@ -1912,7 +1912,7 @@ func TestToldWithThePush(t *testing.T) {
 			default:
 			}
 			w.srv.mu.Lock()
-			told, pushed := w.srv.told, w.srv.counter.delivered.Load() // bob's connection is the only one
+			told, pushed := w.srv.lastPushed, w.srv.counter.delivered.Load() // bob's connection is the only one
 			w.srv.mu.Unlock()
 			if told != pushed {
 				t.Fatalf("to %s: told up to %d, pushed up to %d", to, told, pushed)

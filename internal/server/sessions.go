@@ -12,13 +12,13 @@ import (
 	"github.com/skaroctl/skaroctl/internal/store"
 )
 
-// session is what a SID stands for. Its fields are guarded by Server.mu.
+// session is what a SID stands for. Server.mu guards conns, ended and finished.
 type session struct {
 	key      [32]byte // SHA-256 of the SID
 	user     store.User
-	conns    int       // connections that use it; the one that makes or restores it from the start
-	ended    time.Time // when the last of them went away
-	finished bool      // the client of that one said goodbye: it will hardly come back
+	conns    int       // connections that use it, with the one that is making or restoring it
+	ended    time.Time // when the last of them ended
+	finished bool      // that connection's client said goodbye: it will hardly come back
 }
 
 func (x *session) stored() store.Session {
@@ -29,7 +29,7 @@ func (x *session) stored() store.Session {
 	return s
 }
 
-// loadSessions reads the sessions that a server before this one left.
+// loadSessions reads the sessions of the server that ran before this one.
 func (s *Server) loadSessions(ctx context.Context) error {
 	list, err := s.o.Store.Sessions(ctx, s.o.Clock().Add(-s.o.SessionLife))
 	if err != nil {
@@ -44,15 +44,14 @@ func (s *Server) loadSessions(ctx context.Context) error {
 			}
 			users[st.User] = u
 		}
-		if u.Revision == st.Revision { // else the account was changed just now
+		if u.Revision == st.Revision { // otherwise the account was changed just now
 			s.addSession(&session{key: st.SID, user: u, ended: st.Ended})
 		}
 	}
 	return nil
 }
 
-// addSession makes a session known, and forgetSession unknown. Server.mu is held, where
-// the server runs already.
+// addSession puts a session into the maps. Server.mu is held, except at the start.
 func (s *Server) addSession(x *session) {
 	s.sessions[x.key] = x
 	own := s.owned[x.user.ID]
@@ -63,6 +62,7 @@ func (s *Server) addSession(x *session) {
 	own[x] = true
 }
 
+// forgetSession takes a session out of the maps. Server.mu is held.
 func (s *Server) forgetSession(x *session) {
 	delete(s.sessions, x.key)
 	own := s.owned[x.user.ID]
@@ -72,10 +72,10 @@ func (s *Server) forgetSession(x *session) {
 	}
 }
 
-// makeRoom forgets a session of a user that has as many as MaxSessions: each login makes
-// one. It is one without a connection; those of clients that have said goodbye go first,
-// and of equal ones the one that ended first. It returns the session, which the store has
-// to drop then, or nil. Server.mu is held.
+// makeRoom forgets a session of a user who has MaxSessions of them. Only sessions without a
+// connection go: first those whose client said goodbye, as one-shot commands do, then those
+// of lost connections, each in the order in which they ended. It returns the session, which
+// the caller drops from the store, or nil. Server.mu is held.
 func (s *Server) makeRoom(user int64) *session {
 	own := s.owned[user]
 	if len(own) < s.o.MaxSessions {
@@ -101,15 +101,15 @@ func (x *session) goesBefore(y *session) bool {
 	return x.ended.Before(y.ended)
 }
 
-// newSession makes a session, and stores it before it returns, so that a SID that was
-// given out outlives the server. The caller uses it, and gives it to login.
+// newSession makes a session, which counts the caller's connection, and waits until it is
+// stored: a SID that a client has outlives the server. The caller gives it to login.
 func (s *Server) newSession(u store.User) (*session, string, error) {
 	b := make([]byte, 32)
-	_, _ = rand.Read(b) // it never fails
+	_, _ = rand.Read(b) // never fails
 	sid := base64.RawURLEncoding.EncodeToString(b)
 	x := &session{key: sha256.Sum256([]byte(sid)), user: u, conns: 1}
-	// Known before it is stored: a change of the account that comes in between
-	// finds it here, one that came before keeps it from being stored.
+	// It is in the maps before it is stored: a change of the account that comes in between
+	// finds it there, and an earlier one keeps it from being stored.
 	s.mu.Lock()
 	dropped := s.makeRoom(u.ID)
 	s.addSession(x)
@@ -130,8 +130,8 @@ func (s *Server) newSession(u store.User) (*session, string, error) {
 	return x, sid, nil
 }
 
-// restoreSession is the session of a SID, or nil if it can't be restored. The caller uses
-// it, and gives it to login.
+// restoreSession is the session of a SID, or nil if it can't be restored. It counts the
+// caller's connection. The caller gives it to login.
 func (s *Server) restoreSession(sid string) *session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -140,7 +140,7 @@ func (s *Server) restoreSession(sid string) *session {
 		return nil
 	}
 	if x.conns++; x.conns == 1 {
-		s.keep(x)
+		s.storeLater(x)
 	}
 	return x
 }
@@ -151,27 +151,27 @@ func (s *Server) leaveSession(x *session, finished bool) {
 	x.conns--
 	if x.conns == 0 && s.sessions[x.key] == x {
 		x.ended, x.finished = s.o.Clock(), finished
-		s.keep(x)
+		s.storeLater(x)
 	}
 }
 
-// keep has the change of a session stored soon. Server.mu is held: so it must not wait for
-// the store, whose writing goroutine waits for Server.mu.
-func (s *Server) keep(x *session) {
-	s.unkept[x] = true
-	wake(s.keeping)
+// storeLater has keepHouse store the change of a session. Server.mu is held: waiting for the
+// store here would be a deadlock, since its writing goroutine takes Server.mu.
+func (s *Server) storeLater(x *session) {
+	s.unstored[x] = true
+	wake(s.changed)
 }
 
-// keepSessions stores the sessions that were given to keep, each as it is now.
-func (s *Server) keepSessions() {
+// storeChanges stores the sessions in unstored, each as it is now.
+func (s *Server) storeChanges() {
 	var list []store.Session
 	s.mu.Lock()
-	for x := range s.unkept {
+	for x := range s.unstored {
 		if s.sessions[x.key] == x {
 			list = append(list, x.stored())
 		}
 	}
-	clear(s.unkept)
+	clear(s.unstored)
 	hook := s.beforeUpdates
 	s.mu.Unlock()
 	if hook != nil {
@@ -198,8 +198,8 @@ func (s *Server) pruneSessions(now time.Time) {
 	}
 }
 
-// endSessions ends the sessions and connections of a user that were begun with
-// another revision of the account than this one.
+// endSessions ends the sessions and connections of a user that have another revision of the
+// account than this one.
 func (s *Server) endSessions(user, revision int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

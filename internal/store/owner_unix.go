@@ -121,11 +121,11 @@ func (w *way) heldBy(user int) error {
 	return nil
 }
 
-// Enter makes root the owner of the folder of a database, for good, if that is another
-// user: a symbolic link which that user has put there then opens nothing that is root's.
+// Enter makes root the owner of the folder of a database, for good, if the owner is another
+// user: a symbolic link that this user has put there then opens no file of root.
 // It returns the path by which the database is opened from now on.
 //
-// A folder of root's stays with root, and is made if it is missing. If other users can
+// A folder of root stays so, and is made if it is missing. If other users can
 // change what the path leads to, the error is ErrShared. A process of any other user is
 // left as it is.
 func Enter(path string) (string, error) {
@@ -178,48 +178,66 @@ func makeFolders(folder string, names []string) error {
 // owner can't reach that folder by its path (systemd keeps those of DynamicUser= below one
 // that only root can enter), the folder becomes the root of all paths.
 func become(w way, info fs.FileInfo, path string) (string, error) {
-	failed := func(err error) (string, error) {
+	folder, err := openSame(w.folder, info)
+	if err == nil {
+		defer folder.Close()
+		path, err = becomeOwner(w, folder, info, path)
+	}
+	if err != nil {
 		return "", fmt.Errorf("become the owner of %s: %w", w.folder, err)
 	}
-	folder, err := os.OpenFile(w.folder, os.O_RDONLY|syscall.O_DIRECTORY|noFollow, 0)
+	return path, nil
+}
+
+// openSame opens a folder, which must be the one that was looked at.
+func openSame(path string, info fs.FileInfo) (*os.File, error) {
+	folder, err := os.OpenFile(path, os.O_RDONLY|syscall.O_DIRECTORY|noFollow, 0)
 	if err != nil {
-		return failed(err)
+		return nil, err
 	}
-	defer folder.Close()
 	opened, err := folder.Stat()
+	if err == nil && (!os.SameFile(opened, info) || owner(opened) != owner(info)) {
+		err = ErrShared
+	}
 	if err != nil {
-		return failed(err)
+		return nil, errors.Join(err, folder.Close())
 	}
-	if !os.SameFile(opened, info) || owner(opened) != owner(info) {
-		return failed(ErrShared)
-	}
+	return folder, nil
+}
+
+func becomeOwner(w way, folder *os.File, info fs.FileInfo, path string) (string, error) {
 	uid := owner(info)
 	gid, groups := groupsOf(uid, int(info.Sys().(*syscall.Stat_t).Gid))
 	_ = time.Now().Local().String() // reads the time zone's file, which can't be reached later
 	if err := errors.Join(syscall.Setgroups(groups), syscall.Setgid(gid)); err != nil {
-		return failed(err)
+		return "", err
 	}
-	if err := syscall.Setreuid(-1, uid); err != nil {
-		return failed(err)
-	}
-	seen, err := os.Stat(w.folder)
-	reached := err == nil && os.SameFile(seen, info)
-	if err := syscall.Setreuid(-1, 0); err != nil {
-		return failed(err)
+	reached, err := reaches(uid, w.folder, info)
+	if err != nil {
+		return "", err
 	}
 	if !reached {
 		if err := errors.Join(folder.Chdir(), syscall.Chroot(".")); err != nil {
-			return failed(err)
+			return "", err
 		}
 		path = filepath.Join(append(append([]string{"/"}, w.missing...), filepath.Base(path))...)
 	}
 	if err := syscall.Setuid(uid); err != nil {
-		return failed(err)
+		return "", err
 	}
 	if os.Getuid() != uid || os.Geteuid() != uid || syscall.Setuid(0) == nil {
-		return failed(errors.New("the rights of root can't be given up"))
+		return "", errors.New("the rights of root can't be given up")
 	}
 	return path, nil
+}
+
+// reaches reports whether a user can reach a folder by its path. It is that user meanwhile.
+func reaches(uid int, path string, info fs.FileInfo) (bool, error) {
+	if err := syscall.Setreuid(-1, uid); err != nil {
+		return false, err
+	}
+	seen, err := os.Stat(path)
+	return err == nil && os.SameFile(seen, info), syscall.Setreuid(-1, 0)
 }
 
 // groupsOf is the group of a user and all its groups. A user without an account, as systemd

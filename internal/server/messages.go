@@ -1,0 +1,114 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"unicode/utf8"
+
+	"github.com/skaroctl/skaroctl/internal/proto"
+	"github.com/skaroctl/skaroctl/internal/store"
+)
+
+// sendMessage submits a message to the store, and does not wait: the reply follows when the
+// message is on disk. Above MaxInFlight the reader waits, and so does the sender.
+func (c *conn) sendMessage(f proto.Frame, id int64) {
+	x := c.currentSession()
+	if x == nil {
+		c.answer(proto.TypeSendMessage, id, nil, notLoggedIn)
+		return
+	}
+	m, err := c.parseMessage(f, x.user.ID)
+	if err != nil {
+		c.answer(proto.TypeSendMessage, id, nil, err)
+		return
+	}
+	size := min(int64(len(m.Body)), inFlightBytes)
+	c.inFlight <- struct{}{}
+	_ = c.server.inFlight.Acquire(context.Background(), size) // it fails only with its context, and every commit makes room
+	c.sending.Add(1)
+	c.server.o.Store.Send(m, func(stored store.Stored, err error) {
+		c.confirm(id, x.user, m, stored, err)
+		c.server.inFlight.Release(size)
+		<-c.inFlight
+		c.sending.Done()
+	})
+}
+
+// confirm delivers a message that is stored, and answers its sender. It runs in the store's
+// writing goroutine, in the order of the ids, and must not wait.
+func (c *conn) confirm(id int64, from store.User, m store.Message, stored store.Stored, err error) {
+	switch {
+	case errors.Is(err, store.ErrNoUser):
+		err = noUser(m.To)
+	case errors.Is(err, store.ErrNotMember):
+		err = notMember(m.To)
+	case errors.Is(err, store.ErrNonceUsed):
+		err = refuse(proto.StatusConflict, "%v", err)
+	}
+	if err != nil {
+		c.answer(proto.TypeSendMessage, id, nil, err)
+		return
+	}
+	if !stored.Repeated {
+		c.server.deliver(c, from, m, stored)
+	}
+	c.enqueue(proto.EncodeSent(id, stored.ID, stored.Date))
+}
+
+// parseMessage reads the message of a send_message.
+func (c *conn) parseMessage(f proto.Frame, sender int64) (store.Message, error) {
+	m := store.Message{Sender: sender, Date: c.server.o.Clock()}
+	to, ok := f.ExactText("to")
+	if !ok || to == "" {
+		return m, refuse(proto.StatusBadRequest, "to is a login")
+	}
+	var err error
+	if m.To, err = c.recipientForm(to); err != nil {
+		return m, err
+	}
+	if m.Body, ok = f.ExactText("body"); !ok || m.Body == "" {
+		return m, refuse(proto.StatusBadRequest, "body is text in UTF-8, and not empty")
+	}
+	if len(m.Body) > c.server.o.MaxBody {
+		return m, refuse(proto.StatusTooLarge, "the body has %d bytes, at most %d are allowed", len(m.Body), c.server.o.MaxBody)
+	}
+	if f.Has("nonce") {
+		if m.Nonce, ok = f.ExactText("nonce"); !ok || utf8.RuneCountInString(m.Nonce) < 16 || utf8.RuneCountInString(m.Nonce) > 64 {
+			return m, refuse(proto.StatusBadRequest, "nonce is text of 16 to 64 characters")
+		}
+	}
+	return m, nil
+}
+
+// recipientForm is the stored form of a recipient. It remembers the last one: many messages
+// in a row mostly go to one recipient.
+func (c *conn) recipientForm(to string) (string, error) {
+	if to != c.lastTo || c.lastForm == "" {
+		form, err := store.LoginForm(to)
+		if err != nil {
+			return "", noUser(to)
+		}
+		c.lastTo, c.lastForm = to, form
+	}
+	return c.lastForm, nil
+}
+
+// deliver pushes a stored message to every connection of the recipient, or of the members
+// of the conference, and to every other connection of the sender.
+func (s *Server) deliver(c *conn, from store.User, m store.Message, stored store.Stored) {
+	s.counter.messages.Add(1)
+	message := proto.Message{ID: stored.ID, Date: proto.Date{Time: stored.Date}, From: from.Login, To: m.To, Body: m.Body}
+	users := stored.Members
+	if users == nil {
+		users = []int64{stored.Recipient, from.ID}
+	} else {
+		message.Conference = m.To
+	}
+	frame := sync.OnceValue(func() []byte { return proto.EncodePush(message) })
+	if slices.ContainsFunc(users, func(id int64) bool { return id != from.ID && s.isOnline(id) }) {
+		frame() // push will most likely need it, and holds Server.mu
+	}
+	s.push(stored.ID, frame, c, users...)
+}

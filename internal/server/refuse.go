@@ -1,0 +1,54 @@
+package server
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/skaroctl/skaroctl/internal/proto"
+)
+
+// refusal is the error of a request that the server answers with another status than 200.
+// Any other error is the server's own fault.
+type refusal struct{ status, info string }
+
+func (r *refusal) Error() string { return r.status + ": " + r.info }
+
+func refuse(status, format string, args ...any) error {
+	return &refusal{status, fmt.Sprintf(format, args...)}
+}
+
+var notLoggedIn = &refusal{proto.StatusUnauthorized, "not logged in on this connection"}
+
+// noUser refuses a request about a user who does not exist. The text is no longer than a
+// login, whatever was given for one.
+func noUser(given string) error {
+	return refuse(proto.StatusNotFound, "there is no user %.64q", given)
+}
+
+// notMember refuses a request of a user who is not in the conference.
+func notMember(conference string) error {
+	return refuse(proto.StatusForbidden, "you are not in the conference %q: the operator of the server can add you", conference)
+}
+
+// refuseUnauthenticated refuses a login or a registration, and counts it: after MaxRefusals
+// the connection ends, so that guessing needs a new one again and again.
+func (c *conn) refuseUnauthenticated(status, info string) error {
+	c.refusals++
+	return refuse(status, "%s", info)
+}
+
+// refuseLogin refuses a login, and logs it.
+func (c *conn) refuseLogin(status, info string) error {
+	c.server.counter.refusedLogins.Add(1)
+	c.server.o.Log.Info("login refused", "peer", c.peer, "reason", info)
+	return c.refuseUnauthenticated(status, info)
+}
+
+// logFailure logs an error of the server's own, at most one each second: a full disk fails
+// thousands of requests.
+func (s *Server) logFailure(request string, err error) {
+	now := time.Now().UnixNano()
+	if last := s.lastFailure.Load(); now-last > int64(time.Second) && s.lastFailure.CompareAndSwap(last, now) {
+		s.o.Log.Error("a request failed", "type", request, "error", err)
+	}
+}
