@@ -129,18 +129,38 @@ func (acct Account) needServer() error {
 
 // needLogin returns an error if login or server are not known.
 func (acct Account) needLogin() error {
-	hint := fmt.Sprintf("log in first with `%s`", acct.loginCommand())
-	switch {
-	case acct.env != nil && acct.login == "":
-		return notLoggedIn(acct.env.Source+" gives a token, but nothing says whose it is", "set SKAROCTL_LOGIN")
-	case acct.env != nil && acct.endpoint.URL == "":
-		return notLoggedIn(acct.env.Source+" gives a token, but nothing says for which server", "set SKAROCTL_SERVER, or give --server")
-	case acct.env == nil && acct.saved != (account.Profile{}) && (acct.saved.Login == "" || acct.saved.Server == ""):
-		return notLoggedIn(fmt.Sprintf("the profile %q of %s lacks its login or its server", acct.profile, acct.files.Config), hint)
-	case acct.login == "" || acct.endpoint.URL == "" || acct.env == nil && acct.saved.Login == "":
-		return notLoggedIn(fmt.Sprintf("not logged in: there is no profile %q", acct.profile), hint)
+	needed := acct.needProfile
+	if acct.env != nil {
+		needed = acct.needEnvironment
+	}
+	if err := needed(); err != nil {
+		return err
 	}
 	return acct.endpoint.Check()
+}
+
+// needEnvironment returns an error if the environment gives a token and nothing says for
+// which account it is.
+func (acct Account) needEnvironment() error {
+	switch {
+	case acct.login == "":
+		return notLoggedIn(acct.env.Source+" gives a token, but nothing says whose it is", "set SKAROCTL_LOGIN")
+	case acct.endpoint.URL == "":
+		return notLoggedIn(acct.env.Source+" gives a token, but nothing says for which server", "set SKAROCTL_SERVER, or give --server")
+	}
+	return nil
+}
+
+// needProfile returns an error if there is no profile with a login and a server.
+func (acct Account) needProfile() error {
+	hint := fmt.Sprintf("log in first with `%s`", acct.loginCommand())
+	switch {
+	case acct.saved == account.Profile{}:
+		return notLoggedIn(fmt.Sprintf("not logged in: there is no profile %q", acct.profile), hint)
+	case acct.saved.Login == "" || acct.saved.Server == "":
+		return notLoggedIn(fmt.Sprintf("the profile %q of %s lacks its login or its server", acct.profile, acct.files.Config), hint)
+	}
+	return nil
 }
 
 // notLoggedIn returns the error of a command that needs a login.
@@ -205,41 +225,48 @@ type credentialSource struct {
 
 func (acct Account) credentialSource() *credentialSource { return &credentialSource{acct: acct} }
 
-// read returns the token, or the SID if the profile has no token. If the store can't be
-// read any more, because a keyring was locked for example, it returns what it had before.
+// read returns the token, or the SID if the profile has no token.
 func (s *credentialSource) read(ctx context.Context) (session.Credentials, error) {
-	acct := s.acct
-	if acct.env != nil {
-		return session.Credentials{Login: acct.login, Token: acct.env.Token}, nil
+	if env := s.acct.env; env != nil {
+		return session.Credentials{Login: s.acct.login, Token: env.Token}, nil
 	}
-	store, err := acct.store()
+	stored, err := s.readStore(ctx)
 	if err != nil {
 		return session.Credentials{}, err
 	}
-	stored, err := store.Get(ctx, acct.key())
-	switch {
-	case account.KindOf(err) == account.KindNone:
-		return session.Credentials{}, notLoggedIn(
-			fmt.Sprintf("not logged in: the %s store has no credentials for %s at %s", store.Name(), acct.login, acct.endpoint.URL),
-			fmt.Sprintf("log in with `%s`", acct.loginCommand()),
-		)
-	case err != nil && s.last == (account.Credentials{}):
-		return session.Credentials{}, err
-	case err == nil && s.last == (account.Credentials{}) && stored.SessionEnded(time.Now()):
-		return session.Credentials{}, notLoggedIn(
-			fmt.Sprintf("the session of %s at %s ended: it was last used at %s", acct.login, acct.endpoint.URL, stored.SIDUsed.UTC().Format(time.RFC3339)),
-			fmt.Sprintf("log in again with `%s`", acct.loginCommand()),
-		)
-	case err != nil:
-		acct.trace("using the credentials from before: %v", err)
-		stored = s.last
-	}
 	s.last = stored
-	cred := session.Credentials{Login: acct.login, Token: stored.Token}
+	cred := session.Credentials{Login: s.acct.login, Token: stored.Token}
 	if stored.Token.IsZero() {
 		cred.SID = stored.SID
 	}
 	return cred, nil
+}
+
+// readStore returns what the store has. If it can't be read any more, because a keyring
+// was locked for example, readStore returns what it had before.
+func (s *credentialSource) readStore(ctx context.Context) (account.Credentials, error) {
+	acct, first := s.acct, s.last == (account.Credentials{})
+	store, err := acct.store()
+	if err != nil {
+		return account.Credentials{}, err
+	}
+	stored, err := store.Get(ctx, acct.key())
+	switch {
+	case account.KindOf(err) == account.KindNone:
+		return account.Credentials{}, notLoggedIn(
+			fmt.Sprintf("not logged in: the %s store has no credentials for %s at %s", store.Name(), acct.login, acct.endpoint.URL),
+			fmt.Sprintf("log in with `%s`", acct.loginCommand()),
+		)
+	case err != nil && !first:
+		acct.trace("using the credentials from before: %v", err)
+		return s.last, nil
+	case err == nil && first && stored.SessionEnded(time.Now()):
+		return account.Credentials{}, notLoggedIn(
+			fmt.Sprintf("the session of %s at %s ended: it was last used at %s", acct.login, acct.endpoint.URL, stored.SIDUsed.UTC().Format(time.RFC3339)),
+			fmt.Sprintf("log in again with `%s`", acct.loginCommand()),
+		)
+	}
+	return stored, err
 }
 
 // sidTimeout bounds the wait for a store that another process keeps locked: no user waits

@@ -83,7 +83,7 @@ func TestCommandsLeaveTheTokenAlone(t *testing.T) {
 func TestRefusedLoginHint(t *testing.T) {
 	url := newTestServer(t, "alice")
 	alice := newTestUser(t, url, "alice")
-	for _, args := range [][]string{{"status"}, {"listen"}} {
+	for _, args := range [][]string{{"status"}, {"send", "alice", "x"}, {"listen"}} {
 		alice.variables["SKAROCTL_TOKEN"], alice.variables["SKAROCTL_SERVER"], alice.variables["SKAROCTL_LOGIN"] = proto.NewToken("old").Text(), url, "alice"
 		if _, errs := alice.run("", 3, args...); !strings.Contains(errs, "hint: SKAROCTL_TOKEN gives the token of another login or of an older password") {
 			t.Errorf("%q: %s", args, errs)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -80,16 +81,7 @@ func (f *Factory) completeProfile(_ *cobra.Command, _ []string, prefix string) (
 // knownContacts returns the contacts of the resolved account: those that were cached, or
 // the server's if those are old and the credentials need no keyring.
 func (f *Factory) knownContacts(ctx context.Context) []account.Contact {
-	flags, err := f.given.resolve(f.getenv)
-	if err != nil {
-		return nil
-	}
-	flags.verbose = false // the trace would appear in the command line that is being typed
-	p, err := f.OptionalProfiles()
-	if err != nil {
-		return nil
-	}
-	acct, err := resolve(p, flags, f.getenv, nil)
+	acct, err := f.resolveForCompletion()
 	if err != nil {
 		return nil
 	}
@@ -97,14 +89,7 @@ func (f *Factory) knownContacts(ctx context.Context) []account.Contact {
 	if age := time.Since(when); err == nil && age >= 0 && age < contactsFresh {
 		return cached
 	}
-	env, ok, err := account.FromEnvironment(f.getenv)
-	switch {
-	case err != nil, !ok && acct.saved.Store != "file":
-		return cached
-	case ok:
-		acct.env = &env
-	}
-	contacts, err := fetchContacts(ctx, acct)
+	contacts, err := f.fetchContacts(ctx, acct)
 	if err != nil {
 		return cached
 	}
@@ -112,8 +97,31 @@ func (f *Factory) knownContacts(ctx context.Context) []account.Contact {
 	return contacts
 }
 
-// fetchContacts asks the server for the contacts.
-func fetchContacts(ctx context.Context, acct Account) ([]account.Contact, error) {
+// resolveForCompletion is ResolveServer at a key press.
+func (f *Factory) resolveForCompletion() (Account, error) {
+	flags, err := f.given.resolve(f.getenv)
+	if err != nil {
+		return Account{}, err
+	}
+	flags.verbose = false // the trace would appear in the command line that is being typed
+	p, err := f.OptionalProfiles()
+	if err != nil {
+		return Account{}, err
+	}
+	return resolve(p, flags, f.getenv, nil)
+}
+
+// fetchContacts asks the server for the contacts, unless that takes a keyring.
+func (f *Factory) fetchContacts(ctx context.Context, acct Account) ([]account.Contact, error) {
+	env, ok, err := account.FromEnvironment(f.getenv)
+	switch {
+	case err != nil:
+		return nil, err
+	case ok:
+		acct.env = &env
+	case acct.saved.Store != "file":
+		return nil, errors.New("a key press does not ask the keyring")
+	}
 	if err := acct.needLogin(); err != nil {
 		return nil, err
 	}

@@ -60,38 +60,38 @@ func kindOf(err error) cli.Kind {
 	return cli.KindInternal
 }
 
-// hintOf says what to do about an error: the hint of the outermost error that has its
-// own, else "", and the table has one.
+// hintOf says what to do about an error: it returns the hint of the outermost error that
+// has one, or "", and then the table may have one.
 func hintOf(err error) string {
-	for e := err; e != nil; e = errors.Unwrap(e) {
-		switch e := e.(type) {
-		case *cli.Error:
-			if e.Hint != "" {
-				return e.Hint
-			}
-		case *account.Error:
-			if e.Hint != "" {
-				return e.Hint
-			}
-		case *session.Error:
-			switch {
-			case e.Kind == session.KindUnknown:
-				return "" // its cause may advise to try again, which may do it twice
-			case e.Hint != "":
-				return e.Hint
-			case e.Kind == session.KindRefused && refusalHint(e) != "":
-				return refusalHint(e)
-			}
-		case interface{ Hint() string }:
-			if hint := e.Hint(); hint != "" {
-				return hint
-			}
+	for ; err != nil; err = errors.Unwrap(err) {
+		if hint, final := ownHint(err); final {
+			return hint
 		}
 	}
-	if session.KindOf(err) == session.KindTimeout {
-		return "give it more time with --timeout"
-	}
 	return ""
+}
+
+// ownHint returns the hint of one error of a chain. final means that the hints of its
+// causes don't count.
+func ownHint(err error) (hint string, final bool) {
+	switch e := err.(type) {
+	case *cli.Error:
+		return e.Hint, e.Hint != ""
+	case *account.Error:
+		return e.Hint, e.Hint != ""
+	case *session.Error:
+		switch {
+		case e.Kind == session.KindUnknown:
+			return "", true // the cause may advise to try again, which may do it twice
+		case e.Hint != "":
+			return e.Hint, true
+		case e.Kind == session.KindRefused:
+			return refusalHint(e), true
+		case e.Kind == session.KindTimeout:
+			return "give it more time with --timeout", true
+		}
+	}
+	return "", false
 }
 
 // statusOf returns the status of the server that refused, or "".

@@ -102,16 +102,8 @@ func prepareLogin(ctx context.Context, f *Factory, o *loginOptions) (loginAttemp
 	if err != nil {
 		return loginAttempt{}, err
 	}
-	if acct.endpoint.URL == "" {
-		return loginAttempt{}, cli.Usage("no server is known", "give its URL with --server or SKAROCTL_SERVER")
-	}
-	if err := acct.endpoint.Check(); err != nil {
+	if err := checkServer(f, acct); err != nil {
 		return loginAttempt{}, err
-	}
-	if f.flags.caFile != "" {
-		if _, err := os.Stat(acct.endpoint.CAFile); err != nil {
-			return loginAttempt{}, cli.Usage(fmt.Sprintf("--ca-file: %v", err), "give a PEM file with certificates")
-		}
 	}
 	store, err := account.OpenStore(cmp.Or(o.store, acct.saved.Store, "keyring"), acct.files)
 	if err != nil {
@@ -127,6 +119,22 @@ func prepareLogin(ctx context.Context, f *Factory, o *loginOptions) (loginAttemp
 		}
 	}
 	return loginAttempt{Account: acct, options: o, newStore: store}, checkLogin(acct.login, hint)
+}
+
+// checkServer returns an error if the server or its certificates can't be used.
+func checkServer(f *Factory, acct Account) error {
+	if acct.endpoint.URL == "" {
+		return cli.Usage("no server is known", "give its URL with --server or SKAROCTL_SERVER")
+	}
+	if err := acct.endpoint.Check(); err != nil {
+		return err
+	}
+	if f.flags.caFile != "" {
+		if _, err := os.Stat(acct.endpoint.CAFile); err != nil {
+			return cli.Usage(fmt.Sprintf("--ca-file: %v", err), "give a PEM file with certificates")
+		}
+	}
+	return nil
 }
 
 // checkStore returns an error if the credentials could not be saved: better now than
