@@ -53,8 +53,7 @@ func kindOf(err error) cli.Kind {
 	if kind, ok := sessionKinds[session.KindOf(err)]; ok {
 		return kind
 	}
-	switch {
-	case account.KindOf(err) == account.KindToken, account.KindOf(err) == account.KindNone:
+	if kind := account.KindOf(err); kind == account.KindToken || kind == account.KindNone {
 		return cli.KindAuth
 	}
 	return cli.KindInternal

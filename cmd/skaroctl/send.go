@@ -96,7 +96,7 @@ func runSend(ctx context.Context, f *Factory, o *sendOptions) error {
 		defer cancel()
 	}
 	report, printer, bar := &sendReport{to: to, stream: o.lines}, f.Printer(), o.progress(f, len(to))
-	cause := o.outbox(ctx, f, acct).Run(ctx, in.messages, func(r session.Result) error {
+	cause := o.outbox(ctx, f, acct, printer).Run(ctx, in.messages, func(r session.Result) error {
 		bar.add(len(r.Message.Body) + 1)
 		return cmp.Or(report.add(r), o.print(printer, r))
 	})
@@ -210,7 +210,7 @@ func notUTF8(what string) error {
 }
 
 // outbox makes the outbox of a run. ctx bounds the storing of a SID.
-func (o *sendOptions) outbox(ctx context.Context, f *Factory, acct Account) *session.Outbox {
+func (o *sendOptions) outbox(ctx context.Context, f *Factory, acct Account, printer *output.Printer) *session.Outbox {
 	source := acct.credentialSource()
 	lost := false
 	box := &session.Outbox{
@@ -228,6 +228,7 @@ func (o *sendOptions) outbox(ctx context.Context, f *Factory, acct Account) *ses
 		},
 		Lost: func(err error, pause time.Duration) {
 			lost = true
+			_ = printer.Flush() // what is confirmed must not wait for the next connection; the error comes back
 			f.notice("%v; trying again in %v", err, pause.Round(100*time.Millisecond))
 		},
 	}

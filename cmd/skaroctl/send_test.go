@@ -59,7 +59,7 @@ func TestRecipientsAreNamedOnce(t *testing.T) {
 // carriageReturn is what is left of a newline of Windows on other systems.
 var carriageReturn = map[bool]string{true: "", false: "\r"}[runtime.GOOS == "windows"]
 
-func TestBody(t *testing.T) {
+func TestBodyIsTheTextAsGiven(t *testing.T) {
 	for name, c := range map[string]struct {
 		options    sendOptions
 		in         string

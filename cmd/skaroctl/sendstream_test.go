@@ -12,7 +12,7 @@ import (
 	"github.com/skaroctl/skaroctl/internal/session"
 )
 
-func TestLineReader(t *testing.T) {
+func TestLineReaderKeepsEachLine(t *testing.T) {
 	long := strings.Repeat("x", 200_000)
 	for name, c := range map[string]struct {
 		in   string
@@ -41,7 +41,7 @@ func TestLineReader(t *testing.T) {
 }
 
 // Each record is a message to each recipient, in order.
-func TestStreamMessages(t *testing.T) {
+func TestStreamSendsEachRecordToEachRecipient(t *testing.T) {
 	s := streamMessages(t.Context(), newLineReader(strings.NewReader("a\n\nb\n\xff\n")), []string{"bob", "carol"})
 	var got []session.Message
 	for m := range s.messages {

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -44,7 +45,7 @@ type Result struct {
 	State   State
 	Sent
 	Err  error
-	More bool // the next result follows at once, so output can be held back
+	More bool // another message is in flight: its result follows, so output can be held back
 }
 
 // Outbox sends messages in order, many in flight, over as many connections as that
@@ -69,18 +70,14 @@ type Outbox struct {
 	clock func() time.Time // for tests; nil is time.Now
 }
 
-// Run sends the messages from in until in is closed and every result is known, until ctx
-// ends (its cause is the error), until each fails (so is its error), or until there is no
-// connection to be had. Each message taken from in gets one call of each, in order, also
-// after each has failed.
+// Run sends the messages from in until in is closed and every result is known. It ends
+// early with the first error of each, with the cause of ctx's end, or with the reason why
+// there is no connection. Each message taken from in gets exactly one result, in order.
 func (o *Outbox) Run(ctx context.Context, in <-chan Message, each func(Result) error) error {
 	r := &outboxRun{Outbox: o, in: in, each: each}
 	err := r.Retry.retry(ctx, r.Lost, r.attempt)
 	r.giveUp(err)
-	if r.failed != nil {
-		return r.failed
-	}
-	return err
+	return cmp.Or(r.failed, err)
 }
 
 // outboxRun is the state of one Run. While a worker has a connection, in and backlog
@@ -178,12 +175,12 @@ func (r *outboxRun) giveUp(err error) {
 
 // drop reports the messages of the backlog for which gone returns true, because of err.
 func (r *outboxRun) drop(gone func(*outgoing) bool, err error) {
-	kept := r.backlog[:0:0]
-	for i, e := range r.backlog {
-		if gone(e) {
-			_ = r.report(e.unanswered(err), i+1 < len(r.backlog))
+	var kept []*outgoing
+	for _, m := range r.backlog {
+		if gone(m) {
+			_ = r.report(m.unanswered(err), false)
 		} else {
-			kept = append(kept, e)
+			kept = append(kept, m)
 		}
 	}
 	r.backlog = kept
@@ -222,7 +219,7 @@ func (r *outboxRun) attempt(ctx context.Context) attempt {
 		a.patience = r.AttemptTime
 	}
 	if err == nil || r.failed != nil || ctx.Err() == nil && Temporary(err) && r.greeted && r.done() {
-		a.done, a.err = true, nil
+		a.done, a.err = true, r.failed
 	}
 	return a
 }

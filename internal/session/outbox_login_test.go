@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -66,6 +67,15 @@ func TestOutboxSendsEarly(t *testing.T) {
 			close(ch)
 			o := outbox(url)
 			o.Credentials, o.InFlight = c.credentials, len(c.messages)
+			var sent atomic.Int64
+			o.Endpoint.Trace = func(line string) {
+				switch {
+				case strings.HasPrefix(line, "> ") && strings.Contains(line, `"send_message"`):
+					sent.Add(1)
+				case strings.HasPrefix(line, "< ") && strings.Contains(line, `"session_id"`) && sent.Load() > int64(c.early):
+					t.Errorf("%d messages left before the login", sent.Load())
+				}
+			}
 			_, _ = run(t.Context(), o, ch)
 			for _, m := range c.messages {
 				if got := <-order; got != m.To {

@@ -13,7 +13,7 @@ import (
 
 // When the time is over, a message that was sent is unknown, and one that was not is
 // unsent.
-func TestOutboxTimeout(t *testing.T) {
+func TestOutboxTimeoutTellsUnknownFromUnsent(t *testing.T) {
 	over := TimedOut(time.Second)
 	for name, c := range map[string]struct {
 		script func(p *peer, over func())
@@ -74,7 +74,7 @@ func TestOutboxAttemptTimeBoundsAnswer(t *testing.T) {
 }
 
 // A server that is not there yet is waited for until Retry is over.
-func TestOutboxRetry(t *testing.T) {
+func TestOutboxWaitsForServerUntilRetryIsOver(t *testing.T) {
 	server := &mailServer{nonces: true}
 	url := serve(t, server.serve)
 	tries := 0

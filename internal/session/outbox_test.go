@@ -181,6 +181,9 @@ func TestOutboxReportsEachMessageOnceAfterAnError(t *testing.T) {
 	var got []string
 	err := outbox(serve(t, server.serve)).Run(t.Context(), ch, func(r Result) error {
 		got = append(got, fmt.Sprintf("%s %d", r.Message.Body, r.State))
+		if (r.Err == nil) != (r.State == StateConfirmed) {
+			t.Errorf("%+v", r)
+		}
 		if r.State == StateRefused {
 			return enough
 		}
@@ -246,8 +249,8 @@ func TestOutboxDoesNotRepeatTooLargeMessage(t *testing.T) {
 	}
 }
 
-// TestOutgoingMoves is the table of the states of a message in an outbox.
-func TestOutgoingMoves(t *testing.T) {
+// TestOutgoingMovesBetweenStates is the table of the states of a message in an outbox.
+func TestOutgoingMovesBetweenStates(t *testing.T) {
 	for _, c := range []struct {
 		events []event
 		want   outgoingState
@@ -275,7 +278,7 @@ func TestOutgoingMoves(t *testing.T) {
 }
 
 // A message is sent again only if the server has nonces and still knows that one.
-func TestResendable(t *testing.T) {
+func TestOutgoingIsResentOnlyWithFreshNonce(t *testing.T) {
 	now := time.Now()
 	for _, c := range []struct {
 		state  outgoingState

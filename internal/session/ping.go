@@ -7,9 +7,12 @@ import (
 	"time"
 )
 
-// startPings starts the goroutine that pings. The returned function ends it, and waits
-// for its end.
+// startPings starts the goroutine that pings, unless the interval is zero. The returned
+// function ends it, and waits for its end.
 func (s *Session) startPings(ctx context.Context, interval time.Duration) (stop func()) {
+	if interval <= 0 {
+		return func() {}
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	var pinging sync.WaitGroup
 	pinging.Go(func() { s.keepAlive(ctx, interval) })
@@ -22,9 +25,6 @@ func (s *Session) startPings(ctx context.Context, interval time.Duration) (stop 
 // keepAlive pings, and drops the connection if it was silent for too long. A connection
 // that is not read, because a slow reader of our output holds it up, is not silent.
 func (s *Session) keepAlive(ctx context.Context, interval time.Duration) {
-	if interval <= 0 {
-		return
-	}
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
