@@ -1,0 +1,151 @@
+package reference
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cpuguy83/go-md2man/v2/md2man"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// sourceDate returns the date of the pages, from SOURCE_DATE_EPOCH. Without it they have
+// none, so that the same source makes the same pages on every day.
+func sourceDate(epoch string) (string, error) {
+	if epoch == "" {
+		return "", nil
+	}
+	seconds, err := strconv.ParseInt(epoch, 10, 64)
+	if err != nil {
+		return "", fmt.Errorf("SOURCE_DATE_EPOCH is %q, not a number of seconds", epoch)
+	}
+	return time.Unix(seconds, 0).UTC().Format(time.DateOnly), nil
+}
+
+// manualPage returns the manual page of a command, which md2man makes from Markdown.
+//
+// cobra/doc uses md2man too, but its pages have a date that mandoc can't parse ("Nov
+// 2026") and tabs that it warns of, write every flag with its empty default (--exec=""),
+// flow the lists of a help text into paragraphs, and lack the sections COMMANDS, EXIT
+// STATUS, ENVIRONMENT and FILES.
+func manualPage(c *cobra.Command, date string) []byte {
+	var b strings.Builder
+	f := func(format string, args ...any) { fmt.Fprintf(&b, format, args...) }
+	text := func(s string) {
+		for _, part := range blocks(s) {
+			switch {
+			case part.terms != nil:
+				for _, t := range part.terms {
+					f("**%s**\n: %s\n\n", plain(t.name), plain(t.text))
+				}
+			case part.lines:
+				f("```\n%s\n```\n\n", unindent(part.text))
+			default:
+				f("%s\n\n", plain(part.text))
+			}
+		}
+	}
+	options := func(title string, set *pflag.FlagSet) {
+		if set.HasAvailableFlags() {
+			f("# %s\n\n", title)
+			flags(set, func(names, value, usage string) {
+				f("**%s**", plain(names))
+				if value != "" {
+					f(" *%s*", plain(value))
+				}
+				f("\n: %s\n\n", plain(usage))
+			})
+		}
+	}
+	f("%% %q \"1\" %q %q \"User Commands\"\n\n", strings.ToUpper(pageName(c)), date, c.Root().Name())
+	f("# NAME\n\n%s \\- %s\n\n", pageName(c), plain(c.Short))
+	f("# SYNOPSIS\n\n**%s**%s\n\n", plain(c.CommandPath()), plain(strings.TrimPrefix(synopsis(c), c.CommandPath())))
+	f("# DESCRIPTION\n\n")
+	text(description(c))
+	if c.HasAvailableSubCommands() {
+		f("# COMMANDS\n\n")
+		for _, child := range commands(c)[1:] {
+			f("**%s**(1)\n: %s\n\n", plain(pageName(child)), plain(child.Short))
+		}
+	}
+	options("OPTIONS", c.NonInheritedFlags())
+	options("COMMON OPTIONS", c.InheritedFlags())
+	for _, topic := range topics(c) {
+		f("# %s\n\n", strings.ToUpper(strings.ReplaceAll(topic.Name(), "-", " ")))
+		text(topic.Long)
+	}
+	if c.HasParent() {
+		f("# EXIT STATUS\n\nSee **%s**(1).\n\n", c.Root().Name())
+	}
+	f("# EXAMPLES\n\n```\n%s\n```\n\n", unindent(c.Example))
+	f("# SEE ALSO\n\n")
+	for i, other := range related(c) {
+		if i > 0 {
+			f(", ")
+		}
+		f("**%s**(1)", plain(pageName(other)))
+	}
+	f("\n")
+	return md2man.Render([]byte(b.String()))
+}
+
+// related returns the commands whose pages the one of c refers to.
+func related(c *cobra.Command) []*cobra.Command {
+	if c.HasParent() && c.Parent().HasParent() {
+		return []*cobra.Command{c.Root(), c.Parent()}
+	}
+	if c.HasParent() {
+		return append([]*cobra.Command{c.Root()}, commands(c)[1:]...)
+	}
+	return commands(c)[1:]
+}
+
+func synopsis(c *cobra.Command) string {
+	line := c.CommandPath()
+	if c.HasAvailableFlags() {
+		line += " [flags]"
+	}
+	if !c.Runnable() || c.HasSubCommands() {
+		line += " [command]"
+	}
+	if _, operands, ok := strings.Cut(c.Use, " "); ok {
+		line += " " + operands
+	}
+	return line
+}
+
+func description(c *cobra.Command) string {
+	if c.Long != "" {
+		return c.Long
+	}
+	return c.Short + "."
+}
+
+// flags calls show for each flag that is not hidden: its names and value, and what it is
+// for, with its default.
+func flags(set *pflag.FlagSet, show func(names, value, usage string)) {
+	set.VisitAll(func(f *pflag.Flag) {
+		if f.Hidden {
+			return
+		}
+		names := "--" + f.Name
+		if f.Shorthand != "" {
+			names = "-" + f.Shorthand + ", " + names
+		}
+		value, usage := pflag.UnquoteUsage(f)
+		switch f.DefValue {
+		case "", "0", "0s", "false", "[]":
+		default:
+			usage += " (default " + f.DefValue + ")"
+		}
+		show(names, strings.ToUpper(value), usage)
+	})
+}
+
+var special = regexp.MustCompile("[\\\\`*_{}\\[\\]()#+\\-.!:|&<>~]")
+
+// plain protects a text from being read as Markdown.
+func plain(text string) string { return special.ReplaceAllString(text, `\$0`) }

@@ -1,0 +1,55 @@
+package reference
+
+import (
+	"bytes"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/cobra/doc"
+)
+
+// markdownPage returns the page of a command in docs/commands. cobra/doc makes it, from
+// texts that are Markdown; the topics of help are added to it.
+func markdownPage(c *cobra.Command) ([]byte, error) {
+	c.DisableAutoGenTag = true // it has the date of today
+	c.Long, c.Short, c.Example = markdown(c.Long), escape(c.Short), unindent(c.Example)
+	var b bytes.Buffer
+	fmt.Fprint(&b, "<!-- Made by `make docs` from the help of the program: change that instead. -->\n\n")
+	if err := doc.GenMarkdownCustom(c, &b, func(file string) string { return strings.ReplaceAll(file, "_", "-") }); err != nil {
+		return nil, err
+	}
+	for _, topic := range topics(c) {
+		fmt.Fprintf(&b, "### %s\n\n%s\n\n", strings.ToUpper(topic.Name()[:1])+strings.ReplaceAll(topic.Name()[1:], "-", " "), markdown(topic.Long))
+	}
+	return append(bytes.TrimRight(b.Bytes(), "\n"), '\n'), nil
+}
+
+// markdown returns a help text as Markdown: a list of terms becomes a table.
+func markdown(text string) string {
+	if text == "" {
+		return ""
+	}
+	var parts []string
+	for _, part := range blocks(text) {
+		switch {
+		case part.terms != nil:
+			rows := []string{"| | |", "| --- | --- |"}
+			for _, t := range part.terms {
+				rows = append(rows, fmt.Sprintf("| `%s` | %s |", strings.ReplaceAll(t.name, "|", `\|`), escape(t.text)))
+			}
+			parts = append(parts, strings.Join(rows, "\n"))
+		case part.lines:
+			parts = append(parts, "```sh\n"+unindent(part.text)+"\n```")
+		default:
+			parts = append(parts, escape(part.text))
+		}
+	}
+	return strings.Join(parts, "\n\n")
+}
+
+var markup = regexp.MustCompile("[\\\\`*_\\[<>|]")
+
+// escape protects a text from being read as Markdown, and leaves it readable.
+func escape(text string) string { return markup.ReplaceAllString(text, `\$0`) }
