@@ -9,24 +9,23 @@ import (
 	"text/template"
 	"text/template/parse"
 	"time"
-	"unicode/utf8"
 
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
-// Format is a template for results: text/template over the JSON object, with its
-// keys. A key that JSON leaves out is empty.
+// Format is a template for messages and pushes: text/template on the JSON object, with its
+// keys. A key that the object does not have is empty.
 type Format struct{ template *template.Template }
 
 // formatKeys are the keys of a message and of a push.
 var formatKeys = []string{"type", "id", "date", "dialog", "from", "to", "conference", "own", "body", "info", "name", "extra"}
 
-// FormatKeys names the keys that a template can use, for people.
+// FormatKeys lists the keys that a template can use, for people.
 func FormatKeys() string { return strings.Join(formatKeys, ", ") }
 
-// ParseFormat reads a template, and tries it on a message. Where terminal is set,
-// whatever its actions write is made safe to show; its own text, colours perhaps,
-// stays as it is.
+// ParseFormat reads a template, and tries it on a message. For a terminal, everything that
+// its actions write is made safe to show; its own text, which may have colours, stays as
+// it is.
 func ParseFormat(text string, terminal bool) (*Format, error) {
 	t, err := template.New("format").Funcs(template.FuncMap{"json": jsonText}).Parse(text)
 	if err != nil {
@@ -39,8 +38,8 @@ func ParseFormat(text string, terminal bool) (*Format, error) {
 	if _, err := f.execute(sample); err != nil {
 		return nil, err
 	}
-	// A misspelt key is an error now, rather than a line full of nothing later. What
-	// is in extra is the server's own.
+	// A misspelt key is an error now, instead of empty lines later. The keys of extra are
+	// the server's, so none of them is misspelt.
 	strict, err := t.Clone()
 	if err != nil {
 		return nil, err
@@ -60,8 +59,8 @@ func ParseFormat(text string, terminal bool) (*Format, error) {
 	return f, nil
 }
 
-// showName is a function at the end of every action of a template. A template can't
-// name it.
+// showName is the function at the end of every action of a template. No template can use
+// the name: it is added after parsing.
 const showName = "_show"
 
 func plainText(v any) string {
@@ -74,8 +73,8 @@ func plainText(v any) string {
 	return fmt.Sprint(v)
 }
 
-// showActions adds the function to every action below a node, as html/template adds
-// its own: whatever is done to a text before it is written, it is safe afterwards.
+// showActions adds the function showName to every action below a node, as html/template
+// adds its own. So a text is made safe after all that the action does to it.
 func showActions(n parse.Node) {
 	switch n := n.(type) {
 	case *parse.ListNode:
@@ -102,25 +101,13 @@ func showActions(n parse.Node) {
 	}
 }
 
-// jsonText is a value as JSON, escaped as all of our JSON is.
+// jsonText is a value as JSON that is safe to show.
 func jsonText(v any) (string, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return "", err
-	}
-	var escaped []byte
-	for _, r := range strings.TrimSuffix(b.String(), "\n") {
-		if hostile(r) || tag(r) { // only in a string
-			escaped = appendEscape(escaped, r)
-		} else {
-			escaped = utf8.AppendRune(escaped, r)
-		}
-	}
-	return string(escaped), nil
+	raw, err := new(jsonEncoder).encode(v)
+	return string(appendEscaped(nil, raw, false)), err
 }
 
+// execute writes a result, given as JSON, by the template.
 func (f *Format) execute(object []byte) ([]byte, error) {
 	d := json.NewDecoder(bytes.NewReader(object))
 	d.UseNumber() // so that integers stay exact
@@ -129,15 +116,16 @@ func (f *Format) execute(object []byte) ([]byte, error) {
 		return nil, fmt.Errorf("format: %w", err)
 	}
 	for _, key := range formatKeys {
-		if _, ok := got[key]; !ok {
-			switch key {
-			case "own":
-				got[key] = false
-			case "extra":
-				got[key] = map[string]any{}
-			default:
-				got[key] = ""
-			}
+		if _, ok := got[key]; ok {
+			continue
+		}
+		switch key {
+		case "own":
+			got[key] = false
+		case "extra":
+			got[key] = map[string]any{}
+		default:
+			got[key] = ""
 		}
 	}
 	var b bytes.Buffer

@@ -15,7 +15,7 @@ import (
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
-// hostileTexts are those of testdata/hostile.txt.
+// hostileTexts returns the texts of testdata/hostile.txt.
 func hostileTexts(t *testing.T) []string {
 	t.Helper()
 	text, err := os.ReadFile("testdata/hostile.txt")
@@ -37,11 +37,11 @@ func hostileTexts(t *testing.T) []string {
 	return list
 }
 
-// ours are the only sequences that the program itself sends to a terminal.
+// ours are the only escape sequences that the program sends to a terminal.
 var ours = regexp.MustCompile(`\x1b\[(0|1|2|1;31|38;5;\d+)m`)
 
-// leak is the first character or byte that must not reach a terminal, in quotes; ""
-// where there is none. It goes by Unicode's own tables.
+// leak is the first character or byte that must not reach a terminal, in quotes, or "". It
+// uses Unicode's own tables.
 func leak(text string) string {
 	text = strings.ReplaceAll(ours.ReplaceAllString(text, ""), "🏴\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f", "")
 	if !utf8.ValidString(text) {
@@ -57,7 +57,7 @@ func leak(text string) string {
 	return ""
 }
 
-// everywhere is what each writer writes with a text in every place that it has.
+// everywhere is the output of each writer with the text s in every place.
 func everywhere(t *testing.T, o Options, s string) map[string]string {
 	yes := true
 	extra := map[string]any{s: s, "list": []any{s, map[string]any{s: s}}}
@@ -109,8 +109,8 @@ func everywhere(t *testing.T, o Options, s string) map[string]string {
 	return got
 }
 
-// lines is how many lines a writer may write for a text: no text but a body makes
-// more, and the lines of a body are indented.
+// lines is how many lines a writer may write for a text. Only a body may have several, and
+// they are indented.
 func lines(what, s string) int {
 	switch what {
 	case "message", "own message":
@@ -123,7 +123,7 @@ func lines(what, s string) int {
 	return 1
 }
 
-func TestHostileText(t *testing.T) {
+func TestHostileTextIsSafeInEveryResult(t *testing.T) {
 	for _, s := range hostileTexts(t) {
 		for _, o := range []Options{{}, {Colour: true}, {Terminal: true}, {Colour: true, Terminal: true}} {
 			for what, text := range everywhere(t, o, s) {
@@ -131,7 +131,7 @@ func TestHostileText(t *testing.T) {
 					t.Errorf("%s of %.60q lets %s through: %.200q", what, s, got, text)
 				}
 				if !o.Colour && strings.Contains(text, "\x1b") {
-					t.Errorf("%s of %.60q has a colour that nobody wants: %.200q", what, s, text)
+					t.Errorf("%s of %.60q has a colour without being asked: %.200q", what, s, text)
 				}
 				if got, want := strings.Count(text, "\n"), lines(what, s); got != want {
 					t.Errorf("%s of %.60q has %d lines, not %d: %.200q", what, s, got, want, text)
@@ -148,7 +148,7 @@ func TestHostileText(t *testing.T) {
 	}
 }
 
-func TestHostileJSON(t *testing.T) {
+func TestHostileTextIsSafeInJSON(t *testing.T) {
 	for _, s := range hostileTexts(t) {
 		want := string([]rune(s)) // each bad byte becomes U+FFFD
 		for what, text := range everywhere(t, Options{JSON: true}, s) {
@@ -172,9 +172,9 @@ func TestHostileJSON(t *testing.T) {
 	}
 }
 
-// TestHostileFormat: whatever a template does to a text before it writes it, a
-// terminal gets it safe, and a pipe as it is. The template's own text stays.
-func TestHostileFormat(t *testing.T) {
+// A template may change a text before it writes it: a terminal still gets it safe, and a
+// pipe as it is. The template's own text stays.
+func TestHostileTextIsSafeInATemplate(t *testing.T) {
 	templates := []string{
 		`{{.body}}`, `{{.from}} {{.to}} {{.conference}} {{.date}} {{.dialog}}`, `{{.extra}}`, `{{.}}`, `{{print .body .from}}`, `{{printf "%c" 27}}`,
 		`{{with .body}}{{.}}{{else}}{{.}}{{end}}`, `{{range $k, $v := .extra}}{{$k}}={{$v}}{{end}}`, `{{$b := .body}}{{$b}}`,
@@ -208,8 +208,7 @@ func TestHostileFormat(t *testing.T) {
 	}
 }
 
-// TestHostileLength: a line of any length is safe from its start to its end.
-func TestHostileLength(t *testing.T) {
+func TestHostileTextIsSafeAtAnyLength(t *testing.T) {
 	m := proto.Message{From: "bob", Body: strings.Repeat("\x1b[31m\u202e", 1<<17)}
 	f, err := ParseFormat("{{.body}}", true)
 	if err != nil {

@@ -10,15 +10,15 @@ import (
 // cell is text that is safe to show, and its style.
 type cell struct{ text, style string }
 
-// table is text in columns, each as wide on a terminal as its widest cell. The last
-// one is never padded.
+// table is text in columns, each as wide on a terminal as its widest cell. The last column
+// is not padded.
 type table [][]cell
 
-// columnGap is what is between two columns.
+// columnGap is how many spaces are between two columns.
 const columnGap = 2
 
-// write writes the rows. On a terminal that orders text by its direction, a cell from
-// right to left would pull the next one over to its side: a mark keeps them apart.
+// write writes the rows. On a terminal that orders text by its direction, a cell from right
+// to left would move the next cell to its other side; marks keep them apart.
 func (t table) write(w io.Writer, colour, marks bool) error {
 	var widths []int
 	for _, row := range t {

@@ -9,9 +9,8 @@ import (
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
-// nameColours are colours of the 256-colour palette that can be told apart and
-// have a contrast of at least 4:1 with black and with white alike (WCAG 2.1,
-// relative luminance).
+// nameColours are colours of the 256-colour palette that are easy to tell apart and have a
+// contrast of at least 4:1 with black and with white (WCAG 2.1, relative luminance).
 var nameColours = [...]uint8{27, 28, 29, 30, 31, 62, 64, 97, 99, 130, 131, 132, 161, 163}
 
 const (
@@ -35,7 +34,7 @@ func UseColour(mode string, terminal bool, getenv func(string) string) bool {
 	return terminal && getenv("CLICOLOR") != "0" && getenv("TERM") != "dumb"
 }
 
-// styled wraps text in a style (ECMA-48, SGR), where there is one and colour is wanted.
+// styled wraps text in a style (ECMA-48, SGR), if there is a style and colour is wanted.
 func styled(text, style string, colour bool) string {
 	if !colour || text == "" || style == "" {
 		return text
@@ -43,7 +42,7 @@ func styled(text, style string, colour bool) string {
 	return "\x1b[" + style + "m" + text + "\x1b[0m"
 }
 
-// nameCell is a login, made safe, in a colour that is always the same for it.
+// nameCell is a login, made safe. The same login always has the same colour.
 func nameCell(login string) cell {
 	h := fnv.New32a()
 	h.Write([]byte(login))
@@ -57,7 +56,7 @@ func name(login string, colour bool) string {
 	return styled(c.text, c.style, colour)
 }
 
-// dateText is a date for people: the time alone when it is today, else the day too.
+// dateText is a date for people: the time alone if it is today, otherwise the day too.
 func (p *Printer) dateText(d proto.Date) string {
 	switch {
 	case !d.Time.IsZero():
@@ -68,7 +67,7 @@ func (p *Printer) dateText(d proto.Date) string {
 		}
 		return p.minute(t)
 	case d.Raw != nil:
-		return Line(string(appendValue(nil, d.Raw)))
+		return Line(valueText(d.Raw))
 	}
 	return ""
 }
@@ -78,13 +77,13 @@ func (p *Printer) minute(t time.Time) string {
 	return t.In(p.options.Now().Location()).Format("2006-01-02 15:04")
 }
 
-// messageText is a message for people. Every line of the body after the first is
-// indented, so that no body can look like another message's line.
+// messageText is a message for people. Every line of the body after the first is indented,
+// so that no body can look like the line of another message.
 //
-// A terminal that orders text by its direction would take a name from right to left
-// and the body behind it for one text, and show the body first. Marks around such
-// names keep what is before the body in its place; they are never next to a letter
-// of the name, so that who copies it copies it alone.
+// A terminal that orders text by its direction would take a name from right to left and the
+// body after it for one text, and show the body first. Marks around such a name keep the
+// text before the body in its place. They are never next to a letter of the name, so that
+// a user who copies the name copies no mark.
 func (p *Printer) messageText(m proto.Message, own string) string {
 	var b strings.Builder
 	colour, date := p.options.Colour, p.dateText(m.Date)
@@ -108,8 +107,8 @@ func (p *Printer) messageText(m proto.Message, own string) string {
 	return b.String()
 }
 
-// pushText is a push that is no message, for people. Its start tells it from every
-// message: no date and no login looks like that.
+// pushText is a push that is no message, for people. It starts as no message does: no date
+// and no login looks like that.
 func (p *Printer) pushText(f proto.Frame) string {
 	typ, known := f.Type(), []string{"type"}
 	s := "*** "
@@ -120,13 +119,13 @@ func (p *Printer) pushText(f proto.Frame) string {
 		s += "push " + Line(typ)
 	}
 	if extra := f.Extra(known...); extra != nil {
-		s += " " + Line(string(appendValue(nil, extra)))
+		s += " " + Line(valueText(extra))
 	}
 	return styled(s, styleDim, p.options.Colour) + "\n"
 }
 
-// contactRow has the name that people chose for themselves at its end, where
-// whatever it says can't be taken for another column.
+// contactRow has the name that users choose for themselves at its end, where it can't look
+// like another column.
 func contactRow(c proto.Contact) []cell {
 	online := cell{"-", styleDim}
 	switch {

@@ -1,96 +1,93 @@
 package output
 
 import (
-	"errors"
+	"math"
 	"strings"
 	"testing"
-	"unicode"
+	"time"
 
 	"golang.org/x/text/unicode/bidi"
 
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
-// TestLogin: logins that look the same are the same.
-func TestLogin(t *testing.T) {
+func TestNoBodyLooksLikeAnotherMessage(t *testing.T) {
+	today, before := proto.Date{Time: at}, proto.Date{Time: at.Add(-24 * time.Hour)}
+	for _, c := range []struct {
+		m    proto.Message
+		want string
+	}{
+		{proto.Message{Date: today, From: "bob", To: "alice", Body: "hi"}, "12:00 bob: hi\n"},
+		{proto.Message{Date: before, From: "alice", To: "bob", Body: "hi"}, "2016-05-14 12:00 alice → bob: hi\n"},
+		{proto.Message{From: "bob", Conference: "ops", To: "ops", Body: "hi"}, "[ops] bob: hi\n"},
+		{proto.Message{Date: proto.Date{Raw: "a\x1bb"}, From: "bob", Body: ""}, `"a\u001bb" bob: ` + "\n"},
+		// Neither a body nor a login can look like the line of another message.
+		{proto.Message{From: "bob", Body: "x\n12:00 carol: forged\r12:01\n"}, "bob: x\n    12:00 carol: forged\\r12:01\n    \n"},
+		{proto.Message{From: "bob\n12:00 carol", Body: "x"}, `"bob\n12:00 carol": x` + "\n"},
+		{proto.Message{From: "b", Body: "\x1b]52;c;eA==\a\u009b31m\u202e\u202e tab\there"}, `b: \x1b]52;c;eA==\x07\x9b31m\u202e\u202e tab` + "\there\n"},
+	} {
+		if got := printed(t, Options{}, func(p *Printer) error { return p.Message(c.m, "alice") }); got != c.want {
+			t.Errorf("got %q want %q", got, c.want)
+		}
+	}
+	if got := printed(t, Options{Colour: true}, func(p *Printer) error { return p.Message(proto.Message{From: "bob", Body: "\x1b[31m"}, "alice") }); strings.Count(got, "\x1b") != 2 {
+		t.Errorf("escapes other than our own: %q", got)
+	}
+}
+
+// The contrast is that of WCAG 2.1, 1.4.3.
+func TestNameColoursHaveEnoughContrast(t *testing.T) {
+	level := []float64{0, 95, 135, 175, 215, 255}
+	linear := func(c float64) float64 {
+		if c /= 255; c > 0.03928 {
+			return math.Pow((c+0.055)/1.055, 2.4)
+		}
+		return c / 12.92
+	}
+	for _, c := range nameColours {
+		n := int(c) - 16
+		l := 0.2126*linear(level[n/36]) + 0.7152*linear(level[n/6%6]) + 0.0722*linear(level[n%6])
+		if white, black := 1.05/(l+0.05), (l+0.05)/0.05; white < 4 || black < 4 {
+			t.Errorf("colour %d: contrast %.2f with white, %.2f with black", c, white, black)
+		}
+	}
+	if name("bob", true) == name("alice", true) || name("bob", false) != "bob" {
+		t.Error("names and their colours")
+	}
+}
+
+func TestUseColourFollowsTheEnvironment(t *testing.T) {
+	for _, c := range []struct {
+		mode     string
+		terminal bool
+		env      map[string]string
+		want     bool
+	}{
+		{"auto", true, nil, true}, {"auto", false, nil, false},
+		{"always", false, map[string]string{"NO_COLOR": "1"}, true}, {"never", true, map[string]string{"CLICOLOR_FORCE": "1"}, false},
+		{"auto", true, map[string]string{"NO_COLOR": "1", "CLICOLOR_FORCE": "1"}, false}, {"auto", false, map[string]string{"CLICOLOR_FORCE": "1"}, true},
+		{"auto", false, map[string]string{"CLICOLOR_FORCE": "0"}, false}, {"auto", true, map[string]string{"CLICOLOR": "0"}, false},
+		{"auto", true, map[string]string{"TERM": "dumb"}, false},
+	} {
+		if got := UseColour(c.mode, c.terminal, func(k string) string { return c.env[k] }); got != c.want {
+			t.Errorf("%+v: %v", c, got)
+		}
+	}
+}
+
+// The colour of a login is the same in every version and on every machine.
+func TestALoginKeepsItsColour(t *testing.T) {
 	for login, want := range map[string]string{
-		"bob": "bob", "b.o-b+1@example.org": "b.o-b+1@example.org", "محمد": "محمد", "李小龙": "李小龙", "josé": "josé", "jose\u0301": "jose\u0301", "👋": "👋",
-		`CORP\bob`: `CORP\bob`, `it's"so"`: `it's"so"`, `bob\u200b`: `bob\u200b`,
-		"": `""`, "bob: yes": `"bob: yes"`, "bob ": `"bob "`, `"bob"`: `"\"bob\""`, `a "b" \`: `"a \"b\" \\"`,
-		"bob\n\r\t": `"bob\n\r\t"`, "b\x1bob": `"b\x1bob"`, "b\u009bob": `"b\x9bob"`, "\u202ebob": `"\u202ebob"`, "b\xffob": "b\ufffdob",
-		"bob\u200b": `"bob\u200b"`, "bo\u200cb": `"bo\u200cb"`, "bo\u200db": `"bo\u200db"`, "bob\u200e": `"bob\u200e"`, "bob\u2060": `"bob\u2060"`,
-		"\ufeffbob": `"\ufeffbob"`, "b\u00adob": `"b\xadob"`, "bob\ufe0f": `"bob\ufe0f"`, "bob\u034f": `"bob\u034f"`, "bob\u180e": `"bob\u180e"`,
-		"bob\u3164": `"bob\u3164"`, "bob\u2800": `"bob\u2800"`, "bob\u00a0": `"bob\xa0"`, "bob\u3000": `"bob\u3000"`,
-		"bob\U000e0041": `"bob\U000e0041"`, "bob\U000e0100": `"bob\U000e0100"`, "bob\ue000": `"bob\ue000"`, "\u0338bob": `"\u0338bob"`,
+		"alice": "163", "bob": "131", "carol": "29", "dave": "97", "ops": "132", "": "130", "محمد": "130", "李小龙": "31", "a b": "161",
 	} {
-		if got := Login(login); got != want {
-			t.Errorf("%+q: %s, not %s", login, got, want)
-		}
-	}
-	// Whatever Unicode says that a display ignores is seen.
-	for r := rune(0); r <= unicode.MaxRune; r++ {
-		ignored := unicode.In(r, unicode.Cf, unicode.Cc, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point)
-		if ignored && strings.ContainsRune(Login("bob"+string(r)), r) {
-			t.Errorf("U+%04X can't be seen", r)
+		if got := nameCell(login).style; got != "38;5;"+want {
+			t.Errorf("%q has the colour %s, not %s", login, got, want)
 		}
 	}
 }
 
-// TestUnseenInProse: what writing needs is left alone, what can only hide is not.
-func TestUnseenInProse(t *testing.T) {
-	const scotland = "🏴\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f"
-	for _, s := range []string{"می\u200cخواهم", "क्\u200dष", "👩‍👩‍👧 ❤️", "co\u00adoperate", "\ufeffhello\u200b\u2060", "\u200eשלום\u200f", scotland, scotland + scotland, "🏴"} {
-		if got := Line(s); got != s {
-			t.Errorf("%+q has become %+q", s, got)
-		}
-	}
-	for s, want := range map[string]string{
-		"\U000e0068\U000e0069":                               `\U000e0068\U000e0069`,
-		"🏴\U000e0067\U000e0062":                              `🏴\U000e0067\U000e0062`,
-		"🏴\U000e0067\U000e0062\U000e007f":                    `🏴\U000e0067\U000e0062\U000e007f`,
-		scotland + "\U000e0068":                              scotland + `\U000e0068`,
-		"🏴\U000e0041\U000e0042\U000e0043\U000e007f":          `🏴\U000e0041\U000e0042\U000e0043\U000e007f`,
-		"🏴" + strings.Repeat("\U000e0061", 7) + "\U000e007f": "🏴" + strings.Repeat(`\U000e0061`, 7) + `\U000e007f`,
-	} {
-		if got := Line(s); got != want {
-			t.Errorf("%+q has become %+q, not %+q", s, got, want)
-		}
-	}
-}
-
-func TestColumns(t *testing.T) {
-	yes, no := true, false
-	contacts := []proto.Contact{
-		{Login: "bob", Name: "Bob B.", Online: &yes}, {Login: "李小龙", Name: "Bruce", Online: &no}, {Login: "jose\u0301", Online: &yes},
-		{Login: "👩🏽", Name: "online"}, {Login: "a b", Name: "  x", Online: &no}, {Login: "שלום", Name: "שם", Online: &yes},
-	}
-	print := func(p *Printer) error {
-		for _, c := range contacts {
-			if err := p.Contact(c); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	const want = "bob     online   Bob B.\n李小龙  offline  Bruce\njose\u0301    online\n👩🏽      -        online\n\"a b\"   offline    x\nשלום    online   שם\n"
-	if got := printed(t, Options{}, print); got != want {
-		t.Errorf("got\n%s\nwant\n%s", got, want)
-	}
-	coloured := printed(t, Options{Colour: true}, print)
-	if got := ours.ReplaceAllString(coloured, ""); got != want || got == coloured {
-		t.Errorf("in colour, the columns are\n%s", got)
-	}
-	// Text behind a table comes behind it.
-	got := printed(t, Options{}, func(p *Printer) error {
-		return errors.Join(p.User("a", at), p.User("bob", at), p.RegisterType("open"), p.Contact(contacts[0]))
-	})
-	if want := "2016-05-15 12:00  a\n2016-05-15 12:00  bob\nopen\nbob  online  Bob B.\n"; got != want {
-		t.Errorf("got\n%s\nwant\n%s", got, want)
-	}
-}
-
-// rightward is which characters of a line a terminal shows from left to right, by
-// the algorithm of Unicode for a paragraph from left to right.
+// rightward reports for each character of a line whether a terminal shows it from left to
+// right, by the algorithm of Unicode for a paragraph from left to right.
 func rightward(t *testing.T, line string) []bool {
 	t.Helper()
 	var p bidi.Paragraph
@@ -111,9 +108,9 @@ func rightward(t *testing.T, line string) []bool {
 	return is[1:]
 }
 
-// TestRightToLeft: on a terminal that orders text by its direction, the parts of a
-// line stay where they are, and every text stays in one piece, byte for byte.
-func TestRightToLeft(t *testing.T) {
+// On a terminal that orders text by its direction, the parts of a line stay where they are,
+// and every text stays in one piece, byte for byte.
+func TestRightToLeftTextStaysInItsPlace(t *testing.T) {
 	const hebrew, arabic, mixed = "שלום", "مرحبا", "שלוםbob12"
 	date := proto.Date{Time: at}
 	yes := true
@@ -154,7 +151,7 @@ func TestRightToLeft(t *testing.T) {
 				t.Errorf("%+q: no %q where it belongs", line, text)
 				break
 			}
-			// What is between two texts belongs to the line, and is in its direction.
+			// A character between two texts belongs to the line, and has its direction.
 			from := len([]rune(line)) - len([]rune(rest))
 			for _, r := range right[from : from+len([]rune(between))] {
 				if !r {
@@ -172,46 +169,6 @@ func TestRightToLeft(t *testing.T) {
 		// A pipe gets the same without marks.
 		if piped := printed(t, Options{}, c.print); piped != strings.ReplaceAll(line, leftToRight, "")+"\n" {
 			t.Errorf("a pipe gets %+q, not %+q", piped, line)
-		}
-	}
-}
-
-// TestRightToLeftBlocks: every character of a script from right to left is one for
-// rightToLeft.
-func TestRightToLeftBlocks(t *testing.T) {
-	for r := rune(0); r <= unicode.MaxRune; r++ {
-		p, _ := bidi.LookupRune(r)
-		if c := p.Class(); (c == bidi.R || c == bidi.AL || c == bidi.AN) && !rightToLeft(string(r)) {
-			t.Errorf("U+%04X is from right to left", r)
-		}
-	}
-	if rightToLeft("bob 12 → 李小龙 ❤️ αβγ\u200e") {
-		t.Error("that is from left to right")
-	}
-}
-
-// TestColoursStay: somebody's colour is the same in every version and on every
-// machine.
-func TestColoursStay(t *testing.T) {
-	for login, want := range map[string]string{
-		"alice": "163", "bob": "131", "carol": "29", "dave": "97", "ops": "132", "": "130", "محمد": "130", "李小龙": "31", "a b": "161",
-	} {
-		if got := nameCell(login).style; got != "38;5;"+want {
-			t.Errorf("%q has the colour %s, not %s", login, got, want)
-		}
-	}
-}
-
-// A token is not shown, but what a token begins with is: an error says it.
-func TestWithoutTokens(t *testing.T) {
-	for in, want := range map[string]string{
-		"":                                "",
-		"no user skaro-token-1:abC-_9":    "no user [secret]",
-		"skaro-token-1:a.skaro-token-1:":  "[secret].skaro-token-1:",
-		`it starts with "skaro-token-1:"`: `it starts with "skaro-token-1:"`,
-	} {
-		if got := WithoutTokens(in); got != want {
-			t.Errorf("%q becomes %q", in, got)
 		}
 	}
 }

@@ -1,0 +1,123 @@
+package output
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"math"
+	"math/big"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"github.com/skaroctl/skaroctl/internal/proto"
+)
+
+func TestMessageJSONKeepsKeysOrderAndEscapes(t *testing.T) {
+	for name, c := range map[string]struct {
+		m    proto.Message
+		want string
+	}{
+		"all": {
+			proto.Message{ID: 42, Date: proto.Date{Time: at}, From: "alice", To: "ops", Conference: "ops", Body: "hi", Extra: map[string]any{"b": int64(1), "a": nil}},
+			`{"type":"message","id":42,"date":"2016-05-15T12:00:00Z","dialog":"ops","from":"alice","to":"ops","conference":"ops","own":true,"body":"hi","extra":{"a":null,"b":1}}`,
+		},
+		"nothing": {
+			proto.Message{},
+			`{"type":"message","dialog":"","from":"","to":"","body":""}`,
+		},
+		"another's": {
+			proto.Message{ID: math.MaxInt64, Date: proto.Date{Time: at.Add(time.Microsecond)}, From: "bob", To: "alice", Body: `<a href="x">&\`},
+			`{"type":"message","id":9223372036854775807,"date":"2016-05-15T12:00:00.000001Z","dialog":"bob","from":"bob","to":"alice","body":"<a href=\"x\">&\\"}`,
+		},
+		"a date that is none": {
+			proto.Message{Date: proto.Date{Raw: "yesterday"}, From: "bob"},
+			`{"type":"message","date":"yesterday","dialog":"bob","from":"bob","to":"","body":""}`,
+		},
+		"hostile": {
+			proto.Message{From: "b\x1b[2Jb", Body: "\x00\n\r\t\x7f\u0085\u009b\u2028\u2029\u202e\u2066é👋\xff\u200d\U000e0041"},
+			`{"type":"message","dialog":"b\u001b[2Jb","from":"b\u001b[2Jb","to":"","body":"\u0000\u000a\u000d\u0009\u007f\u0085\u009b\u2028\u2029\u202e\u2066é👋\ufffd` + "\u200d" + `\udb40\udc41"}`,
+		},
+	} {
+		got := string(AppendMessage(nil, c.m, "alice"))
+		if got != c.want {
+			t.Errorf("%s:\n got %s\nwant %s", name, got, c.want)
+		}
+		if !json.Valid([]byte(got)) {
+			t.Errorf("%s: not JSON", name)
+		}
+	}
+}
+
+func TestValuesAreExact(t *testing.T) {
+	huge, _ := new(big.Int).SetString("18446744073709551617", 10)
+	longer := new(big.Int).Neg(new(big.Int).Lsh(big.NewInt(1), maxDecimal))
+	for _, c := range []struct {
+		v    any
+		want string
+	}{
+		{nil, "null"}, {true, "true"}, {int64(-5), "-5"}, {uint64(math.MaxUint64), "18446744073709551615"}, {*huge, "18446744073709551617"},
+		{*longer, `"-0x1` + strings.Repeat("0", maxDecimal/4) + `"`},
+		{1.5, "1.5"}, {1e300, "1e+300"}, {1479394801.25, "1479394801.25"}, {math.NaN(), `"NaN"`}, {math.Inf(-1), `"-Inf"`},
+		{[]byte{0xfb, 0xff}, `"+/8="`}, {at, `"2016-05-15T12:00:00Z"`},
+		{time.Unix(1e15, 0), "1000000000000000"}, {time.Unix(-1e15, 0), "-1000000000000000"}, {time.Unix(253402300799, 0), `"9999-12-31T23:59:59Z"`},
+		{cbor.Tag{Number: 99, Content: "x"}, `"x"`}, {cbor.SimpleValue(7), "7"},
+		{[]any{}, "[]"}, {[]any{"a", int64(1)}, `["a",1]`}, {map[string]any{"z": map[string]any{}, "a": []any{nil}}, `{"a":[null],"z":{}}`},
+		{[]string{"a", "b"}, `["a","b"]`},
+	} {
+		if got := valueText(c.v); got != c.want {
+			t.Errorf("%v: %s, want %s", c.v, got, c.want)
+		}
+	}
+}
+
+// TestJSONIsAsRecorded compares the JSON of many frames with recorded JSON, byte by byte.
+// A line of testdata/json.golden is the kind of result, its CBOR in hexadecimal, and JSON.
+func TestJSONIsAsRecorded(t *testing.T) {
+	golden, err := os.ReadFile("testdata/json.golden")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(golden)) {
+		kind, rest, _ := strings.Cut(line, " ")
+		digits, want, _ := strings.Cut(rest, " ")
+		raw, err := hex.DecodeString(digits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := proto.Decode(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := printed(t, Options{JSON: true}, func(p *Printer) error {
+			switch kind {
+			case "message":
+				return p.Message(proto.ParseMessage(f), "alice")
+			case "push":
+				return p.Push(f)
+			case "contact":
+				return p.Contact(proto.ParseContact(f))
+			}
+			r, err := proto.ParseReply(f)
+			return errors.Join(err, p.Reply(r))
+		})
+		if got != want {
+			t.Errorf("%s %s:\n got %swant %s", kind, f.Describe(), got, want)
+		}
+	}
+}
+
+func BenchmarkMessageJSON(b *testing.B) {
+	m := proto.Message{ID: 42, Date: proto.Date{Time: at}, From: "bob", To: "alice", Body: "disk almost full on web1"}
+	p := NewPrinter(io.Discard, Options{JSON: true})
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := p.Message(m, "alice"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,325 @@
+package output
+
+import (
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/skaroctl/skaroctl/internal/build"
+	"github.com/skaroctl/skaroctl/internal/proto"
+)
+
+// The JSON of a result is a struct here: its fields in this order, and without those that
+// are empty if they say omitempty. Scripts rely on both (docs/scripting.md).
+
+type messageJSON struct {
+	Type       string         `json:"type"`
+	ID         int64          `json:"id,omitempty"`
+	Date       any            `json:"date,omitempty"`
+	Dialog     string         `json:"dialog"`
+	From       string         `json:"from"`
+	To         string         `json:"to"`
+	Conference string         `json:"conference,omitempty"`
+	Own        bool           `json:"own,omitempty"`
+	Body       string         `json:"body"`
+	Extra      map[string]any `json:"extra,omitempty"`
+}
+
+func newMessageJSON(m proto.Message, own string) *messageJSON {
+	return &messageJSON{
+		"message", m.ID, jsonDate(m.Date), m.Dialog(own), m.From, m.To, m.Conference, m.From == own, m.Body, jsonExtra(m.Extra),
+	}
+}
+
+// AppendMessage appends a message as one JSON object, as the user with the login own sees it.
+func AppendMessage(buf []byte, m proto.Message, own string) []byte {
+	return new(jsonEncoder).append(buf, newMessageJSON(m, own))
+}
+
+// Message writes a message, as the user with the login own sees it.
+func (p *Printer) Message(m proto.Message, own string) error {
+	switch {
+	case p.options.Format != nil:
+		return p.formatted(newMessageJSON(m, own))
+	case p.options.JSON:
+		return p.json(newMessageJSON(m, own))
+	}
+	return p.text(p.messageText(m, own))
+}
+
+type pushJSON struct {
+	Type  string         `json:"type"`
+	Name  string         `json:"name,omitempty"`
+	Info  string         `json:"info,omitempty"`
+	Extra map[string]any `json:"extra,omitempty"`
+}
+
+// newPushJSON has an info or an error as its type, and any other push as "push" with its
+// name.
+func newPushJSON(f proto.Frame) *pushJSON {
+	typ := f.Type()
+	if typ != proto.TypeInfo && typ != proto.TypeError {
+		return &pushJSON{Type: "push", Name: typ, Extra: jsonExtra(f.Extra("type"))}
+	}
+	known := []string{"type"}
+	info, ok := f.TextOK("info")
+	if ok {
+		known = append(known, "info")
+	}
+	return &pushJSON{Type: typ, Info: info, Extra: jsonExtra(f.Extra(known...))}
+}
+
+// AppendPush appends a push that is no message as one JSON object.
+func AppendPush(buf []byte, f proto.Frame) []byte {
+	return new(jsonEncoder).append(buf, newPushJSON(f))
+}
+
+// Push writes a push that is no message.
+func (p *Printer) Push(f proto.Frame) error {
+	switch {
+	case p.options.Format != nil:
+		return p.formatted(newPushJSON(f))
+	case p.options.JSON:
+		return p.json(newPushJSON(f))
+	}
+	return p.text(p.pushText(f))
+}
+
+type contactJSON struct {
+	Type   string         `json:"type"`
+	Login  string         `json:"login"`
+	Name   string         `json:"name,omitempty"`
+	Online *bool          `json:"online,omitempty"`
+	Extra  map[string]any `json:"extra,omitempty"`
+}
+
+// Contact writes a contact.
+func (p *Printer) Contact(c proto.Contact) error {
+	if p.options.JSON {
+		return p.json(&contactJSON{"contact", c.Login, c.Name, c.Online, jsonExtra(c.Extra)})
+	}
+	p.row(contactRow(c)...)
+	return nil
+}
+
+type sentJSON struct {
+	Type  string         `json:"type"`
+	ID    int64          `json:"id,omitempty"`
+	Date  any            `json:"date,omitempty"`
+	To    string         `json:"to"`
+	Extra map[string]any `json:"extra,omitempty"`
+}
+
+// Sent writes a message that the server has confirmed. An id of 0 means that it has none.
+func (p *Printer) Sent(id int64, date proto.Date, to string, extra map[string]any) error {
+	if p.options.JSON {
+		return p.json(&sentJSON{"sent", id, jsonDate(date), to, jsonExtra(extra)})
+	}
+	return p.text("sent to " + name(to, p.options.Colour) + "\n")
+}
+
+type registerTypeJSON struct {
+	Type         string `json:"type"`
+	RegisterType string `json:"register_type"`
+}
+
+// RegisterType writes a server's registration policy.
+func (p *Printer) RegisterType(policy string) error {
+	if p.options.JSON {
+		return p.json(&registerTypeJSON{"register_type", policy})
+	}
+	return p.text(Line(policy) + "\n")
+}
+
+type replyJSON struct {
+	Type   string `json:"type"`
+	For    string `json:"for"`
+	ID     int64  `json:"id"`
+	Status string `json:"status"`
+}
+
+// Reply writes a whole reply as it came. It is always JSON: this program does not know
+// what the fields mean.
+func (p *Printer) Reply(r proto.Reply) error {
+	object := p.encoder.append(p.buf[:0], &replyJSON{r.Fields.Type(), r.For, r.ID, r.Status})
+	if extra := r.Fields.Extra("type", "for", "id", "status"); extra != nil {
+		end := len(object) - 1
+		object = p.encoder.append(object[:end], jsonExtra(extra))
+		object[end] = ',' // and not the second {
+	}
+	return p.line(object)
+}
+
+// Account is an account as login and status show it.
+type Account struct {
+	Profile, Server, Login, Store string
+	Credentials                   string        // that are stored: "token and SID", "SID"
+	ServerVersion                 string        // "" if the server does not say
+	Extensions                    []string      // nil if the server has none
+	RoundTrip                     time.Duration // 0 means not measured
+}
+
+type accountJSON struct {
+	Type          string   `json:"type"`
+	Profile       string   `json:"profile"`
+	Server        string   `json:"server"`
+	Login         string   `json:"login"`
+	Store         string   `json:"store"`
+	Credentials   string   `json:"credentials,omitempty"`
+	ServerVersion string   `json:"server_version,omitempty"`
+	Extensions    []string `json:"extensions,omitempty"`
+	RoundTrip     *float64 `json:"rtt_ms,omitempty"`
+}
+
+// Account writes an account.
+func (p *Printer) Account(a Account) error {
+	if p.options.JSON {
+		o := &accountJSON{"account", a.Profile, a.Server, a.Login, a.Store, a.Credentials, a.ServerVersion, a.Extensions, nil}
+		if a.RoundTrip > 0 {
+			o.RoundTrip = new(float64(a.RoundTrip.Microseconds()) / 1000)
+		}
+		return p.json(o)
+	}
+	list := []fact{
+		{"profile", cell{text: Line(a.Profile)}},
+		{"server", cell{text: Line(a.Server)}},
+		{"login", nameCell(a.Login)},
+		{"store", cell{text: Line(a.Store)}},
+		{"credentials", cell{text: Line(a.Credentials)}},
+		{"server version", cell{text: Line(a.ServerVersion)}},
+		{"extensions", cell{text: Line(strings.Join(a.Extensions, ", "))}},
+	}
+	if a.RoundTrip > 0 {
+		list = append(list, fact{"round trip", cell{text: a.RoundTrip.Round(10 * time.Microsecond).String()}})
+	}
+	p.facts(list)
+	return nil
+}
+
+type versionJSON struct {
+	Type     string `json:"type"`
+	Program  string `json:"program"`
+	Version  string `json:"version"`
+	Commit   string `json:"commit,omitempty"`
+	Date     any    `json:"date,omitempty"`
+	Modified bool   `json:"modified,omitempty"`
+	Go       string `json:"go"`
+	OS       string `json:"os"`
+	Arch     string `json:"arch"`
+}
+
+// Version writes what a program was built from.
+func (p *Printer) Version(i build.Info) error {
+	if p.options.JSON {
+		return p.json(&versionJSON{"version", i.Program, i.Version, i.Commit, jsonDate(proto.Date{Time: i.Date}), i.Modified, i.Go, i.OS, i.Arch})
+	}
+	if err := p.text(i.Program + " " + i.Version + "\n"); err != nil {
+		return err
+	}
+	commit, date := i.Commit, ""
+	if i.Modified {
+		commit += ", and changes to it"
+	}
+	if !i.Date.IsZero() {
+		date = i.Date.UTC().Format(time.RFC3339)
+	}
+	p.facts([]fact{
+		{"commit", cell{text: commit}}, {"date", cell{text: date}},
+		{"built with", cell{text: i.Go}}, {"built for", cell{text: i.OS + "/" + i.Arch}},
+	})
+	return nil
+}
+
+type userJSON struct {
+	Type    string `json:"type"`
+	Login   string `json:"login"`
+	Created string `json:"created"`
+}
+
+// User writes an account of a server, and when it was made.
+func (p *Printer) User(login string, created time.Time) error {
+	if p.options.JSON {
+		return p.json(&userJSON{"user", login, jsonSecond(created)})
+	}
+	p.row(cell{p.minute(created), styleDim}, nameCell(login))
+	return nil
+}
+
+type conferenceJSON struct {
+	Type    string   `json:"type"`
+	Name    string   `json:"name"`
+	Created string   `json:"created"`
+	Members []string `json:"members"`
+}
+
+// Conference writes a conference of a server, when it was made, and its members.
+func (p *Printer) Conference(conference string, created time.Time, members []string) error {
+	if p.options.JSON {
+		return p.json(&conferenceJSON{"conference", conference, jsonSecond(created), append([]string{}, members...)})
+	}
+	row := []cell{{p.minute(created), styleDim}, nameCell(conference)}
+	for _, login := range members {
+		row = append(row, nameCell(login))
+	}
+	if len(members) == 0 {
+		row = append(row, cell{"-", styleDim})
+	}
+	p.row(row...)
+	return nil
+}
+
+// Invite is an invitation to make an account on a server.
+type Invite struct {
+	ID               int64
+	Created, Expires time.Time
+	State            string // open, used, expired
+	Login            string // of the account that was made with it
+}
+
+type inviteJSON struct {
+	Type    string `json:"type"`
+	ID      int64  `json:"id,omitempty"`
+	Created string `json:"created"`
+	Expires string `json:"expires"`
+	State   string `json:"state"`
+	Login   string `json:"login,omitempty"`
+}
+
+// Invite writes an invitation.
+func (p *Printer) Invite(i Invite) error {
+	if p.options.JSON {
+		return p.json(&inviteJSON{"invite", i.ID, jsonSecond(i.Created), jsonSecond(i.Expires), i.State, i.Login})
+	}
+	state := i.State
+	if i.Login != "" {
+		state += " by " + name(i.Login, p.options.Colour)
+	}
+	p.row(cell{text: strconv.FormatInt(i.ID, 10)}, cell{"made " + p.minute(i.Created), styleDim}, cell{"until " + p.minute(i.Expires), styleDim}, cell{text: state})
+	return nil
+}
+
+// Failure is an error, for a person or a program.
+type Failure struct {
+	Kind    string `json:"kind"` // see docs/scripting.md, "Exit status"
+	Message string `json:"message"`
+	Status  string `json:"status,omitempty"` // the server's, if it refused the request
+	Hint    string `json:"hint,omitempty"`   // what to do about it
+}
+
+// WriteFailure writes a failure: in text a line "PROGRAM: MESSAGE" and a line "hint: …" if
+// there is a hint; in JSON one object on one line.
+func WriteFailure(w io.Writer, program string, f Failure, json, colour bool) error {
+	var buf []byte
+	f.Message, f.Hint = WithoutTokens(f.Message), WithoutTokens(f.Hint)
+	if json {
+		buf = append(new(jsonEncoder).append(nil, map[string]Failure{"error": f}), '\n')
+	} else {
+		buf = append(buf, styled(program+":", styleError, colour)+" "+Line(f.Message)+"\n"...)
+		if f.Hint != "" {
+			buf = append(buf, styled("hint:", styleBold, colour)+" "+Line(f.Hint)+"\n"...)
+		}
+	}
+	_, err := w.Write(buf)
+	return err
+}
