@@ -26,10 +26,10 @@ func oneShot(ctx context.Context, l *lab, r *report) error {
 	if err != nil {
 		return err
 	}
-	if _, err := l.logIn(ctx, "floor", url, "file", nil, "--session-only"); err != nil {
+	if _, err := l.logIn(ctx, "session", url, "file", nil, "--session-only"); err != nil {
 		return err
 	}
-	store, err := account.OpenStore("file", account.Files{Credentials: l.credentialsFile("floor")})
+	store, err := account.OpenStore("file", account.Files{Credentials: l.credentialsFile("session")})
 	if err != nil {
 		return err
 	}
