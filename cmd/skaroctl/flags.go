@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"runtime"
-	"slices"
 	"strings"
 	"time"
 
@@ -82,18 +81,10 @@ func (o commonFlags) resolve(getenv func(string) string) (commonFlags, error) {
 	if !o.changed("output") {
 		name = "SKAROCTL_OUTPUT"
 	}
-	if err := oneOf(name, o.output, outputs); err != nil {
+	if err := cli.CheckChoice(name, o.output, outputs); err != nil {
 		return o, err
 	}
-	return o, oneOf("--color", o.colour, colours)
-}
-
-// oneOf returns an error if a value is none of those allowed.
-func oneOf(name, value string, allowed []string) error {
-	if slices.Contains(allowed, value) {
-		return nil
-	}
-	return cli.Usagef("%s is %q, not one of %s", name, value, strings.Join(allowed, ", "))
+	return o, cli.CheckChoice("--color", o.colour, colours)
 }
 
 // wantsJSON reports whether flag or environment ask for JSON, as opposed to standard

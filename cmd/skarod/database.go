@@ -37,7 +37,7 @@ func (f *Factory) databasePath() (string, error) {
 		base, below = f.getenv("LocalAppData"), ""
 	}
 	if !filepath.IsAbs(base) {
-		return "", cli.Usage("it is not known where the data is: there is no home folder", "give --data FOLDER")
+		return "", cli.Usage("can't find the data folder: there is no home folder", "give --data FOLDER")
 	}
 	return filepath.Join(base, below, "skarod", databaseName), nil
 }

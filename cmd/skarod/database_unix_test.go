@@ -16,15 +16,15 @@ import (
 // nobody is a user that is not root.
 const nobody = 65534
 
-// TestOtherUser: whoever may not read the database is told who may.
-func TestOtherUser(t *testing.T) {
+// A user without the right to read the database reads which users have it.
+func TestOtherUserIsToldWhichUsersMayRead(t *testing.T) {
 	folder := t.TempDir()
 	data := filepath.Join(folder, "data")
 	addUsers(t, data, "bob")
 	path := program(t)
-	var who *syscall.SysProcAttr
+	var user *syscall.SysProcAttr
 	if os.Getuid() == 0 {
-		who = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+		user = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 		for _, dir := range []string{filepath.Dir(path), filepath.Dir(folder), folder} { // of the way to both
 			if err := os.Chmod(dir, 0o755); err != nil {
 				t.Fatal(err)
@@ -44,7 +44,7 @@ func TestOtherUser(t *testing.T) {
 			{"invite", "create"}, {"conference", "create", "ops"}, {"conference", "list"}, {"serve", "--listen", "127.0.0.1:0"},
 		} {
 			cmd := exec.Command(path, append(args, "--data", data)...)
-			cmd.Dir, cmd.SysProcAttr, cmd.Stdin = "/", who, strings.NewReader("a long password")
+			cmd.Dir, cmd.SysProcAttr, cmd.Stdin = "/", user, strings.NewReader("a long password")
 			out, err := cmd.CombinedOutput()
 			var exit *exec.ExitError
 			if !errors.As(err, &exit) || exit.ExitCode() != 1 || !bytes.Contains(out, []byte("permission denied\n")) || bytes.Count(out, []byte(db)) > 1 ||
@@ -114,8 +114,8 @@ func checkOwner(t *testing.T, uid int, files ...string) {
 		info, err := os.Lstat(file)
 		if err != nil {
 			t.Error(err)
-		} else if who := info.Sys().(*syscall.Stat_t); int(who.Uid) != uid || int(who.Gid) != uid {
-			t.Errorf("%s is that of %d, %d", file, who.Uid, who.Gid)
+		} else if owner := info.Sys().(*syscall.Stat_t); int(owner.Uid) != uid || int(owner.Gid) != uid {
+			t.Errorf("%s is that of %d, %d", file, owner.Uid, owner.Gid)
 		}
 	}
 }
@@ -156,7 +156,7 @@ func TestRootLeavesTheDataToItsOwner(t *testing.T) {
 	}
 }
 
-// A backup that fails in the process of the owner is told once, and leaves nothing.
+// A backup that fails in the process of the owner is one error, and leaves nothing.
 func TestBackupOfAnotherUsersDataFails(t *testing.T) {
 	needsRoot(t)
 	data, target := folderOf(t, nobody, true), t.TempDir()

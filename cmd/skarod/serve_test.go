@@ -110,11 +110,11 @@ func TestServe(t *testing.T) {
 	if code, _, errs := skarod("secret of alice", "user", "passwd", "alice", "--password-stdin", "--data", data); code != 0 {
 		t.Errorf("passwd: %s", errs)
 	}
-	for who, c := range map[string]*client{"bob": bob, "alice": alice} { // alice: the same password again, to log out everywhere
+	for login, c := range map[string]*client{"bob": bob, "alice": alice} { // alice: the same password again, to log out everywhere
 		for {
 			if _, err := c.read(); err != nil {
 				if websocket.CloseStatus(err) != websocket.StatusPolicyViolation {
-					t.Errorf("%s: %v", who, err)
+					t.Errorf("%s: %v", login, err)
 				}
 				break
 			}

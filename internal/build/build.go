@@ -1,4 +1,4 @@
-// Package build tells what a program was built from.
+// Package build says what a program was built from.
 package build
 
 import (
@@ -8,21 +8,21 @@ import (
 	"time"
 )
 
-// Info is what a program was built from, and for what. Commit and Date are empty
-// where the program was built from something else than a git repository.
+// Info is what a program was built from, and for what. Commit and Date are empty if the
+// source was not a git repository.
 type Info struct {
 	Program  string
-	Version  string // "dev" where there is none
+	Version  string // "dev" if there is none
 	Commit   string
 	Date     time.Time // of the commit
-	Modified bool      // there were changes beyond the commit
+	Modified bool      // the source had changes beyond the commit
 	Go       string
 	OS, Arch string
 }
 
-// Read tells what the running program was built from. The linker's version is for
-// those who build from an archive; elsewhere it is empty, and the version is the
-// one that the go command finds: a tag, or what it makes of the commit.
+// Read returns what the running program was built from. linked is the version that the
+// linker has set, for a build from an archive. If it is empty, the version is the one that
+// the go command finds: a tag, or what it makes of the commit.
 func Read(program, linked string) Info {
 	b, ok := debug.ReadBuildInfo()
 	if !ok {

@@ -41,29 +41,34 @@ func CompleteFlagFunc(c *cobra.Command, flag string, complete cobra.CompletionFu
 
 // completeFiles makes completion offer names of files for operands and flags that are
 // called FILE or FOLDER, and for no others.
-func completeFiles(c *cobra.Command) {
-	for _, child := range c.Commands() {
-		completeFiles(child)
+func completeFiles(root *cobra.Command) {
+	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
+	root.PersistentFlags().VisitAll(func(f *pflag.Flag) { completeFileFlag(root, f) })
+	for _, c := range root.Commands() {
+		completeFilesOf(c)
 	}
+}
+
+func completeFilesOf(c *cobra.Command) {
 	if c.ValidArgsFunction == nil && strings.HasSuffix(c.Use, " FILE") {
 		c.ValidArgsFunction = cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault)
 	}
-	if c.ValidArgsFunction == nil && len(c.ValidArgs) == 0 {
-		c.ValidArgsFunction = cobra.NoFileCompletions
+	c.Flags().VisitAll(func(f *pflag.Flag) { completeFileFlag(c, f) }) // not yet merged with those of the root
+	for _, child := range c.Commands() {
+		completeFilesOf(child)
 	}
-	complete := func(f *pflag.Flag) {
-		if _, ok := c.GetFlagCompletionFunc(f.Name); ok {
-			return
-		}
-		directive := cobra.ShellCompDirectiveNoFileComp
-		switch value, _ := pflag.UnquoteUsage(f); value {
-		case "FILE":
-			directive = cobra.ShellCompDirectiveDefault
-		case "FOLDER":
-			directive = cobra.ShellCompDirectiveFilterDirs
-		}
+}
+
+func completeFileFlag(c *cobra.Command, f *pflag.Flag) {
+	directive := cobra.ShellCompDirectiveDefault
+	switch value, _ := pflag.UnquoteUsage(f); value {
+	case "FILE":
+	case "FOLDER":
+		directive = cobra.ShellCompDirectiveFilterDirs
+	default:
+		return
+	}
+	if _, ok := c.GetFlagCompletionFunc(f.Name); !ok {
 		CompleteFlagFunc(c, f.Name, cobra.FixedCompletions(nil, directive))
 	}
-	c.LocalNonPersistentFlags().VisitAll(complete)
-	c.PersistentFlags().VisitAll(complete)
 }
