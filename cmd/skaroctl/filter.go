@@ -83,18 +83,10 @@ func (f *filter) resolve(ctx context.Context, spell func(context.Context, string
 }
 
 // learn takes over what the server said about a name. text is what the user should know
-// about it; err is an error that ends the connection.
+// about it; another error than a refusal is returned.
 func (n *filterName) learn(found proto.Contact, err error) (text string, _ error) {
-	var refused *session.Error
-	switch {
-	case err != nil && (session.Temporary(err) || !errors.As(err, &refused) || refused.Kind != session.KindRefused):
-		return "", err
-	case err != nil && proto.StatusCode(refused.Status) != "404":
-		return fmt.Sprintf("the %s %q: %v", n.kind, n.name, refused), nil
-	case err != nil && n.found:
-		return fmt.Sprintf("the server no longer has a %s %q", n.kind, n.name), nil
-	case err != nil:
-		return fmt.Sprintf("the server has no %s %q yet", n.kind, n.name), nil
+	if err != nil {
+		return n.explain(err)
 	}
 	n.name = found.Login
 	switch {
@@ -105,4 +97,19 @@ func (n *filterName) learn(found proto.Contact, err error) (text string, _ error
 	}
 	n.found = true
 	return "", nil
+}
+
+// explain says why the server refused a name. It returns an error that is no refusal, or
+// that may go away by itself.
+func (n *filterName) explain(err error) (text string, _ error) {
+	var refused *session.Error
+	switch {
+	case session.Temporary(err), !errors.As(err, &refused), refused.Kind != session.KindRefused:
+		return "", err
+	case proto.StatusCode(refused.Status) != "404":
+		return fmt.Sprintf("the %s %q: %v", n.kind, n.name, refused), nil
+	case n.found:
+		return fmt.Sprintf("the server no longer has a %s %q", n.kind, n.name), nil
+	}
+	return fmt.Sprintf("the server has no %s %q yet", n.kind, n.name), nil
 }

@@ -135,36 +135,41 @@ func runListen(ctx context.Context, f *Factory, o *listenOptions) error {
 		defer position.Close()
 	}
 
-	names := newFilter(o, f.notice)
-	report := newListenReport(ctx, f, o)
-	report.wants, report.saved = names.wants, position
-	report.printer = f.FormatPrinter(format)
-	report.behind = start != nil || resume != nil
+	report := &listenReport{
+		signaled: ctx, f: f, o: o,
+		filter: newFilter(o, f.notice), printer: f.FormatPrinter(format), saved: position,
+		behind: start != nil || resume != nil,
+	}
 	if o.exec != "" {
 		report.hook = newHook(o.exec, os.Environ(), acct.environ(), f.streams, f.notice)
 	}
+	l := newListener(ctx, acct, report)
+	l.Start, l.Resume = start, resume
+	report.position = l.Position
+
+	limited, stop := o.limit(ctx, f.streams.Out)
+	defer stop()
+	return acct.hintLogin(report.end(l.Run(limited, report.deliver)))
+}
+
+// newListener makes the listener of an account, which tells report what happens.
+func newListener(ctx context.Context, acct Account, report *listenReport) *session.Listener {
 	source := acct.credentialSource()
-	l := &session.Listener{
+	return &session.Listener{
 		Endpoint:       acct.endpoint,
 		Credentials:    source.read,
-		ConnectTimeout: time.Duration(f.flags.timeout),
-		PingInterval:   time.Duration(o.pingInterval),
-		Retry:          o.retry(),
-		Start:          start,
-		Resume:         resume,
-		Prepare:        func(ctx context.Context, s *session.Session) error { return names.resolve(ctx, s.Spelling) },
+		ConnectTimeout: time.Duration(report.f.flags.timeout),
+		PingInterval:   time.Duration(report.o.pingInterval),
+		Retry:          report.o.retry(),
 		LoggedIn: func(got session.Account) {
 			report.connected = true
 			source.renewSID(ctx, got)
 		},
+		Prepare:   func(ctx context.Context, s *session.Session) error { return report.filter.resolve(ctx, s.Spelling) },
 		Lost:      report.lostConnection,
 		Listening: report.caughtUp,
 		Settled:   report.settle,
 	}
-	report.position = l.Position
-	limited, stop := o.limit(ctx, f.streams.Out)
-	defer stop()
-	return acct.hintLogin(report.end(l.Run(limited, report.deliver)))
 }
 
 // check returns an error for what is wrong in the options, before anything is sent.

@@ -18,7 +18,7 @@ type listenReport struct {
 	f        *Factory
 	o        *listenOptions
 
-	wants    func(session.Event) bool
+	filter   *filter
 	printer  *output.Printer
 	hook     *hook                           // nil means that events are printed
 	saved    *account.PositionFile           // nil means that no position is saved
@@ -31,13 +31,9 @@ type listenReport struct {
 	failed    error // of the command of --exec
 }
 
-func newListenReport(ctx context.Context, f *Factory, o *listenOptions) *listenReport {
-	return &listenReport{signaled: ctx, f: f, o: o}
-}
-
 // deliver shows an event that the filter wants.
 func (r *listenReport) deliver(e session.Event) error {
-	if !r.wants(e) {
+	if !r.filter.wants(e) {
 		return nil
 	}
 	if r.printer.Full() { // so that the position follows a slow reader, too
@@ -116,16 +112,20 @@ func (r *listenReport) caughtUp(got session.Account) {
 	}
 }
 
-// end settles what was shown last, and returns the error of the run, whose listener
-// returned err.
+// end settles what was shown last, after the listener returned err, and returns the error
+// of the run.
 func (r *listenReport) end(err error) error {
 	if settleErr := r.settle(); settleErr != nil && !errors.Is(err, settleErr) {
 		err = settleErr
 	}
-	timeUp := errors.Is(err, errTimeUp)
-	if timeUp && r.connected && r.behind {
+	if errors.Is(err, errTimeUp) && r.connected && r.behind {
 		r.f.notice("--for ended before all earlier messages were fetched")
 	}
+	return r.errorOf(err)
+}
+
+// errorOf returns the error of a run whose listener returned err.
+func (r *listenReport) errorOf(err error) error {
 	var failure *session.Error
 	switch {
 	case errors.Is(err, cli.ErrReaderGone):
@@ -136,7 +136,7 @@ func (r *listenReport) end(err error) error {
 		return errors.Join(fmt.Errorf("listen: %w", r.failed), err)
 	case r.failed != nil:
 		return r.failed
-	case timeUp:
+	case errors.Is(err, errTimeUp):
 		return r.timeUp()
 	}
 	return err

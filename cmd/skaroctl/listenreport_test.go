@@ -20,11 +20,10 @@ import (
 func newTestReport(t *testing.T, ctx context.Context, o listenOptions, streams terminal.Streams) *listenReport {
 	t.Helper()
 	f := newTestFactory(t, streams, nil)
-	r := newListenReport(ctx, f, &o)
-	r.wants = func(session.Event) bool { return true }
-	r.printer = f.Printer()
-	r.position = func() (session.Position, bool) { return session.Position{}, false }
-	return r
+	return &listenReport{
+		signaled: ctx, f: f, o: &o, filter: newFilter(&o, f.notice), printer: f.Printer(),
+		position: func() (session.Position, bool) { return session.Position{}, false },
+	}
 }
 
 func newTestMessage(id int64) session.Event {
@@ -98,13 +97,14 @@ func TestListenReportEnds(t *testing.T) {
 // What was shown is counted, and the run ends with the last message of --count.
 func TestListenReportCounts(t *testing.T) {
 	var out strings.Builder
-	r := newTestReport(t, t.Context(), listenOptions{count: 2}, terminal.Streams{Out: &out})
-	r.wants = func(e session.Event) bool { return e.Message == nil || e.Message.ID != 2 }
+	r := newTestReport(t, t.Context(), listenOptions{count: 2, events: true, from: []string{"bob"}}, terminal.Streams{Out: &out})
+	unwanted := newTestMessage(2)
+	unwanted.Message.From = "carol"
 	push := session.Event{Push: proto.Frame{}, Own: "alice"}
 	for i, c := range []struct {
 		e    session.Event
 		want error
-	}{{newTestMessage(1), nil}, {newTestMessage(2), nil}, {push, nil}, {newTestMessage(3), session.ErrEnough}} {
+	}{{newTestMessage(1), nil}, {unwanted, nil}, {push, nil}, {newTestMessage(3), session.ErrEnough}} {
 		if err := r.deliver(c.e); err != c.want {
 			t.Errorf("event %d: %v, not %v", i, err, c.want)
 		}
