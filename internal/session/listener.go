@@ -3,7 +3,6 @@ package session
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"time"
 
 	"github.com/skaroctl/skaroctl/internal/proto"
@@ -195,38 +194,6 @@ func (l *Listener) catchUpWith(g proto.Greeting) catchUp {
 		return newUpdates(l.Start, l.Resume)
 	}
 	return newHistories(l.Start, l.Resume)
-}
-
-// Pauses are the growing, jittered pauses between attempts to connect.
-type Pauses struct {
-	First, Most time.Duration
-	// Lasting is how long a connection must have lasted for the pauses to start over.
-	Lasting time.Duration
-
-	next time.Duration
-}
-
-// NewPauses are pauses from half a second to half a minute.
-func NewPauses() *Pauses {
-	return &Pauses{First: 500 * time.Millisecond, Most: 30 * time.Second, Lasting: 10 * time.Second}
-}
-
-// Next is the pause before the next attempt: between half and all of a bound that
-// doubles each time.
-func (p *Pauses) Next() time.Duration {
-	if p.next == 0 {
-		p.next = p.First
-	}
-	pause := p.next/2 + rand.N(p.next/2+1)
-	p.next = min(2*p.next, p.Most)
-	return pause
-}
-
-// Lasted tells how long the last connection was up.
-func (p *Pauses) Lasted(d time.Duration) {
-	if d >= p.Lasting {
-		p.next = 0
-	}
 }
 
 // stop is an error of deliver or Settled: it ends the listening, even if it looks like that

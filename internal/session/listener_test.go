@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -11,11 +12,6 @@ import (
 )
 
 var errDone = errors.New("the test has what it wanted")
-
-// quickPauses make reconnects immediate.
-func quickPauses() *Pauses {
-	return &Pauses{First: time.Nanosecond, Most: time.Nanosecond, Lasting: time.Hour}
-}
 
 // quickRetry makes reconnects immediate, and without end.
 var quickRetry = RetryPolicy{BeforeLogin: Forever, AfterLogin: Forever, FirstPause: time.Nanosecond, MostPause: time.Nanosecond, Lasting: time.Hour}
@@ -181,21 +177,32 @@ func TestListenDropsDeadLink(t *testing.T) {
 	}
 }
 
-func TestPauses(t *testing.T) {
-	p := NewPauses()
-	bound := 500 * time.Millisecond
-	for i := range 12 {
-		if d := p.Next(); d < bound/2 || d > bound {
-			t.Errorf("pause %d is %v, bound %v", i, d, bound)
+// Between two connections, a server may get the extension updates, or lose it. In the
+// first case the listener goes on by date; in the second it begins anew.
+func TestListenThroughReplacedServers(t *testing.T) {
+	noContacts := map[string]any{"data": []any{}}
+	url := serve(t, func(p *peer) {
+		switch p.nth {
+		case 1:
+			p.login()
+			p.reply(p.expect(proto.TypeGetContacts), proto.StatusOK, noContacts)
+			p.send(pushed(said("bob", "1", 1)))
+		case 2:
+			p.login(proto.ExtUpdates)
+			p.updates(p.expectUpdates(-1), 3, false) // to find an id for the date
+			p.updates(p.expectUpdates(0), 3, false, incoming(1), incoming(2), incoming(3))
+		case 3:
+			p.login(proto.ExtUpdates)
+			p.updates(p.expectUpdates(3), 3, false)
+		case 4:
+			p.login()
+			p.reply(p.expect(proto.TypeGetContacts), proto.StatusOK, noContacts)
+			p.send(pushed(said("bob", "5", 5)))
+			p.recv()
 		}
-		bound = min(2*bound, 30*time.Second)
-	}
-	p.Lasted(time.Second)
-	if d := p.Next(); d < 15*time.Second {
-		t.Errorf("a short connection started the pauses over: %v", d)
-	}
-	p.Lasted(10 * time.Second)
-	if d := p.Next(); d > 500*time.Millisecond {
-		t.Errorf("a long connection did not start the pauses over: %v", d)
+	})
+	want := []string{"1", "2", "3", "5"}
+	if got := bodies(t, listener(url), len(want)); !reflect.DeepEqual(got, want) {
+		t.Errorf("%q", got)
 	}
 }
