@@ -159,9 +159,9 @@ func EncodeSent(request, id int64, date time.Time) []byte {
 
 // decodeSent reads the reply to a send_message. It reports whether that is just as skarod
 // writes it.
-func decodeSent(b []byte) (s sent, ok bool) {
-	s = sent{ID: absent, MessageID: absent, Date: absent}
-	if !decodeStruct(b, &s) || s.Type != TypeReply || s.For != TypeSendMessage || s.ID == absent || s.MessageID == absent {
+func decodeSent(b []byte) (s *sent, ok bool) {
+	s = &sent{ID: absent, MessageID: absent, Date: absent}
+	if !decodeStruct(b, s) || s.Type != TypeReply || s.For != TypeSendMessage || s.ID == absent || s.MessageID == absent {
 		return s, false
 	}
 	_, ok = dateOf(s.Date)

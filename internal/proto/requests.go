@@ -3,6 +3,7 @@ package proto
 import (
 	"fmt"
 	"strings"
+	"unicode/utf8"
 )
 
 // Request is what a client asks of a server: a type and the fields that go with it,
@@ -123,4 +124,51 @@ func EncodeRequest(typ string, id int64, fields map[string]any) ([]byte, error) 
 	}
 	m["type"], m["on_request"] = typ, id
 	return Encode(m)
+}
+
+// RequestNumber is the number of a request, and reports whether the frame has one.
+func (f Frame) RequestNumber() (int64, bool) {
+	if f.send != nil {
+		return f.send.Number, true
+	}
+	return f.Int("on_request")
+}
+
+// sendRequest is a send_message request as skaroctl writes it.
+type sendRequest struct {
+	Type   string `cbor:"type"`
+	Number int64  `cbor:"on_request"`
+	To     string `cbor:"to"`
+	Body   string `cbor:"body"`
+	Nonce  string `cbor:"nonce"`
+}
+
+// decodeSendRequest reads a send_message request. It reports whether the request has text
+// in every field, and no others.
+func decodeSendRequest(b []byte) (s *sendRequest, ok bool) {
+	s = &sendRequest{Number: absent}
+	ok = decodeStruct(b, s) && s.Type == TypeSendMessage && s.Number != absent && s.To != "" && s.Body != "" && s.Nonce != "" &&
+		utf8.ValidString(s.To) && utf8.ValidString(s.Body) && utf8.ValidString(s.Nonce)
+	return s, ok
+}
+
+// Outgoing is the message of a send_message request. Each of its texts is just as it came,
+// or "" if it is missing or not text in valid UTF-8.
+type Outgoing struct {
+	To, Body, Nonce string
+	HasNonce        bool // the field is there
+}
+
+// ParseSendMessage reads a send_message request. It never fails.
+func ParseSendMessage(f Frame) Outgoing {
+	if s := f.send; s != nil {
+		return Outgoing{s.To, s.Body, s.Nonce, true}
+	}
+	exact := func(name string) string {
+		if s, ok := f.ExactText(name); ok {
+			return s
+		}
+		return ""
+	}
+	return Outgoing{exact("to"), exact("body"), exact("nonce"), f.Has("nonce")}
 }

@@ -60,24 +60,23 @@ func (c *conn) confirm(id int64, from store.User, m store.Message, stored store.
 // parseMessage reads the message of a send_message.
 func (c *conn) parseMessage(f proto.Frame, sender int64) (store.Message, error) {
 	m := store.Message{Sender: sender, Date: c.server.o.Clock()}
-	to, ok := f.ExactText("to")
-	if !ok || to == "" {
+	given := proto.ParseSendMessage(f)
+	if given.To == "" {
 		return m, refuse(proto.StatusBadRequest, "to is a login")
 	}
 	var err error
-	if m.To, err = c.recipientForm(to); err != nil {
+	if m.To, err = c.recipientForm(given.To); err != nil {
 		return m, err
 	}
-	if m.Body, ok = f.ExactText("body"); !ok || m.Body == "" {
+	if m.Body = given.Body; m.Body == "" {
 		return m, refuse(proto.StatusBadRequest, "body is text in UTF-8, and not empty")
 	}
 	if len(m.Body) > c.server.o.MaxBody {
 		return m, refuse(proto.StatusTooLarge, "the body has %d bytes, at most %d are allowed", len(m.Body), c.server.o.MaxBody)
 	}
-	if f.Has("nonce") {
-		if m.Nonce, ok = f.ExactText("nonce"); !ok || utf8.RuneCountInString(m.Nonce) < 16 || utf8.RuneCountInString(m.Nonce) > 64 {
-			return m, refuse(proto.StatusBadRequest, "nonce is text of 16 to 64 characters")
-		}
+	m.Nonce = given.Nonce
+	if n := utf8.RuneCountInString(m.Nonce); given.HasNonce && (n < 16 || n > 64) {
+		return m, refuse(proto.StatusBadRequest, "nonce is text of 16 to 64 characters")
 	}
 	return m, nil
 }

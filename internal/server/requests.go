@@ -39,7 +39,7 @@ var handlers = map[string]handler{
 func (c *conn) handle(f proto.Frame) {
 	c.server.counter.requests.Add(1)
 	typ := f.Type()
-	id, ok := f.Int("on_request")
+	id, ok := f.RequestNumber()
 	if !ok || typ == "" {
 		c.reply(map[string]any{"type": proto.TypeError, "info": "a request has a type, and an integer on_request"})
 		return
