@@ -112,11 +112,30 @@ func runServe(ctx context.Context, f *Factory, o *serveOptions) error {
 		return cmp.Or(err, s.Close())
 	}
 	defer unlock()
-	return cmp.Or(serve(ctx, f, o, listener, cert, d, s), s.Close())
+	r, err := newRunning(f, o, s, listener, cert)
+	if err != nil {
+		return cmp.Or(err, s.Close())
+	}
+	r.start()
+	f.notice("listening on %s://%s%s", r.scheme(), listener.Addr(), server.Path)
+	r.log.Info("started", "data", filepath.Dir(d.path), "registration", o.registration, "version", buildInfo().Version)
+	err = r.wait(ctx)
+	r.stop()
+	return cmp.Or(err, s.Close())
 }
 
-// serve runs the server on an open database.
-func serve(ctx context.Context, f *Factory, o *serveOptions, listener net.Listener, cert *certificate, d database, s *store.Store) error {
+// running is a server that serves.
+type running struct {
+	server   *server.Server
+	http     *http.Server
+	listener net.Listener
+	cert     *certificate // nil without TLS
+	log      *slog.Logger
+	failed   chan error // from the goroutine that accepts connections, when it ends
+}
+
+// newRunning makes a server on an open store.
+func newRunning(f *Factory, o *serveOptions, s *store.Store, listener net.Listener, cert *certificate) (*running, error) {
 	level := slog.LevelInfo
 	if o.verbose {
 		level = slog.LevelDebug
@@ -126,24 +145,9 @@ func serve(ctx context.Context, f *Factory, o *serveOptions, listener net.Listen
 	options.Store, options.Version, options.Registration, options.Log = s, buildInfo().Version, o.registration, log
 	srv, err := server.New(options)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	r := running{server: srv, http: srv.HTTP(), cert: cert, log: log, failed: make(chan error, 1)}
-	r.start(listener)
-	f.notice("listening on %s://%s%s", r.scheme(), listener.Addr(), server.Path)
-	log.Info("started", "data", filepath.Dir(d.path), "registration", o.registration, "version", options.Version)
-	err = r.wait(ctx)
-	r.stop(listener)
-	return err
-}
-
-// running is a server that serves.
-type running struct {
-	server *server.Server
-	http   *http.Server
-	cert   *certificate // nil without TLS
-	log    *slog.Logger
-	failed chan error // from the goroutine that accepts connections, when it ends
+	return &running{server: srv, http: srv.HTTP(), listener: listener, cert: cert, log: log, failed: make(chan error, 1)}, nil
 }
 
 func (r *running) scheme() string {
@@ -154,8 +158,8 @@ func (r *running) scheme() string {
 }
 
 // start starts the goroutine that accepts connections. It ends when the listener is closed.
-func (r *running) start(listener net.Listener) {
-	corked := server.Listener(listener)
+func (r *running) start() {
+	corked := server.Listener(r.listener)
 	if r.cert != nil {
 		corked = tls.NewListener(corked, r.cert.config())
 	}
@@ -197,10 +201,10 @@ func (r *running) renew(ctx context.Context) {
 const stopTime = 5 * time.Second
 
 // stop ends all connections, and waits for the goroutine of start.
-func (r *running) stop(listener net.Listener) {
+func (r *running) stop() {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
 	defer cancel()
-	listener.Close()
+	r.listener.Close()
 	r.server.Close(ctx)
 	r.http.Close()
 	<-r.failed

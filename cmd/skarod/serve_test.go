@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -16,7 +19,9 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/skaroctl/skaroctl/internal/cli"
 	"github.com/skaroctl/skaroctl/internal/proto"
+	"github.com/skaroctl/skaroctl/internal/terminal"
 )
 
 func TestServeParsing(t *testing.T) {
@@ -151,6 +156,34 @@ func TestServe(t *testing.T) {
 		}
 		if strings.HasSuffix(e.Name(), "-wal") {
 			t.Errorf("%s was left behind", e.Name())
+		}
+	}
+}
+
+// A server ends with its context, closes the database, and lets another one have it.
+func TestServeEndsWithItsContext(t *testing.T) {
+	data := t.TempDir()
+	for range 2 {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		r, w := io.Pipe()
+		ended := make(chan int, 1)
+		go func() {
+			defer w.Close()
+			streams := terminal.Streams{Out: io.Discard, Err: w}
+			ended <- cli.MainContext(ctx, []string{"serve", "--listen", "127.0.0.1:0", "--data", data}, streams, func(string) string { return "" }, newProgram)
+		}()
+		lines := bufio.NewScanner(r)
+		var said []string
+		for lines.Scan() {
+			said = append(said, lines.Text())
+			if strings.Contains(lines.Text(), "msg=started") {
+				cancel(&terminal.Interrupt{Signal: syscall.SIGTERM})
+			}
+		}
+		status := <-ended
+		cancel(nil)
+		if status != 0 || !strings.Contains(said[len(said)-1], "msg=stopping signal=SIGTERM") {
+			t.Errorf("exit %d, %q", status, said)
 		}
 	}
 }
