@@ -20,13 +20,15 @@ type conn struct {
 	endpoint Endpoint
 	ws       *websocket.Conn
 	net      *netConn
-	greeting proto.Greeting    // set before connect returns
-	onPush   func(proto.Frame) // called by the reader, or nil; while it blocks, nothing is read
+	greeting proto.Greeting // set before connect returns
+	onPush   PushFunc       // called by the reader, or nil
 
 	heard atomic.Uint64 // grows by one before and after each frame is handled: odd while one is
 
-	done chan struct{} // closed when the reader has ended; then err is set
-	err  error
+	closeOnce sync.Once
+	closing   chan struct{} // closed when nothing more is wanted of the connection
+	done      chan struct{} // closed when the reader has ended; then err is set
+	err       error
 
 	mu      sync.Mutex
 	dropped *diagnosis // why we ended the connection, or nil
@@ -34,15 +36,19 @@ type conn struct {
 	calls   map[int64]chan<- proto.Reply // sent and not answered
 }
 
+// PushFunc takes a frame that is no reply, from the reader. While it blocks, nothing else is read; it must
+// return when closing is closed.
+type PushFunc func(f proto.Frame, closing <-chan struct{})
+
 // connect dials and waits for the greeting.
-func connect(ctx context.Context, e Endpoint, onPush func(proto.Frame)) (*conn, error) {
+func connect(ctx context.Context, e Endpoint, push PushFunc) (*conn, error) {
 	ws, below, err := e.dial(ctx)
 	if err != nil {
 		return nil, err
 	}
 	c := &conn{
-		endpoint: e, ws: ws, net: below, onPush: onPush,
-		done: make(chan struct{}), calls: map[int64]chan<- proto.Reply{},
+		endpoint: e, ws: ws, net: below, onPush: push,
+		closing: make(chan struct{}), done: make(chan struct{}), calls: map[int64]chan<- proto.Reply{},
 	}
 	greeted := make(chan struct{})
 	go c.read(greeted)
@@ -52,8 +58,7 @@ func connect(ctx context.Context, e Endpoint, onPush func(proto.Frame)) (*conn, 
 	case <-c.done:
 		return nil, c.err
 	case <-ctx.Done():
-		ws.CloseNow()
-		<-c.done
+		c.awaitEnd(func() { _ = ws.CloseNow() })
 		return nil, interrupted(ctx, "lost the connection to "+e.URL+": waiting for its greeting")
 	}
 }
@@ -134,7 +139,7 @@ func head(b []byte) []byte { return b[:min(len(b), 60)] }
 func (c *conn) handle(frame proto.Frame) error {
 	if frame.Type() != proto.TypeReply {
 		if c.onPush != nil {
-			c.onPush(frame)
+			c.onPush(frame, c.closing)
 		}
 		return nil
 	}
@@ -245,6 +250,12 @@ func (c *conn) close() {
 	_ = c.net.SetWriteDeadline(time.Now().Add(closeGrace))
 	_ = c.net.Uncork()
 	c.net.last.Store(true)
-	_ = c.ws.Close(websocket.StatusNormalClosure, "")
+	c.awaitEnd(func() { _ = c.ws.Close(websocket.StatusNormalClosure, "") })
+}
+
+// awaitEnd ends the connection with end, and waits for the end of the reader.
+func (c *conn) awaitEnd(end func()) {
+	c.closeOnce.Do(func() { close(c.closing) })
+	end()
 	<-c.done
 }

@@ -10,10 +10,9 @@ import (
 // inbox is the queue of pushes between the goroutine that reads a connection and the
 // listener. While it is full the reader waits, so that the server stops sending.
 type inbox struct {
-	queue  chan queued
-	bytes  atomic.Int64  // in queue
-	room   chan struct{} // holds an element if bytes has fallen since the reader looked
-	closed chan struct{} // closed when the listener takes no more
+	queue chan queued
+	bytes atomic.Int64  // in queue
+	room  chan struct{} // holds an element if bytes has fallen since the reader looked
 
 	mu       sync.Mutex
 	backfill *backfill // guarded by mu; nil means that every push is queued
@@ -36,14 +35,12 @@ type queued struct {
 type backfill struct{ lowest, highest int64 }
 
 func newInbox() *inbox {
-	return &inbox{queue: make(chan queued, inboxSize), room: make(chan struct{}, 1), closed: make(chan struct{})}
+	return &inbox{queue: make(chan queued, inboxSize), room: make(chan struct{}, 1)}
 }
 
-// close ends the waiting of the reader, for good.
-func (b *inbox) close() { close(b.closed) }
-
-// push queues a push, and waits for room if there is none. The reader calls it.
-func (b *inbox) push(f proto.Frame) {
+// push queues a push, and waits for room if there is none, but not after closing is
+// closed. The reader calls it.
+func (b *inbox) push(f proto.Frame, closing <-chan struct{}) {
 	if f.Type() == proto.TypeShowMessage && b.leavesOut(f) {
 		return
 	}
@@ -51,14 +48,14 @@ func (b *inbox) push(f proto.Frame) {
 	for b.bytes.Load() > inboxBytes {
 		select {
 		case <-b.room:
-		case <-b.closed:
+		case <-closing:
 			return
 		}
 	}
 	b.bytes.Add(q.size)
 	select {
 	case b.queue <- q:
-	case <-b.closed:
+	case <-closing:
 	}
 }
 

@@ -21,23 +21,23 @@ func newPush(t *testing.T, fields map[string]any) proto.Frame {
 	return f
 }
 
-// A full inbox holds the reader back, until the listener takes a push out or closes the
-// inbox. It is full with many pushes, or with few large ones.
+// A full inbox holds the reader back, until the listener takes a push out or the
+// connection is closed. It is full with many pushes, or with few large ones.
 func TestInboxHoldsReaderBack(t *testing.T) {
 	for name, c := range map[string]struct {
 		body string
 		fits int // pushes before the reader waits
 	}{"many": {"x", inboxSize}, "large": {strings.Repeat("x", inboxBytes), 1}} {
-		in := newInbox()
+		in, closing := newInbox(), make(chan struct{})
 		push := newPush(t, map[string]any{"type": "info", "info": c.body})
 		for range c.fits {
-			in.push(push)
+			in.push(push, closing)
 		}
 		pushed := make(chan struct{})
 		go func() {
 			defer close(pushed)
-			in.push(push)
-			in.push(push)
+			in.push(push, closing)
+			in.push(push, closing)
 		}()
 		select {
 		case <-pushed:
@@ -48,9 +48,9 @@ func TestInboxHoldsReaderBack(t *testing.T) {
 			in.take(<-in.queue)
 		}
 		<-pushed
-		in.close()
+		close(closing)
 		for range 2 * inboxSize {
-			in.push(push) // no room, and no wait
+			in.push(push, closing) // no room, and no wait
 		}
 		if len(in.queue) > inboxSize {
 			t.Errorf("%s: %d pushes wait", name, len(in.queue))
@@ -64,7 +64,7 @@ func TestInboxLeavesOutMessagesDuringBackfill(t *testing.T) {
 	in := newInbox()
 	in.beginBackfill()
 	for _, fields := range []map[string]any{incoming(7), incoming(5), incoming(9), message(0, "bob", "alice", "no id"), {"type": "info", "info": "x"}} {
-		in.push(newPush(t, fields))
+		in.push(newPush(t, fields), nil)
 	}
 	if len(in.queue) != 2 {
 		t.Errorf("%d pushes are queued", len(in.queue))
@@ -75,7 +75,7 @@ func TestInboxLeavesOutMessagesDuringBackfill(t *testing.T) {
 	if done, lowest := in.endBackfill(9); !done || lowest != 5 {
 		t.Errorf("up to 9: %v, %d", done, lowest)
 	}
-	if in.push(newPush(t, incoming(10))); len(in.queue) != 3 {
+	if in.push(newPush(t, incoming(10)), nil); len(in.queue) != 3 {
 		t.Errorf("%d pushes are queued after the backfill", len(in.queue))
 	}
 }

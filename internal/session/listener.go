@@ -140,7 +140,6 @@ func (l *Listener) connect(ctx context.Context, deliver func(Event) error) error
 		return err
 	}
 	defer s.Close()
-	defer in.close() // before s.Close, which waits for the reader
 	account, err := s.Account(limited)
 	if err != nil {
 		return err

@@ -177,6 +177,27 @@ func TestListenDropsDeadLink(t *testing.T) {
 	}
 }
 
+// A server that floods a connection before its login does not keep Run from ending.
+func TestListenEndsDuringFloodBeforeLogin(t *testing.T) {
+	flooded := make(chan struct{})
+	url := serve(t, func(p *peer) {
+		p.greet()
+		for range 2 * inboxSize {
+			p.send(map[string]any{"type": "info", "info": "x"})
+		}
+		close(flooded)
+		p.recv()
+	})
+	l := listener(url)
+	l.Credentials = func(context.Context) (Credentials, error) {
+		<-flooded
+		return Credentials{}, errDone
+	}
+	if err := l.Run(t.Context(), func(Event) error { return nil }); !errors.Is(err, errDone) {
+		t.Error(err)
+	}
+}
+
 // Between two connections, a server may get the extension updates, or lose it. In the
 // first case the listener goes on by date; in the second it begins anew.
 func TestListenThroughReplacedServers(t *testing.T) {

@@ -47,12 +47,11 @@ type Session struct {
 }
 
 // Open connects to the endpoint and starts to log in with the result of credentials, which
-// runs while the connection is being made. A nil credentials means no login. onPush, if it
-// is not nil, gets every frame that is no reply, from the reader: while it blocks, nothing
-// else is read. ctx ends the attempt to connect, and has no effect after that.
-func Open(ctx context.Context, e Endpoint, credentials func(context.Context) (Credentials, error), onPush func(proto.Frame)) (*Session, error) {
+// runs while the connection is being made. Nil credentials mean no login; a nil push means
+// that pushes are dropped. ctx ends the attempt to connect, and has no effect after that.
+func Open(ctx context.Context, e Endpoint, credentials func(context.Context) (Credentials, error), push PushFunc) (*Session, error) {
 	if credentials == nil {
-		c, err := connect(ctx, e, onPush)
+		c, err := connect(ctx, e, push)
 		if err != nil {
 			return nil, err
 		}
@@ -71,7 +70,7 @@ func Open(ctx context.Context, e Endpoint, credentials func(context.Context) (Cr
 			stop() // a silent server must not delay the reason
 		}
 	})
-	c, err := connect(connecting, e, onPush)
+	c, err := connect(connecting, e, push)
 	reading.Wait() // every store bounds its calls
 	if credErr != nil {
 		err = credErr
