@@ -2,6 +2,7 @@ package proto
 
 import (
 	"bytes"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -61,4 +62,32 @@ func enc(t testing.TB, v any) []byte {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// framesOf decodes the recorded frames of the server that have a type.
+func framesOf(t *testing.T, typ string) []Frame {
+	t.Helper()
+	var rec recorded
+	readJSON(t, "libskaro-0.3-frames.json", &rec)
+	var frames []Frame
+	for _, r := range rec.Frames {
+		if r.From != "server" {
+			continue
+		}
+		raw, err := hex.DecodeString(r.Hex)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := Decode(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.Type() == typ {
+			frames = append(frames, f)
+		}
+	}
+	if frames == nil {
+		t.Fatalf("no recorded frame of type %s", typ)
+	}
+	return frames
 }

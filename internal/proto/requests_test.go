@@ -68,3 +68,17 @@ func TestOrdinarySendMessagesParseAsAnyOther(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkSendMessage decodes and parses a send_message request.
+func BenchmarkSendMessage(b *testing.B) {
+	raw := enc(b, map[string]any{"type": TypeSendMessage, "on_request": 42, "to": "bob", "body": "disk almost full on web1", "nonce": "0123456789abcdef"})
+	b.ReportAllocs()
+	for b.Loop() {
+		f, err := Decode(raw)
+		if err != nil {
+			b.Fatal(err)
+		}
+		f.RequestNumber()
+		ParseSendMessage(f)
+	}
+}

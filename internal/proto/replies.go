@@ -1,0 +1,210 @@
+package proto
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+)
+
+// The statuses that skarod sends (docs/protocol.md, "Statuses"). A reader looks at the
+// first three characters only: see StatusCode.
+const (
+	StatusOK           = "200 OK"
+	StatusBadRequest   = "400 Bad Request"
+	StatusUnauthorized = "401 Unauthorized"
+	StatusForbidden    = "403 Forbidden"
+	StatusNotFound     = "404 Not Found"
+	StatusConflict     = "409 Conflict"
+	StatusGone         = "410 Gone"
+	StatusTooLarge     = "413 Content Too Large"
+	StatusTooMany      = "429 Too Many Requests"
+	StatusInternal     = "500 Internal Server Error"
+	StatusUnknown      = "501 Not Implemented"
+)
+
+// StatusCode is the part of a status that has a meaning: its first three characters.
+func StatusCode(status string) string {
+	if len(status) > 3 {
+		return status[:3]
+	}
+	return status
+}
+
+// Greeting is the first frame of every connection.
+type Greeting struct {
+	Challenge  string   // the field "token": what authorize answers
+	Server     string   // name/version, if the server has extensions
+	Extensions []string // those of docs/protocol.md, "Extensions", that the server has
+}
+
+// ParseGreeting reads the first frame of a connection. It fails if that is no greeting.
+func ParseGreeting(f Frame) (Greeting, error) {
+	if f.Type() != TypeGreeting {
+		return Greeting{}, fmt.Errorf("the first frame is not a greeting: its type is %q, not %q", f.Type(), TypeGreeting)
+	}
+	challenge, ok := f.TextOK("token")
+	if !ok {
+		return Greeting{}, errors.New("the greeting has no challenge: its token is missing or not text")
+	}
+	g := Greeting{Challenge: challenge, Server: f.Text("server")}
+	list, _ := f.List("extensions")
+	for _, raw := range list {
+		if name, ok := decodeText(raw); ok {
+			g.Extensions = append(g.Extensions, name)
+		}
+	}
+	return g, nil
+}
+
+// Has reports whether the server has the extension.
+func (g Greeting) Has(extension string) bool { return slices.Contains(g.Extensions, extension) }
+
+// Reply is the answer to one request.
+type Reply struct {
+	For    string // the request's type
+	ID     int64  // the request's number
+	Status string
+	Info   string // why a request was refused
+	Fields Frame  // the whole frame
+}
+
+// ParseReply reads a frame of the type "request". It fails if the number of the request
+// is missing: then nothing tells which request it answers.
+func ParseReply(f Frame) (Reply, error) {
+	if s := f.sent; s != nil {
+		return Reply{For: s.For, ID: s.ID, Status: repaired(s.Status), Fields: f}, nil
+	}
+	id, ok := f.Int("id")
+	if !ok {
+		return Reply{}, errors.New("a reply has no id")
+	}
+	return Reply{For: f.Text("for"), ID: id, Status: f.Text("status"), Info: f.Text("info"), Fields: f}, nil
+}
+
+// OK reports whether the request succeeded: its status starts with 200.
+func (r Reply) OK() bool { return StatusCode(r.Status) == "200" }
+
+// Sent is a message that the server has confirmed.
+type Sent struct {
+	ID    int64 // 0 if the server gives none
+	Date  Date
+	Extra map[string]any // every field beyond these, without those of every reply
+}
+
+// ParseSent reads the reply to a send_message. It never fails: a missing field is empty.
+func ParseSent(r Reply) Sent {
+	if s := r.Fields.sent; s != nil {
+		date, _ := dateOf(s.Date) // decodeSent has tried it
+		return Sent{ID: s.MessageID, Date: Date{Time: date}}
+	}
+	parsed := Sent{Date: r.Fields.Date("date")}
+	known := []string{"type", "for", "id", "status", "date", "session_id"} // a SID must not be printed
+	if id, ok := r.Fields.Int("message_id"); ok {
+		parsed.ID = id
+		known = append(known, "message_id")
+	}
+	parsed.Extra = r.Fields.Extra(known...)
+	return parsed
+}
+
+// sent is the reply to a send_message as skarod writes it.
+type sent struct {
+	Type      string  `cbor:"type"`
+	For       string  `cbor:"for"`
+	ID        int64   `cbor:"id"`
+	Status    string  `cbor:"status"`
+	MessageID int64   `cbor:"message_id"`
+	Date      float64 `cbor:"date"`
+}
+
+// EncodeSent writes the reply to a send_message with the number request, whose message is
+// stored with an id and a date.
+func EncodeSent(request, id int64, date time.Time) []byte {
+	return mustEncode(sent{TypeReply, TypeSendMessage, request, StatusOK, id, Seconds(date)})
+}
+
+// decodeSent reads the reply to a send_message. It reports whether that is just as skarod
+// writes it.
+func decodeSent(b []byte) (s *sent, ok bool) {
+	s = &sent{ID: absent, MessageID: absent, Date: absent}
+	if !decodeStruct(b, s) || s.Type != TypeReply || s.For != TypeSendMessage || s.ID == absent || s.MessageID == absent {
+		return s, false
+	}
+	_, ok = dateOf(s.Date)
+	return s, ok
+}
+
+// Contact is a user in the contact list, or a conference that the account is in.
+type Contact struct {
+	Login  string
+	Name   string
+	Online *bool          // nil if the server does not say
+	Extra  map[string]any // every field beyond these
+}
+
+// IsConference reports whether the contact is a conference and not a person
+// (docs/protocol.md, "Conferences").
+func (c Contact) IsConference() bool {
+	is, _ := c.Extra["conference"].(bool)
+	return is
+}
+
+// ParseContacts reads the field "data" of a get_contacts reply.
+func ParseContacts(f Frame) ([]Contact, error) {
+	return parseList(f, "data", func(raw cbor.RawMessage) (Contact, error) {
+		c, err := decodeFrame(raw)
+		return ParseContact(c), err
+	})
+}
+
+// parseList reads a field that is an array.
+func parseList[T any](f Frame, field string, parse func(cbor.RawMessage) (T, error)) ([]T, error) {
+	list, ok := f.List(field)
+	if !ok {
+		return nil, fmt.Errorf("the reply has no array in its field %q", field)
+	}
+	parsed := make([]T, len(list))
+	for i, raw := range list {
+		var err error
+		if parsed[i], err = parse(raw); err != nil {
+			return nil, fmt.Errorf("entry %d of %q: %w", i, field, err)
+		}
+	}
+	return parsed, nil
+}
+
+// ParseContact reads one contact. It never fails: a missing field is empty, and a field of
+// an unexpected type is kept in Extra.
+func ParseContact(f Frame) Contact {
+	c := Contact{Login: f.Text("login")}
+	known := []string{"login"}
+	if name, ok := f.TextOK("name"); ok {
+		c.Name = name
+		known = append(known, "name")
+	}
+	if online, ok := f.Bool("online"); ok {
+		c.Online = &online
+		known = append(known, "online")
+	}
+	c.Extra = f.Extra(known...)
+	return c
+}
+
+// RegisterPolicy turns the server's registration policy into the words open,
+// invite and closed; it returns any other word as it is. libskaro's notes
+// name the policies "open, by invitation, closed".
+func RegisterPolicy(word string) string {
+	switch strings.ToLower(strings.TrimSpace(word)) {
+	case "open":
+		return "open"
+	case "invite", "invitation", "by invitation", "by_invitation":
+		return "invite"
+	case "closed", "close":
+		return "closed"
+	}
+	return word
+}
