@@ -10,25 +10,10 @@ import (
 	"github.com/skaroctl/skaroctl/internal/store"
 )
 
-// conference makes a conference in the way of `skarod conference create`: from
-// another process, whose store it returns.
-func (w *world) conference(name string, logins ...string) *store.Store {
-	w.t.Helper()
-	other, err := store.Open(w.path)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.t.Cleanup(func() { other.Close() })
-	if err := other.CreateConference(name, logins, w.clock.Now()); err != nil {
-		w.t.Fatal(err)
-	}
-	return other
-}
-
-// A message in a conference comes once to every connection of every member but the
-// one that sent it, and to nobody else.
-func TestConferenceDelivery(t *testing.T) {
-	w := newWorld(t, nil, "alice", "bob", "carol", "dave")
+// A message in a conference is pushed once to every connection of every member, except the one
+// that sent it, and to no other user.
+func TestConferenceMessageReachesEveryMember(t *testing.T) {
+	w := newTestServer(t, nil, "alice", "bob", "carol", "dave")
 	admin := w.conference("ops", "alice", "bob", "carol")
 	alice, alice2, bob, bob2, dave := w.login("alice"), w.login("alice"), w.login("bob"), w.login("bob"), w.login("dave")
 	r := alice.request(proto.TypeSendMessage, map[string]any{"to": "OPS", "body": "hé\x00\n", "nonce": "0123456789abcdef"})
@@ -49,7 +34,7 @@ func TestConferenceDelivery(t *testing.T) {
 	if m := alice.request(proto.TypeGetContacts, nil); strings.Contains(m.Fields.Describe(), "bob") {
 		t.Errorf("a conference makes contacts: %s", m.Fields.Describe())
 	}
-	// Whom another process takes in or out is told from the next message on.
+	// A change by another process counts from the next message on.
 	if _, err := admin.AddMembers("ops", []string{"dave"}); err != nil {
 		t.Fatal(err)
 	}
@@ -67,9 +52,9 @@ func TestConferenceDelivery(t *testing.T) {
 	}
 }
 
-// What a conference answers to members, to others, and where people are meant.
-func TestConferenceRequests(t *testing.T) {
-	w := newWorld(t, func(o *Options) { o.Registration = RegistrationOpen }, "alice", "bob", "carol")
+// Members can read and write in a conference, others can't, and requests about users refuse it.
+func TestConferenceRequestsNeedMembership(t *testing.T) {
+	w := newTestServer(t, func(o *Options) { o.Registration = RegistrationOpen }, "alice", "bob", "carol")
 	admin := w.conference("ops", "alice", "bob")
 	alice, bob, carol := w.login("alice"), w.login("bob"), w.login("carol")
 	alice.send("ops", "1")
@@ -95,7 +80,7 @@ func TestConferenceRequests(t *testing.T) {
 	}
 	const said = "alice>ops[ops]:1 bob>ops[ops]:3 "
 	for _, c := range []struct {
-		who    *client
+		client *client
 		typ    string
 		fields map[string]any
 		want   string
@@ -111,12 +96,12 @@ func TestConferenceRequests(t *testing.T) {
 		{carol, proto.TypeGetUpdates, map[string]any{"after": 0}, ""},
 	} {
 		field := map[string]string{proto.TypeGetHistory: "history", proto.TypeGetUpdates: "messages"}[c.typ]
-		if got := bodies(c.who.request(c.typ, c.fields), field); got != c.want {
+		if got := bodies(c.client.request(c.typ, c.fields), field); got != c.want {
 			t.Errorf("%s %v: %s", c.typ, c.fields, got)
 		}
 	}
 	for _, c := range []struct {
-		who    *client
+		client *client
 		typ    string
 		fields map[string]any
 		status string
@@ -134,7 +119,7 @@ func TestConferenceRequests(t *testing.T) {
 		{w.dial(), proto.TypeRegister, form("Ops", "x", ""), "409", "the login is taken"},
 		{w.dial(), proto.TypeAuthorize, map[string]any{"login": "ops", "password": proto.NewToken("").Answer("")}, "401", "wrong login or password"},
 	} {
-		if r := c.who.request(c.typ, c.fields); code(r) != c.status || !strings.Contains(r.Info, c.info) {
+		if r := c.client.request(c.typ, c.fields); code(r) != c.status || !strings.Contains(r.Info, c.info) {
 			t.Errorf("%s %.60v: %s", c.typ, c.fields, r.Fields.Describe())
 		}
 	}
@@ -155,7 +140,7 @@ func TestConferenceRequests(t *testing.T) {
 		t.Errorf("a search finds %+v, %v", found, err)
 	}
 
-	// Nobody has the name any more.
+	// A deleted conference does not exist any more.
 	if err := admin.DeleteConference("ops", w.clock.Now()); err != nil {
 		t.Fatal(err)
 	}
@@ -172,24 +157,24 @@ func TestConferenceRequests(t *testing.T) {
 	carol.quiet()
 }
 
-// heard is what somebody has of a conference; the last message is "end".
-type heard struct {
-	w     *world
-	who   string
+// record is what a user received from a conference; the last message is "end".
+type record struct {
+	w     *testServer
+	login string
 	ids   []int64
 	ended bool
 }
 
-func (h *heard) take(m proto.Message) {
+func (h *record) take(m proto.Message) {
 	if n := len(h.ids); n > 0 && m.ID <= h.ids[n-1] {
-		h.w.t.Errorf("%s: %d comes after %d", h.who, m.ID, h.ids[n-1])
+		h.w.t.Errorf("%s: %d comes after %d", h.login, m.ID, h.ids[n-1])
 	}
 	h.ids = append(h.ids, m.ID)
 	h.ended = m.Body == "end"
 }
 
-// stay listens on one connection.
-func (h *heard) stay(c *client) {
+// stay listens on one connection until the end.
+func (h *record) stay(c *client) {
 	for !h.ended {
 		f, err := c.tryRead()
 		if err != nil {
@@ -200,10 +185,10 @@ func (h *heard) stay(c *client) {
 	}
 }
 
-// comeAndGo catches up on one connection after the other.
-func (h *heard) comeAndGo() {
+// comeAndGo catches up on one connection after the other until the end.
+func (h *record) comeAndGo() {
 	for position := int64(0); !h.ended; {
-		c := h.w.login(h.who)
+		c := h.w.login(h.login)
 		for more := true; more; {
 			r := c.request(proto.TypeGetUpdates, map[string]any{"after": position, "limit": 50})
 			messages, err := proto.ParseMessages(r.Fields, "messages")
@@ -227,18 +212,18 @@ func (h *heard) comeAndGo() {
 	}
 }
 
-// Many send in a conference while another process takes dave in and out. Who stays in it
-// has every message once and in order, there all the time or coming and going; dave
-// has none twice and none out of order, and what was sent while he was in.
-func TestConferenceNothingIsMissed(t *testing.T) {
+// Many clients send to a conference while another process adds and removes dave. A member gets
+// every message once and in order, on one connection or on many. dave gets none twice, none out
+// of order, and every message that was sent while he was a member.
+func TestConferenceListenersMissNothing(t *testing.T) {
 	const rounds = 20
-	w := newWorld(t, nil, "alice", "bob", "carol", "dave")
+	w := newTestServer(t, nil, "alice", "bob", "carol", "dave")
 	admin := w.conference("ops", "alice", "bob", "carol")
 
 	var listeners, senders sync.WaitGroup
-	bob, bobAgain, dave, daveAgain := &heard{w: w, who: "bob"}, &heard{w: w, who: "bob"}, &heard{w: w, who: "dave"}, &heard{w: w, who: "dave"}
-	for _, h := range []*heard{bob, dave} {
-		c := w.login(h.who)
+	bob, bobAgain, dave, daveAgain := &record{w: w, login: "bob"}, &record{w: w, login: "bob"}, &record{w: w, login: "dave"}, &record{w: w, login: "dave"}
+	for _, h := range []*record{bob, dave} {
+		c := w.login(h.login)
 		listeners.Go(func() { h.stay(c) })
 	}
 	listeners.Go(bobAgain.comeAndGo)
@@ -290,7 +275,7 @@ func TestConferenceNothingIsMissed(t *testing.T) {
 	last := say("end")[0]
 	listeners.Wait()
 
-	for _, h := range []*heard{bob, bobAgain} {
+	for _, h := range []*record{bob, bobAgain} {
 		if len(h.ids) != int(last) {
 			t.Errorf("bob has %d of %d messages", len(h.ids), last)
 		}

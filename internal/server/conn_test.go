@@ -1,0 +1,406 @@
+package server
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/skaroctl/skaroctl/internal/proto"
+)
+
+func TestGreetingHasChallengeAndExtensions(t *testing.T) {
+	w := newTestServer(t, nil)
+	a, b := w.dial(), w.dial()
+	if a.greeting.Challenge == b.greeting.Challenge || len(a.greeting.Challenge) != 64 {
+		t.Errorf("challenges %q and %q", a.greeting.Challenge, b.greeting.Challenge)
+	}
+	if a.greeting.Server != "skarod/test" || !a.greeting.Has(proto.ExtHistoryPage) || !a.greeting.Has(proto.ExtUpdates) || !a.greeting.Has(proto.ExtNonce) {
+		t.Errorf("%+v", a.greeting)
+	}
+	if r := a.request(proto.TypeRegisterType, nil); !r.OK() || r.For != proto.TypeRegisterType || r.Fields.Text("register_type") != "closed" {
+		t.Errorf("%s", r.Fields.Describe())
+	}
+}
+
+func TestBadFramesGetAnErrorOrEndTheConnection(t *testing.T) {
+	w := newTestServer(t, nil, "alice")
+	c := w.login("alice")
+	for _, fields := range []map[string]any{{}, {"type": "", "on_request": 1}, {"type": "send_message"}, {"type": "x", "on_request": "1"}, {"on_request": 1.0}} {
+		b, err := proto.Encode(fields)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.write(websocket.MessageBinary, b); err != nil {
+			t.Fatal(err)
+		}
+		if f := c.read(); f.Type() != proto.TypeError || f.Text("info") == "" {
+			t.Errorf("%v: %s", fields, f.Describe())
+		}
+	}
+	c.quiet()
+	for name, test := range map[string]struct {
+		kind websocket.MessageType
+		b    []byte
+		code websocket.StatusCode
+	}{
+		"text":      {websocket.MessageText, []byte(`{"type":"register_type"}`), websocket.StatusUnsupportedData},
+		"garbage":   {websocket.MessageBinary, []byte("<html>"), websocket.StatusInvalidFramePayloadData},
+		"empty":     {websocket.MessageBinary, nil, websocket.StatusInvalidFramePayloadData},
+		"too large": {websocket.MessageBinary, make([]byte, int(w.options.MaxFrame)+1), websocket.StatusMessageTooBig},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := w.login("alice")
+			c.t = t
+			if err := c.write(test.kind, test.b); err != nil {
+				t.Fatal(err)
+			}
+			c.closed(test.code)
+		})
+	}
+}
+
+// A listener that does not read is ended with a code that says so. Other connections go on.
+func TestSlowListenerIsEndedAndCatchesUp(t *testing.T) {
+	w := newTestServer(t, func(o *Options) { o.MaxQueue = 64 }, "alice", "bob")
+	slow, good, alice := w.login("bob"), w.login("bob"), w.login("alice")
+	body := strings.Repeat("x", 100<<10) // the kernel's buffers are full after some of these
+	sent := 0
+	for ; w.srv.counter.tooSlow.Load() == 0 && sent < 1000; sent++ {
+		alice.send("bob", body)
+		good.message()
+	}
+	if n := w.srv.counter.tooSlow.Load(); n != 1 {
+		t.Fatalf("%d connections were too slow after %d messages", n, sent)
+	}
+	alice.send("bob", "after")
+	if m := good.message(); m.Body != "after" {
+		t.Errorf("the other listener has %.10q", m.Body)
+	}
+	last := int64(0)
+	for {
+		f, err := slow.tryRead()
+		if err != nil {
+			var closed websocket.CloseError
+			if !errors.As(err, &closed) || closed.Code != websocket.StatusTryAgainLater || !strings.Contains(closed.Reason, "too slow") {
+				t.Errorf("closed with %v", err)
+			}
+			break
+		}
+		m := proto.ParseMessage(f)
+		if m.ID != last+1 {
+			t.Fatalf("%d comes after %d", m.ID, last)
+		}
+		last = m.ID
+	}
+	// It comes back and catches up.
+	r := w.login("bob").request(proto.TypeGetUpdates, map[string]any{"after": last, "limit": 1})
+	if m, err := proto.ParseMessages(r.Fields, "messages"); err != nil || len(m) != 1 || m[0].ID != last+1 {
+		t.Errorf("%v, %v", m, err)
+	}
+}
+
+// A client that sends requests and does not read the replies delays only itself, and is dropped
+// when it has read nothing for WriteTime.
+func TestClientThatReadsNothingIsDropped(t *testing.T) {
+	w := newTestServer(t, func(o *Options) { o.MaxQueue = 16; o.WriteTime = 50 * time.Millisecond }, "alice")
+	c := w.login("alice")
+	c.send("alice", strings.Repeat("x", 250<<10))
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	b, err := proto.EncodeRequest(proto.TypeGetHistory, 1, map[string]any{"login": "alice"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; err == nil; i++ {
+		err = c.ws.Write(ctx, websocket.MessageBinary, b)
+	}
+	if ctx.Err() != nil {
+		t.Fatal("the connection lives on")
+	}
+	w.left(0)
+	if w.srv.counter.tooSlow.Load() != 0 {
+		t.Error("it was closed for a full queue")
+	}
+}
+
+// slowLink is a connection that is read slowly, 4 KiB at a time.
+type slowLink struct{ net.Conn }
+
+func (l slowLink) Read(b []byte) (int, error) {
+	time.Sleep(2 * time.Millisecond)
+	return l.Conn.Read(b[:min(len(b), 4<<10)])
+}
+
+// pipes is a listener on connections that buffer nothing.
+type pipes struct {
+	net.Listener
+	far chan net.Conn
+}
+
+func (p pipes) Accept() (net.Conn, error) {
+	if c, ok := <-p.far; ok {
+		return c, nil
+	}
+	return nil, net.ErrClosed
+}
+
+// dialPipe is dial over a connection that buffers nothing: what the server writes waits until the
+// client reads.
+func (w *testServer) dialPipe(link func(net.Conn) net.Conn) *client {
+	w.t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0") // for its Close and Addr
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	links := pipes{ln, make(chan net.Conn)}
+	web := w.srv.HTTP()
+	served := make(chan error, 1)
+	go func() { served <- web.Serve(Listener(links)) }()
+	w.t.Cleanup(func() { close(links.far); <-served; web.Close() })
+	through := &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+		near, far := net.Pipe()
+		links.far <- far
+		return link(near), nil
+	}}}
+	ws, _, err := websocket.Dial(w.t.Context(), "ws://"+w.addr+Path, &websocket.DialOptions{HTTPClient: through})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { ws.CloseNow() })
+	ws.SetReadLimit(proto.MaxFrame)
+	c := &client{t: w.t, ws: ws}
+	if c.greeting, err = proto.ParseGreeting(c.read()); err != nil {
+		w.t.Fatal(err)
+	}
+	return c
+}
+
+// After a password has changed, nothing is done for the old connection, also if it can't be closed
+// yet because the client does not read.
+func TestEndingConnectionDoesNothingMore(t *testing.T) {
+	w := newTestServer(t, nil, "alice", "bob")
+	bob := w.login("bob")
+	deaf := w.dialPipe(func(c net.Conn) net.Conn { return c })
+	if r := deaf.authorize("alice", "secret of alice"); !r.OK() {
+		t.Fatal(r.Status)
+	}
+	deaf.ask(proto.TypeRegisterType, nil) // the answer is never read
+	if err := w.conference("ops").SetToken("alice", proto.NewToken("new")); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the connection is ending", func() bool {
+		w.srv.mu.Lock()
+		defer w.srv.mu.Unlock()
+		for c := range w.srv.conns {
+			if c.isEnding() {
+				return true
+			}
+		}
+		return false
+	})
+	deaf.ask(proto.TypeSendMessage, map[string]any{"to": "bob", "body": "sent with the old password"})
+	eventually(t, "it reads no more", func() bool { _, users, _ := w.sizes(); return users == 1 })
+	bob.send("bob", "is stored after what came before")
+	bob.quiet()
+}
+
+// A client on a slow link gets a large reply, also if that takes longer than WriteTime. Its pings
+// are answered meanwhile.
+func TestSlowLinkGetsALargeReply(t *testing.T) {
+	const writeTime = time.Second
+	w := newTestServer(t, func(o *Options) { o.WriteTime = writeTime }, "alice")
+	alice := w.login("alice")
+	for range 16 {
+		alice.send("alice", strings.Repeat("x", 250<<10))
+	}
+	c := w.dialPipe(func(c net.Conn) net.Conn { return slowLink{c} })
+	c.authorize("alice", "secret of alice")
+	begins := time.Now()
+	id := c.ask(proto.TypeGetUpdates, map[string]any{"after": 0, "limit": 100})
+	pong := make(chan error, 1)
+	go func() { pong <- c.ws.Ping(t.Context()) }()
+	messages, err := proto.ParseMessages(c.reply(id).Fields, "messages")
+	if err != nil || len(messages) != 16 {
+		t.Errorf("%d messages, %v", len(messages), err)
+	}
+	if took := time.Since(begins); took < writeTime {
+		t.Errorf("the link is not slow: it took %v", took)
+	}
+	select {
+	case err := <-pong:
+		if err != nil {
+			t.Error(err)
+		}
+	default:
+		t.Error("the ping was not answered before the reply had come")
+	}
+}
+
+func TestConnectionWithoutALoginEnds(t *testing.T) {
+	w := newTestServer(t, func(o *Options) { o.AuthTime = 200 * time.Millisecond }, "alice")
+	idle, c := w.dial(), w.login("alice")
+	idle.closed(websocket.StatusPolicyViolation)
+	c.quiet()
+}
+
+// A connection that answers no ping is dropped; a live one that sends nothing is not.
+func TestSilentConnectionIsDropped(t *testing.T) {
+	w := newTestServer(t, func(o *Options) { o.PingInterval = 500 * time.Millisecond }, "alice")
+	live := w.login("alice")
+	w.dial() // never reads again, so never answers a ping
+	go func() {
+		for {
+			if _, _, err := live.ws.Reader(context.Background()); err != nil {
+				return
+			}
+		}
+	}()
+	w.left(1)
+	if _, users, _ := w.sizes(); users != 1 {
+		t.Error("it is the wrong one")
+	}
+}
+
+// goodbye is a client that sends a close frame, and does not wait for the answer.
+func (w *testServer) goodbye() {
+	w.t.Helper()
+	check := func(err error) {
+		if err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	c, err := net.Dial("tcp", w.addr)
+	check(err)
+	defer c.Close()
+	check(c.SetDeadline(time.Now().Add(patience)))
+	_, err = fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n", Path)
+	check(err)
+	r := bufio.NewReader(c)
+	resp, err := http.ReadResponse(r, nil)
+	check(err)
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		w.t.Fatal(resp.Status)
+	}
+	// The greeting is read, because the system tells the other side of what is not.
+	header := make([]byte, 4) // final, binary, and a length of two bytes
+	_, err = io.ReadFull(r, header)
+	check(err)
+	_, err = io.CopyN(io.Discard, r, int64(header[2])<<8|int64(header[3]))
+	check(err)
+	_, err = c.Write([]byte{0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8}) // close, masked with zeros, 1000
+	check(err)
+}
+
+// A connection that ends well is logged without an error, one that the server ends with the
+// reason.
+func TestEndOfAConnectionIsLogged(t *testing.T) {
+	w := newTestServer(t, nil, "alice")
+	ended := func(kind websocket.MessageType, frame []byte, code websocket.StatusCode) func() {
+		return func() {
+			c := w.dial()
+			if err := c.write(kind, frame); err != nil {
+				t.Fatal(err)
+			}
+			c.closed(code)
+		}
+	}
+	for name, x := range map[string]struct {
+		end  func()
+		says string // after the peer
+	}{
+		"1000":      {func() { w.login("alice").ws.Close(websocket.StatusNormalClosure, "") }, ""},
+		"1001":      {func() { w.login("alice").ws.Close(websocket.StatusGoingAway, "bye") }, ""},
+		"no code":   {func() { w.login("alice").ws.Close(websocket.StatusNoStatusRcvd, "") }, ""},
+		"gone":      {w.goodbye, ""},
+		"cut":       {func() { w.login("alice").ws.CloseNow() }, ` error=.+`},
+		"1002":      {func() { w.login("alice").ws.Close(websocket.StatusProtocolError, "") }, ` error=".*StatusProtocolError.*"`},
+		"text":      {ended(websocket.MessageText, nil, websocket.StatusUnsupportedData), ` reason="Skaro frames are binary messages"`},
+		"garbage":   {ended(websocket.MessageBinary, []byte("x"), websocket.StatusInvalidFramePayloadData), ` reason="not a Skaro frame" error=.*`},
+		"too large": {ended(websocket.MessageBinary, make([]byte, w.options.MaxUnauthenticatedFrame+1), websocket.StatusMessageTooBig), ` reason="the frame is too large" error=.*`},
+		"passwd": {func() {
+			c := w.login("alice")
+			if err := w.store.SetToken("alice", proto.NewToken("secret of alice")); err != nil {
+				t.Fatal(err)
+			}
+			w.srv.checkUsers()
+			c.closed(websocket.StatusPolicyViolation)
+		}, ` reason="the account was changed: log in again"`},
+	} {
+		before := len(w.log.String())
+		x.end()
+		w.left(0)
+		_, line, _ := strings.Cut(w.log.String()[before:], `msg="connection ended"`)
+		if !regexp.MustCompile(`\A peer=127\.0\.0\.1:\d+` + x.says + `\n\z`).MatchString(line) {
+			t.Errorf("%s: %q", name, line)
+		}
+	}
+	w.login("alice").ws.CloseRead(t.Context()) // it answers the close frame
+	before := len(w.log.String())
+	w.stop()
+	if line := w.log.String()[before:]; !strings.HasSuffix(line, ` reason="the server is shutting down"`+"\n") {
+		t.Errorf("the end of the server: %q", line)
+	}
+}
+
+// Whatever a client sends, the server answers the next request or has closed the connection; it
+// never crashes.
+func FuzzFrames(f *testing.F) {
+	w := newTestServer(f, func(o *Options) { o.MaxRefusals = 1 << 30 }, "alice")
+	for _, fields := range []map[string]any{
+		{"type": "send_message", "on_request": 1, "to": "alice", "body": "x", "nonce": "0123456789abcdef"},
+		{"type": "authorize", "on_request": 1, "login": "alice", "password": "x"},
+		{"type": "session_restore", "on_request": 1, "sid": "x"},
+		{"type": "get_history", "on_request": -1, "login": "alice", "limit": 1 << 40, "before": 5, "after": 1},
+		{"type": "get_updates", "on_request": 1, "after": 0, "limit": 1},
+		{"type": "get_contacts", "on_request": 1},
+	} {
+		b, err := proto.Encode(fields)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	var c *client
+	f.Fuzz(func(t *testing.T, b []byte) {
+		w.t = t
+		if c == nil {
+			c = w.connect()
+			if r := c.authorize("alice", "secret of alice"); !r.OK() {
+				t.Fatal(r.Status)
+			}
+		}
+		c.t = t
+		if err := c.write(websocket.MessageBinary, b); err != nil {
+			t.Fatal(err)
+		}
+		const number = 1 << 60
+		probe, err := proto.EncodeRequest(proto.TypeRegisterType, number, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = c.write(websocket.MessageBinary, probe) // the server may have closed already
+		for {
+			frame, err := c.tryRead()
+			if err != nil {
+				if websocket.CloseStatus(err) != websocket.StatusInvalidFramePayloadData {
+					t.Errorf("%x: %v", b, err)
+				}
+				c.ws.CloseNow()
+				c = nil
+				return
+			}
+			if r, err := proto.ParseReply(frame); err == nil && r.ID == number && r.For == proto.TypeRegisterType {
+				return
+			}
+		}
+	})
+}
