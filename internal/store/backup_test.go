@@ -15,51 +15,8 @@ import (
 	"time"
 )
 
-// copyOf is a file as it is now.
-func copyOf(t testing.TB, file string) []byte {
-	t.Helper()
-	b, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
-func backup(t testing.TB, s *Store) []byte {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "copy")
-	if err := s.Backup(t.Context(), file); err != nil {
-		t.Fatal(err)
-	}
-	return copyOf(t, file)
-}
-
-func restore(t testing.TB, path string, b []byte) Restored {
-	t.Helper()
-	done, err := Restore(t.Context(), path, bytes.NewReader(b), now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return done
-}
-
-// beside are the files in the folder of a file.
-func beside(t testing.TB, file string) string {
-	t.Helper()
-	entries, err := os.ReadDir(filepath.Dir(file))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var names []string
-	for _, e := range entries {
-		names = append(names, e.Name())
-	}
-	return strings.Join(names, " ")
-}
-
-// TestBackup: a backup has what was there when it was made, while another process
-// writes, and takes no file's place.
-func TestBackup(t *testing.T) {
+// A backup has what was there when it began, while another process writes. It replaces no file.
+func TestBackupIsOfOneMoment(t *testing.T) {
 	s := newStore(t, "alice")
 	for n := range 100 {
 		mustSend(t, s, "alice", "alice", fmt.Sprint(n))
@@ -82,7 +39,7 @@ func TestBackup(t *testing.T) {
 		}
 	}()
 	name := "file:copy?x"
-	if runtime.GOOS == "windows" { // where no file is named so
+	if runtime.GOOS == "windows" { // it has no such names
 		name = "file copy"
 	}
 	file := filepath.Join(t.TempDir(), name)
@@ -96,7 +53,7 @@ func TestBackup(t *testing.T) {
 	}
 	before := copyOf(t, file)
 	if err := s.Backup(t.Context(), file); !errors.Is(err, fs.ErrExist) {
-		t.Errorf("once more: %v", err)
+		t.Errorf("the same name again: %v", err)
 	}
 	if !bytes.Equal(copyOf(t, file), before) {
 		t.Error("the file was overwritten")
@@ -123,9 +80,9 @@ func TestBackup(t *testing.T) {
 	}
 }
 
-// TestRestore: no id is given twice, whatever is restored how often; sessions end; the
-// database from before is kept with all that is in it.
-func TestRestore(t *testing.T) {
+// However often something is restored, no id is given twice. Sessions end, and the old database is
+// kept as it was.
+func TestRestoreNeverGivesAnIDTwice(t *testing.T) {
 	s := newStore(t, "alice")
 	path := s.path
 	mustSend(t, s, "alice", "alice", "one")
@@ -176,9 +133,9 @@ func TestRestore(t *testing.T) {
 	}
 }
 
-// TestRestoreAfterCrash: a database whose server was killed has its newest messages in
-// the write-ahead log, and keeps them.
-func TestRestoreAfterCrash(t *testing.T) {
+// The newest messages of a server that was killed are in the write-ahead log. The old database keeps
+// them.
+func TestRestoreKeepsTheLogOfACrash(t *testing.T) {
 	s := newStore(t, "alice")
 	b := backup(t, s)
 	mustSend(t, s, "alice", "alice", "in the log")
@@ -204,7 +161,7 @@ func TestRestoreAfterCrash(t *testing.T) {
 		t.Errorf("%+v", done)
 	}
 	if runtime.GOOS == "windows" {
-		return // where no file is renamed that is open
+		return // it renames no open file
 	}
 	// A log that another process has open goes with its database, and not into the new one.
 	open(t, path)
@@ -214,8 +171,8 @@ func TestRestoreAfterCrash(t *testing.T) {
 	}
 }
 
-// TestRestoreRefuses: what is no backup leaves everything as it was.
-func TestRestoreRefuses(t *testing.T) {
+// A file that is no backup changes nothing.
+func TestRestoreRefusesWhatIsNoBackup(t *testing.T) {
 	s := newStore(t, "alice")
 	for n := range 200 {
 		mustSend(t, s, "alice", "alice", strings.Repeat(fmt.Sprint(n), 100))
@@ -275,8 +232,8 @@ func TestRestoreRefuses(t *testing.T) {
 	}
 }
 
-// TestEmptyFile: what a copy leaves that failed is no new database.
-func TestEmptyFile(t *testing.T) {
+// An empty file, as a failed copy leaves it, does not become a new database.
+func TestEmptyFileIsNoNewDatabase(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "skarod.db")
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -291,9 +248,8 @@ func TestEmptyFile(t *testing.T) {
 	open(t, path)
 }
 
-// TestLostLog: a log that has lost its database goes into no other, neither one that is
-// restored nor a new one.
-func TestLostLog(t *testing.T) {
+// A write-ahead log without its database goes into no other one, whether restored or new.
+func TestLostLogGoesIntoNoOtherDatabase(t *testing.T) {
 	s := newStore(t, "alice")
 	b := backup(t, s)
 	mustSend(t, s, "alice", "alice", "in the log")
@@ -318,8 +274,8 @@ func TestLostLog(t *testing.T) {
 	}
 }
 
-// TestCreateTogether: several that make the same database make one.
-func TestCreateTogether(t *testing.T) {
+// Processes that create the same database at the same time create one.
+func TestProcessesCreateOneDatabase(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "skarod.db")
 	errs := make(chan error, 4)
 	for n := range cap(errs) {

@@ -27,8 +27,8 @@ func conferences(t testing.TB, s *Store) string {
 	return b.String()
 }
 
-// What can't be done is refused as a whole, in words that name what it is about.
-func TestChangeConferences(t *testing.T) {
+// A change that is refused is refused as a whole, with an error that names the cause.
+func TestConferenceChangesDoAllOrNothing(t *testing.T) {
 	s := newStore(t, "alice", "bob", "carol")
 	for _, c := range []struct {
 		what string // a change, its subject and logins
@@ -104,23 +104,9 @@ func TestChangeConferences(t *testing.T) {
 	}
 }
 
-// in sends a message in a conference, and returns who is to get it.
-func in(t testing.TB, s *Store, from, conference, body string) string {
-	t.Helper()
-	var to []string
-	for _, member := range mustSend(t, s, from, conference, body).Members {
-		u, err := s.UserByID(t.Context(), member)
-		if err != nil {
-			t.Fatal(err)
-		}
-		to = append(to, u.Login)
-	}
-	return strings.Join(to, " ")
-}
-
-// Whoever is in a conference now sees all that was said in it, in the history and in
-// the updates, and whoever is not sees nothing, also not of what they said themselves.
-func TestConferenceMessages(t *testing.T) {
+// A member sees all messages of a conference, in the history and in the updates. Other users see
+// none, also none of their own.
+func TestMembersSeeAllOfAConference(t *testing.T) {
 	s := newStore(t, "alice", "bob", "carol")
 	alice, bob, carol := id(t, s, "alice"), id(t, s, "bob"), id(t, s, "carol")
 	if err := s.CreateConference("ops", []string{"alice", "bob"}, now); err != nil {
@@ -134,7 +120,7 @@ func TestConferenceMessages(t *testing.T) {
 		t.Errorf("3 goes to %s", got)
 	}
 	if _, err := send(s, Message{Sender: carol, To: "ops", Body: "x", Date: now}); !errors.Is(err, ErrNotMember) {
-		t.Errorf("from a stranger: %v", err)
+		t.Errorf("from a user who is no member: %v", err)
 	}
 	mustSend(t, s, "carol", "alice", "4")
 	sees := func(when string, want map[int64]string) {
@@ -143,7 +129,7 @@ func TestConferenceMessages(t *testing.T) {
 			if got, _ := updates(t, s, user, 0, 100); got != want {
 				t.Errorf("%s %d sees %s", when, user, got)
 			}
-			// The same in pages of one, which is where a message might be skipped or come twice.
+			// The same in pages of one message, in which one might be skipped or come twice.
 			var pages []string
 			for after, more := int64(0), true; more; {
 				list, m, err := s.Updates(t.Context(), user, Page{After: after, Limit: 1, Bytes: 1 << 20})
@@ -203,7 +189,7 @@ func TestConferenceMessages(t *testing.T) {
 	if list, _, err := s.History(t.Context(), alice, bob, Page{Limit: 10, Bytes: 1 << 20}); err != nil || bodies(list) != "alice>bob:2" || list[0].Conference != "" {
 		t.Errorf("history %+v, %v", list, err)
 	}
-	// Who is in a conference is no contact for it; the conference is.
+	// The conference is a contact of its members; the other members are not.
 	for user, want := range map[int64]string{alice: "bob carol ops", bob: "alice", carol: "alice ops"} {
 		contacts, err := s.Contacts(t.Context(), user)
 		if logins(contacts) != want || err != nil {
@@ -216,8 +202,8 @@ func TestConferenceMessages(t *testing.T) {
 		}
 	}
 
-	// What a removed user said stays; who was in a conference that is deleted can still
-	// be told what was said in it; and who has the name next has nothing of that.
+	// The messages of a removed user stay. Former members of a deleted conference still get its
+	// messages. A new conference of the same name has none of them.
 	if err := s.RemoveUser("carol", now); err != nil {
 		t.Fatal(err)
 	}
@@ -239,8 +225,8 @@ func TestConferenceMessages(t *testing.T) {
 	}
 }
 
-// A nonce answers also who is no longer in the conference, or when that is gone.
-func TestConferenceNonces(t *testing.T) {
+// A nonce is answered also if the sender has left the conference, or it was deleted.
+func TestNonceOutlivesTheMembership(t *testing.T) {
 	s := newStore(t, "alice", "bob")
 	if err := s.CreateConference("ops", []string{"alice", "bob"}, now); err != nil {
 		t.Fatal(err)

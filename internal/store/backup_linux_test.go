@@ -9,10 +9,9 @@ import (
 	"testing"
 )
 
-// TestRestoreOnFullDisk: where the write-ahead log still fits, and what it adds to the
-// database does not, nothing is put in place. A limit on the size of files does what a
-// full disk does.
-func TestRestoreOnFullDisk(t *testing.T) {
+// If the write-ahead log still fits on the disk, and what it adds to the database does not, nothing
+// is put in place. A limit on the size of files stands for the full disk.
+func TestRestoreOnFullDiskChangesNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "skarod.db")
 	s := open(t, path)
 	if err := s.Close(); err != nil {

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-func TestFilesAreOurs(t *testing.T) {
+func TestFilesArePrivate(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	open(t, filepath.Join(dir, "skarod.db"))
 	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
@@ -27,8 +27,7 @@ func TestFilesAreOurs(t *testing.T) {
 	}
 }
 
-// A database that others can read, as a careless restore leaves one, is closed to them,
-// with what SQLite keeps beside it.
+// Other users lose their rights to a database and its side files, as a careless copy gives them.
 func TestLooseModeIsTightened(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "skarod.db")
 	open(t, path)
@@ -48,9 +47,9 @@ func TestLooseModeIsTightened(t *testing.T) {
 	}
 }
 
-// What is written into a file that nobody finds any more is not confirmed, and no new
-// file is made in its place. Windows lets nobody take a file away that is open.
-func TestFileTakenAway(t *testing.T) {
+// A write into a file that was moved away is not confirmed, and no new file is made in its place.
+// Windows lets no process move an open file.
+func TestMovedDatabaseConfirmsNothing(t *testing.T) {
 	s := newStore(t, "alice")
 	alice := id(t, s, "alice")
 	mustSend(t, s, "alice", "alice", "before")

@@ -1,0 +1,183 @@
+package store
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/skaroctl/skaroctl/internal/proto"
+)
+
+// The next message sees a change by another process, and OnForeignWrite is called soon.
+func TestWritesOfAnotherProcessAreSeen(t *testing.T) {
+	s := newStore(t, "alice", "bob")
+	noticed := make(chan struct{}, 100)
+	s.OnForeignWrite(func() { noticed <- struct{}{} })
+	other := open(t, s.path)
+	mustSend(t, s, "alice", "bob", "1") // the writer knows bob now
+	if len(noticed) != 0 {
+		t.Error("our own write counts as another's")
+	}
+	if err := other.RemoveUser("bob", now); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := send(s, Message{Sender: id(t, s, "alice"), To: "bob", Body: "2", Date: now}); !errors.Is(err, ErrNoUser) {
+		t.Errorf("to a user whom another process removed: %v", err)
+	}
+	<-noticed
+	if err := other.AddUser("carol", proto.NewToken("x"), now); err != nil {
+		t.Fatal(err)
+	}
+	<-noticed // no job is waiting: the ticker looks
+	mustSend(t, s, "alice", "carol", "3")
+	members := func(body string) string {
+		t.Helper()
+		return fmt.Sprint(mustSend(t, s, "alice", "ops", body).Members)
+	}
+	alice, carol := id(t, s, "alice"), id(t, s, "carol")
+	if err := other.CreateConference("ops", []string{"alice"}, now); err != nil {
+		t.Fatal(err)
+	}
+	if got := members("4"); got != fmt.Sprint([]int64{alice}) {
+		t.Errorf("members %s", got)
+	}
+	if _, err := other.AddMembers("ops", []string{"carol"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := members("5"); got != fmt.Sprint([]int64{alice, carol}) {
+		t.Errorf("members %s", got)
+	}
+	if err := other.RemoveMembers("ops", []string{"alice"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := send(s, Message{Sender: alice, To: "ops", Body: "6", Date: now}); !errors.Is(err, ErrNotMember) {
+		t.Errorf("from a member whom another process removed: %v", err)
+	}
+	if err := other.DeleteConference("ops", now); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := send(s, Message{Sender: carol, To: "ops", Body: "7", Date: now}); !errors.Is(err, ErrNoUser) {
+		t.Errorf("to a conference that another process deleted: %v", err)
+	}
+}
+
+// A full disk refuses what does not fit. Nothing else is lost.
+func TestFullDiskRefusesOnlyWhatDoesNotFit(t *testing.T) {
+	s := newStore(t, "alice", "bob")
+	mustSend(t, s, "alice", "bob", "before")
+	limit := func(pages int) {
+		t.Helper()
+		if err := s.perform(func() error { return s.exec(fmt.Sprintf("PRAGMA max_page_count = %d", pages)) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	limit(1) // SQLite takes this as: no larger than now
+	alice := id(t, s, "alice")
+	if _, err := send(s, Message{Sender: alice, To: "bob", Body: strings.Repeat("x", 100_000), Date: now}); err == nil || errors.Is(err, ErrNoUser) {
+		t.Errorf("with no room: %v", err)
+	}
+	limit(1 << 30)
+	if sent := mustSend(t, s, "alice", "bob", "after"); sent.ID != 2 {
+		t.Errorf("the next id is %d", sent.ID)
+	}
+	if got, _ := updates(t, s, alice, 0, 10); got != "alice>bob:before alice>bob:after" {
+		t.Errorf("%s", got)
+	}
+}
+
+// A job that the database refuses fails its whole group, and nothing of the group is stored.
+func TestFailedJobFailsItsGroup(t *testing.T) {
+	s := newStore(t, "alice", "bob")
+	alice := id(t, s, "alice")
+	broken := errors.New("broken")
+	result := make(chan error, 3)
+	// The first of these keeps the writer busy until the rest is queued.
+	started, queued := make(chan struct{}), make(chan struct{})
+	s.submit(func() error { close(started); <-queued; return nil }, func(err error) { result <- err })
+	<-started
+	s.Send(Message{Sender: alice, To: "bob", Body: "x", Date: now}, func(_ Stored, err error) { result <- err })
+	s.submit(func() error { return broken }, func(err error) { result <- err })
+	close(queued)
+	for range 3 {
+		if err := <-result; !errors.Is(err, broken) {
+			t.Errorf("the result is %v", err)
+		}
+	}
+	if got, _ := updates(t, s, alice, 0, 10); got != "" {
+		t.Errorf("there is %s", got)
+	}
+	mustSend(t, s, "alice", "bob", "y")
+	if c, err := s.Contacts(t.Context(), alice); err != nil || len(c) != 1 {
+		t.Errorf("the contact was forgotten: %v, %v", c, err)
+	}
+}
+
+// While another process locks the database, the jobs that wait fail together, also when the store
+// is closed.
+func TestLockedDatabaseRefusesAllTogether(t *testing.T) {
+	s := newStore(t, "alice")
+	alice := id(t, s, "alice")
+	if err := s.perform(func() error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.conn.ExecContext(t.Context(), "PRAGMA busy_timeout = 100"); err != nil {
+		t.Fatal(err)
+	}
+	other, err := sql.Open("sqlite", s.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	other.SetMaxOpenConns(1)
+	begins := time.Now()
+	if _, err := other.Exec("BEGIN IMMEDIATE"); err != nil {
+		t.Fatal(err)
+	}
+	const waiting = 2000
+	results := make(chan error, waiting)
+	for range waiting {
+		s.Send(Message{Sender: alice, To: "alice", Body: "x", Date: now}, func(_ Stored, err error) { results <- err })
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(begins); took > waiting*100*time.Millisecond/2 {
+		t.Errorf("each has waited for itself: it took %v", took)
+	}
+	for range waiting {
+		if err := <-results; err == nil || !strings.Contains(err.Error(), "locked") {
+			t.Errorf("the result is %v", err)
+		}
+	}
+}
+
+// Sends are done in the order of their ids, whichever goroutine submits them.
+func TestSendIsDoneInOrderOfIDs(t *testing.T) {
+	s := newStore(t, "alice", "bob")
+	alice := id(t, s, "alice")
+	var ids []int64
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 500 {
+				s.Send(Message{Sender: alice, To: "bob", Body: "x", Date: now}, func(stored Stored, _ error) { ids = append(ids, stored.ID) })
+			}
+		})
+	}
+	wg.Wait()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if len(ids) != 2000 {
+		t.Errorf("%d completions", len(ids))
+	}
+	for i, id := range ids {
+		if id != int64(i+1) {
+			t.Fatalf("the message %d completes as number %d", id, i+1)
+		}
+	}
+}
