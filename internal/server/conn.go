@@ -315,9 +315,7 @@ func (c *conn) watch(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-login.C:
-			if c.currentSession() == nil {
-				c.end(websocket.StatusPolicyViolation, "no login")
-			}
+			c.requireLogin()
 		case <-ping.C:
 			pong, cancel := context.WithTimeout(ctx, o.PingInterval)
 			err := c.ws.Ping(pong)
@@ -327,6 +325,13 @@ func (c *conn) watch(ctx context.Context) {
 				return
 			}
 		}
+	}
+}
+
+// requireLogin ends the connection if it is unauthenticated.
+func (c *conn) requireLogin() {
+	if c.currentSession() == nil {
+		c.end(websocket.StatusPolicyViolation, "no login")
 	}
 }
 

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -246,27 +248,46 @@ func TestSlowLinkGetsALargeReply(t *testing.T) {
 }
 
 func TestConnectionWithoutALoginEnds(t *testing.T) {
-	w := newTestServer(t, func(o *Options) { o.AuthTime = 200 * time.Millisecond }, "alice")
+	w := newTestServer(t, nil, "alice")
 	idle, c := w.dial(), w.login("alice")
+	w.srv.mu.Lock()
+	conns := slices.Collect(maps.Keys(w.srv.conns))
+	w.srv.mu.Unlock()
+	for _, conn := range conns {
+		conn.requireLogin()
+	}
 	idle.closed(websocket.StatusPolicyViolation)
 	c.quiet()
+	w = newTestServer(t, func(o *Options) { o.AuthTime = time.Millisecond })
+	ws, _, err := websocket.Dial(t.Context(), "ws://"+w.addr+Path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	(&client{t: t, ws: ws}).closed(websocket.StatusPolicyViolation)
 }
 
 // A connection that answers no ping is dropped; a live one that sends nothing is not.
 func TestSilentConnectionIsDropped(t *testing.T) {
-	w := newTestServer(t, func(o *Options) { o.PingInterval = 500 * time.Millisecond }, "alice")
-	live := w.login("alice")
-	w.dial() // never reads again, so never answers a ping
-	go func() {
-		for {
-			if _, _, err := live.ws.Reader(context.Background()); err != nil {
-				return
+	// A live client must answer within the interval. On a slow machine only a longer one shows
+	// the difference.
+	for interval := 500 * time.Millisecond; ; interval *= 4 {
+		w := newTestServer(t, func(o *Options) { o.PingInterval = interval }, "alice")
+		live := w.login("alice")
+		w.dial() // never reads again, so never answers a ping
+		go func() {
+			for {
+				if _, _, err := live.ws.Reader(context.Background()); err != nil {
+					return
+				}
 			}
+		}()
+		eventually(t, "the silent connection is dropped", func() bool { n, _, _ := w.sizes(); return n <= 1 })
+		if _, users, _ := w.sizes(); users == 1 {
+			return
 		}
-	}()
-	w.left(1)
-	if _, users, _ := w.sizes(); users != 1 {
-		t.Error("it is the wrong one")
+		if interval > patience/4 {
+			t.Fatal("the live connection is dropped")
+		}
 	}
 }
 

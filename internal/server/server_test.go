@@ -180,7 +180,14 @@ func TestHTTPHasHealthAndMetrics(t *testing.T) {
 // does not read. A WebSocket stays.
 func TestIdleHTTPConnectionsEnd(t *testing.T) {
 	w := newTestServer(t, func(o *Options) { o.HTTPTime = 200 * time.Millisecond }, "alice")
-	c := w.login("alice")
+	c := &client{t: t}
+	eventually(t, "the handshake is done in time", func() (ok bool) {
+		var err error
+		c.ws, _, err = websocket.Dial(t.Context(), "ws://"+w.addr+Path, nil)
+		return err == nil
+	})
+	defer c.ws.CloseNow()
+	c.read() // the greeting
 	const metrics = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
 	for what, request := range map[string]string{
 		"an answer": metrics, "no body": "POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n", "half a request": metrics[:20], "nothing": "",
