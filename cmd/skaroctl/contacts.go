@@ -77,7 +77,7 @@ func runContactsAdd(ctx context.Context, f *Factory, o *contactOptions) error {
 			return err
 		}
 		acct.cacheContact(contact.Login, true)
-		return f.printContacts([]proto.Contact{contact})
+		return f.confirm(func(p *output.Printer) error { return p.Contact(contact) })
 	})
 }
 

@@ -141,6 +141,18 @@ func (f *Factory) now() time.Time {
 	return time.Now()
 }
 
+// confirm prints a result that only confirms what was done. With --quiet it prints nothing.
+func (f *Factory) confirm(print func(*output.Printer) error) error {
+	if f.given.quiet {
+		return nil
+	}
+	p := f.Printer()
+	if err := print(p); err != nil {
+		return err
+	}
+	return p.Flush()
+}
+
 // notice tells the user something that is neither a result nor an error.
 func (f *Factory) notice(format string, args ...any) {
 	if !f.given.quiet {

@@ -33,7 +33,7 @@ func (o *commonFlags) add(root *cobra.Command, completeProfile cobra.CompletionF
 	f.StringVar(&o.colour, "color", "auto", "`WHEN` to colour text: auto, always or never (NO_COLOR, CLICOLOR_FORCE)")
 	f.BoolVar(&o.utc, "utc", false, "show times in text, and read times without a zone, in UTC")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "show every frame and state change on standard error, secrets masked")
-	f.BoolVarP(&o.quiet, "quiet", "q", false, "show only errors on standard error")
+	f.BoolVarP(&o.quiet, "quiet", "q", false, "show only errors, and no result that only confirms")
 	f.StringVar(&o.caFile, "ca-file", "", "PEM `FILE` with further root certificates (SSL_CERT_FILE)")
 	f.BoolVar(&o.allowPlaintext, "allow-plaintext", false, "permit ws:// to another machine")
 	cli.Exclusive(root, "quiet", "verbose")

@@ -199,14 +199,12 @@ func (l loginAttempt) finish(ctx context.Context, f *Factory) error {
 	}
 	l.dropOld(ctx, f, profile)
 	f.notice("logged in as %s; the credentials are in the %s store", output.Login(l.login), profile.Store)
-	p := f.Printer()
-	if err := p.Account(output.Account{
-		Profile: l.profile, Server: profile.Server, Login: l.login, Store: profile.Store, Credentials: describeCredentials(stored),
-		ServerVersion: server.Server, Extensions: server.Extensions,
-	}); err != nil {
-		return err
-	}
-	return p.Flush()
+	return f.confirm(func(p *output.Printer) error {
+		return p.Account(output.Account{
+			Profile: l.profile, Server: profile.Server, Login: l.login, Store: profile.Store, Credentials: describeCredentials(stored),
+			ServerVersion: server.Server, Extensions: server.Extensions,
+		})
+	})
 }
 
 // authenticate logs in with the token, and returns what the server said.

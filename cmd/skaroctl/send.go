@@ -98,7 +98,7 @@ func runSend(ctx context.Context, f *Factory, o *sendOptions) error {
 	report, printer, bar := &sendReport{to: to, stream: o.lines}, f.Printer(), o.progress(f, len(to))
 	cause := o.outbox(ctx, f, acct, printer).Run(ctx, in.messages, func(r session.Result) error {
 		bar.add(len(r.Message.Body) + 1)
-		return cmp.Or(report.add(r), o.print(printer, r))
+		return cmp.Or(report.add(r), o.print(f, printer, r))
 	})
 	bar.end()
 	for _, m := range in.left() {
@@ -239,10 +239,10 @@ func (o *sendOptions) outbox(ctx context.Context, f *Factory, acct Account, prin
 	return box
 }
 
-// print prints the result of a message that is confirmed.
-func (o *sendOptions) print(p *output.Printer, r session.Result) error {
+// print prints the result of a message that is confirmed, unless --quiet is given.
+func (o *sendOptions) print(f *Factory, p *output.Printer, r session.Result) error {
 	var err error
-	if r.State == session.StateConfirmed {
+	if r.State == session.StateConfirmed && !f.given.quiet {
 		err = p.Sent(r.ID, r.Date, r.To, r.Extra)
 	}
 	if err == nil && !r.More {
