@@ -36,8 +36,8 @@ type conn struct {
 	calls   map[int64]chan<- proto.Reply // sent and not answered
 }
 
-// PushFunc takes a frame that is no reply, from the reader. While it blocks, nothing else is read; it must
-// return when closing is closed.
+// PushFunc takes a frame that is no reply, from the reader. While it blocks, nothing else
+// is read; it must return when closing is closed.
 type PushFunc func(f proto.Frame, closing <-chan struct{})
 
 // connect dials and waits for the greeting.
