@@ -297,7 +297,7 @@ func TestLastPushedChangesWithThePush(t *testing.T) {
 			t.Fatal(err)
 		}
 		alice, bob := w.login("alice"), w.login("bob")
-		const n = 5000
+		const n = 2000
 		go func() {
 			for range n {
 				if _, err := bob.tryRead(); err != nil {
