@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/skaroctl/skaroctl/internal/account"
 	"github.com/skaroctl/skaroctl/internal/cli"
+	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/session"
 	"github.com/skaroctl/skaroctl/internal/terminal"
 )
@@ -29,25 +31,36 @@ type Account struct {
 // ResolveAccount finds out which account and server are meant, and with which token if
 // the environment gives one. It touches neither keyring nor network.
 func (f *Factory) ResolveAccount(ctx context.Context) (Account, error) {
+	env, err := f.readEnvironment(ctx)
+	if err != nil {
+		return Account{}, err
+	}
+	p, err := f.Profiles()
+	if env != nil {
+		p, err = f.OptionalProfiles()
+	}
+	if err != nil {
+		return Account{}, err
+	}
+	return resolveAccount(p, f.flags, f.getenv, f.stderr.line, env)
+}
+
+// readEnvironment returns the token of the environment, or nil if there is none. --profile
+// overrides it.
+func (f *Factory) readEnvironment(ctx context.Context) (*account.Environment, error) {
+	if f.flags.profileGiven {
+		return nil, nil
+	}
 	// The file of a token may be a pipe of a program that asks the user first.
 	ctx, cancel := f.withTimeout(ctx)
 	defer cancel()
-	env, err := terminal.Await(ctx, func() (*account.Environment, error) {
+	return terminal.Await(ctx, func() (*account.Environment, error) {
 		env, ok, err := account.FromEnvironment(f.getenv)
 		if !ok {
 			return nil, err
 		}
 		return &env, err
 	})
-	if err != nil {
-		return Account{}, err
-	}
-	if env == nil {
-		return f.ResolveProfile()
-	}
-	acct, err := f.ResolveServer()
-	acct.env = env
-	return acct, err
 }
 
 // ResolveProfile is ResolveAccount for a command that reads no token, so that a damaged
@@ -69,19 +82,58 @@ func (f *Factory) ResolveServer() (Account, error) {
 	return resolve(p, f.flags, f.getenv, f.stderr.line)
 }
 
+// resolveAccount is resolve for a command that logs in: with the token of env, or with
+// what the store has if env is nil.
+func resolveAccount(p profiles, flags commonFlags, getenv func(string) string, trace func(string), env *account.Environment) (Account, error) {
+	acct, err := resolve(p, flags, getenv, trace)
+	if err != nil {
+		return Account{}, err
+	}
+	acct.env = env
+	acct.login, err = acct.chooseLogin(getenv("SKAROCTL_LOGIN"), flags)
+	return acct, err
+}
+
+// chooseLogin returns the login of a command that logs in. SKAROCTL_LOGIN says whose
+// token is in the environment. If it contradicts a profile, chooseLogin does not guess.
+func (acct Account) chooseLogin(variable string, flags commonFlags) (string, error) {
+	saved, named := acct.saved.Login, flags.profile != ""
+	switch {
+	case saved == "" || variable == "" || strings.EqualFold(saved, variable):
+		return cmp.Or(saved, variable), nil
+	case acct.env == nil && named:
+		return saved, nil
+	case acct.env != nil && !named:
+		return variable, nil
+	case acct.env != nil:
+		return "", cli.Usage(
+			fmt.Sprintf("%s and SKAROCTL_LOGIN are for %s, but SKAROCTL_PROFILE names the profile %q of %s", acct.env.Source, output.Login(variable), acct.profile, output.Login(saved)),
+			"unset SKAROCTL_PROFILE to use the token; or give --profile, which overrides it",
+		)
+	}
+	return "", cli.Usage(
+		fmt.Sprintf("SKAROCTL_LOGIN is %s, but there is no token in the environment, and the profile %q is that of %s", output.Login(variable), acct.profile, output.Login(saved)),
+		"name the profile with --profile, or unset SKAROCTL_LOGIN",
+	)
+}
+
 // resolve makes an Account: a flag counts before the environment, and that before the
-// profile. trace gets what --verbose shows.
+// profile. A profile that --profile names is used as a whole. trace gets what --verbose
+// shows.
 func resolve(p profiles, flags commonFlags, getenv func(string) string, trace func(string)) (Account, error) {
 	acct := Account{profiles: p, profile: cmp.Or(flags.profile, p.config.DefaultProfile, "default")}
 	acct.saved = p.config.Profiles[acct.profile]
 	acct.login = cmp.Or(getenv("SKAROCTL_LOGIN"), acct.saved.Login)
+	if flags.profile != "" && acct.saved.Login != "" {
+		acct.login = acct.saved.Login
+	}
 	acct.endpoint = session.Endpoint{
 		URL: acct.saved.Server, CAFile: acct.saved.CAFile, AllowPlaintext: acct.saved.AllowPlaintext || flags.allowPlaintext,
 		UserAgent: "skaroctl",
 	}
-	if flags.server != "" && flags.server != acct.saved.Server {
+	if server := flags.serverFor(acct.saved); server != acct.saved.Server {
 		// What the profile permits, it permits for its own server.
-		acct.endpoint.URL, acct.endpoint.CAFile, acct.endpoint.AllowPlaintext = flags.server, "", flags.allowPlaintext
+		acct.endpoint.URL, acct.endpoint.CAFile, acct.endpoint.AllowPlaintext = server, "", flags.allowPlaintext
 	}
 	if flags.caFile != "" {
 		var err error
@@ -96,6 +148,14 @@ func resolve(p profiles, flags commonFlags, getenv func(string) string, trace fu
 		acct.endpoint.Trace = trace
 	}
 	return acct, nil
+}
+
+// serverFor returns the server for a command with these flags and a profile.
+func (o commonFlags) serverFor(saved account.Profile) string {
+	if o.profileGiven && !o.serverGiven { // o.server is SKAROCTL_SERVER
+		return cmp.Or(saved.Server, o.server)
+	}
+	return cmp.Or(o.server, saved.Server)
 }
 
 // maxCertificates bounds what is read as root certificates, in bytes: those of a whole
@@ -200,11 +260,18 @@ func (acct Account) store() (account.Store, error) {
 }
 
 // environ returns the variables that make a skaroctl with this environment use the same
-// account.
-func (acct Account) environ() []string {
-	same := []string{"SKAROCTL_PROFILE=" + acct.profile}
-	if acct.endpoint.URL != acct.saved.Server {
-		same = append(same, "SKAROCTL_SERVER="+acct.endpoint.URL)
+// account. getenv reads the environment of this process.
+func (acct Account) environ(getenv func(string) string) []string {
+	same := []string{"SKAROCTL_SERVER=" + acct.endpoint.URL}
+	if acct.env == nil {
+		// An empty variable counts as not set.
+		for _, variable := range account.TokenVariables(getenv) {
+			same = append(same, variable+"=")
+		}
+		return append(same, "SKAROCTL_PROFILE="+acct.profile)
+	}
+	if named := getenv("SKAROCTL_PROFILE"); named != "" {
+		same = append(same, "SKAROCTL_PROFILE="+named)
 	}
 	return same
 }

@@ -81,7 +81,7 @@ func (f *Factory) completeProfile(_ *cobra.Command, _ []string, prefix string) (
 // knownContacts returns the contacts of the resolved account: those that were cached, or
 // the server's if those are old and the credentials need no keyring.
 func (f *Factory) knownContacts(ctx context.Context) []account.Contact {
-	acct, err := f.resolveForCompletion()
+	acct, err := f.resolveForCompletion(ctx)
 	if err != nil {
 		return nil
 	}
@@ -89,7 +89,7 @@ func (f *Factory) knownContacts(ctx context.Context) []account.Contact {
 	if age := time.Since(when); err == nil && age >= 0 && age < contactsFresh {
 		return cached
 	}
-	contacts, err := f.fetchContacts(ctx, acct)
+	contacts, err := acct.fetchContacts(ctx)
 	if err != nil {
 		return cached
 	}
@@ -97,29 +97,21 @@ func (f *Factory) knownContacts(ctx context.Context) []account.Contact {
 	return contacts
 }
 
-// resolveForCompletion is ResolveServer at a key press.
-func (f *Factory) resolveForCompletion() (Account, error) {
-	flags, err := f.given.resolve(f.getenv)
-	if err != nil {
+// resolveForCompletion is ResolveAccount at a key press.
+func (f *Factory) resolveForCompletion(ctx context.Context) (Account, error) {
+	var err error
+	if f.flags, err = f.given.resolve(f.getenv); err != nil {
 		return Account{}, err
 	}
-	flags.verbose = false // the trace would appear in the command line that is being typed
-	p, err := f.OptionalProfiles()
-	if err != nil {
-		return Account{}, err
-	}
-	return resolve(p, flags, f.getenv, nil)
+	f.flags.verbose = false // the trace would appear in the command line that is being typed
+	ctx, cancel := session.WithTimeout(ctx, contactsWait)
+	defer cancel()
+	return f.ResolveAccount(ctx)
 }
 
 // fetchContacts asks the server for the contacts, unless that takes a keyring.
-func (f *Factory) fetchContacts(ctx context.Context, acct Account) ([]account.Contact, error) {
-	env, ok, err := account.FromEnvironment(f.getenv)
-	switch {
-	case err != nil:
-		return nil, err
-	case ok:
-		acct.env = &env
-	case acct.saved.Store != "file":
+func (acct Account) fetchContacts(ctx context.Context) ([]account.Contact, error) {
+	if acct.env == nil && acct.saved.Store != "file" {
 		return nil, errors.New("a key press does not ask the keyring")
 	}
 	if err := acct.needLogin(); err != nil {

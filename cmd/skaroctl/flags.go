@@ -17,6 +17,10 @@ type commonFlags struct {
 	timeout                                 cli.Duration
 	verbose, quiet, allowPlaintext, utc     bool
 
+	// profileGiven and serverGiven say that resolve found profile and server on the command
+	// line, and not in the environment.
+	profileGiven, serverGiven bool
+
 	changed func(name string) bool // reports whether the command line has a flag
 }
 
@@ -65,6 +69,7 @@ func (o commonFlags) resolve(getenv func(string) string) (commonFlags, error) {
 	text := func(p *string) func(string) error {
 		return func(s string) error { *p = s; return nil }
 	}
+	o.serverGiven, o.profileGiven = o.changed("server"), o.changed("profile")
 	_ = set("server", "SKAROCTL_SERVER", text(&o.server))
 	_ = set("profile", "SKAROCTL_PROFILE", text(&o.profile))
 	_ = set("output", "SKAROCTL_OUTPUT", text(&o.output))

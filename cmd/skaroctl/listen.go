@@ -141,7 +141,7 @@ func runListen(ctx context.Context, f *Factory, o *listenOptions) error {
 		behind: start != nil || resume != nil,
 	}
 	if o.exec != "" {
-		report.hook = newHook(o.exec, os.Environ(), acct.environ(), f.streams, f.notice)
+		report.hook = newHook(o.exec, os.Environ(), acct.environ(f.getenv), f.streams, f.notice)
 	}
 	l := newListener(ctx, acct, report)
 	l.Start, l.Resume = start, resume

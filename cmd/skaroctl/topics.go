@@ -32,14 +32,16 @@ that of the worst error: the messages on standard output were delivered.`)
 	return b.String()
 }
 
-const environmentHelp = `A flag overrides its variable, and a variable overrides the profile. An empty variable
-counts as not set.
+const environmentHelp = `A flag overrides its variable, and a variable overrides the profile. --profile also
+overrides a token in the environment and SKAROCTL_SERVER. An empty variable counts as
+not set.
 
   SKAROCTL_SERVER      the URL of the server, as --server
   SKAROCTL_PROFILE     the name of the profile, as --profile
   SKAROCTL_OUTPUT      auto, text or json, as --output
   SKAROCTL_TIMEOUT     how long a command may take, as --timeout
-  SKAROCTL_LOGIN       the login that a token in the environment is for
+  SKAROCTL_LOGIN       the login that a token in the environment is for, and that
+                       "skaroctl login" uses if no profile is named
   SKAROCTL_TOKEN       a token instead of a credential store, made by
                        "skaroctl login --print-token"; other programs of the same
                        user can read it there, so a file is better

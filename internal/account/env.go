@@ -53,6 +53,23 @@ func FromEnvironment(getenv func(string) string) (Environment, bool, error) {
 	return Environment{}, false, nil
 }
 
+// TokenVariables returns the names of the variables that FromEnvironment looks at and that
+// are set, so that their unsetting hides every token.
+func TokenVariables(getenv func(string) string) []string {
+	var names []string
+	for _, name := range []string{"SKAROCTL_TOKEN", "SKAROCTL_TOKEN_FILE"} {
+		if getenv(name) != "" {
+			names = append(names, name)
+		}
+	}
+	if folder := getenv("CREDENTIALS_DIRECTORY"); folder != "" {
+		if _, err := os.Lstat(filepath.Join(folder, systemdToken)); err == nil {
+			names = append(names, "CREDENTIALS_DIRECTORY")
+		}
+	}
+	return names
+}
+
 // environment returns the token in a text, or the error of reading that text.
 func environment(source, text string, err error) (Environment, bool, error) {
 	var token proto.Token
