@@ -98,6 +98,7 @@ type process struct {
 	cmd            *exec.Cmd
 	stdout, stderr *output
 	done           chan struct{} // closed when it has ended and all its output is read
+	shared         *shared       // its streams, if the command nonblock started it
 }
 
 // processes are those of one script.

@@ -144,7 +144,7 @@ func recipients(s string) ([]string, error) {
 // messages returns what is to be sent: the lines of standard input as they come, or one
 // text for each recipient.
 func (o *sendOptions) messages(ctx context.Context, streams terminal.Streams, to []string) (*messageSource, error) {
-	in := streams.In
+	in := terminal.BlockingReader(streams.In)
 	if o.lossy {
 		in = transform.NewReader(in, runes.ReplaceIllFormed())
 	}

@@ -99,7 +99,7 @@ func openBackup(ctx context.Context, streams terminal.Streams, name string) (io.
 		if streams.InTerminal {
 			return nil, cli.Usage("standard input is a terminal, and no backup", "name a FILE")
 		}
-		return io.NopCloser(streams.In), nil
+		return io.NopCloser(terminal.BlockingReader(streams.In)), nil
 	}
 	if log, err := os.Stat(name + "-wal"); err == nil && log.Size() > 0 {
 		return nil, cli.Usage(

@@ -37,7 +37,7 @@ func Await[T any](ctx context.Context, call func() (T, error)) (T, error) {
 // ReadAll reads to the end of the input, but at most limit bytes. The end of ctx ends the
 // wait: a read of a terminal or a pipe may last for ever.
 func ReadAll(ctx context.Context, in io.Reader, limit int64) ([]byte, error) {
-	return Await(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(in, limit)) })
+	return Await(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(BlockingReader(in), limit)) })
 }
 
 // ReadFile is ReadAll for a file, which may be a pipe that has no writer yet.

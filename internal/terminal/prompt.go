@@ -67,7 +67,7 @@ func (p *prompt) ask(ctx context.Context) (answer string, err error) {
 		read = readHidden
 	}
 	stop := onContinue(p.repeat) // before Ctrl-Z can be pressed
-	fmt.Fprint(p.screen, p.question)
+	fmt.Fprint(blockingWriter(p.screen), p.question)
 	answer, err = Await(ctx, func() (string, error) { return read(p.keys) })
 	stop()
 	if inForeground(p.fd) {
@@ -107,10 +107,11 @@ func descriptor(f *os.File) (fd int) {
 
 // readLine reads one line, byte by byte, so that it takes nothing after the line.
 func readLine(keys *os.File) (string, error) {
+	in := BlockingReader(keys)
 	var line []byte
 	b := make([]byte, 1)
 	for {
-		n, err := keys.Read(b)
+		n, err := in.Read(b)
 		if n == 1 {
 			if b[0] == '\n' {
 				return string(bytes.TrimSuffix(line, []byte("\r"))), nil

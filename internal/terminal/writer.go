@@ -30,7 +30,7 @@ const blockedAfter = 100 * time.Millisecond
 // NewInterruptibleWriter makes a writer on w with a grace period after the end of ctx.
 // If a write takes long after that end, blocked is called, at most once. It may be nil.
 func NewInterruptibleWriter(ctx context.Context, w io.Writer, grace time.Duration, blocked func()) *InterruptibleWriter {
-	return &InterruptibleWriter{ctx: ctx, w: w, grace: grace, blocked: blocked}
+	return &InterruptibleWriter{ctx: ctx, w: blockingWriter(w), grace: grace, blocked: blocked}
 }
 
 // PendingAtInterrupt reports whether output was still to be written when the context ended.

@@ -1,0 +1,30 @@
+//go:build unix
+
+package terminal
+
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+)
+
+// readiness is what a file is awaited for.
+type readiness int16
+
+const (
+	readable readiness = unix.POLLIN
+	writable readiness = unix.POLLOUT
+)
+
+// wouldBlock reports whether a call on a non-blocking file would have had to wait.
+func wouldBlock(err error) bool { return errors.Is(err, unix.EAGAIN) }
+
+// await waits until a file is ready, or its other end has gone.
+func await(fd int, ready readiness) bool {
+	for {
+		_, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: int16(ready)}}, -1)
+		if !errors.Is(err, unix.EINTR) {
+			return err == nil
+		}
+	}
+}

@@ -1,0 +1,15 @@
+package terminal
+
+// readiness is what a file is awaited for.
+type readiness int
+
+const (
+	readable readiness = iota
+	writable
+)
+
+// wouldBlock is always false: no program on Windows can change the streams of another one.
+func wouldBlock(error) bool { return false }
+
+// await is never called.
+func await(int, readiness) bool { return false }
