@@ -77,9 +77,20 @@ The packages have it in /usr/share/doc/skarod/docs.`,
 	return c
 }
 
-// runServe runs the server until ctx ends. It opens the database last: everything that is
-// wrong with the options leaves the data folder as it is.
+// runServe runs the server until ctx ends. A signal before it serves ends it as well as a
+// later one does: that is no failure.
 func runServe(ctx context.Context, f *Factory, o *serveOptions) error {
+	err := prepareAndServe(ctx, f, o)
+	var interrupt *terminal.Interrupt
+	if errors.As(err, &interrupt) {
+		return nil
+	}
+	return err
+}
+
+// prepareAndServe opens the database last: everything that is wrong with the options
+// leaves the data folder as it is.
+func prepareAndServe(ctx context.Context, f *Factory, o *serveOptions) error {
 	cert, err := readCertificate(ctx, o.certFile, o.keyFile)
 	if err != nil {
 		return err

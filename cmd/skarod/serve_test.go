@@ -187,3 +187,16 @@ func TestServeEndsWithItsContext(t *testing.T) {
 		}
 	}
 }
+
+func TestSignalBeforeTheServerServesIsNoFailure(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(&terminal.Interrupt{Signal: syscall.SIGTERM})
+	var log bytes.Buffer
+	f := &Factory{stderr: &log, getenv: os.Getenv, data: filepath.Join(t.TempDir(), "data")}
+	if err := runServe(ctx, f, &serveOptions{listen: "127.0.0.1:0", registration: "closed"}); err != nil {
+		t.Error(err)
+	}
+	if strings.Contains(log.String(), "listening") {
+		t.Errorf("it served: %s", log.String())
+	}
+}
