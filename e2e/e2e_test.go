@@ -119,6 +119,7 @@ func runScripts(t *testing.T, dir string, vars []string) {
 		Deadline:           time.Now().Add(5 * time.Minute), // a script that hangs then names its line
 		RequireUniqueNames: true,
 		Cmds:               commands,
+		Condition:          condition,
 		Setup: func(env *testscript.Env) error {
 			env.Values[processesKey{}] = &processes{t: t, running: map[string]*process{}}
 			env.Vars = append(env.Vars, vars...)
@@ -142,6 +143,15 @@ func runScripts(t *testing.T, dir string, vars []string) {
 			return nil
 		},
 	})
+}
+
+// condition decides the conditions of scripts in addition to testscript's own: [namespaces]
+// means that the script can hide a part of this machine from a program.
+func condition(name string) (bool, error) {
+	if name != "namespaces" {
+		return false, fmt.Errorf("there is no condition %q", name)
+	}
+	return exec.Command("unshare", "--mount", "--pid", "--fork", "true").Run() == nil, nil
 }
 
 // statSources stats every source file of the programs and the peers, so that `go test`

@@ -29,6 +29,7 @@ type Factory struct {
 	flags commonFlags // as resolved before the command's run function is called
 
 	loadProfiles func() (profiles, error) // reads the config file the first time
+	zone         sync.Once                // checks the time zone the first time
 }
 
 // newFactory makes the Factory of a process.
@@ -138,6 +139,11 @@ func (f *Factory) now() time.Time {
 	if f.flags.utc {
 		return time.Now().UTC()
 	}
+	f.zone.Do(func() {
+		if text := cli.ZoneNotice(f.getenv); text != "" {
+			f.notice("%s", text)
+		}
+	})
 	return time.Now()
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,6 +21,8 @@ type Factory struct {
 	out, stderr io.Writer // on two of the streams; an interrupt ends the wait for their readers
 	getenv      func(string) string
 	data        string // --data
+
+	zone sync.Once // checks the time zone the first time
 }
 
 // newFactory makes the Factory of a process.
@@ -29,6 +32,19 @@ func newFactory(p *cli.Process) *Factory {
 
 // runFunc does the work of a command, with its options and what it needs of f.
 type runFunc[O any] func(ctx context.Context, f *Factory, o *O) error
+
+// now is the time, in the zone that times are shown in.
+func (f *Factory) now(utc bool) time.Time {
+	if utc {
+		return time.Now().UTC()
+	}
+	f.zone.Do(func() {
+		if text := cli.ZoneNotice(f.getenv); text != "" {
+			f.notice("%s", text)
+		}
+	})
+	return time.Now()
+}
 
 // notice tells the user something that is neither a result nor an error.
 func (f *Factory) notice(format string, args ...any) {

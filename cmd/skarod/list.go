@@ -20,17 +20,9 @@ func (o *listOptions) addFlags(c *cobra.Command) {
 	c.Flags().BoolVar(&o.utc, "utc", false, "times in text are UTC and not local time")
 }
 
-// now is the time, in the zone that times are shown in.
-func (o *listOptions) now() time.Time {
-	if o.utc {
-		return time.Now().UTC()
-	}
-	return time.Now()
-}
-
 // list opens the store, and shows what print prints when that is complete.
 func (f *Factory) list(o *listOptions, print func(*store.Store, *output.Printer) error) error {
-	p, err := f.printer(o.format, o.now)
+	p, err := f.printer(o.format, func() time.Time { return f.now(o.utc) })
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,8 @@ It prints its URL on one line and ends when its standard input closes. Users,
 passwords and conferences are test data and therefore arguments.
 
 A message whose body is "!info TEXT" or "!error TEXT" is not delivered: the
-server pushes an info or error to everybody in the dialog instead.
+server pushes an info or error to everybody in the dialog instead. A body
+"!binary HEX" is delivered as a byte string.
 """
 
 import argparse
@@ -207,6 +208,8 @@ class Connection:
             if body.startswith("!" + kind + " "):
                 await self.server.push(logins, {"type": kind, "info": body.split(" ", 1)[1]})
                 return {"status": "200 OK"}
+        if body.startswith("!binary "):
+            body = bytes.fromhex(body.split(" ", 1)[1])
         date = datetime.datetime.now(datetime.timezone.utc).isoformat().replace("+00:00", "Z")
         message = {"from": sender, "to": to, "body": body, "date": date, "font": {"size": 12}}
         self.server.messages.append(message)

@@ -41,6 +41,14 @@ func TestFormatWritesByTheTemplate(t *testing.T) {
 			t.Errorf("%s: %q, %v, not %q", c.template, b.String(), err, c.want)
 		}
 	}
+	f, err := ParseFormat("{{.body}} {{.extra.body}}", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	binary := proto.Message{From: "bob", Extra: map[string]any{"body": []byte("\x00\xff\n 42")}}
+	if got := printed(t, Options{Format: f}, func(p *Printer) error { return p.Message(binary, "alice") }); got != "[binary, 6 bytes] AP8KIDQy\n" {
+		t.Errorf("a body that is not text: %q", got)
+	}
 	for template, why := range map[string]string{
 		"{{.from":        "unclosed action",
 		"{{.form}}":      `no entry for key "form"`,

@@ -41,7 +41,9 @@ func AppendMessage(buf []byte, m proto.Message, own string) []byte {
 func (p *Printer) Message(m proto.Message, own string) error {
 	switch {
 	case p.options.Format != nil:
-		return p.formatted(newMessageJSON(m, own))
+		object := newMessageJSON(m, own)
+		object.Body = bodyText(m)
+		return p.formatted(object)
 	case p.options.JSON:
 		return p.json(newMessageJSON(m, own))
 	}

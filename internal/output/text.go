@@ -1,6 +1,7 @@
 package output
 
 import (
+	"fmt"
 	"hash/fnv"
 	"strconv"
 	"strings"
@@ -102,9 +103,22 @@ func (p *Printer) messageText(m proto.Message, own string) string {
 		b.WriteString(" →" + mark + " " + name(m.To, colour))
 	}
 	b.WriteString(":" + mark + " ")
-	b.WriteString(strings.ReplaceAll(Block(m.Body), "\n", "\n    "))
+	b.WriteString(strings.ReplaceAll(Block(bodyText(m)), "\n", "\n    "))
 	b.WriteByte('\n')
 	return b.String()
+}
+
+// bodyText is the body of a message for people. Other servers pass on bodies that are not
+// text; JSON has those whole, in extra.
+func bodyText(m proto.Message) string {
+	switch body := m.Extra["body"].(type) {
+	case nil:
+		return m.Body
+	case []byte:
+		return fmt.Sprintf("[binary, %d bytes]", len(body))
+	default:
+		return "[not text: " + valueText(body) + "]"
+	}
 }
 
 // pushText is a push that is no message, for people. It starts as no message does: no date
