@@ -52,7 +52,11 @@ type listener struct {
 func listen(ctx context.Context, l *lab, r *report) error {
 	ours := listener{"skaroctl listen -o json", skaroSource, func(ctx context.Context, l *lab, s *source) (*exec.Cmd, error) {
 		// No pings: nothing but this program's blocks may be written to the connection.
-		env := []string{"SKAROCTL_TOKEN=" + proto.NewToken(password).Text(), "SKAROCTL_LOGIN=alice", "SKAROCTL_SERVER=ws://" + s.listener.Addr().String() + "/skaro_client/"}
+		token, err := proto.NewToken(password)
+		if err != nil {
+			return nil, err
+		}
+		env := []string{"SKAROCTL_TOKEN=" + token.Text(), "SKAROCTL_LOGIN=alice", "SKAROCTL_SERVER=ws://" + s.listener.Addr().String() + "/skaro_client/"}
 		return l.command(ctx, env, l.skaroctl, "listen", "-o", "json", "--ping-interval", "1h"), nil
 	}}
 	theirs := listener{"mosquitto_sub -F %j", mqttSource, func(ctx context.Context, l *lab, s *source) (*exec.Cmd, error) {

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
@@ -169,4 +171,13 @@ func statSources(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// newToken makes the token of a password.
+func newToken(password string) proto.Token {
+	token, err := proto.NewToken(password)
+	if err != nil {
+		panic(err)
+	}
+	return token
 }

@@ -323,7 +323,7 @@ func TestHostileServer(t *testing.T) {
 		"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "XDG_CONFIG_HOME=" + dir, "XDG_STATE_HOME=" + dir, "XDG_CACHE_HOME=" + dir, "XDG_RUNTIME_DIR=" + dir,
 		"TERM=xterm-256color", "TZ=UTC", "DBUS_SESSION_BUS_ADDRESS=disabled:", "SKAROCTL_TIMEOUT=60s", "GORACE=halt_on_error=1 atexit_sleep_ms=0",
 	}
-	tokenEnv := append(env[:len(env):len(env)], "SKAROCTL_LOGIN=alice", "SKAROCTL_TOKEN="+proto.NewToken("pw").Text())
+	tokenEnv := append(env[:len(env):len(env)], "SKAROCTL_LOGIN=alice", "SKAROCTL_TOKEN="+newToken("pw").Text())
 
 	// every is the part of each text that must be visible.
 	every := make([]string, 0, len(h.texts))

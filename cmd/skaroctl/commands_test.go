@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/skaroctl/skaroctl/internal/account"
+
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
@@ -84,7 +85,7 @@ func TestRefusedLoginHint(t *testing.T) {
 	url := newTestServer(t, "alice")
 	alice := newTestUser(t, url, "alice")
 	for _, args := range [][]string{{"status"}, {"send", "alice", "x"}, {"listen"}} {
-		alice.variables["SKAROCTL_TOKEN"], alice.variables["SKAROCTL_SERVER"], alice.variables["SKAROCTL_LOGIN"] = proto.NewToken("old").Text(), url, "alice"
+		alice.variables["SKAROCTL_TOKEN"], alice.variables["SKAROCTL_SERVER"], alice.variables["SKAROCTL_LOGIN"] = newToken("old").Text(), url, "alice"
 		if _, errs := alice.run("", 3, args...); !strings.Contains(errs, "hint: SKAROCTL_TOKEN gives the token of another login or of an older password") {
 			t.Errorf("%q: %s", args, errs)
 		}
@@ -135,4 +136,13 @@ func TestCompletionNeverAsksTheKeyring(t *testing.T) {
 	if out, _ := u.run("", 0, "__complete", "send", ""); out != ":4\n" {
 		t.Errorf("%q after %v", out, time.Since(start))
 	}
+}
+
+// newToken makes the token of a password.
+func newToken(password string) proto.Token {
+	token, err := proto.NewToken(password)
+	if err != nil {
+		panic(err)
+	}
+	return token
 }

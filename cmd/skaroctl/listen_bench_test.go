@@ -46,7 +46,7 @@ func BenchmarkListen(b *testing.B) {
 	b.ResetTimer()
 	streams := terminal.Streams{In: strings.NewReader(""), Out: w, Err: io.Discard}
 	env := map[string]string{
-		"SKAROCTL_TOKEN": proto.NewToken("x").Text(), "SKAROCTL_LOGIN": "alice", "SKAROCTL_SERVER": url, "HOME": b.TempDir(),
+		"SKAROCTL_TOKEN": newToken("x").Text(), "SKAROCTL_LOGIN": "alice", "SKAROCTL_SERVER": url, "HOME": b.TempDir(),
 	}
 	if code := run([]string{"listen", "-o", "json", "--count", strconv.Itoa(b.N)}, streams, func(name string) string { return env[name] }); code != 0 {
 		b.Fatalf("exit status %d", code)

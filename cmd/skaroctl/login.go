@@ -175,7 +175,7 @@ func (l loginAttempt) readPassword(ctx context.Context, f *Factory, confirm bool
 	if err != nil {
 		return proto.Token{}, err
 	}
-	return proto.NewToken(password), nil
+	return proto.NewToken(password)
 }
 
 // finish logs in, saves what later commands need, and shows the account.

@@ -6,7 +6,6 @@ import (
 
 	"github.com/skaroctl/skaroctl/internal/account"
 	"github.com/skaroctl/skaroctl/internal/cli"
-	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/terminal"
 )
 
@@ -32,7 +31,7 @@ func TestLogoutForgetsOneProfile(t *testing.T) {
 	}
 	key := func(login string) account.Key { return account.Key{Server: "ws://127.0.0.1:1/", Login: login} }
 	for _, login := range []string{"alice", "bob"} {
-		if err := store.Set(t.Context(), key(login), account.Credentials{Token: proto.NewToken(login)}); err != nil {
+		if err := store.Set(t.Context(), key(login), account.Credentials{Token: newToken(login)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -72,7 +71,7 @@ func TestLogoutKeepsSharedCredentials(t *testing.T) {
 		t.Fatal(err)
 	}
 	key := account.Key{Server: "ws://127.0.0.1:1/", Login: "alice"}
-	if err := store.Set(t.Context(), key, account.Credentials{Token: proto.NewToken("pw")}); err != nil {
+	if err := store.Set(t.Context(), key, account.Credentials{Token: newToken("pw")}); err != nil {
 		t.Fatal(err)
 	}
 	if err := runLogout(t.Context(), f, &logoutOptions{}); err != nil {
@@ -86,7 +85,7 @@ func TestLogoutKeepsSharedCredentials(t *testing.T) {
 // A token of the environment can't be forgotten.
 func TestLogoutRefusesTokenOfTheEnvironment(t *testing.T) {
 	variables := homeWith(t, twoProfiles)
-	variables["SKAROCTL_TOKEN"] = proto.NewToken("pw").Text()
+	variables["SKAROCTL_TOKEN"] = newToken("pw").Text()
 	f := newTestFactory(t, terminal.Streams{}, variables)
 	if err := runLogout(t.Context(), f, &logoutOptions{}); kindOf(err) != cli.KindUsage || !strings.Contains(err.Error(), "SKAROCTL_TOKEN") {
 		t.Errorf("%v", err)

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/skaroctl/skaroctl/internal/account"
-	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/server"
 	"github.com/skaroctl/skaroctl/internal/store"
 	"github.com/skaroctl/skaroctl/internal/terminal"
@@ -31,7 +30,7 @@ func newTestServer(t *testing.T, users ...string) (url string) {
 		t.Fatal(err)
 	}
 	for _, user := range users {
-		if err := s.AddUser(user, proto.NewToken("pw"), time.Now()); err != nil {
+		if err := s.AddUser(user, newToken("pw"), time.Now()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -91,7 +90,7 @@ func storeToken(t *testing.T, f *Factory, key account.Key, password string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Set(t.Context(), key, account.Credentials{Token: proto.NewToken(password)}); err != nil {
+	if err := s.Set(t.Context(), key, account.Credentials{Token: newToken(password)}); err != nil {
 		t.Fatal(err)
 	}
 }

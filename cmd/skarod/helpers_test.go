@@ -207,7 +207,7 @@ func (p *process) login(login string) *client {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	r := c.request(1, proto.TypeAuthorize, map[string]any{"login": login, "password": proto.NewToken("secret of " + login).Answer(greeting.Text("token"))})
+	r := c.request(1, proto.TypeAuthorize, map[string]any{"login": login, "password": newToken("secret of " + login).Answer(greeting.Text("token"))})
 	if !r.OK() {
 		p.t.Fatalf("login of %s: %s", login, r.Status)
 	}
@@ -249,4 +249,13 @@ func (c *client) request(id int64, name string, fields map[string]any) proto.Rep
 			return r
 		}
 	}
+}
+
+// newToken makes the token of a password.
+func newToken(password string) proto.Token {
+	token, err := proto.NewToken(password)
+	if err != nil {
+		panic(err)
+	}
+	return token
 }

@@ -209,5 +209,5 @@ func (f *Factory) newToken(ctx context.Context, login string, o cli.PasswordOpti
 	if o.Typed() && utf8.RuneCountInString(password) < shortPassword {
 		f.notice("a password of fewer than %d characters is soon guessed by anyone with its token (docs/security.md)", shortPassword)
 	}
-	return proto.NewToken(password), nil
+	return proto.NewToken(password)
 }

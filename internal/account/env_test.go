@@ -28,7 +28,7 @@ func TestFromEnvironment(t *testing.T) {
 		return path
 	}
 	token := func(password string) string {
-		tokens[password] = proto.NewToken(password)
+		tokens[password] = newToken(password)
 		return tokens[password].Text()
 	}
 	private := write("private", 0o600, token("file")+"\n")

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"os"
 	"testing"
-
-	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
 // A shell gives the output of a command as a pipe: SKAROCTL_TOKEN_FILE=<(pass show token).
@@ -17,7 +15,7 @@ func TestTokenFromPipe(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = r.Close() }()
-	if _, err := w.WriteString(proto.NewToken("x").Text() + "\n"); err != nil {
+	if _, err := w.WriteString(newToken("x").Text() + "\n"); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.Close(); err != nil {
@@ -28,7 +26,7 @@ func TestTokenFromPipe(t *testing.T) {
 		t.Skip("SKIPPED: needs /dev/fd")
 	}
 	got, ok, err := FromEnvironment(func(name string) string { return map[string]string{"SKAROCTL_TOKEN_FILE": path}[name] })
-	if err != nil || !ok || got.Token != proto.NewToken("x") {
+	if err != nil || !ok || got.Token != newToken("x") {
 		t.Errorf("%+v, %v, %v", got, ok, err)
 	}
 }

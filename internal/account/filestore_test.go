@@ -11,8 +11,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-
-	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
 func TestFileFormat(t *testing.T) {
@@ -224,7 +222,7 @@ func TestManyWritersLoseNothing(t *testing.T) {
 }
 
 func FuzzDecodeCredentials(f *testing.F) {
-	token := proto.NewToken("x").Text()
+	token := newToken("x").Text()
 	for _, seed := range []string{
 		`{"version":1,"accounts":[]}`,
 		`{"version":1,"accounts":[{"server":"ws://h/","login":"a","token":"` + token + `","sid":"` + secretSID + `","sid_used":"2026-05-15T12:00:00.5+02:00"}]}`,

@@ -52,7 +52,7 @@ var (
 )
 
 // someCredentials are those of a login.
-func someCredentials() Credentials { return Credentials{Token: proto.NewToken("correct horse")} }
+func someCredentials() Credentials { return Credentials{Token: newToken("correct horse")} }
 
 // someSession are those of a login with --session-only.
 func someSession() Credentials { return Credentials{SID: secretSID, SIDUsed: noon} }
@@ -142,4 +142,13 @@ func untouched(t *testing.T, path string, content []byte) {
 	if _, err := os.Lstat(path + ".tmp"); err == nil {
 		t.Errorf("%s.tmp was left behind", path)
 	}
+}
+
+// newToken makes the token of a password.
+func newToken(password string) proto.Token {
+	token, err := proto.NewToken(password)
+	if err != nil {
+		panic(err)
+	}
+	return token
 }

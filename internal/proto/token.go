@@ -9,14 +9,14 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"strings"
 )
 
-// Token is what is kept of a password: the two SHA-512 chaining values of
+// Token replaces a password that is not to be kept: the two SHA-512 chaining values of
 // HMAC-SHA512 (RFC 2104) after its inner and its outer key block, 64 bytes each.
-// It answers every challenge as the password does, and the password can't be
-// read back from it. The zero Token is none. It prints as "[token]": only Text
-// shows it, for a credential store.
+// It answers every challenge as the password does, and the password can't be read back
+// from it. The zero Token is none. It prints as "[token]": only Text shows it.
 type Token struct {
 	inner, outer [sha512.Size]byte
 }
@@ -24,44 +24,55 @@ type Token struct {
 // tokenPrefix names the text form and its version.
 const tokenPrefix = "skaro-token-1:"
 
-// The saved state of crypto/sha512 after whole blocks: four bytes that name the
-// hash, the chaining value, an empty block buffer, and the length hashed so far.
-// Go's hash packages promise to read older states, so this layout stays good.
+// The saved state of crypto/sha512 after whole blocks: four bytes that name the hash, the
+// chaining value, an empty block buffer, and the length hashed so far. Go's hash packages
+// promise to read this layout for ever, but not to write it: see chainingValue.
 const (
 	stateMagic = "sha\x07"
 	stateSize  = len(stateMagic) + sha512.Size + sha512.BlockSize + 8
 )
 
-// NewToken makes the token of a password: the UTF-8 bytes of the password are
-// the HMAC key (docs/protocol.md, "Authorization").
-func NewToken(password string) Token {
+// NewToken makes the token of a password, whose UTF-8 bytes are the HMAC key
+// (docs/protocol.md, "Authorization"). It fails if the program was built with a Go whose
+// crypto/sha512 saves its state in another form.
+func NewToken(password string) (Token, error) {
 	key := []byte(password)
 	if len(key) > sha512.BlockSize {
 		sum := sha512.Sum512(key)
 		key = sum[:]
 	}
-	return Token{inner: chain(key, 0x36), outer: chain(key, 0x5c)}
+	inner, err := chainingValue(sha512.New(), key, 0x36)
+	if err != nil {
+		return Token{}, err
+	}
+	outer, err := chainingValue(sha512.New(), key, 0x5c)
+	return Token{inner: inner, outer: outer}, err
 }
 
-// chain hashes one block, the key padded and combined with pad (RFC 2104, 2),
-// and returns the chaining value.
-func chain(key []byte, pad byte) (value [sha512.Size]byte) {
+var errState = errors.New("can't make a token: this program was built with a Go version whose crypto/sha512 saves its state in an unknown form")
+
+// chainingValue hashes one block, the key padded and combined with pad (RFC 2104, 2), and
+// returns the chaining value from the saved state of the hash.
+func chainingValue(h hash.Hash, key []byte, pad byte) (value [sha512.Size]byte, err error) {
 	block := make([]byte, sha512.BlockSize)
 	copy(block, key)
 	for i := range block {
 		block[i] ^= pad
 	}
-	h := sha512.New()
 	h.Write(block)
-	state, err := h.(encoding.BinaryMarshaler).MarshalBinary()
+	m, ok := h.(encoding.BinaryMarshaler)
+	if !ok {
+		return value, errState
+	}
+	state, err := m.MarshalBinary()
 	if err != nil || len(state) != stateSize || string(state[:len(stateMagic)]) != stateMagic {
-		panic("crypto/sha512 saves its state in an unknown form") // the tests see this before anybody else
+		return value, errState
 	}
 	copy(value[:], state[len(stateMagic):])
-	return value
+	return value, nil
 }
 
-// resume is a SHA-512 that has hashed one block and has the given chaining value.
+// resume hashes data with a SHA-512 that has hashed one block and has the chaining value.
 func resume(value [sha512.Size]byte, data ...[]byte) []byte {
 	state := make([]byte, 0, stateSize)
 	state = append(state, stateMagic...)
@@ -70,7 +81,7 @@ func resume(value [sha512.Size]byte, data ...[]byte) []byte {
 	state = binary.BigEndian.AppendUint64(state, sha512.BlockSize)
 	h := sha512.New()
 	if err := h.(encoding.BinaryUnmarshaler).UnmarshalBinary(state); err != nil {
-		panic("crypto/sha512 no longer reads its older states: " + err.Error())
+		panic("crypto/sha512 does not read its older states, as it promises: " + err.Error())
 	}
 	for _, d := range data {
 		h.Write(d)
@@ -95,13 +106,13 @@ func (t Token) IsZero() bool { return t == Token{} }
 
 // Text is the token's text form, for a credential store or an environment
 // variable: "skaro-token-1:" and the 128 bytes in unpadded URL-safe base64, 185
-// characters. Whoever has it can log in.
+// characters. Anyone with it can log in.
 func (t Token) Text() string {
 	return tokenPrefix + base64.RawURLEncoding.EncodeToString(t.Bytes())
 }
 
-// ParseToken reads what Text wrote, white space around it allowed. Its errors
-// never quote the text.
+// ParseToken reads the text form, with white space around it or without. Its errors never
+// quote the text.
 func ParseToken(text string) (Token, error) {
 	text = strings.TrimSpace(text)
 	encoded, ok := strings.CutPrefix(text, tokenPrefix)
@@ -118,7 +129,7 @@ func ParseToken(text string) (Token, error) {
 // Bytes is the token as 128 bytes: the inner chaining value, then the outer one.
 func (t Token) Bytes() []byte { return append(t.inner[:], t.outer[:]...) }
 
-// TokenFromBytes reads what Bytes wrote.
+// TokenFromBytes makes a token of the result of Bytes.
 func TokenFromBytes(raw []byte) (Token, error) {
 	var t Token
 	if len(raw) != len(t.inner)+len(t.outer) {

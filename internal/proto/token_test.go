@@ -1,6 +1,10 @@
 package proto
 
 import (
+	"crypto/sha512"
+	"encoding"
+	"errors"
+	"hash"
 	"fmt"
 	"strings"
 	"testing"
@@ -8,7 +12,44 @@ import (
 
 func newToken(t testing.TB, password string) Token {
 	t.Helper()
-	return NewToken(password)
+	token, err := NewToken(password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+// otherState is a SHA-512 that saves its state in another form.
+type otherState struct {
+	hash.Hash
+	state []byte
+	err   error
+}
+
+func (h otherState) MarshalBinary() ([]byte, error) { return h.state, h.err }
+
+// A later Go may write another form of the state. Then there is no token, and no wrong one.
+// The release runs this test with the Go version that it builds with.
+func TestNewTokenNeedsTheStateOfSHA512(t *testing.T) {
+	newToken(t, "secret")
+	good, err := sha512.New().(encoding.BinaryMarshaler).MarshalBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, h := range map[string]hash.Hash{
+		"none":    struct{ hash.Hash }{sha512.New()},
+		"error":   otherState{sha512.New(), good, errors.New("broken")},
+		"short":   otherState{sha512.New(), good[:len(good)-1], nil},
+		"longer":  otherState{sha512.New(), append(good, 0), nil},
+		"another": otherState{sha512.New(), append([]byte("SHA\x07"), good[4:]...), nil},
+	} {
+		if _, err := chainingValue(h, []byte("secret"), 0x36); err == nil {
+			t.Errorf("%s: the state passes", name)
+		}
+	}
+	if _, err := chainingValue(otherState{sha512.New(), good, nil}, []byte("secret"), 0x36); err != nil {
+		t.Errorf("the usual form: %v", err)
+	}
 }
 
 func TestTokenAnswersAsThePasswordDoes(t *testing.T) {

@@ -117,7 +117,7 @@ func TestConferenceRequestsNeedMembership(t *testing.T) {
 		{alice, proto.TypeSendMessage, map[string]any{"to": "ops", "body": strings.Repeat("x", w.options.MaxBody+1)}, "413", ""},
 		{alice, proto.TypeSendMessage, map[string]any{"to": "ops", "body": ""}, "400", ""},
 		{w.dial(), proto.TypeRegister, form("Ops", "x", ""), "409", "the login is taken"},
-		{w.dial(), proto.TypeAuthorize, map[string]any{"login": "ops", "password": proto.NewToken("").Answer("")}, "401", "wrong login or password"},
+		{w.dial(), proto.TypeAuthorize, map[string]any{"login": "ops", "password": newToken("").Answer("")}, "401", "wrong login or password"},
 	} {
 		if r := c.client.request(c.typ, c.fields); code(r) != c.status || !strings.Contains(r.Info, c.info) {
 			t.Errorf("%s %.60v: %s", c.typ, c.fields, r.Fields.Describe())

@@ -196,7 +196,7 @@ func TestEndingConnectionDoesNothingMore(t *testing.T) {
 		t.Fatal(r.Status)
 	}
 	deaf.ask(proto.TypeRegisterType, nil) // the answer is never read
-	if err := w.conference("ops").SetToken("alice", proto.NewToken("new")); err != nil {
+	if err := w.conference("ops").SetToken("alice", newToken("new")); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the connection is ending", func() bool {
@@ -349,7 +349,7 @@ func TestEndOfAConnectionIsLogged(t *testing.T) {
 		"too large": {ended(websocket.MessageBinary, make([]byte, w.options.MaxUnauthenticatedFrame+1), websocket.StatusMessageTooBig), ` reason="the frame is too large" error=.*`},
 		"passwd": {func() {
 			c := w.login("alice")
-			if err := w.store.SetToken("alice", proto.NewToken("secret of alice")); err != nil {
+			if err := w.store.SetToken("alice", newToken("secret of alice")); err != nil {
 				t.Fatal(err)
 			}
 			w.srv.checkUsers()

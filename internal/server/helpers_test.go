@@ -85,7 +85,7 @@ func newTestServer(t testing.TB, change func(*Options), logins ...string) *testS
 	w.start()
 	t.Cleanup(func() { w.stop() })
 	for _, login := range logins {
-		if err := w.store.AddUser(login, proto.NewToken("secret of "+login), w.clock.Now()); err != nil {
+		if err := w.store.AddUser(login, newToken("secret of "+login), w.clock.Now()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -246,7 +246,7 @@ func (c *client) request(name string, fields map[string]any) proto.Reply {
 func (c *client) authorize(login, password string) proto.Reply {
 	c.t.Helper()
 	return c.request(proto.TypeAuthorize, map[string]any{
-		"login": login, "password": proto.NewToken(password).Answer(c.greeting.Challenge),
+		"login": login, "password": newToken(password).Answer(c.greeting.Challenge),
 	})
 }
 
@@ -339,4 +339,13 @@ func (w *testServer) conference(name string, logins ...string) *store.Store {
 		w.t.Fatal(err)
 	}
 	return other
+}
+
+// newToken makes the token of a password.
+func newToken(password string) proto.Token {
+	token, err := proto.NewToken(password)
+	if err != nil {
+		panic(err)
+	}
+	return token
 }

@@ -44,7 +44,7 @@ func TestLogHasNoSecrets(t *testing.T) {
 	w := newTestServer(t, nil, "alice")
 	c := w.dial()
 	c.authorize("hunter2", "x")
-	answer := proto.NewToken("secret of alice").Answer(c.greeting.Challenge)
+	answer := newToken("secret of alice").Answer(c.greeting.Challenge)
 	sid := c.authorize("alice", "secret of alice").Fields.Text("session_id")
 	c.send("alice", "the body")
 	w.dial().request(proto.TypeSessionRestore, map[string]any{"sid": sid})

@@ -11,7 +11,7 @@ import (
 
 // form is the form of a register request.
 func form(login, password, invite string) map[string]any {
-	f := map[string]any{"login": login, "token": proto.NewToken(password).Text()}
+	f := map[string]any{"login": login, "token": newToken(password).Text()}
 	if invite != "" {
 		f["invite"] = invite
 	}
@@ -28,7 +28,7 @@ func TestOpenRegistrationIsLimited(t *testing.T) {
 		{nil, "400"},
 		{map[string]any{"form": "login"}, "400"},
 		{map[string]any{"form": map[string]any{"login": "bob"}}, "400"},
-		{map[string]any{"form": map[string]any{"token": proto.NewToken("x").Text()}}, "400"},
+		{map[string]any{"form": map[string]any{"token": newToken("x").Text()}}, "400"},
 		{map[string]any{"form": map[string]any{"login": "bob", "token": "x"}}, "400"},
 		{form("a b", "x", ""), "400"},
 		{form("a,b", "x", ""), "400"},
@@ -52,7 +52,7 @@ func TestOpenRegistrationIsLimited(t *testing.T) {
 	if r := c.authorize("bob", "x"); !r.OK() {
 		t.Error(r.Status)
 	}
-	if strings.Contains(w.log.String(), proto.NewToken("x").Text()) {
+	if strings.Contains(w.log.String(), newToken("x").Text()) {
 		t.Error("the token is in the log")
 	}
 }

@@ -158,7 +158,7 @@ func TestRequestsSentWithTheLoginFindItDone(t *testing.T) {
 	w := newTestServer(t, nil, "alice", "bob")
 	c := w.dial()
 	a := c.ask(proto.TypeSessionRestore, map[string]any{"sid": "old"})
-	b := c.ask(proto.TypeAuthorize, map[string]any{"login": "alice", "password": proto.NewToken("secret of alice").Answer(c.greeting.Challenge)})
+	b := c.ask(proto.TypeAuthorize, map[string]any{"login": "alice", "password": newToken("secret of alice").Answer(c.greeting.Challenge)})
 	d := c.ask(proto.TypeSendMessage, map[string]any{"to": "bob", "body": "x"})
 	e := c.ask(proto.TypeGetHistory, map[string]any{"login": "bob"})
 	if r := c.reply(a); code(r) != "410" {

@@ -66,8 +66,12 @@ func New(o Options) (*Server, error) {
 	if err := o.complete(); err != nil {
 		return nil, fmt.Errorf("start the server: %w", err)
 	}
+	dummy, err := proto.NewToken(rand.Text())
+	if err != nil {
+		return nil, fmt.Errorf("start the server: %w", err)
+	}
 	s := &Server{
-		o: o, dummy: proto.NewToken(rand.Text()), stop: make(chan struct{}), changed: make(chan struct{}, 1), accounts: make(chan struct{}, 1),
+		o: o, dummy: dummy, stop: make(chan struct{}), changed: make(chan struct{}, 1), accounts: make(chan struct{}, 1),
 		conns: map[*conn]bool{}, online: map[int64]map[*conn]bool{}, sessions: map[[32]byte]*session{},
 		owned: map[int64]map[*session]bool{}, unstored: map[*session]bool{},
 		inFlight:      semaphore.NewWeighted(inFlightBytes),

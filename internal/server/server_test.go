@@ -29,7 +29,7 @@ func TestPasswordChangedDuringTheStartEndsSessions(t *testing.T) {
 	var calls atomic.Int64
 	w.options.Clock = func() time.Time {
 		if calls.Add(1) == 2 { // the sessions are loaded
-			if err := other.SetToken("alice", proto.NewToken("new")); err != nil {
+			if err := other.SetToken("alice", newToken("new")); err != nil {
 				t.Error(err)
 			}
 		}
@@ -53,7 +53,7 @@ func TestChangedAccountLosesItsSessions(t *testing.T) {
 	defer other.Close()
 	alice, bob, carol := w.dial(), w.login("bob"), w.login("carol")
 	sid := alice.authorize("alice", "secret of alice").Fields.Text("session_id")
-	if err := other.SetToken("alice", proto.NewToken("new")); err != nil {
+	if err := other.SetToken("alice", newToken("new")); err != nil {
 		t.Fatal(err)
 	}
 	if err := other.RemoveUser("bob", w.clock.Now()); err != nil {

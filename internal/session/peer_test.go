@@ -160,7 +160,7 @@ func message(id int64, from, to, body string) map[string]any {
 	return m
 }
 
-var token = proto.NewToken("correct horse")
+var token = newToken("correct horse")
 
 func withToken(context.Context) (Credentials, error) {
 	return Credentials{Login: "alice", Token: token}, nil
@@ -479,4 +479,13 @@ func readFrames(in *bufio.Reader, n int) {
 		}
 		_, _ = io.CopyN(io.Discard, in, 4+size)
 	}
+}
+
+// newToken makes the token of a password.
+func newToken(password string) proto.Token {
+	token, err := proto.NewToken(password)
+	if err != nil {
+		panic(err)
+	}
+	return token
 }

@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
 // conferences are all conferences with their members, as text.
@@ -73,9 +71,9 @@ func TestConferenceChangesDoAllOrNothing(t *testing.T) {
 		case "delete":
 			err = s.DeleteConference(name, now)
 		case "add-user":
-			err = s.AddUser(name, proto.NewToken("x"), now)
+			err = s.AddUser(name, newToken("x"), now)
 		case "set-token":
-			err = s.SetToken(name, proto.NewToken("x"))
+			err = s.SetToken(name, newToken("x"))
 		case "remove-user":
 			err = s.RemoveUser(name, now)
 		}
@@ -99,7 +97,7 @@ func TestConferenceChangesDoAllOrNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Redeem(code, "ops", proto.NewToken("x"), now); !errors.Is(err, ErrIsConference) {
+	if err := s.Redeem(code, "ops", newToken("x"), now); !errors.Is(err, ErrIsConference) {
 		t.Errorf("an invitation for a conference's name: %v", err)
 	}
 }

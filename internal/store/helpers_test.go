@@ -39,7 +39,7 @@ func newStore(t testing.TB, logins ...string) *Store {
 	t.Helper()
 	s := open(t, filepath.Join(t.TempDir(), "data", "skarod.db"))
 	for _, login := range logins {
-		if err := s.AddUser(login, proto.NewToken("secret of "+login), now); err != nil {
+		if err := s.AddUser(login, newToken("secret of "+login), now); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -160,4 +160,13 @@ func in(t testing.TB, s *Store, from, conference, body string) string {
 		to = append(to, u.Login)
 	}
 	return strings.Join(to, " ")
+}
+
+// newToken makes the token of a password.
+func newToken(password string) proto.Token {
+	token, err := proto.NewToken(password)
+	if err != nil {
+		panic(err)
+	}
+	return token
 }

@@ -6,13 +6,11 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
 func TestInviteMakesOneAccount(t *testing.T) {
 	s := newStore(t, "alice")
-	token := proto.NewToken("x")
+	token := newToken("x")
 	later := now.Add(time.Hour)
 	code, err := s.CreateInvite(now, later)
 	if err != nil {

@@ -7,8 +7,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
 func TestBodiesComeBackUnchanged(t *testing.T) {
@@ -180,7 +178,7 @@ func TestNonceStoresOneMessageInADay(t *testing.T) {
 	if _, err := send(s, Message{Sender: alice, To: "bob", Body: "hi", Nonce: "another of them.", Date: now}); !errors.Is(err, ErrNoUser) {
 		t.Errorf("another after the recipient was removed: %v", err)
 	}
-	if err := s.AddUser("bob", proto.NewToken("bob"), now); err != nil {
+	if err := s.AddUser("bob", newToken("bob"), now); err != nil {
 		t.Fatal(err)
 	}
 	l.Date = now.Add(NonceLife)

@@ -10,8 +10,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
 func TestOpenRefusesWhatIsNoDatabase(t *testing.T) {
@@ -22,7 +20,7 @@ func TestOpenRefusesWhatIsNoDatabase(t *testing.T) {
 	}
 	odd := filepath.Join(dir, name)
 	s := open(t, filepath.Join(odd, "skarod.db"))
-	if err := s.AddUser("alice", proto.NewToken("x"), now); err != nil {
+	if err := s.AddUser("alice", newToken("x"), now); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
@@ -80,7 +78,7 @@ func TestOpenMigratesEarlierVersions(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := s.Redeem(code, "carol", proto.NewToken("x"), now); err != nil {
+		if err := s.Redeem(code, "carol", newToken("x"), now); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.CreateConference("ops", []string{"alice", "carol"}, now); err != nil {

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"testing"
 	"time"
-
-	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
 func TestSessionsLastWithTheirRevision(t *testing.T) {
@@ -32,7 +30,7 @@ func TestSessionsLastWithTheirRevision(t *testing.T) {
 		list = append(list, x)
 	}
 	s.DropSession(list[2].SID)
-	if err := s.SetToken("carol", proto.NewToken("new")); err != nil {
+	if err := s.SetToken("carol", newToken("new")); err != nil {
 		t.Fatal(err)
 	}
 	if err := put(list[3]); !errors.Is(err, ErrNoUser) {

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"strings"
 	"testing"
-
-	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
 func TestLoginHasOneForm(t *testing.T) {
@@ -56,23 +54,23 @@ func FuzzLogin(f *testing.F) {
 func TestAccountsChange(t *testing.T) {
 	ctx := t.Context()
 	s := newStore(t, "bob", "alice")
-	if err := s.AddUser("bob", proto.NewToken("x"), now); !errors.Is(err, ErrTaken) {
+	if err := s.AddUser("bob", newToken("x"), now); !errors.Is(err, ErrTaken) {
 		t.Errorf("twice: %v", err)
 	}
-	for _, err := range []error{s.RemoveUser("nobody", now), s.SetToken("nobody", proto.NewToken("x"))} {
+	for _, err := range []error{s.RemoveUser("nobody", now), s.SetToken("nobody", newToken("x"))} {
 		if !errors.Is(err, ErrNoUser) {
 			t.Errorf("an unknown login: %v", err)
 		}
 	}
 	before, err := s.User(ctx, "bob")
-	if err != nil || !before.Token.Verify("T", proto.NewToken("secret of bob").Answer("T")) {
+	if err != nil || !before.Token.Verify("T", newToken("secret of bob").Answer("T")) {
 		t.Fatalf("%+v, %v", before, err)
 	}
-	if err := s.SetToken("bob", proto.NewToken("new")); err != nil {
+	if err := s.SetToken("bob", newToken("new")); err != nil {
 		t.Fatal(err)
 	}
 	after, err := s.User(ctx, "bob")
-	if err != nil || after.ID != before.ID || after.Revision <= before.Revision || after.Token != proto.NewToken("new") {
+	if err != nil || after.ID != before.ID || after.Revision <= before.Revision || after.Token != newToken("new") {
 		t.Fatalf("%+v, %v", after, err)
 	}
 	users, err := s.Users(ctx)
@@ -106,7 +104,7 @@ func TestRemovedUserLeavesItsMessages(t *testing.T) {
 	if c, err := s.Contacts(t.Context(), bob); err != nil || len(c) != 0 {
 		t.Errorf("contacts: %v, %v", c, err)
 	}
-	if err := s.AddUser("alice", proto.NewToken("x"), now); err != nil {
+	if err := s.AddUser("alice", newToken("x"), now); err != nil {
 		t.Fatal(err)
 	}
 	again := id(t, s, "alice")

@@ -8,8 +8,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
 // The next message sees a change by another process, and OnForeignWrite is called soon.
@@ -29,7 +27,7 @@ func TestWritesOfAnotherProcessAreSeen(t *testing.T) {
 		t.Errorf("to a user whom another process removed: %v", err)
 	}
 	<-noticed
-	if err := other.AddUser("carol", proto.NewToken("x"), now); err != nil {
+	if err := other.AddUser("carol", newToken("x"), now); err != nil {
 		t.Fatal(err)
 	}
 	<-noticed // no job is waiting: the ticker looks
