@@ -3,8 +3,10 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -23,12 +25,13 @@ import (
 
 // sendOptions are what the command line of send says.
 type sendOptions struct {
-	to       string   // LOGIN[,LOGIN...]
-	words    []string // TEXT...
-	lines    bool
-	inFlight int
-	retry    cli.Duration
-	lossy    bool
+	to        string   // LOGIN[,LOGIN...]
+	words     []string // TEXT...
+	lines     bool
+	inFlight  int
+	retry     cli.Duration
+	lossy     bool
+	skipEmpty bool
 }
 
 // The default and the limit of --inflight, in messages.
@@ -44,10 +47,11 @@ func newSendCmd(f *Factory, run runFunc[sendOptions]) *cobra.Command {
 		Short: "Send a message",
 		Long: `Send a message to one or more logins, or to a conference that we are in, by its name:
 then everyone in it gets the message. The text is what the arguments give, joined by
-a space; or standard input, if the text is "-", or if there is none and standard
-input is not a terminal. One trailing newline of standard input is removed (on
-Windows CR LF counts as one), and nothing else. The command ends when the server has
-confirmed the message. The server limits the length: skarod takes 256 KiB.
+a space; or standard input, if the text is "-" or if there is none. At a terminal it
+ends with Ctrl-D. One trailing newline of standard input is removed (on Windows CR LF
+counts as one), and nothing else. Put flags before a text of several words. The
+command ends when the server has confirmed the message. The server limits the length:
+skarod takes 256 KiB.
 
 With --lines every line of standard input is a message of its own, in order, over
 one connection that is made again when it is lost. The first refusal ends it.
@@ -57,6 +61,7 @@ have been delivered. If the server recognizes a message that comes twice, as ska
 does, such a message is sent again until --timeout or --retry is over.`,
 		Example: `  skaroctl send bob "the build is green"
   df -h / | skaroctl send alice,bob
+  df | awk '$5+0 > 90' | skaroctl send ops --skip-empty
   grep ERROR app.log | skaroctl send ops --lines --lossy`,
 		Args:              cli.CheckArgs,
 		ValidArgsFunction: f.completeLogins,
@@ -69,6 +74,7 @@ does, such a message is sent again until --timeout or --retry is over.`,
 	c.Flags().IntVar(&o.inFlight, "inflight", defaultInFlight, "with --lines, how `MANY` messages may wait for their confirmation")
 	c.Flags().Var(&o.retry, "retry", "how long to try again when the server can't be reached; the last attempt begins by then")
 	c.Flags().BoolVar(&o.lossy, "lossy", false, "replace bytes that are not UTF-8 by U+FFFD, instead of refusing the text")
+	c.Flags().BoolVar(&o.skipEmpty, "skip-empty", false, "if there is no text, send nothing, and end with status 0")
 	return c
 }
 
@@ -87,8 +93,8 @@ func runSend(ctx context.Context, f *Factory, o *sendOptions) error {
 	}
 	ctx, cancel := context.WithCancel(ctx) // ends the reading of the input too
 	defer cancel()
-	in, err := o.messages(ctx, f.streams, to)
-	if err != nil {
+	in, err := o.messages(ctx, f, to)
+	if err != nil || in == nil {
 		return err
 	}
 	if !o.lines && o.retry == 0 {
@@ -142,48 +148,71 @@ func recipients(s string) ([]string, error) {
 }
 
 // messages returns what is to be sent: the lines of standard input as they come, or one
-// text for each recipient.
-func (o *sendOptions) messages(ctx context.Context, streams terminal.Streams, to []string) (*messageSource, error) {
-	in := terminal.BlockingReader(streams.In)
+// text for each recipient. It is nil if there is nothing, and --skip-empty is given.
+func (o *sendOptions) messages(ctx context.Context, f *Factory, to []string) (*messageSource, error) {
+	in := terminal.BlockingReader(f.streams.In)
 	if o.lossy {
 		in = transform.NewReader(in, runes.ReplaceIllFormed())
 	}
 	if o.lines {
-		return streamMessages(ctx, newLineReader(in), to), nil
+		return o.lineMessages(ctx, f, in, to)
 	}
-	body, err := o.body(ctx, in, streams.InTerminal)
-	if err != nil {
+	body, err := o.body(ctx, f, in)
+	switch {
+	case err != nil || body == "" && o.skipEmpty:
 		return nil, err
+	case body == "":
+		return nil, cli.Usage("the text to send is empty", "give it as an argument or on standard input; --skip-empty makes an empty one no error")
 	}
 	return textMessages(body, to), nil
 }
 
-// body returns the text of a message, from the arguments or from standard input.
-func (o *sendOptions) body(ctx context.Context, in io.Reader, inTerminal bool) (string, error) {
-	const hint = "give it as an argument or on standard input"
-	var body string
-	switch {
-	case len(o.words) == 1 && o.words[0] == "-", len(o.words) == 0 && !inTerminal:
-		b, err := readBody(ctx, in)
-		if err != nil {
-			return "", err
+// lineMessages returns the lines of an input as messages. With --skip-empty it waits for
+// the first one, so that nothing connects to the server for an input without any.
+func (o *sendOptions) lineMessages(ctx context.Context, f *Factory, in io.Reader, to []string) (*messageSource, error) {
+	f.noticeTyping("each line is a message")
+	next := newLineReader(in)
+	if o.skipEmpty {
+		first, err := terminal.Await(ctx, next)
+		switch {
+		case ctx.Err() != nil:
+			return nil, err
+		case errors.Is(err, io.EOF):
+			return nil, nil
 		}
-		body = string(b)
-	case len(o.words) == 0:
-		return "", cli.Usage("there is no text to send", hint)
-	default:
-		body = strings.Join(o.words, " ")
-		if o.lossy {
-			body = runes.ReplaceIllFormed().String(body)
-		}
-		if !utf8.ValidString(body) {
-			return "", notUTF8("the text")
-		}
+		next = startingWith(first, err, next)
 	}
-	if body == "" {
-		return "", cli.Usage("the text to send is empty", hint)
+	return streamMessages(ctx, next, to), nil
+}
+
+// body returns the text of a message, from the arguments or from standard input. It may be
+// empty.
+func (o *sendOptions) body(ctx context.Context, f *Factory, in io.Reader) (string, error) {
+	if len(o.words) == 0 || len(o.words) == 1 && o.words[0] == "-" {
+		f.noticeTyping("type the message")
+		b, err := readBody(ctx, in)
+		return string(b), err
+	}
+	body := strings.Join(o.words, " ")
+	if o.lossy {
+		body = runes.ReplaceIllFormed().String(body)
+	}
+	if !utf8.ValidString(body) {
+		return "", notUTF8("the text")
 	}
 	return body, nil
+}
+
+// noticeTyping tells a user at a terminal that the program waits for what is typed, and how
+// that ends.
+func (f *Factory) noticeTyping(what string) {
+	keys := "Ctrl-D"
+	if runtime.GOOS == "windows" {
+		keys = "Ctrl-Z and Enter"
+	}
+	if f.streams.InTerminal {
+		f.notice("%s; %s on a line of its own ends it", what, keys)
+	}
 }
 
 // maxBody is the longest body that fits into a frame, in bytes, with room for the other

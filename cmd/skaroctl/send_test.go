@@ -21,8 +21,8 @@ func TestSendParses(t *testing.T) {
 		{name: "words", args: []string{"bob,alice", "the", "build  is", "green"}, want: sendOptions{to: "bob,alice", words: []string{"the", "build  is", "green"}, inFlight: 256}},
 		{name: "dash", args: []string{"bob", "-"}, want: sendOptions{to: "bob", words: []string{"-"}, inFlight: 256}},
 		{name: "text like flags", args: []string{"bob", "--", "--lines"}, want: sendOptions{to: "bob", words: []string{"--lines"}, inFlight: 256}},
-		{name: "lines", args: []string{"bob", "--lines", "--inflight", "8", "--retry", "2m", "--lossy"},
-			want: sendOptions{to: "bob", words: []string{}, lines: true, inFlight: 8, retry: cli.Duration(2 * time.Minute), lossy: true}},
+		{name: "lines", args: []string{"bob", "--lines", "--inflight", "8", "--retry", "2m", "--lossy", "--skip-empty"},
+			want: sendOptions{to: "bob", words: []string{}, lines: true, inFlight: 8, retry: cli.Duration(2 * time.Minute), lossy: true, skipEmpty: true}},
 		{name: "flags first", args: []string{"--lossy", "bob", "hi"}, want: sendOptions{to: "bob", words: []string{"hi"}, inFlight: 256, lossy: true}},
 		{name: "no recipient", args: nil, err: "send needs LOGIN"},
 		{name: "no number", args: []string{"bob", "--inflight", "many"}, err: "--inflight"},
@@ -71,9 +71,10 @@ func TestBodyIsTheTextAsGiven(t *testing.T) {
 		"input":             {sendOptions{}, " a\n\n", false, " a\n", ""},
 		"dash":              {sendOptions{words: []string{"-"}}, "a", true, "a", ""},
 		"two dashes":        {sendOptions{words: []string{"-", "-"}}, "x", false, "- -", ""},
-		"terminal":          {sendOptions{}, "x", true, "", "no text"},
-		"empty":             {sendOptions{}, "\n", false, "", "empty"},
-		"empty argument":    {sendOptions{words: []string{""}}, "x", false, "", "empty"},
+		"terminal":          {sendOptions{}, "typed\n", true, "typed", ""},
+		"empty":             {sendOptions{}, "\n", false, "", "is empty"},
+		"empty terminal":    {sendOptions{}, "", true, "", "is empty"},
+		"empty argument":    {sendOptions{words: []string{""}}, "x", false, "", "is empty"},
 		"not UTF-8":         {sendOptions{}, "a\xff", false, "", "not UTF-8"},
 		"argument so":       {sendOptions{words: []string{"a\xff"}}, "", false, "", "not UTF-8"},
 		"lossy":             {sendOptions{lossy: true}, "a\xff", false, "a\uFFFD", ""},
@@ -83,7 +84,7 @@ func TestBodyIsTheTextAsGiven(t *testing.T) {
 		"CR stays":          {sendOptions{}, "a\r\n\r\r\n", false, "a\r\n\r" + carriageReturn, ""},
 	} {
 		streams := terminal.Streams{In: strings.NewReader(c.in), InTerminal: c.inTerminal}
-		source, err := c.options.messages(t.Context(), streams, []string{"bob"})
+		source, err := c.options.messages(t.Context(), newTestFactory(t, streams, nil), []string{"bob"})
 		got := ""
 		if err == nil {
 			got = (<-source.messages).Body
@@ -100,7 +101,37 @@ func TestBodyIsInterrupted(t *testing.T) {
 	cancel(&terminal.Interrupt{Signal: os.Interrupt})
 	in, held := io.Pipe()
 	defer held.Close()
-	if _, err := (&sendOptions{}).body(ctx, in, false); !errors.As(err, new(*terminal.Interrupt)) {
+	f := newTestFactory(t, terminal.Streams{In: in}, nil)
+	if _, err := (&sendOptions{}).body(ctx, f, in); !errors.As(err, new(*terminal.Interrupt)) {
 		t.Errorf("%v", err)
+	}
+}
+
+// With --skip-empty nothing is sent if there is no text; without it that is an error.
+func TestSkipEmptyLeavesOutOnlyWhatIsEmpty(t *testing.T) {
+	for in, want := range map[string]string{"": "", "\n": "", " \n": " ", "a\n": "a", "\n\n": "\n"} {
+		checkSkipEmpty(t, sendOptions{skipEmpty: true}, in, want, "")
+	}
+	for in, want := range map[string]string{"": "", "\n\n": "", "\n \n": " ", "\na": "a"} {
+		checkSkipEmpty(t, sendOptions{skipEmpty: true, lines: true}, in, want, "")
+	}
+	checkSkipEmpty(t, sendOptions{skipEmpty: true, words: []string{""}}, "a", "", "")
+	checkSkipEmpty(t, sendOptions{skipEmpty: true}, "\xff", "", "not UTF-8")
+	checkSkipEmpty(t, sendOptions{skipEmpty: true, lines: true}, "\xff\n", "", "line 1 is not UTF-8")
+}
+
+func checkSkipEmpty(t *testing.T, o sendOptions, in, want, says string) {
+	t.Helper()
+	source, err := o.messages(t.Context(), newTestFactory(t, terminal.Streams{In: strings.NewReader(in)}, nil), []string{"bob"})
+	got := ""
+	if source != nil {
+		m, open := <-source.messages
+		got, err = m.Body, source.error(nil)
+		if !open && err == nil {
+			t.Errorf("%+v, %q: an empty source", o, in)
+		}
+	}
+	if got != want || (err == nil) != (says == "") || err != nil && !strings.Contains(err.Error(), says) {
+		t.Errorf("%+v, %q: %q, %v", o, in, got, err)
 	}
 }

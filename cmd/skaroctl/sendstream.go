@@ -64,6 +64,19 @@ type record struct {
 // io.EOF.
 type recordReader func() (record, error)
 
+// startingWith returns a reader that returns a record, or an error, and then goes on with
+// next.
+func startingWith(first record, err error, next recordReader) recordReader {
+	started := false
+	return func() (record, error) {
+		if started {
+			return next()
+		}
+		started = true
+		return first, err
+	}
+}
+
 // streamBuffer is how many messages are read ahead of the outbox.
 const streamBuffer = 64
 

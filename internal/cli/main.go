@@ -136,7 +136,10 @@ func (r *runner) execute(ctx context.Context) error {
 	out := &firstError{out: r.Out}
 	r.Root.SetOut(out)
 	r.Root.SetErr(r.Err)
-	c, err := r.Root.ExecuteContextC(ctx)
+	c, err := r.Root, checkTextWords(r.Root, r.Args)
+	if err == nil {
+		c, err = r.Root.ExecuteContextC(ctx)
+	}
 	if out.err != nil {
 		return out.err
 	}
@@ -159,7 +162,7 @@ func (r *runner) execute(ctx context.Context) error {
 func readRootFlags(root *cobra.Command, args []string) string {
 	set := pflag.NewFlagSet("", pflag.ContinueOnError)
 	set.ParseErrorsAllowlist.UnknownFlags = true
-	set.Usage = func() {} // for help, which is no flag of the root
+	set.BoolP("help", "h", false, "") // without it, pflag ends there
 	set.AddFlagSet(root.PersistentFlags())
 	set.AddFlagSet(root.Flags())
 	_ = set.Parse(args)
