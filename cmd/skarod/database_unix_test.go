@@ -130,6 +130,11 @@ func TestRootLeavesTheDataToItsOwner(t *testing.T) {
 		if _, _, errs := asRoot(t, "a long password", "user", "add", "bob", "--password-stdin", "--data", data); errs != "skarod: made a new database, "+db+"\n" {
 			t.Errorf("add says %s", errs)
 		}
+		secret := filepath.Join(t.TempDir(), "password")
+		if err := os.WriteFile(secret, []byte("another password\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		mustRunAsRoot(t, "", "user", "passwd", "bob", "--password-file", secret, "--data", data)
 		if out := mustRunAsRoot(t, "", "__complete", "user", "passwd", "--data", data, ""); !strings.HasPrefix(out, "bob\n") {
 			t.Errorf("completed: %s", out)
 		}

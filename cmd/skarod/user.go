@@ -56,11 +56,15 @@ func runUserAdd(ctx context.Context, f *Factory, o *userOptions) error {
 	if err != nil {
 		return cli.Usage(err.Error(), chooseLogin)
 	}
+	newToken, err := f.tokenSource(ctx, login, o.password)
+	if err != nil {
+		return err
+	}
 	err = f.withStore(create, func(s *store.Store) error {
 		if err := s.Free(login); err != nil {
 			return err
 		}
-		token, err := f.newToken(ctx, login, o.password)
+		token, err := newToken()
 		if err != nil {
 			return err
 		}
@@ -98,11 +102,15 @@ func runUserPasswd(ctx context.Context, f *Factory, o *userOptions) error {
 	if err != nil {
 		return cli.Usage(err.Error(), knownLogins)
 	}
+	newToken, err := f.tokenSource(ctx, login, o.password)
+	if err != nil {
+		return err
+	}
 	err = f.withStore(mustExist, func(s *store.Store) error {
 		if _, err := s.User(ctx, login); err != nil {
 			return err
 		}
-		token, err := f.newToken(ctx, login, o.password)
+		token, err := newToken()
 		if err != nil {
 			return err
 		}
@@ -199,6 +207,17 @@ func loginError(login string, err error) error {
 
 // shortPassword is the length, in characters, below which a typed password gets a warning.
 const shortPassword = 8
+
+// tokenSource returns what reads a new password when the database is open. It reads a password
+// file at once: root may have become another user by then (store.Enter), who can't.
+func (f *Factory) tokenSource(ctx context.Context, login string, o cli.PasswordOptions) (func() (proto.Token, error), error) {
+	read := func() (proto.Token, error) { return f.newToken(ctx, login, o) }
+	if o.File == "" {
+		return read, nil
+	}
+	token, err := read()
+	return func() (proto.Token, error) { return token, nil }, err
+}
 
 // newToken reads a new password, which a prompt asks for twice, and makes its token.
 func (f *Factory) newToken(ctx context.Context, login string, o cli.PasswordOptions) (proto.Token, error) {
