@@ -111,14 +111,8 @@ func (c *conn) authorize(ctx context.Context, f proto.Frame) (map[string]any, er
 	if !token.Verify(c.challenge, f.Text("password")) || err != nil {
 		return nil, c.refuseLogin(proto.StatusUnauthorized, "wrong login or password")
 	}
-	x, sid, err := c.server.newSession(u)
-	if errors.Is(err, store.ErrNoUser) { // the account was changed just now
-		return nil, c.refuseLogin(proto.StatusUnauthorized, "wrong login or password")
-	}
-	if err != nil {
-		return nil, err
-	}
-	if !c.server.login(c, x) {
+	x, sid := c.server.newSession(u)
+	if !c.server.login(c, x) { // the account was changed just now
 		return nil, c.refuseLogin(proto.StatusUnauthorized, "wrong login or password")
 	}
 	return c.welcome(x, sid), nil

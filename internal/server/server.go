@@ -134,7 +134,8 @@ func (s *Server) checkUsers() {
 			s.o.Log.Error("look up a user", "error", err)
 			continue
 		}
-		s.endSessions(id, u.Revision) // of a removed user: 0, which no session has
+		// The revision of a removed user is 0, which no session has.
+		s.endSessions(id, func(x *session) bool { return x.user.Revision != u.Revision })
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"time"
 
 	"github.com/coder/websocket"
@@ -101,15 +102,14 @@ func (x *session) goesBefore(y *session) bool {
 	return x.ended.Before(y.ended)
 }
 
-// newSession makes a session, which counts the caller's connection, and waits until it is
-// stored: a SID that a client has outlives the server. The caller gives it to login.
-func (s *Server) newSession(u store.User) (*session, string, error) {
+// newSession makes a session, which counts the caller's connection. The caller gives it to
+// login. It is stored a little later, so that a login does not wait for the disk: a crash
+// before that loses the SID, and its client has to log in again.
+func (s *Server) newSession(u store.User) (x *session, sid string) {
 	b := make([]byte, 32)
 	_, _ = rand.Read(b) // never fails
-	sid := base64.RawURLEncoding.EncodeToString(b)
-	x := &session{key: sha256.Sum256([]byte(sid)), user: u, conns: 1}
-	// It is in the maps before it is stored: a change of the account that comes in between
-	// finds it there, and an earlier one keeps it from being stored.
+	sid = base64.RawURLEncoding.EncodeToString(b)
+	x = &session{key: sha256.Sum256([]byte(sid)), user: u, conns: 1}
 	s.mu.Lock()
 	dropped := s.makeRoom(u.ID)
 	s.addSession(x)
@@ -117,17 +117,15 @@ func (s *Server) newSession(u store.User) (*session, string, error) {
 	if dropped != nil {
 		s.o.Store.DropSession(dropped.key)
 	}
-	stored := make(chan error, 1)
-	s.o.Store.AddSession(x.stored(), func(err error) { stored <- err })
-	if err := <-stored; err != nil {
-		s.mu.Lock()
-		if s.sessions[x.key] == x {
-			s.forgetSession(x)
+	s.o.Store.AddSession(x.stored(), func(err error) {
+		switch {
+		case errors.Is(err, store.ErrNoUser): // the account was changed just before the login
+			s.endSessions(u.ID, func(y *session) bool { return y == x })
+		case err != nil:
+			s.logFailure("store a session", err)
 		}
-		s.mu.Unlock()
-		return nil, "", err
-	}
-	return x, sid, nil
+	})
+	return x, sid
 }
 
 // restoreSession is the session of a SID, or nil if it can't be restored. It counts the
@@ -198,18 +196,18 @@ func (s *Server) pruneSessions(now time.Time) {
 	}
 }
 
-// endSessions ends the sessions and connections of a user that have another revision of the
-// account than this one.
-func (s *Server) endSessions(user, revision int64) {
+// endSessions ends the sessions of a user for which outdated returns true, and their
+// connections.
+func (s *Server) endSessions(user int64, outdated func(*session) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for x := range s.owned[user] {
-		if x.user.Revision != revision {
+		if outdated(x) {
 			s.forgetSession(x)
 		}
 	}
 	for c := range s.online[user] {
-		if c.session.user.Revision != revision {
+		if outdated(c.session) {
 			c.end(websocket.StatusPolicyViolation, "the account was changed: log in again")
 		}
 	}

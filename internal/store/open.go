@@ -55,10 +55,11 @@ type Store struct {
 	write *sql.DB
 	conn  *sql.Conn // the one connection of write
 
-	jobs    chan job
-	foreign chan func() // sets onForeign
-	quit    chan struct{}
-	done    chan struct{} // closed when the writing goroutine has ended
+	jobs         chan job
+	deferredJobs chan job
+	foreign      chan func() // sets onForeign
+	quit         chan struct{}
+	done         chan struct{} // closed when the writing goroutine has ended
 
 	writer // used by the writing goroutine alone
 }
@@ -82,7 +83,7 @@ func openStore(path string) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		path: path, jobs: make(chan job, maxQueued), foreign: make(chan func()), quit: make(chan struct{}), done: make(chan struct{}),
+		path: path, jobs: make(chan job, maxQueued), deferredJobs: make(chan job, maxQueued), foreign: make(chan func()), quit: make(chan struct{}), done: make(chan struct{}),
 		writer: newWriter(),
 	}
 	err := s.connect()

@@ -14,10 +14,10 @@ type Session struct {
 }
 
 // AddSession stores a new session. It does not wait; done is called when the session is
-// on disk. Its error is ErrNoUser if the user was removed, or got another password since
-// the session was made.
+// on disk, which is deferred a little. Its error is ErrNoUser if the user was removed, or
+// got another password since the session was made.
 func (s *Store) AddSession(x Session, done func(error)) {
-	s.submit(func() error {
+	s.submitDeferred(func() error {
 		n, err := s.change(`INSERT INTO sessions (sid, user, revision, ended)
 			SELECT ?, id, revision, ? FROM users WHERE id = ? AND revision = ? AND removed IS NULL`, x.SID[:], x.ended(), x.User, x.Revision)
 		if err == nil && n == 0 {
@@ -31,7 +31,7 @@ func (s *Store) AddSession(x Session, done func(error)) {
 // was dropped meanwhile stays so. It does not wait, and tells of no error: the server has
 // the session in memory, and needs the stored one only after a crash.
 func (s *Store) UpdateSession(x Session) {
-	s.submit(func() error { return s.exec("UPDATE sessions SET ended = ? WHERE sid = ?", x.ended(), x.SID[:]) }, func(error) {})
+	s.submitDeferred(func() error { return s.exec("UPDATE sessions SET ended = ? WHERE sid = ?", x.ended(), x.SID[:]) }, func(error) {})
 }
 
 // ended is what is stored of Ended.
@@ -44,7 +44,7 @@ func (x Session) ended() any {
 
 // DropSession deletes a session. It does not wait.
 func (s *Store) DropSession(sid [32]byte) {
-	s.submit(func() error { return s.exec("DELETE FROM sessions WHERE sid = ?", sid[:]) }, func(error) {})
+	s.submitDeferred(func() error { return s.exec("DELETE FROM sessions WHERE sid = ?", sid[:]) }, func(error) {})
 }
 
 // Sessions are the sessions that have not ended before a time, for a server that starts;

@@ -16,6 +16,9 @@ type writer struct {
 	known   map[[2]int64]bool // contacts: user, contact
 	version int64             // PRAGMA data_version: it changes when another process has written
 
+	deferred  []job         // they share the next commit; see submitDeferred
+	deferTime time.Duration // how long the first of them waits for that
+
 	onForeign func()        // see OnForeignWrite
 	interval  time.Duration // how often to look for writes of another process
 }
@@ -23,7 +26,7 @@ type writer struct {
 func newWriter() writer {
 	return writer{
 		stmts: map[string]*sql.Stmt{}, names: map[string]holder{}, members: map[int64][]int64{}, known: map[[2]int64]bool{},
-		interval: 250 * time.Millisecond,
+		deferTime: deferTime, interval: 250 * time.Millisecond,
 	}
 }
 
@@ -46,21 +49,36 @@ type job struct {
 const (
 	maxQueued = 4096 // jobs that wait
 	maxGroup  = 512  // jobs of one transaction
+
+	// deferTime is how long a deferred job waits for another job to share its commit. A
+	// login and the message that follows it then need one commit instead of two, which
+	// makes a one-shot send 5 to 10 % faster (250 pairs, 3 runs).
+	deferTime = 10 * time.Millisecond
 )
 
 // submit queues a job. It waits while too many are queued. done gets the job's error, or
 // ErrClosed; it is called from the writing goroutine, and must not wait.
 func (s *Store) submit(run func() error, done func(error)) {
+	s.queue(s.jobs, job{run: run, done: done})
+}
+
+// submitDeferred queues a job that no caller waits for: it is committed with the next job,
+// or after deferTime. Deferred jobs keep their order.
+func (s *Store) submitDeferred(run func() error, done func(error)) {
+	s.queue(s.deferredJobs, job{run: run, done: done})
+}
+
+func (s *Store) queue(jobs chan<- job, j job) {
 	select {
 	case <-s.quit:
-		done(ErrClosed)
+		j.done(ErrClosed)
 		return
 	default:
 	}
 	select {
-	case s.jobs <- job{run: run, done: done}:
+	case jobs <- j:
 	case <-s.quit:
-		done(ErrClosed)
+		j.done(ErrClosed)
 	}
 }
 
@@ -95,41 +113,82 @@ func (s *Store) writeLoop() {
 	defer close(s.done)
 	ticker := time.NewTicker(s.interval)
 	defer ticker.Stop()
+	late := time.NewTimer(s.deferTime) // the first deferred job has waited for long enough
+	late.Stop()
+	defer late.Stop()
 	for {
 		select {
 		case j := <-s.jobs:
-			s.commit(j)
+			late.Stop()
+			s.commit(append(s.takeDeferred(), j))
+		case j := <-s.deferredJobs:
+			if len(s.deferred) == 0 {
+				late.Reset(s.deferTime)
+			}
+			s.deferred = append(s.deferred, j)
+			if len(s.deferred) == maxGroup {
+				late.Stop()
+				s.commit(s.takeDeferred())
+			}
+		case <-late.C:
+			s.commit(s.takeDeferred())
 		case <-ticker.C:
 			s.checkForeign()
 		case s.onForeign = <-s.foreign:
 		case <-s.quit:
-			for {
-				select {
-				case j := <-s.jobs:
-					s.commit(j)
-				default:
-					return
-				}
-			}
+			s.commitAll()
+			return
 		}
 	}
 }
 
-// commit runs a job and the others that are queued, in one transaction.
-func (s *Store) commit(first job) {
+// takeDeferred takes the deferred jobs, to be committed now.
+func (s *Store) takeDeferred() []job {
+	jobs := s.deferred
+	s.deferred = nil
+	for len(jobs) < maxGroup {
+		select {
+		case j := <-s.deferredJobs:
+			jobs = append(jobs, j)
+		default:
+			return jobs
+		}
+	}
+	return jobs
+}
+
+// commitAll commits every queued job.
+func (s *Store) commitAll() {
+	for {
+		jobs := s.takeDeferred()
+		select {
+		case j := <-s.jobs:
+			jobs = append(jobs, j)
+		default:
+		}
+		if len(jobs) == 0 {
+			return
+		}
+		s.commit(jobs)
+	}
+}
+
+// commit runs jobs and the others that are queued, in one transaction.
+func (s *Store) commit(jobs []job) {
 	if err := s.exec("BEGIN IMMEDIATE"); err != nil {
 		s.rollBack()
 		// SQLite has waited for another process. The jobs that came meanwhile must not each
 		// wait as long again.
-		waiting := len(s.jobs)
-		first.done(err)
-		for range waiting {
-			(<-s.jobs).done(err)
+		for range len(s.jobs) {
+			jobs = append(jobs, <-s.jobs)
+		}
+		for _, j := range jobs {
+			j.done(err)
 		}
 		return
 	}
 	s.checkForeign()
-	group, err := s.runGroup(first)
+	group, err := s.runGroup(jobs)
 	if err == nil {
 		err = s.checkFile()
 	}
@@ -144,24 +203,24 @@ func (s *Store) commit(first job) {
 	}
 }
 
-// runGroup runs a job and the others that are queued, up to the first that fails.
-func (s *Store) runGroup(first job) ([]job, error) {
-	group := []job{first}
-	for {
-		j := &group[len(group)-1]
-		if err := j.run(); Refused(err) {
-			j.refusal = err
+// runGroup runs jobs and then the others that are queued, up to the first that fails.
+func (s *Store) runGroup(group []job) ([]job, error) {
+	for i := 0; ; i++ {
+		if i == len(group) {
+			if len(group) >= maxGroup {
+				return group, nil
+			}
+			select {
+			case next := <-s.jobs:
+				group = append(group, next)
+			default:
+				return group, nil
+			}
+		}
+		if err := group[i].run(); Refused(err) {
+			group[i].refusal = err
 		} else if err != nil {
 			return group, err
-		}
-		if len(group) == maxGroup {
-			return group, nil
-		}
-		select {
-		case next := <-s.jobs:
-			group = append(group, next)
-		default:
-			return group, nil
 		}
 	}
 }

@@ -179,3 +179,44 @@ func TestSendIsDoneInOrderOfIDs(t *testing.T) {
 		}
 	}
 }
+
+// keepDeferred makes deferred jobs wait for an hour. The writing goroutine sets the time
+// itself, between two jobs.
+func keepDeferred(t *testing.T, s *Store) {
+	t.Helper()
+	if err := s.perform(func() error { s.deferTime = time.Hour; return nil }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestDeferredJobSharesTheNextCommit(t *testing.T) {
+	s := newStore(t)
+	keepDeferred(t, s)
+	var ran, committed, shared bool
+	s.submitDeferred(func() error { ran = true; return nil }, func(error) { committed = true })
+	if err := s.perform(func() error { shared = ran && !committed; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if !shared || !committed {
+		t.Errorf("ran before the next job: %v; committed with it: %v", shared, committed)
+	}
+}
+
+func TestDeferredJobIsCommittedAlone(t *testing.T) {
+	s := newStore(t)
+	done := make(chan error)
+	s.submitDeferred(func() error { return nil }, func(err error) { done <- err })
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCloseCommitsDeferredJobs(t *testing.T) {
+	s := newStore(t)
+	keepDeferred(t, s)
+	committed := false
+	s.submitDeferred(func() error { return nil }, func(err error) { committed = err == nil })
+	if err := s.Close(); err != nil || !committed {
+		t.Errorf("committed: %v; %v", committed, err)
+	}
+}
