@@ -42,6 +42,9 @@ lint:
 	go vet ./...
 	go vet -tags docs ./cmd/...
 	go tool -modfile=tools/go.mod staticcheck ./...
+	go mod tidy -diff
+	cd tools && go mod tidy -diff
+	go tool -modfile=tools/go.mod actionlint
 
 # Draws the README's picture from a real run.
 picture:
