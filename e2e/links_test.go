@@ -5,7 +5,6 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
-	"path"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -22,7 +21,7 @@ var (
 
 // TestLinks: every link of the documents to a place inside the project has its target.
 func TestLinks(t *testing.T) {
-	files := []string{"../README.md", "../CHANGELOG.md"}
+	files := []string{"../README.md", "../CHANGELOG.md", "../CONTRIBUTING.md", "../SECURITY.md", "../.github/pull_request_template.md"}
 	err := filepath.WalkDir("../docs", func(path string, d fs.DirEntry, err error) error {
 		if filepath.Ext(path) == ".md" {
 			files = append(files, path)
@@ -47,53 +46,6 @@ func TestLinks(t *testing.T) {
 	}
 	if found < 20 {
 		t.Errorf("only %d links were found", found)
-	}
-}
-
-// packed is a packaged file, or a pattern, and its destination.
-var packed = regexp.MustCompile(`(?m)^  - src: \$\{WORK\}/(\S+)\n    dst: /usr/share/doc/\w+/(\S*)$`)
-
-// TestPackagedLinks: every link of a package's documents has its target in the package.
-func TestPackagedLinks(t *testing.T) {
-	for _, program := range []string{"skaroctl", "skarod"} {
-		recipe, err := os.ReadFile("../packaging/" + program + ".yaml")
-		if err != nil {
-			t.Fatal(err)
-		}
-		has := map[string]bool{} // files and folders, by their path from the README
-		var documents []string
-		for _, m := range packed.FindAllStringSubmatch(string(recipe), -1) {
-			found, err := filepath.Glob("../" + m[1])
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, file := range found {
-				to := m[2]
-				if to == "" || strings.HasSuffix(to, "/") {
-					to += filepath.Base(file)
-				}
-				for at := to; at != "."; at = path.Dir(at) {
-					has[at] = true
-				}
-				if path.Ext(to) == ".md" {
-					documents = append(documents, to)
-				}
-			}
-		}
-		if len(documents) < 20 {
-			t.Errorf("%s has only %q", program, documents)
-		}
-		for _, document := range documents {
-			text, err := os.ReadFile("../" + document)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, target := range targets(string(text)) {
-				if to := path.Join(path.Dir(document), target.Path); target.Path != "" && !has[to] {
-					t.Errorf("%s: %s links to %s, which is not there", program, document, target)
-				}
-			}
-		}
 	}
 }
 
