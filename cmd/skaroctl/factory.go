@@ -78,6 +78,11 @@ func (f *Factory) WithSession(ctx context.Context, do func(context.Context, Acco
 	if err := acct.needLogin(); err != nil {
 		return err
 	}
+	return f.withAccount(ctx, acct, func(ctx context.Context, s *session.Session) error { return do(ctx, acct, s) })
+}
+
+// withAccount is WithSession for an account that is resolved.
+func (f *Factory) withAccount(ctx context.Context, acct Account, do func(context.Context, *session.Session) error) error {
 	ctx, cancel := f.withTimeout(ctx)
 	defer cancel()
 	source := acct.credentialSource()
@@ -85,7 +90,7 @@ func (f *Factory) WithSession(ctx context.Context, do func(context.Context, Acco
 	if err != nil {
 		return err
 	}
-	err = do(ctx, acct, s)
+	err = do(ctx, s)
 	got, refused := s.Account(ctx)
 	s.Close()
 	if refused == nil {
@@ -164,6 +169,11 @@ func (f *Factory) notice(format string, args ...any) {
 	if !f.given.quiet {
 		f.stderr.line("skaroctl: " + fmt.Sprintf(format, args...))
 	}
+}
+
+// noticeLost tells the user that a connection was lost or not made, and is made again.
+func (f *Factory) noticeLost(err error, pause time.Duration) {
+	f.notice("%v; trying again in %v", err, pause.Round(100*time.Millisecond))
 }
 
 // noticeNone tells a user at a terminal that there is no result. A pipe shows that by

@@ -93,15 +93,19 @@ func runSend(ctx context.Context, f *Factory, o *sendOptions) error {
 	}
 	ctx, cancel := context.WithCancel(ctx) // ends the reading of the input too
 	defer cancel()
-	in, err := o.messages(ctx, f, to)
-	if err != nil || in == nil {
+	start, err := o.read(ctx, f)
+	if err != nil || start == nil {
 		return err
 	}
 	if !o.lines && o.retry == 0 {
 		ctx, cancel = f.withTimeout(ctx)
 		defer cancel()
 	}
-	report, printer, bar := &sendReport{to: to, stream: o.lines}, f.Printer(), o.progress(f, len(to))
+	report := &sendReport{to: to, stream: o.lines}
+	if report.to, err = o.distinct(ctx, f, acct, to); err != nil {
+		return report.finish(acct.hintLogin(err))
+	}
+	in, printer, bar := start(ctx, report.to), f.Printer(), o.progress(f, len(report.to))
 	cause := o.outbox(ctx, f, acct, printer).Run(ctx, in.messages, func(r session.Result) error {
 		bar.add(len(r.Message.Body) + 1)
 		return cmp.Or(report.add(r), o.print(f, printer, r))
@@ -127,35 +131,18 @@ func (o *sendOptions) check() (to []string, err error) {
 	return to, nil
 }
 
-// recipients reads LOGIN[,LOGIN…]. A login that is named twice gets the message once.
-func recipients(s string) ([]string, error) {
-	if err := cli.CheckUTF8("the login", s); err != nil {
-		return nil, err
-	}
-	const hint = "write logins with one comma between them, like alice,bob"
-	var to []string
-	for login := range strings.SplitSeq(s, ",") {
-		switch {
-		case login == "":
-			return nil, cli.Usage(fmt.Sprintf("%q names an empty login", s), hint)
-		case login != strings.TrimSpace(login) && strings.Contains(s, ","):
-			return nil, cli.Usage(fmt.Sprintf("%q has a space beside a comma", s), hint)
-		case !slices.Contains(to, login):
-			to = append(to, login)
-		}
-	}
-	return to, nil
-}
+// messageMaker makes the messages of a run, for their recipients.
+type messageMaker func(ctx context.Context, to []string) *messageSource
 
-// messages returns what is to be sent: the lines of standard input as they come, or one
-// text for each recipient. It is nil if there is nothing, and --skip-empty is given.
-func (o *sendOptions) messages(ctx context.Context, f *Factory, to []string) (*messageSource, error) {
+// read reads the text, or finds out that lines of standard input are to be sent as they
+// come. The result is nil if there is nothing to send, and --skip-empty is given.
+func (o *sendOptions) read(ctx context.Context, f *Factory) (messageMaker, error) {
 	in := terminal.BlockingReader(f.streams.In)
 	if o.lossy {
 		in = transform.NewReader(in, runes.ReplaceIllFormed())
 	}
 	if o.lines {
-		return o.lineMessages(ctx, f, in, to)
+		return o.readLines(ctx, f, in)
 	}
 	body, err := o.body(ctx, f, in)
 	switch {
@@ -164,12 +151,12 @@ func (o *sendOptions) messages(ctx context.Context, f *Factory, to []string) (*m
 	case body == "":
 		return nil, cli.Usage("the text to send is empty", "give it as an argument or on standard input; --skip-empty makes an empty one no error")
 	}
-	return textMessages(body, to), nil
+	return func(_ context.Context, to []string) *messageSource { return textMessages(body, to) }, nil
 }
 
-// lineMessages returns the lines of an input as messages. With --skip-empty it waits for
-// the first one, so that nothing connects to the server for an input without any.
-func (o *sendOptions) lineMessages(ctx context.Context, f *Factory, in io.Reader, to []string) (*messageSource, error) {
+// readLines is read for lines. With --skip-empty it waits for the first one, so that
+// nothing connects to the server for an input without any.
+func (o *sendOptions) readLines(ctx context.Context, f *Factory, in io.Reader) (messageMaker, error) {
 	f.noticeTyping("each line is a message")
 	next := newLineReader(in)
 	if o.skipEmpty {
@@ -182,7 +169,7 @@ func (o *sendOptions) lineMessages(ctx context.Context, f *Factory, in io.Reader
 		}
 		next = startingWith(first, err, next)
 	}
-	return streamMessages(ctx, next, to), nil
+	return func(ctx context.Context, to []string) *messageSource { return streamMessages(ctx, next, to) }, nil
 }
 
 // body returns the text of a message, from the arguments or from standard input. It may be
@@ -247,7 +234,7 @@ func (o *sendOptions) outbox(ctx context.Context, f *Factory, acct Account, prin
 		Credentials: source.read,
 		InFlight:    o.inFlight,
 		AttemptTime: time.Duration(f.flags.timeout),
-		Retry:       session.RetryPolicy{BeforeLogin: time.Duration(o.retry), AfterLogin: time.Duration(o.retry)},
+		Retry:       o.retryPolicy(),
 		LoggedIn: func(got session.Account) {
 			if lost {
 				f.notice("connected again")
@@ -258,14 +245,23 @@ func (o *sendOptions) outbox(ctx context.Context, f *Factory, acct Account, prin
 		Lost: func(err error, pause time.Duration) {
 			lost = true
 			_ = printer.Flush() // what is confirmed must not wait for the next connection; the error comes back
-			f.notice("%v; trying again in %v", err, pause.Round(100*time.Millisecond))
+			f.noticeLost(err, pause)
 		},
 	}
 	if o.lines { // it may last for days
 		box.PingInterval = 30 * time.Second
-		box.Retry.AfterLogin = cmp.Or(box.Retry.AfterLogin, session.Forever)
 	}
 	return box
+}
+
+// retryPolicy says how long to keep trying. With --lines a connection that was lost is made
+// again for as long as it takes, unless --retry says how long.
+func (o *sendOptions) retryPolicy() session.RetryPolicy {
+	p := session.RetryPolicy{BeforeLogin: time.Duration(o.retry), AfterLogin: time.Duration(o.retry)}
+	if o.lines {
+		p.AfterLogin = cmp.Or(p.AfterLogin, session.Forever)
+	}
+	return p
 }
 
 // print prints the result of a message that is confirmed, unless --quiet is given.

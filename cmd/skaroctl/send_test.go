@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"reflect"
 	"runtime"
 	"strings"
 	"testing"
@@ -48,14 +47,6 @@ func TestSendRefusesWrongUsage(t *testing.T) {
 	}
 }
 
-func TestRecipientsAreNamedOnce(t *testing.T) {
-	for in, want := range map[string][]string{"bob": {"bob"}, "bob,alice,bob": {"bob", "alice"}, "two words": {"two words"}} {
-		if got, err := recipients(in); err != nil || !reflect.DeepEqual(got, want) {
-			t.Errorf("%q: %q, %v", in, got, err)
-		}
-	}
-}
-
 // carriageReturn is what is left of a newline of Windows on other systems.
 var carriageReturn = map[bool]string{true: "", false: "\r"}[runtime.GOOS == "windows"]
 
@@ -84,10 +75,10 @@ func TestBodyIsTheTextAsGiven(t *testing.T) {
 		"CR stays":          {sendOptions{}, "a\r\n\r\r\n", false, "a\r\n\r" + carriageReturn, ""},
 	} {
 		streams := terminal.Streams{In: strings.NewReader(c.in), InTerminal: c.inTerminal}
-		source, err := c.options.messages(t.Context(), newTestFactory(t, streams, nil), []string{"bob"})
+		start, err := c.options.read(t.Context(), newTestFactory(t, streams, nil))
 		got := ""
 		if err == nil {
-			got = (<-source.messages).Body
+			got = (<-start(t.Context(), []string{"bob"}).messages).Body
 		}
 		if got != c.want || (err == nil) != (c.err == "") || err != nil && (!strings.Contains(err.Error(), c.err) || kindOf(err) != cli.KindUsage) {
 			t.Errorf("%s: %.40q, %v", name, got, err)
@@ -122,9 +113,10 @@ func TestSkipEmptyLeavesOutOnlyWhatIsEmpty(t *testing.T) {
 
 func checkSkipEmpty(t *testing.T, o sendOptions, in, want, says string) {
 	t.Helper()
-	source, err := o.messages(t.Context(), newTestFactory(t, terminal.Streams{In: strings.NewReader(in)}, nil), []string{"bob"})
+	start, err := o.read(t.Context(), newTestFactory(t, terminal.Streams{In: strings.NewReader(in)}, nil))
 	got := ""
-	if source != nil {
+	if start != nil {
+		source := start(t.Context(), []string{"bob"})
 		m, open := <-source.messages
 		got, err = m.Body, source.error(nil)
 		if !open && err == nil {

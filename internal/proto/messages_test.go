@@ -69,9 +69,9 @@ func TestMessageFieldsParseBack(t *testing.T) {
 func TestTypedFramesEncodeAsMapsDo(t *testing.T) {
 	date := time.Date(2026, 1, 2, 3, 4, 5, 678901000, time.UTC)
 	want := enc(t, map[string]any{
-		"type": "request", "for": "send_message", "id": int64(3), "status": "200 OK", "message_id": int64(7), "date": Seconds(date),
+		"type": "request", "for": "send_message", "id": int64(3), "status": "200 OK", "message_id": int64(7), "date": Seconds(date), "to": "bob",
 	})
-	if got := EncodeSent(3, 7, date); !bytes.Equal(got, want) {
+	if got := EncodeSent(3, 7, date, "bob"); !bytes.Equal(got, want) {
 		t.Errorf("%x, not %x", got, want)
 	}
 	for _, m := range []Message{

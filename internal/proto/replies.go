@@ -92,6 +92,7 @@ func (r Reply) OK() bool { return StatusCode(r.Status) == "200" }
 type Sent struct {
 	ID    int64 // 0 if the server gives none
 	Date  Date
+	To    string         // the recipient in the server's spelling, "" if the server does not say
 	Extra map[string]any // every field beyond these, without those of every reply
 }
 
@@ -99,13 +100,17 @@ type Sent struct {
 func ParseSent(r Reply) Sent {
 	if s := r.Fields.sent; s != nil {
 		date, _ := dateOf(s.Date) // decodeSent has tried it
-		return Sent{ID: s.MessageID, Date: Date{Time: date}}
+		return Sent{ID: s.MessageID, Date: Date{Time: date}, To: repaired(s.To)}
 	}
 	parsed := Sent{Date: r.Fields.Date("date")}
 	known := []string{"type", "for", "id", "status", "date", "session_id"} // a SID must not be printed
 	if id, ok := r.Fields.Int("message_id"); ok {
 		parsed.ID = id
 		known = append(known, "message_id")
+	}
+	if to, ok := r.Fields.TextOK("to"); ok {
+		parsed.To = to
+		known = append(known, "to")
 	}
 	parsed.Extra = r.Fields.Extra(known...)
 	return parsed
@@ -119,12 +124,13 @@ type sent struct {
 	Status    string  `cbor:"status"`
 	MessageID int64   `cbor:"message_id"`
 	Date      float64 `cbor:"date"`
+	To        string  `cbor:"to,omitempty"`
 }
 
-// EncodeSent writes the reply to a send_message with the number request, whose message is
-// stored with an id and a date.
-func EncodeSent(request, id int64, date time.Time) []byte {
-	return mustEncode(sent{TypeReply, TypeSendMessage, request, StatusOK, id, Seconds(date)})
+// EncodeSent writes the reply to a send_message with the number request, whose message to
+// a recipient is stored with an id and a date.
+func EncodeSent(request, id int64, date time.Time, to string) []byte {
+	return mustEncode(sent{TypeReply, TypeSendMessage, request, StatusOK, id, Seconds(date), to})
 }
 
 // decodeSent reads the reply to a send_message. It reports whether that is just as skarod

@@ -112,6 +112,9 @@ func TestOrdinarySentRepliesParseAsAnyOther(t *testing.T) {
 		"a new SID":        {map[string]any{"session_id": "s"}, false},
 		"another field":    {map[string]any{"queued": true}, false},
 		"another request":  {map[string]any{"for": "send_message2"}, false},
+		"a recipient":      {map[string]any{"to": "bob"}, true},
+		"no text as one":   {map[string]any{"to": 5}, false},
+		"one of no UTF-8":  {map[string]any{"to": "b\xff"}, true},
 		"status not UTF-8": {map[string]any{"status": "200 \xff"}, true},
 	} {
 		fields := map[string]any{"type": TypeReply, "for": TypeSendMessage, "id": 3, "status": StatusOK, "message_id": 7, "date": 1479394801.5}
@@ -156,7 +159,7 @@ func TestOrdinarySentRepliesParseAsAnyOther(t *testing.T) {
 
 // BenchmarkReply decodes and parses the reply to a send_message.
 func BenchmarkReply(b *testing.B) {
-	raw := EncodeSent(3, 7, time.Unix(1479394801, 0))
+	raw := EncodeSent(3, 7, time.Unix(1479394801, 0), "bob")
 	b.ReportAllocs()
 	for b.Loop() {
 		f, err := Decode(raw)

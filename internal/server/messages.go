@@ -54,7 +54,7 @@ func (c *conn) confirm(id int64, from store.User, m store.Message, stored store.
 	if !stored.Repeated {
 		c.server.deliver(c, from, m, stored)
 	}
-	c.enqueue(proto.EncodeSent(id, stored.ID, stored.Date))
+	c.enqueue(proto.EncodeSent(id, stored.ID, stored.Date, m.To))
 }
 
 // parseMessage reads the message of a send_message.

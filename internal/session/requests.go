@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -125,14 +126,14 @@ func (s *Session) RemoveContact(ctx context.Context, login string) error {
 type Sent struct {
 	ID    int64 // zero if the server gives none
 	Date  proto.Date
-	To    string
+	To    string // in the server's spelling, if the server says it
 	Extra map[string]any
 }
 
-// parseSent reads the reply to a send_message.
+// parseSent reads the reply to a send_message, which was for the recipient to.
 func parseSent(r proto.Reply, to string) Sent {
 	sent := proto.ParseSent(r)
-	return Sent{ID: sent.ID, Date: sent.Date, To: to, Extra: sent.Extra}
+	return Sent{ID: sent.ID, Date: sent.Date, To: cmp.Or(sent.To, to), Extra: sent.Extra}
 }
 
 // invalidReply returns the error for a reply that lacks what its request asked for.

@@ -78,6 +78,15 @@ func (p RetryPolicy) retry(ctx context.Context, lost func(err error, pause time.
 	}
 }
 
+// Run calls once until it succeeds, its error does not pass by itself, or the time is over
+// that BeforeLogin gives. It calls lost, which may be nil, before each pause.
+func (p RetryPolicy) Run(ctx context.Context, lost func(err error, pause time.Duration), once func(context.Context) error) error {
+	return p.retry(ctx, lost, func(ctx context.Context) attempt {
+		err := once(ctx)
+		return attempt{err: err, done: err == nil}
+	})
+}
+
 // sleep waits, or returns the cause of ctx's end.
 func sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/skaroctl/skaroctl/internal/cli"
+	"github.com/skaroctl/skaroctl/internal/proto"
+	"github.com/skaroctl/skaroctl/internal/session"
+)
+
+// recipients reads LOGIN[,LOGIN…]. A login that is named twice in the same spelling counts
+// once; distinct does the rest.
+func recipients(s string) ([]string, error) {
+	if err := cli.CheckUTF8("the login", s); err != nil {
+		return nil, err
+	}
+	const hint = "write logins with one comma between them, like alice,bob"
+	var to []string
+	for login := range strings.SplitSeq(s, ",") {
+		switch {
+		case login == "":
+			return nil, cli.Usage(fmt.Sprintf("%q names an empty login", s), hint)
+		case login != strings.TrimSpace(login) && strings.Contains(s, ","):
+			return nil, cli.Usage(fmt.Sprintf("%q has a space beside a comma", s), hint)
+		case !slices.Contains(to, login):
+			to = append(to, login)
+		}
+	}
+	return to, nil
+}
+
+// distinct returns the recipients without those that are another one in another spelling:
+// a person gets one message. Only the server knows that, and it is asked only about logins
+// that look alike, so that the usual ones cost no connection. A server that can't say is
+// not guessed at: it might be another person.
+func (o *sendOptions) distinct(ctx context.Context, f *Factory, acct Account, to []string) ([]string, error) {
+	like := alike(to)
+	if len(like) == 0 {
+		return to, nil
+	}
+	var spelled map[string]string
+	err := o.retryPolicy().Run(ctx, f.noticeLost, func(ctx context.Context) error {
+		return f.withAccount(ctx, acct, func(ctx context.Context, s *session.Session) (err error) {
+			spelled, err = spellings(ctx, s, like)
+			return err
+		})
+	})
+	if err != nil {
+		return to, err
+	}
+	var kept []string
+	seen := map[string]bool{}
+	for _, login := range to {
+		name := cmp.Or(spelled[login], login)
+		if !seen[name] {
+			kept = append(kept, login)
+		}
+		seen[name] = true
+	}
+	return kept, nil
+}
+
+// alike returns the logins that differ from another one only in case, or in equivalent
+// forms of a letter.
+func alike(logins []string) (found []string) {
+	for i, a := range logins {
+		if slices.ContainsFunc(slices.Delete(slices.Clone(logins), i, i+1), func(b string) bool {
+			return strings.EqualFold(norm.NFKC.String(a), norm.NFKC.String(b))
+		}) {
+			found = append(found, a)
+		}
+	}
+	return found
+}
+
+// spellings returns the logins in the server's spelling. A login that the server refuses
+// keeps its own: so does the message to it.
+func spellings(ctx context.Context, s *session.Session, logins []string) (map[string]string, error) {
+	if !s.Greeting().Has(proto.ExtUpdates) {
+		return nil, cli.Usage(
+			fmt.Sprintf("%s may be one person, and this server does not say", strings.Join(logins, " and ")),
+			"name one of them, or send to each by a command of its own",
+		)
+	}
+	spelled := map[string]string{}
+	for _, login := range logins {
+		found, err := s.Spelling(ctx, login)
+		if err != nil && (session.KindOf(err) != session.KindRefused || session.Temporary(err)) {
+			return nil, err
+		}
+		spelled[login] = found.Login
+	}
+	return spelled, nil
+}
