@@ -16,6 +16,7 @@ import (
 	"golang.org/x/text/runes"
 	"golang.org/x/text/transform"
 
+	"github.com/skaroctl/skaroctl/internal/account"
 	"github.com/skaroctl/skaroctl/internal/cli"
 	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/proto"
@@ -72,7 +73,7 @@ does, such a message is sent again until --timeout or --retry is over.`,
 	}
 	c.Flags().BoolVar(&o.lines, "lines", false, "send each line of standard input as a message, empty ones left out")
 	c.Flags().IntVar(&o.inFlight, "inflight", defaultInFlight, "with --lines, how `MANY` messages may wait for their confirmation")
-	c.Flags().Var(&o.retry, "retry", "how long to try again when the server can't be reached; the last attempt begins by then")
+	c.Flags().Var(&o.retry, "retry", "how long to try again what may pass by itself: no server, no network, no keyring yet; the last attempt begins by then")
 	c.Flags().BoolVar(&o.lossy, "lossy", false, "replace bytes that are not UTF-8 by U+FFFD, instead of refusing the text")
 	c.Flags().BoolVar(&o.skipEmpty, "skip-empty", false, "if there is no text, send nothing, and end with status 0")
 	return c
@@ -257,7 +258,7 @@ func (o *sendOptions) outbox(ctx context.Context, f *Factory, acct Account, prin
 // retryPolicy says how long to keep trying. With --lines a connection that was lost is made
 // again for as long as it takes, unless --retry says how long.
 func (o *sendOptions) retryPolicy() session.RetryPolicy {
-	p := session.RetryPolicy{BeforeLogin: time.Duration(o.retry), AfterLogin: time.Duration(o.retry)}
+	p := session.RetryPolicy{BeforeLogin: time.Duration(o.retry), AfterLogin: time.Duration(o.retry), Passes: account.Temporary}
 	if o.lines {
 		p.AfterLogin = cmp.Or(p.AfterLogin, session.Forever)
 	}

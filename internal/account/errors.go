@@ -57,6 +57,13 @@ func KindOf(err error) Kind {
 	return KindOther
 }
 
+// Temporary reports whether an error may go away by itself: a keyring that is not there
+// yet, or locked, or a lock that another process holds.
+func Temporary(err error) bool {
+	kind := KindOf(err)
+	return kind == KindUnavailable || kind == KindLocked
+}
+
 // hintOf returns the hint of the first Error in the chain of err, or "".
 func hintOf(err error) string {
 	var e *Error

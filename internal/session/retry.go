@@ -23,6 +23,10 @@ type RetryPolicy struct {
 	// that lasted. Zero means half a second, half a minute, and ten seconds.
 	FirstPause, MostPause, Lasting time.Duration
 
+	// Passes reports whether an error that is not of this package may go away by itself, as
+	// one of Credentials may. A nil Passes means that none does.
+	Passes func(error) bool
+
 	// jitter shortens a pause, so that many clients do not come back at once. Nil means to
 	// a random length of at least half of it.
 	jitter func(time.Duration) time.Duration
@@ -54,7 +58,7 @@ func (p RetryPolicy) retry(ctx context.Context, lost func(err error, pause time.
 			return context.Cause(ctx)
 		case ctx.Err() != nil: // it says what ctx ended
 			return a.err
-		case !Temporary(a.err):
+		case !Temporary(a.err) && (p.Passes == nil || !p.Passes(a.err)):
 			return a.err
 		}
 		if !a.up.IsZero() {

@@ -39,6 +39,17 @@ func fails() attempt { return attempt{err: down} }
 // ends is an attempt after which there is nothing left to do.
 func ends() attempt { return attempt{done: true} }
 
+// errLocked is an error of a credential store. With passing it may go away by itself.
+var errLocked = errors.New("locked")
+
+func locked() attempt { return attempt{err: errLocked} }
+
+var passing = RetryPolicy{
+	BeforeLogin: time.Minute, FirstPause: time.Second, MostPause: 8 * time.Second,
+	Passes: func(err error) bool { return err == errLocked },
+	jitter: func(d time.Duration) time.Duration { return d },
+}
+
 // loses is an attempt that logs in and loses its connection after a while.
 func loses(after time.Duration, progress bool) func() attempt {
 	return func() attempt {
@@ -59,17 +70,19 @@ func TestRetryPauses(t *testing.T) {
 		pauses []float64
 		err    error
 	}{
-		"the zero policy tries once":          {RetryPolicy{}, []func() attempt{fails}, nil, down},
-		"pauses grow up to the longest":       {policy(Forever, 0), []func() attempt{fails, fails, fails, fails, fails, ends}, []float64{1, 2, 4, 8, 8}, nil},
-		"the last pause ends with the time":   {policy(5*time.Second, 0), []func() attempt{fails}, []float64{1, 2, 2}, down},
-		"a final error ends it":               {policy(Forever, Forever), []func() attempt{fails, func() attempt { return attempt{err: final} }}, []float64{1}, final},
-		"the first connection must succeed":   {policy(0, Forever), []func() attempt{fails}, nil, down},
-		"then it is made again":               {policy(0, Forever), []func() attempt{loses(0, true), fails, fails, ends}, []float64{1, 2, 4}, nil},
-		"a lasting connection resets pauses":  {policy(Forever, Forever), []func() attempt{fails, fails, loses(time.Minute, true), ends}, []float64{1, 2, 1}, nil},
-		"a short connection does not":         {policy(Forever, Forever), []func() attempt{fails, fails, loses(time.Second, true), ends}, []float64{1, 2, 4}, nil},
-		"progress starts the time over":       {policy(3*time.Second, 3*time.Second), []func() attempt{fails, loses(0, true), fails, fails}, []float64{1, 2, 1}, down},
-		"a login without progress does not":   {policy(3*time.Second, 3*time.Second), []func() attempt{fails, loses(0, false), fails}, []float64{1, 2}, down},
-		"unanswered messages extend the time": {policy(0, 0), []func() attempt{unanswered}, []float64{1, 2, 2}, down},
+		"the zero policy tries once":           {RetryPolicy{}, []func() attempt{fails}, nil, down},
+		"pauses grow up to the longest":        {policy(Forever, 0), []func() attempt{fails, fails, fails, fails, fails, ends}, []float64{1, 2, 4, 8, 8}, nil},
+		"the last pause ends with the time":    {policy(5*time.Second, 0), []func() attempt{fails}, []float64{1, 2, 2}, down},
+		"a final error ends it":                {policy(Forever, Forever), []func() attempt{fails, func() attempt { return attempt{err: final} }}, []float64{1}, final},
+		"the first connection must succeed":    {policy(0, Forever), []func() attempt{fails}, nil, down},
+		"then it is made again":                {policy(0, Forever), []func() attempt{loses(0, true), fails, fails, ends}, []float64{1, 2, 4}, nil},
+		"a lasting connection resets pauses":   {policy(Forever, Forever), []func() attempt{fails, fails, loses(time.Minute, true), ends}, []float64{1, 2, 1}, nil},
+		"a short connection does not":          {policy(Forever, Forever), []func() attempt{fails, fails, loses(time.Second, true), ends}, []float64{1, 2, 4}, nil},
+		"progress starts the time over":        {policy(3*time.Second, 3*time.Second), []func() attempt{fails, loses(0, true), fails, fails}, []float64{1, 2, 1}, down},
+		"a login without progress does not":    {policy(3*time.Second, 3*time.Second), []func() attempt{fails, loses(0, false), fails}, []float64{1, 2}, down},
+		"what passes by itself is tried again": {passing, []func() attempt{locked, locked, ends}, []float64{1, 2}, nil},
+		"what does not is final":               {policy(Forever, Forever), []func() attempt{locked}, nil, errLocked},
+		"unanswered messages extend the time":  {policy(0, 0), []func() attempt{unanswered}, []float64{1, 2, 2}, down},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
