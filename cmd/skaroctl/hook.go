@@ -25,13 +25,14 @@ type hook struct {
 	environ []string // for every event
 	streams terminal.Streams
 	notice  func(format string, args ...any)
+	reaper  *reaper
 }
 
 // newHook prepares a command. From the environment of this process it leaves out our
 // secrets and the variables that the hook sets itself; acct are the variables that make
 // a skaroctl in the command use our account.
 func newHook(command string, environ, acct []string, streams terminal.Streams, notice func(string, ...any)) *hook {
-	h := &hook{command: command, streams: streams, notice: notice}
+	h := &hook{command: command, streams: streams, notice: notice, reaper: newReaper()}
 	for _, v := range environ {
 		name, _, _ := strings.Cut(v, "=")
 		if hookInherits(runtime.GOOS, name) {
@@ -113,7 +114,9 @@ func (h *hook) run(signaled context.Context, e session.Event) error {
 	cmd.Stdin = bytes.NewReader(in.stdin)
 	cmd.Stdout, cmd.Stderr = h.streams.Out, h.streams.Err
 	cmd.WaitDelay = hookGrace
+	resume := h.reaper.pause()
 	err := h.await(signaled, cmd)
+	resume()
 	if err == nil || errors.Is(err, exec.ErrWaitDelay) {
 		return nil
 	}

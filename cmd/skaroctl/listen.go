@@ -142,6 +142,7 @@ func runListen(ctx context.Context, f *Factory, o *listenOptions) error {
 	}
 	if o.exec != "" {
 		report.hook = newHook(o.exec, os.Environ(), acct.environ(f.getenv), f.streams, f.notice)
+		defer report.hook.reaper.start()()
 	}
 	l := newListener(ctx, acct, report)
 	l.Start, l.Resume = start, resume
