@@ -105,7 +105,9 @@ func diagnoseCertificate(err error) (diagnosis, bool) {
 		if errors.As(err, &verify) && selfSigned(verify.UnverifiedCertificates[0]) {
 			return diagnosis{why: "its TLS certificate is self-signed and not trusted", hint: "if the server is yours, give its certificate to --ca-file"}, true
 		}
-		return diagnosis{why: "its TLS certificate is signed by an authority that this machine does not trust", hint: "if you trust the authority, give its certificate to --ca-file"}, true
+		return diagnosis{why: "its TLS certificate is signed by an authority that this machine does not trust", hint: "if you trust the authority, give its certificate to --ca-file; if it is an intermediate one, the server must send its certificate"}, true
+	case errors.As(err, &host) && namesNoHost(host.Certificate):
+		return diagnosis{why: "its TLS certificate names no host: it needs a subjectAltName", hint: "make the server a certificate with a subjectAltName, like DNS:chat.example.org or IP:192.0.2.1: the common name does not count"}, true
 	case errors.As(err, &host):
 		return diagnosis{why: fmt.Sprintf("its TLS certificate is for %s, not for %q", certificateNames(host.Certificate), host.Host), hint: "use a name from the certificate in --server"}, true
 	case errors.As(err, &invalid):
@@ -126,6 +128,11 @@ func diagnoseInvalid(invalid x509.CertificateInvalidError) diagnosis {
 	default:
 		return diagnosis{why: "its TLS certificate expired on " + cert.NotAfter.UTC().Format(time.DateOnly), hint: "renew the server's certificate, or check the clock of this machine (date)"}
 	}
+}
+
+// namesNoHost reports whether a certificate has no name that a host can have.
+func namesNoHost(c *x509.Certificate) bool {
+	return c != nil && len(c.DNSNames) == 0 && len(c.IPAddresses) == 0
 }
 
 // certificateNames lists the hosts that a certificate is for.

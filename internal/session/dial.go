@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -18,7 +19,6 @@ import (
 
 	"github.com/skaroctl/skaroctl/internal/cork"
 	"github.com/skaroctl/skaroctl/internal/proto"
-	"github.com/skaroctl/skaroctl/internal/terminal"
 )
 
 // netConn is the network connection below a WebSocket. It can be corked, and it can be
@@ -41,6 +41,7 @@ func (c *netConn) Write(b []byte) (int, error) {
 type dialer struct {
 	ctx   context.Context // ends when dial returns: net/http goes on with abandoned dials
 	proxy *url.URL
+	body  *handshakeBody // of the server's answer, if that is a WebSocket handshake
 	conn  *netConn
 	keep  func() bool // keeps conn open when ctx ends
 }
@@ -59,7 +60,7 @@ func (e Endpoint) dial(ctx context.Context) (*websocket.Conn, *netConn, error) {
 	d := &dialer{ctx: dialing}
 	ws, resp, err := websocket.Dial(ctx, e.URL, &websocket.DialOptions{
 		HTTPClient: &http.Client{
-			Transport: d.transport(roots),
+			Transport: d.checkBody(d.transport(roots)),
 			// A redirect would send the credentials to a server that the user did not name.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
@@ -71,6 +72,7 @@ func (e Endpoint) dial(ctx context.Context) (*websocket.Conn, *netConn, error) {
 		return nil, nil, e.dialError(ctx, d, resp, err)
 	}
 	d.keep()
+	d.body.accept()
 	ws.SetReadLimit(proto.MaxFrame)
 	e.trace("connected to %s%s", e.URL, d.through())
 	return ws, d.conn, nil
@@ -109,6 +111,43 @@ func (d *dialer) connect(_ context.Context, network, addr string) (net.Conn, err
 	return d.conn, nil
 }
 
+// handshakeBody is a connection that an HTTP answer has turned into a WebSocket. It has
+// nothing to read until the handshake is accepted: the WebSocket library would wait three
+// seconds for the body of an answer that it refuses.
+type handshakeBody struct {
+	io.ReadWriteCloser
+	accepted atomic.Bool
+}
+
+func (b *handshakeBody) accept() { b.accepted.Store(true) }
+
+func (b *handshakeBody) Read(p []byte) (int, error) {
+	if !b.accepted.Load() {
+		return 0, io.EOF
+	}
+	return b.ReadWriteCloser.Read(p)
+}
+
+// roundTripper is a function as an http.RoundTripper.
+type roundTripper func(*http.Request) (*http.Response, error)
+
+// RoundTrip calls the function.
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// checkBody makes the body of a handshake a handshakeBody.
+func (d *dialer) checkBody(next http.RoundTripper) http.RoundTripper {
+	return roundTripper(func(r *http.Request) (*http.Response, error) {
+		resp, err := next.RoundTrip(r)
+		if err == nil && resp.StatusCode == http.StatusSwitchingProtocols {
+			if c, ok := resp.Body.(io.ReadWriteCloser); ok {
+				d.body = &handshakeBody{ReadWriteCloser: c}
+				resp.Body = d.body
+			}
+		}
+		return resp, err
+	})
+}
+
 // through names the proxy, if there is one.
 func (d *dialer) through() string {
 	if d.proxy == nil {
@@ -138,7 +177,10 @@ func (e Endpoint) dialError(ctx context.Context, d *dialer, resp *http.Response,
 	if errors.As(err, &parse) {
 		err = parse.Err
 	}
-	why := diagnoseDial(err)
+	why, ok := e.diagnoseChain(err)
+	if !ok {
+		why = diagnoseDial(err)
+	}
 	if d.proxy != nil && why.hint == "" {
 		why.hint = hintProxy
 	}
@@ -164,48 +206,4 @@ func proxyFor(r *http.Request) (*url.URL, error) {
 		}
 	}
 	return nil, nil
-}
-
-// roots returns the system's root certificates and those of the CA file. Nil means the
-// system's alone: reading them costs more than a whole message does.
-func (e Endpoint) roots(ctx context.Context) (*x509.CertPool, error) {
-	if e.CAFile == "" || !e.hasScheme("wss") {
-		return nil, nil
-	}
-	read := e.ReadCA
-	if read == nil {
-		read = func(context.Context) ([]byte, error) { return os.ReadFile(e.CAFile) }
-	}
-	pem, err := read(ctx)
-	switch {
-	case ctx.Err() != nil:
-		return nil, fmt.Errorf("reading the root certificates from %s: %w", e.CAFile, context.Cause(ctx))
-	case err != nil:
-		return nil, badEndpoint(hintCAFile, "can't read the root certificates: %v", err)
-	}
-	pool, err := systemRoots(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, badEndpoint(hintCAFile, "%s contains no certificate in PEM form", e.CAFile)
-	}
-	return pool, nil
-}
-
-// systemRoots returns a copy of the system's root certificates. On Unix crypto/x509 reads
-// SSL_CERT_FILE, which may be a pipe that nothing is written to: then the goroutine that
-// reads it outlives ctx, and ends with the process.
-func systemRoots(ctx context.Context) (*x509.CertPool, error) {
-	pool, err := terminal.Await(ctx, func() (*x509.CertPool, error) {
-		pool, err := x509.SystemCertPool()
-		if err != nil {
-			return x509.NewCertPool(), nil
-		}
-		return pool, nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("reading the root certificates of the system: %w", err)
-	}
-	return pool, nil
 }

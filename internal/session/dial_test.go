@@ -102,6 +102,10 @@ func TestOpenChecksCertificate(t *testing.T) {
 	}
 	self := (*authority)(nil).sign(t, template())
 	selfCA := (*authority)(nil).sign(t, with(func(c *x509.Certificate) { c.IsCA = true }))
+	intermediate := ca.intermediate(t)
+	leaf := intermediate.sign(t, template())
+	whole := tls.Certificate{Certificate: [][]byte{leaf.Certificate[0], intermediate.cert.Raw}, PrivateKey: leaf.PrivateKey}
+	public := intermediate.sign(t, with(func(c *x509.Certificate) { c.IssuingCertificateURL = []string{"http://ca.invalid/intermediate.crt"} }))
 	expired := time.Date(2020, 1, 31, 0, 0, 0, 0, time.UTC)
 	future := time.Date(2120, 1, 31, 0, 0, 0, 0, time.UTC)
 	for _, test := range []struct {
@@ -128,6 +132,19 @@ func TestOpenChecksCertificate(t *testing.T) {
 		},
 		{
 			name: "another authority", cert: good, caFile: pemFile(t, newAuthority(t).cert),
+			why: "signed by an authority that this machine does not trust", advice: "--ca-file",
+		},
+		{name: "an intermediate authority", cert: whole, caFile: caFile},
+		{
+			name: "an intermediate authority that is not sent", cert: leaf, caFile: caFile,
+			why: `the server does not send the certificate of "skaro test intermediate", which signed its TLS certificate`, advice: "the whole chain",
+		},
+		{
+			name: "an intermediate authority that is not sent, and is said to be elsewhere", cert: public,
+			why: `the server does not send the certificate of "skaro test intermediate", which signed its TLS certificate`, advice: "the whole chain",
+		},
+		{
+			name: "an intermediate authority of an unknown one", cert: whole,
 			why: "signed by an authority that this machine does not trust", advice: "--ca-file",
 		},
 		{
@@ -158,7 +175,7 @@ func TestOpenChecksCertificate(t *testing.T) {
 		{
 			name: "no name", caFile: caFile,
 			cert: ca.sign(t, with(func(c *x509.Certificate) { c.DNSNames, c.IPAddresses = nil, nil })),
-			why:  "its TLS certificate is for no host", advice: "--server",
+			why:  "its TLS certificate names no host: it needs a subjectAltName", advice: "subjectAltName",
 		},
 		{
 			name: "not for servers", caFile: caFile,
@@ -185,6 +202,45 @@ func TestOpenChecksCertificate(t *testing.T) {
 			}
 			checkUnreachable(t, err, test.why, test.advice)
 		})
+	}
+}
+
+// unread fails a test that reads the connection of a refused handshake.
+type unread struct {
+	io.ReadWriteCloser
+	t *testing.T
+}
+
+func (u unread) Read([]byte) (int, error) {
+	u.t.Error("the connection of a refused handshake was read: that may wait for ever")
+	return 0, io.EOF
+}
+
+func TestRefusedHandshakeIsNotReadOn(t *testing.T) {
+	r, w := net.Pipe()
+	defer r.Close()
+	defer w.Close()
+	b := &handshakeBody{ReadWriteCloser: unread{w, t}}
+	if rest, err := io.ReadAll(b); len(rest) != 0 || err != nil {
+		t.Errorf("%q, %v", rest, err)
+	}
+	b = &handshakeBody{ReadWriteCloser: w}
+	b.accept()
+	go func() { _, _ = io.WriteString(r, "frame") }()
+	got := make([]byte, 5)
+	if _, err := io.ReadFull(b, got); err != nil || string(got) != "frame" {
+		t.Errorf("%q, %v", got, err)
+	}
+
+	// The server keeps the connection open, and sends nothing more.
+	address := speak(t, func(c net.Conn) {
+		_, _ = c.Read(make([]byte, 4096))
+		_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: wrong\r\n\r\n")
+		_, _ = io.Copy(io.Discard, c)
+	})
+	_, err := Open(t.Context(), Endpoint{URL: "ws://" + address + "/skaro_client/"}, withToken, nil)
+	if !isKind(err, KindProtocol) || !strings.Contains(err.Error(), "its WebSocket handshake is invalid") {
+		t.Errorf("%T: %v", err, err)
 	}
 }
 

@@ -328,6 +328,15 @@ func newAuthority(t *testing.T) *authority {
 	return &authority{t: t, cert: pair.Leaf, key: pair.PrivateKey.(*ecdsa.PrivateKey)}
 }
 
+// intermediate makes an authority that a has signed.
+func (a *authority) intermediate(t *testing.T) *authority {
+	t.Helper()
+	c := template()
+	c.Subject.CommonName, c.IsCA, c.KeyUsage, c.ExtKeyUsage = "skaro test intermediate", true, x509.KeyUsageCertSign, nil
+	pair := a.sign(t, c)
+	return &authority{t: t, cert: pair.Leaf, key: pair.PrivateKey.(*ecdsa.PrivateKey)}
+}
+
 // pemFile writes a certificate to a file.
 func pemFile(t *testing.T, cert *x509.Certificate) string {
 	t.Helper()
