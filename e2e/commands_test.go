@@ -268,10 +268,10 @@ func cmdAddUser(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // login PROFILE LOGIN PASSWORD [FLAG…] logs in at $SERVER, with the file store
-// unless a flag says otherwise.
+// unless a flag says otherwise. The profile may be that of another account.
 func cmdLogin(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, len(args) >= 3, "login PROFILE LOGIN PASSWORD [FLAG...]")
-	all := []string{"login", args[1], "--profile", args[0], "--server", ts.Getenv("SERVER"), "--password-stdin", "--store", "file"}
+	all := []string{"login", args[1], "--profile", args[0], "--server", ts.Getenv("SERVER"), "--password-stdin", "--store", "file", "--replace"}
 	runWith(ts, args[2]+"\n", "skaroctl", append(all, args[3:]...)...)
 }
 

@@ -121,7 +121,7 @@ func (acct Account) chooseLogin(variable string, flags commonFlags) (string, err
 // profile. A profile that --profile names is used as a whole. trace gets what --verbose
 // shows.
 func resolve(p profiles, flags commonFlags, getenv func(string) string, trace func(string)) (Account, error) {
-	acct := Account{profiles: p, profile: cmp.Or(flags.profile, p.config.DefaultProfile, "default")}
+	acct := Account{profiles: p, profile: cmp.Or(flags.profile, p.defaultName())}
 	acct.saved = p.config.Profiles[acct.profile]
 	acct.login = cmp.Or(getenv("SKAROCTL_LOGIN"), acct.saved.Login)
 	if flags.profile != "" && acct.saved.Login != "" {
@@ -152,10 +152,11 @@ func resolve(p profiles, flags commonFlags, getenv func(string) string, trace fu
 
 // serverFor returns the server for a command with these flags and a profile.
 func (o commonFlags) serverFor(saved account.Profile) string {
-	if o.profileGiven && !o.serverGiven { // o.server is SKAROCTL_SERVER
-		return cmp.Or(saved.Server, o.server)
+	byProfile := o.profileGiven && !o.serverGiven // o.server is SKAROCTL_SERVER
+	if saved.Server != "" && (byProfile || o.server == "" || o.server == saved.Server) {
+		return saved.Server
 	}
-	return cmp.Or(o.server, saved.Server)
+	return session.CompleteURL(o.server)
 }
 
 // maxCertificates bounds what is read as root certificates, in bytes: those of a whole
@@ -234,7 +235,10 @@ func (acct Account) loginCommand() string {
 	if acct.saved.Login == "" || acct.saved.Login != acct.login || acct.saved.Server != acct.endpoint.URL {
 		command += " " + account.ShellWord(cmp.Or(acct.login, "LOGIN")) + " --server " + account.ShellWord(cmp.Or(acct.endpoint.URL, "URL"))
 	}
-	if acct.profile != "default" {
+	switch saved := acct.saved; {
+	case saved.Login != "" && saved.Server != "" && (saved.Login != acct.login || saved.Server != acct.endpoint.URL):
+		command += " --profile NAME" // the profile is that of another account
+	case acct.profile != usualProfile:
 		command += " --profile " + account.ShellWord(acct.profile)
 	}
 	return command

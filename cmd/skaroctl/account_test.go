@@ -19,15 +19,16 @@ import (
 // A shell that runs a hint runs skaroctl and nothing else, whatever the login is.
 func TestLoginCommand(t *testing.T) {
 	bob := account.Profile{Server: "ws://h/", Login: "$(id)"}
-	quoted := "skaroctl login '$(id)' --server 'ws://h/?a&b' --profile 'my work'"
+	quoted, other := "skaroctl login '$(id)' --server 'ws://h/?a&b' --profile 'my work'", "skaroctl login '$(id)' --server ws://other/ --profile NAME"
 	if runtime.GOOS == "windows" {
-		quoted = `skaroctl login ... --server "ws://h/?a&b" --profile "my work"`
+		quoted, other = `skaroctl login ... --server "ws://h/?a&b" --profile "my work"`, `skaroctl login ... --server ws://other/ --profile NAME`
 	}
 	for want, at := range map[string]Account{
 		"skaroctl login": {profile: "default", saved: bob, login: bob.Login, endpoint: session.Endpoint{URL: bob.Server}},
 		quoted: {
-			profile: "my work", saved: bob, login: bob.Login, endpoint: session.Endpoint{URL: "ws://h/?a&b"},
+			profile: "my work", login: bob.Login, endpoint: session.Endpoint{URL: "ws://h/?a&b"},
 		},
+		other: {profile: "my work", saved: bob, login: bob.Login, endpoint: session.Endpoint{URL: "ws://other/"}},
 		"skaroctl login LOGIN --server URL": {profile: "default"},
 	} {
 		if got := at.loginCommand(); got != want {

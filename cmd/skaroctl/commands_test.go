@@ -43,7 +43,7 @@ func TestCommandsWithAServer(t *testing.T) {
 		{args: []string{"login", "bob", "--password-stdin", "-p", "bob", "--server", url, "--store", "file"}, stdin: "wrong", status: 3, errs: "hint: check the login and the password"},
 		{args: []string{"login", "bob", "--password-stdin", "-p", "bob", "--server", url, "--store", "file", "--session-only"}, stdin: "pw", out: `"credentials":"SID"`},
 		{args: []string{"status", "-p", "bob", "-v"}, out: `"credentials":"SID"`, errs: "session_restore"},
-		{args: []string{"login", "bob", "--password-stdin"}, stdin: "pw", out: `"login":"bob"`, errs: `the profile "default" was that of alice`},
+		{args: []string{"login", "bob", "--password-stdin", "--replace"}, stdin: "pw", out: `"login":"bob"`, errs: `the profile "default" was that of alice`},
 		{args: []string{"register", "alice", "--password-stdin", "-p", "new", "--server", url, "--store", "file"}, stdin: "pw", status: 5, errs: "hint: choose another login"},
 		{args: []string{"register", "carol", "--password-stdin", "-p", "new", "--server", url, "--store", "file"}, stdin: "pw", out: `"login":"carol"`},
 		{args: []string{"logout", "--all"}, errs: `forgot the profile "new"`},

@@ -49,7 +49,7 @@ func TestContactsRefuseBadText(t *testing.T) {
 func TestCommandsNeedALogin(t *testing.T) {
 	f := func() *Factory { return newTestFactory(t, terminal.Streams{}, homeWith(t, "")) }
 	for name, run := range map[string]func(context.Context) error{
-		"status":   func(ctx context.Context) error { return runStatus(ctx, f(), &noOptions{}) },
+		"status":   func(ctx context.Context) error { return runStatus(ctx, f(), &statusOptions{}) },
 		"contacts": func(ctx context.Context) error { return runContacts(ctx, f(), &noOptions{}) },
 		"history":  func(ctx context.Context) error { return runHistory(ctx, f(), &historyOptions{login: "bob"}) },
 		"request":  func(ctx context.Context) error { return runRequest(ctx, f(), &requestOptions{typ: "x"}) },

@@ -30,7 +30,7 @@ const defaultTimeout = 10 * time.Second
 func (o *commonFlags) add(root *cobra.Command, completeProfile cobra.CompletionFunc) {
 	f := root.PersistentFlags()
 	o.timeout = cli.Duration(defaultTimeout)
-	f.StringVarP(&o.server, "server", "s", "", "server `URL`, ws:// or wss://, path included (SKAROCTL_SERVER)")
+	f.StringVarP(&o.server, "server", "s", "", "server `URL`, ws:// or wss://; without a path, /skaro_client/ is used (SKAROCTL_SERVER)")
 	f.StringVarP(&o.profile, "profile", "p", "", "account to use, by its profile `NAME` (SKAROCTL_PROFILE)")
 	f.StringVarP(&o.output, "output", "o", "auto", "`FORMAT` of results: auto, text or json; auto is text on a terminal, JSON Lines elsewhere (SKAROCTL_OUTPUT)")
 	f.Var(&o.timeout, "timeout", "how long a command may take, without reading its input and --retry; for listen, each attempt to connect (SKAROCTL_TIMEOUT)")

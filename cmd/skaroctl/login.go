@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -24,6 +25,7 @@ type loginOptions struct {
 	loginGiven  bool // login is an argument, and not to be asked for
 	password    cli.PasswordOptions
 	store       string
+	replace     bool // take over the profile of another account
 	sessionOnly bool
 	printToken  bool
 }
@@ -35,7 +37,8 @@ func newLoginCmd(f *Factory, run runFunc[loginOptions]) *cobra.Command {
 		Short: "Log in, and remember it",
 		Long: `Log in to a server, and save what later commands need: a token in the credential
 store, the account in the config file. The password itself is stored nowhere, and never
-leaves this program.`,
+leaves this program. --ca-file and --allow-plaintext are saved too. A second account
+needs a profile of its own, with --profile.`,
 		Example: `  skaroctl login alice --server wss://chat.example.org/skaro_client/
   skaroctl login alice --store file --password-stdin < password.txt`,
 		Args: cli.CheckArgs,
@@ -55,15 +58,20 @@ leaves this program.`,
 // addFlags adds the flags that login and register have in common.
 func (o *loginOptions) addFlags(c *cobra.Command) {
 	o.password.AddFlags(c)
-	c.Flags().StringVar(&o.store, "store", "", "where to keep the credentials: keyring or file (default keyring)")
+	c.Flags().StringVar(&o.store, "store", "", "where to keep the credentials: keyring or file (default keyring) (SKAROCTL_STORE)")
+	c.Flags().BoolVar(&o.replace, "replace", false, "let the profile of another account become that of this one")
 	cli.CompleteFlag(c, "store", "keyring", "file")
 	c.Flags().BoolVar(&o.printToken, "print-token", false, "print the token, for SKAROCTL_TOKEN, and save nothing")
 	cli.Exclusive(c, "store", "print-token")
+	cli.Exclusive(c, "replace", "print-token")
 }
 
 func runLogin(ctx context.Context, f *Factory, o *loginOptions) error {
 	l, err := prepareLogin(ctx, f, o)
 	if err != nil {
+		return err
+	}
+	if err := l.checkTakeover(l.saved, strings.EqualFold); err != nil {
 		return err
 	}
 	if err := l.checkStore(ctx, f); err != nil {
@@ -105,9 +113,12 @@ func prepareLogin(ctx context.Context, f *Factory, o *loginOptions) (loginAttemp
 	if err := checkServer(f, acct); err != nil {
 		return loginAttempt{}, err
 	}
-	store, err := account.OpenStore(cmp.Or(o.store, acct.saved.Store, "keyring"), acct.files)
+	if given := f.flags.server; given != "" && acct.endpoint.URL == session.CompleteURL(given) && acct.endpoint.URL != given {
+		f.notice("the URL has no path: using %s", acct.endpoint.URL)
+	}
+	store, err := o.openStore(acct, f.getenv)
 	if err != nil {
-		return loginAttempt{}, cli.Usage(err.Error(), "give --store keyring or --store file")
+		return loginAttempt{}, err
 	}
 	const hint = "give it as an argument: skaroctl login LOGIN"
 	switch {
@@ -120,6 +131,39 @@ func prepareLogin(ctx context.Context, f *Factory, o *loginOptions) (loginAttemp
 	}
 	return loginAttempt{Account: acct, options: o, newStore: store}, checkLogin(acct.login, hint)
 }
+
+// openStore returns the store for the credentials: that of --store, of SKAROCTL_STORE, of
+// the profile, or else the keyring.
+func (o *loginOptions) openStore(acct Account, getenv func(string) string) (account.Store, error) {
+	variable := getenv("SKAROCTL_STORE")
+	store, err := account.OpenStore(cmp.Or(o.store, variable, acct.saved.Store, "keyring"), acct.files)
+	switch {
+	case err == nil:
+		return store, nil
+	case o.store == "" && variable != "":
+		return nil, cli.Usage("SKAROCTL_STORE: "+err.Error(), "set it to keyring or to file, or unset it")
+	}
+	return nil, cli.Usage(err.Error(), "give --store keyring or --store file")
+}
+
+// checkTakeover returns an error if the profile is that of another account, and --replace
+// is not given. Before the login, logins that differ in case count as the same one.
+func (l loginAttempt) checkTakeover(old account.Profile, same func(a, b string) bool) error {
+	if l.options.replace || l.options.printToken || old.Login == "" || old.Server == "" || same(old.Login, l.login) && old.Server == l.endpoint.URL {
+		return nil
+	}
+	own := "--profile " + account.ShellWord(l.login)
+	if _, taken := l.config.Profiles[l.login]; taken {
+		own = "--profile NAME"
+	}
+	return cli.Usage(
+		fmt.Sprintf("the profile %q is that of %s at %s", l.profile, output.Login(old.Login), old.Server),
+		fmt.Sprintf("give this account a profile of its own with `%s`, or replace the other one with --replace", own),
+	)
+}
+
+// exactly reports whether two logins are the same, in the server's spelling.
+func exactly(a, b string) bool { return a == b }
 
 // checkServer returns an error if the server or its certificates can't be used.
 func checkServer(f *Factory, acct Account) error {
@@ -189,20 +233,27 @@ func (l loginAttempt) finish(ctx context.Context, f *Factory) error {
 		return err
 	}
 	l.login = got.Login // in the server's spelling
+	if err := l.checkTakeover(l.saved, exactly); err != nil {
+		return err
+	}
 	stored, err := l.saveCredentials(ctx, got.SID)
 	if err != nil {
 		return err
 	}
 	profile := l.newProfile(f)
-	if err := l.saveProfile(ctx, profile); err != nil {
+	isDefault, err := l.saveProfile(ctx, profile)
+	if err != nil {
 		return err
 	}
 	l.dropOld(ctx, f, profile)
+	if f.flags.allowPlaintext && profile.AllowPlaintext {
+		f.notice("--allow-plaintext is remembered: every command uses %s without encryption", profile.Server)
+	}
 	f.notice("logged in as %s; the credentials are in the %s store", output.Login(l.login), profile.Store)
 	return f.confirm(func(p *output.Printer) error {
 		return p.Account(output.Account{
 			Profile: l.profile, Server: profile.Server, Login: l.login, Store: profile.Store, Credentials: describeCredentials(stored),
-			ServerVersion: server.Server, Extensions: server.Extensions,
+			ServerVersion: server.Server, Extensions: server.Extensions, Default: isDefault,
 		})
 	})
 }
@@ -242,7 +293,7 @@ func (l loginAttempt) saveCredentials(ctx context.Context, sid string) (account.
 // that the profile has for the same server.
 func (l loginAttempt) newProfile(f *Factory) account.Profile {
 	profile := account.Profile{
-		Server: l.endpoint.URL, Login: l.login, Store: l.newStore.Name(), AllowPlaintext: l.endpoint.AllowPlaintext,
+		Server: l.endpoint.URL, Login: l.login, Store: l.newStore.Name(), AllowPlaintext: l.endpoint.AllowPlaintext && !strings.HasPrefix(strings.ToLower(l.endpoint.URL), "wss:"),
 	}
 	if l.endpoint.URL == l.saved.Server {
 		profile.CAFile = l.saved.CAFile
@@ -257,17 +308,30 @@ func (l loginAttempt) newProfile(f *Factory) account.Profile {
 	return profile
 }
 
-// saveProfile writes the profile to the config file.
-func (l loginAttempt) saveProfile(ctx context.Context, profile account.Profile) error {
-	err := account.UpdateConfig(ctx, l.files.Config, func(c *account.Config) error {
+// saveProfile writes the profile to the config file, and reports whether it is the default.
+// The first profile is.
+func (l loginAttempt) saveProfile(ctx context.Context, profile account.Profile) (isDefault bool, err error) {
+	var taken error
+	err = account.UpdateConfig(ctx, l.files.Config, func(c *account.Config) error {
+		if taken = l.checkTakeover(c.Profiles[l.profile], exactly); taken != nil {
+			return taken
+		}
+		if _, usual := c.Profiles[usualProfile]; !usual {
+			c.DefaultProfile = cmp.Or(c.DefaultProfile, l.profile)
+		}
 		c.Profiles[l.profile] = profile
-		c.DefaultProfile = cmp.Or(c.DefaultProfile, l.profile)
+		isDefault = l.profile == profiles{config: *c}.defaultName()
 		return nil
 	})
-	if err != nil {
-		return fmt.Errorf("logged in, but the profile can't be saved: %w", err)
+	switch {
+	case taken != nil: // by another login at the same time
+		if l.sharedWith() == "" {
+			err = errors.Join(err, l.newStore.Delete(ctx, l.key()))
+		}
+	case err != nil:
+		err = fmt.Errorf("logged in, but the profile can't be saved: %w", err)
 	}
-	return nil
+	return isDefault, err
 }
 
 // dropOld removes the credentials that the profile had before, because no profile names

@@ -45,6 +45,9 @@ func runLogout(ctx context.Context, f *Factory, o *logoutOptions) error {
 			"unset it; or give --profile NAME to forget a profile that was saved",
 		)
 	}
+	if o.all && f.flags.profileGiven {
+		return cli.Usage("--all and --profile can't be given together", "leave one of them out")
+	}
 	names, err := profilesToForget(acct, o)
 	if err != nil {
 		return err
@@ -67,7 +70,7 @@ func runLogout(ctx context.Context, f *Factory, o *logoutOptions) error {
 
 // profilesToForget returns the names of the profiles that logout is for.
 func profilesToForget(acct Account, o *logoutOptions) ([]string, error) {
-	all := slices.Sorted(maps.Keys(acct.config.Profiles))
+	all := acct.names()
 	switch {
 	case o.all:
 		return all, nil
@@ -87,6 +90,11 @@ func forgetProfile(ctx context.Context, p profiles, name string) error {
 	if err := dropCredentials(ctx, p, name); err != nil {
 		return err
 	}
+	return removeProfile(ctx, p, name)
+}
+
+// removeProfile removes a profile from the config file.
+func removeProfile(ctx context.Context, p profiles, name string) error {
 	return account.UpdateConfig(ctx, p.files.Config, func(c *account.Config) error {
 		delete(c.Profiles, name)
 		if c.DefaultProfile == name {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -45,12 +46,8 @@ func runRegister(ctx context.Context, f *Factory, o *registerOptions) error {
 	if err != nil {
 		return err
 	}
-	if l.saved.Login != "" && !o.printToken {
-		// A new account must not take the place of another one's token.
-		return cli.Usage(
-			fmt.Sprintf("the profile %q is that of %s already", l.profile, l.saved.Login),
-			fmt.Sprintf("give the new account a profile of its own: skaroctl register %s --profile NAME --server %s", account.ShellWord(l.login), account.ShellWord(l.endpoint.URL)),
-		)
+	if err := l.checkTakeover(l.saved, strings.EqualFold); err != nil {
+		return err
 	}
 	if err := l.checkStore(ctx, f); err != nil {
 		return err

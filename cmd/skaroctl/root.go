@@ -26,7 +26,7 @@ pipelines. Results go to standard output, everything else to standard error.`,
 	contacts := newContactsCmd(f, runContacts)
 	contacts.AddCommand(newContactsAddCmd(f, runContactsAdd), newContactsRemoveCmd(f, runContactsRemove), newContactsSearchCmd(f, runContactsSearch))
 	root.AddCommand(
-		newLoginCmd(f, runLogin), newLogoutCmd(f, runLogout), newStatusCmd(f, runStatus),
+		newLoginCmd(f, runLogin), newLogoutCmd(f, runLogout), newStatusCmd(f, runStatus), newProfileCmd(f),
 		newRegisterTypeCmd(f, runRegisterType), newRegisterCmd(f, runRegister),
 		contacts, newHistoryCmd(f, runHistory), newSendCmd(f, runSend), newListenCmd(f, runListen),
 		newRequestCmd(f, runRequest), newVersionCmd(f, runVersion),

@@ -2,6 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -10,43 +14,115 @@ import (
 	"github.com/skaroctl/skaroctl/internal/session"
 )
 
-func newStatusCmd(f *Factory, run runFunc[noOptions]) *cobra.Command {
-	return &cobra.Command{
+type statusOptions struct{ all bool }
+
+func newStatusCmd(f *Factory, run runFunc[statusOptions]) *cobra.Command {
+	var o statusOptions
+	c := &cobra.Command{
 		Use:   "status",
 		Short: "Show the account, and whether it still works",
 		Long: `Log in with the stored credentials, and show the account, where the credentials
 are kept, and what the server is. The exit status is 3 if the credentials no longer
-work.`,
+work. With --all, an account that does not work is an error of its own, and the others
+are shown.`,
 		Example: `  skaroctl status
   skaroctl status --profile work -o json | jq .rtt_ms`,
 		Args: cli.CheckArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return runCommand(c, f, &noOptions{}, run) },
+		RunE: func(c *cobra.Command, _ []string) error { return runCommand(c, f, &o, run) },
 	}
+	c.Flags().BoolVar(&o.all, "all", false, "every profile")
+	return c
 }
 
-func runStatus(ctx context.Context, f *Factory, _ *noOptions) error {
-	return f.WithSession(ctx, func(ctx context.Context, acct Account, s *session.Session) error {
+func runStatus(ctx context.Context, f *Factory, o *statusOptions) error {
+	if o.all {
+		return runStatusAll(ctx, f)
+	}
+	acct, err := f.ResolveAccount(ctx)
+	if err != nil {
+		return err
+	}
+	about, err := f.status(ctx, acct)
+	if err != nil {
+		return err
+	}
+	return f.printAccounts(about)
+}
+
+// runStatusAll shows every profile, in the order of their names. It asks the servers at
+// the same time: one that is silent does not take the time of the others.
+func runStatusAll(ctx context.Context, f *Factory) error {
+	if f.flags.profileGiven || f.flags.serverGiven {
+		return cli.Usage("--all can't be given together with --profile or --server", "leave one of them out")
+	}
+	profiles, err := f.Profiles()
+	if err != nil {
+		return err
+	}
+	names := profiles.names()
+	if len(names) == 0 {
+		return notLoggedIn("not logged in: there is no profile", knownProfiles(profiles.config))
+	}
+	found, failed := make([]output.Account, len(names)), make([]error, len(names))
+	var asking sync.WaitGroup
+	for i, name := range names {
+		asking.Go(func() {
+			acct, err := f.resolveNamed(profiles, name)
+			if err == nil {
+				found[i], err = f.status(ctx, acct)
+			}
+			if err != nil {
+				failed[i] = fmt.Errorf("status: profile %q: %w", name, err)
+			}
+		})
+	}
+	asking.Wait()
+	works := slices.DeleteFunc(found, func(a output.Account) bool { return a.Login == "" })
+	return errors.Join(append([]error{f.printAccounts(works...)}, failed...)...)
+}
+
+// resolveNamed is ResolveAccount for a profile as if --profile had named it.
+func (f *Factory) resolveNamed(p profiles, name string) (Account, error) {
+	flags := f.flags
+	flags.profile, flags.profileGiven = name, true
+	return resolveAccount(p, flags, f.getenv, f.stderr.line, nil)
+}
+
+// status logs in, and returns what is known of the account.
+func (f *Factory) status(ctx context.Context, acct Account) (output.Account, error) {
+	about := output.Account{
+		Profile: acct.profile, Server: acct.endpoint.URL, Store: acct.storeName(), Default: acct.profile == acct.defaultName(),
+	}
+	if acct.env != nil {
+		about.Profile, about.Default = "", false
+	}
+	if err := acct.needLogin(); err != nil {
+		return output.Account{}, err
+	}
+	err := f.withAccount(ctx, acct, func(ctx context.Context, s *session.Session) error {
 		got, err := s.Account(ctx)
 		if err != nil {
 			return err
 		}
-		rtt, err := s.RoundTrip(ctx)
-		if err != nil {
-			return err
-		}
-		about := output.Account{
-			Profile: acct.profile, Server: acct.endpoint.URL, Login: got.Login, Store: acct.storeName(), Credentials: acct.credentialsInWords(ctx),
-			ServerVersion: s.Greeting().Server, Extensions: s.Greeting().Extensions, RoundTrip: rtt,
-		}
-		if acct.env != nil {
-			about.Profile = ""
-		}
-		p := f.Printer()
-		if err := p.Account(about); err != nil {
-			return err
-		}
-		return p.Flush()
+		about.Login, about.Credentials = got.Login, acct.credentialsInWords(ctx)
+		about.ServerVersion, about.Extensions = s.Greeting().Server, s.Greeting().Extensions
+		about.RoundTrip, err = s.RoundTrip(ctx)
+		return err
 	})
+	if err != nil {
+		return output.Account{}, err
+	}
+	return about, nil
+}
+
+func (f *Factory) printAccounts(accounts ...output.Account) error {
+	p := f.Printer()
+	for _, a := range accounts {
+		if err := p.Account(a); err != nil {
+			return err
+		}
+	}
+	return p.Flush()
 }
 
 // credentialsInWords says what credentials the account has, "" if the store does not tell.

@@ -38,6 +38,7 @@ not set.
 
   SKAROCTL_SERVER      the URL of the server, as --server
   SKAROCTL_PROFILE     the name of the profile, as --profile
+  SKAROCTL_STORE       keyring or file, as --store of login and register
   SKAROCTL_OUTPUT      auto, text or json, as --output
   SKAROCTL_TIMEOUT     how long a command may take, as --timeout
   SKAROCTL_LOGIN       the login that a token in the environment is for, and that

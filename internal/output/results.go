@@ -153,13 +153,14 @@ func (p *Printer) Reply(r proto.Reply) error {
 	return p.line(object)
 }
 
-// Account is an account as login and status show it.
+// Account is an account as login, status and profile list show it.
 type Account struct {
 	Profile, Server, Login, Store string
 	Credentials                   string        // that are stored: "token and SID", "SID"
 	ServerVersion                 string        // "" if the server does not say
 	Extensions                    []string      // nil if the server has none
 	RoundTrip                     time.Duration // 0 means not measured
+	Default                       bool          // a command that names no profile uses it
 }
 
 type accountJSON struct {
@@ -172,16 +173,20 @@ type accountJSON struct {
 	ServerVersion string   `json:"server_version,omitempty"`
 	Extensions    []string `json:"extensions,omitempty"`
 	RoundTrip     *float64 `json:"rtt_ms,omitempty"`
+	Default       bool     `json:"default,omitempty"`
 }
 
 // Account writes an account.
 func (p *Printer) Account(a Account) error {
 	if p.options.JSON {
-		o := &accountJSON{"account", a.Profile, a.Server, a.Login, a.Store, a.Credentials, a.ServerVersion, a.Extensions, nil}
+		o := &accountJSON{"account", a.Profile, a.Server, a.Login, a.Store, a.Credentials, a.ServerVersion, a.Extensions, nil, a.Default}
 		if a.RoundTrip > 0 {
 			o.RoundTrip = new(float64(a.RoundTrip.Microseconds()) / 1000)
 		}
 		return p.json(o)
+	}
+	if len(p.rows) > 0 {
+		p.row() // between two accounts
 	}
 	list := []fact{
 		{"profile", cell{text: Line(a.Profile)}},
@@ -196,6 +201,19 @@ func (p *Printer) Account(a Account) error {
 		list = append(list, fact{"round trip", cell{text: a.RoundTrip.Round(10 * time.Microsecond).String()}})
 	}
 	p.facts(list)
+	return nil
+}
+
+// Profile writes an account as one row of a list. Its JSON is that of Account.
+func (p *Printer) Profile(a Account) error {
+	if p.options.JSON {
+		return p.Account(a)
+	}
+	last := cell{}
+	if a.Default {
+		last.text = "default"
+	}
+	p.row(cell{text: Line(a.Profile)}, nameCell(a.Login), cell{text: Line(a.Server)}, cell{text: Line(a.Store)}, last)
 	return nil
 }
 

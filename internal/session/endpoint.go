@@ -13,7 +13,7 @@ import (
 
 // Endpoint is where a connection goes and how.
 type Endpoint struct {
-	URL            string // ws:// or wss://, path included; never rewritten
+	URL            string // ws:// or wss://, path included
 	CAFile         string // PEM file with further root certificates, or ""
 	AllowPlaintext bool   // ws:// may go to another machine
 
@@ -36,6 +36,20 @@ func (e Endpoint) trace(format string, args ...any) {
 
 // usualPath is where Skaro servers have their WebSocket.
 const usualPath = "/skaro_client/"
+
+// CompleteURL returns the URL with the usual path if it is a Skaro URL without a path.
+// Every other URL stays as it is; Check says what is wrong with it.
+func CompleteURL(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil || u.Scheme != "ws" && u.Scheme != "wss" || u.Host == "" || u.Path != "" {
+		return raw
+	}
+	end := len(raw)
+	if i := strings.IndexAny(raw, "?#"); i >= 0 {
+		end = i
+	}
+	return raw[:end] + usualPath + raw[end:]
+}
 
 const (
 	hintURL    = "give a server URL like wss://chat.example.org/skaro_client/"

@@ -82,3 +82,25 @@ func TestCheckShowsNoPassword(t *testing.T) {
 		}
 	}
 }
+
+// Only a Skaro URL without a path gets the usual one.
+func TestCompleteURL(t *testing.T) {
+	for url, want := range map[string]string{
+		"wss://chat.example.org":                "wss://chat.example.org/skaro_client/",
+		"ws://127.0.0.1:8765":                   "ws://127.0.0.1:8765/skaro_client/",
+		"WSS://[::1]:8765":                      "WSS://[::1]:8765/skaro_client/",
+		"wss://h?room=1":                        "wss://h/skaro_client/?room=1",
+		"wss://h/":                              "wss://h/",
+		"wss://h/chat":                          "wss://h/chat",
+		"https://h":                             "https://h",
+		"h":                                     "h",
+		"wss://":                                "wss://",
+		"wss://h:port":                          "wss://h:port",
+		"":                                      "",
+		"wss://chat.example.org/skaro_client/?": "wss://chat.example.org/skaro_client/?",
+	} {
+		if got := CompleteURL(url); got != want {
+			t.Errorf("%q: got %q, want %q", url, got, want)
+		}
+	}
+}
