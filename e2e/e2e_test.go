@@ -150,10 +150,13 @@ func runScripts(t *testing.T, dir string, vars []string) {
 // condition decides the conditions of scripts in addition to testscript's own: [namespaces]
 // means that the script can hide a part of this machine from a program.
 func condition(name string) (bool, error) {
-	if name != "namespaces" {
-		return false, fmt.Errorf("there is no condition %q", name)
+	switch name {
+	case "namespaces":
+		return exec.Command("unshare", "--mount", "--pid", "--fork", "true").Run() == nil, nil
+	case "root":
+		return os.Geteuid() == 0, nil
 	}
-	return exec.Command("unshare", "--mount", "--pid", "--fork", "true").Run() == nil, nil
+	return false, fmt.Errorf("there is no condition %q", name)
 }
 
 // statSources stats every source file of the programs and the peers, so that `go test`

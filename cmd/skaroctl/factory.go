@@ -59,11 +59,15 @@ func loadProfiles(getenv func(string) string) (profiles, error) {
 func (f *Factory) Profiles() (profiles, error) { return f.loadProfiles() }
 
 // OptionalProfiles is Profiles for a command that flags and environment may tell enough:
-// a container may have no home, and what is missing then is the next error.
+// a container may have no home, and what is missing then is the next error. If a server is
+// given, a config file of another user is left alone, as that of a container that runs as root.
 func (f *Factory) OptionalProfiles() (profiles, error) {
 	p, err := f.loadProfiles()
 	if p.files == (account.Files{}) {
 		return p, nil
+	}
+	if account.KindOf(err) == account.KindForeign && f.flags.server != "" {
+		return profiles{files: p.files}, nil
 	}
 	return p, err
 }

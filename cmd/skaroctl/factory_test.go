@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/skaroctl/skaroctl/internal/account"
 	"github.com/skaroctl/skaroctl/internal/cli"
 	"github.com/skaroctl/skaroctl/internal/terminal"
 )
@@ -89,6 +90,14 @@ func TestFactoryReadsProfilesOnce(t *testing.T) {
 	f.loadProfiles = func() (profiles, error) { return p, damaged }
 	if _, err := f.OptionalProfiles(); !errors.Is(err, damaged) {
 		t.Errorf("a damaged config file: %v", err)
+	}
+	f.loadProfiles = func() (profiles, error) { return p, &account.Error{Kind: account.KindForeign} }
+	if _, err := f.OptionalProfiles(); account.KindOf(err) != account.KindForeign {
+		t.Errorf("a config file of another user: %v", err)
+	}
+	f.flags.server = "wss://chat.example.org/"
+	if got, err := f.OptionalProfiles(); err != nil || got.files != p.files {
+		t.Errorf("a config file of another user, which is not needed: %v", err)
 	}
 }
 

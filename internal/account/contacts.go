@@ -41,9 +41,9 @@ func (f Files) CachedContacts(key Key) (contacts []Contact, kept time.Time, err 
 	if err != nil {
 		return nil, time.Time{}, err
 	}
-	content, err := readFile(path, func(path string, info fs.FileInfo) error {
+	content, err := readFile(path, func(f *os.File, info fs.FileInfo) error {
 		kept = info.ModTime()
-		return oursAlone(path, info)
+		return oursAlone(f, info)
 	})
 	if err != nil {
 		return nil, time.Time{}, err
@@ -66,8 +66,17 @@ func (f Files) CacheContacts(key Key, contacts []Contact) error {
 	if err != nil {
 		return err
 	}
-	folder := filepath.Dir(path)
-	unlock, err := tryLock(folder)
+	file, err := locate(path, makeMissing)
+	if err != nil {
+		return err
+	}
+	defer file.close()
+	folder, err := locate(filepath.Dir(path), makeMissing)
+	if err != nil {
+		return err
+	}
+	defer folder.close()
+	unlock, err := folder.tryLock()
 	switch {
 	case KindOf(err) == KindLocked:
 		return nil
@@ -75,10 +84,7 @@ func (f Files) CacheContacts(key Key, contacts []Contact) error {
 		return err
 	}
 	defer unlock()
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return fileError(folder, err)
-	}
-	return replaceFile(path, append(content, '\n'), volatile)
+	return file.replace(append(content, '\n'), volatile)
 }
 
 // ForgetContacts removes what CacheContacts kept, if it kept anything.
@@ -87,7 +93,12 @@ func (f Files) ForgetContacts(key Key) error {
 	if err != nil {
 		return nil // nothing can have been kept
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	file, err := locate(path, existing)
+	if err == nil {
+		defer file.close()
+		err = file.in.remove(file.name)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("forget the contacts: %w", err)
 	}
 	return nil

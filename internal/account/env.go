@@ -95,7 +95,7 @@ func readToken(path string, accept check) (string, error) {
 		return "", fileError(path, err)
 	}
 	if info.Mode().IsRegular() {
-		if err := accept(path, info); err != nil {
+		if err := accept(f, info); err != nil {
 			return "", err
 		}
 	}

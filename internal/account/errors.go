@@ -17,6 +17,7 @@ const (
 	KindDamaged                 // the keyring works, but what it has of the account can't be read
 	KindToken                   // the token of the environment is missing or can't be used
 	KindFile                    // a file can't be used; it was left as it is
+	KindForeign                 // a file, or the way to it, is another user's; nothing was read or made
 	KindLocked                  // another process holds a lock
 )
 

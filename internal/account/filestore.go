@@ -83,19 +83,22 @@ func (s *fileStore) Renew(ctx context.Context, key Key, sid string, used time.Ti
 
 // change reads, changes and writes the file under its lock.
 func (s *fileStore) change(ctx context.Context, change func([]entry) ([]entry, error)) error {
-	return locked(ctx, s.path, func(path string) error {
-		entries, err := readCredentials(path)
+	return locked(ctx, s.path, func(f *stateFile) error {
+		content, err := f.read(oursAlone)
+		if err != nil {
+			return err
+		}
+		entries, err := decodeCredentials(f.path(), content)
 		if err != nil {
 			return err
 		}
 		if entries, err = change(entries); err != nil {
 			return err
 		}
-		content, err := encodeCredentials(entries)
-		if err != nil {
-			return &Error{Kind: KindFile, Path: path, Err: err}
+		if content, err = encodeCredentials(entries); err != nil {
+			return &Error{Kind: KindFile, Path: f.path(), Err: err}
 		}
-		return replaceFile(path, content, durable)
+		return f.replace(content, durable)
 	})
 }
 
@@ -108,7 +111,7 @@ func find(entries []entry, key Key) int {
 // readCredentials reads the file. A missing file has no entries.
 func readCredentials(path string) ([]entry, error) {
 	content, err := readFile(path, oursAlone)
-	if err != nil || content == nil {
+	if err != nil {
 		return nil, err
 	}
 	return decodeCredentials(path, content)
@@ -127,8 +130,11 @@ func encodeCredentials(entries []entry) ([]byte, error) {
 }
 
 // decodeCredentials checks the whole file, so that what is written back later has lost
-// nothing but the SID beside a token. Its errors quote nothing of the content.
+// nothing but the SID beside a token. Nil has no entries. Its errors quote nothing.
 func decodeCredentials(path string, content []byte) ([]entry, error) {
+	if content == nil {
+		return nil, nil
+	}
 	bad := func(offset int64, format string, args ...any) error {
 		return &Error{
 			Kind: KindFile, Path: path, Line: lineAt(content, offset), Err: fmt.Errorf(format, args...),

@@ -152,3 +152,13 @@ func newToken(password string) proto.Token {
 	}
 	return token
 }
+
+// holdLock takes the lock of a file, as another process would.
+func holdLock(path string) (unlock func(), err error) {
+	f, err := locate(path, makeMissing)
+	if err != nil {
+		return nil, err
+	}
+	defer f.close()
+	return f.tryLock()
+}

@@ -83,11 +83,11 @@ func decodeItem(secret string) (Credentials, error) {
 }
 
 func (s *keyringStore) Set(ctx context.Context, key Key, c Credentials) error {
-	return locked(ctx, s.lockPath, func(string) error { return s.write(ctx, key, c) })
+	return locked(ctx, s.lockPath, func(*stateFile) error { return s.write(ctx, key, c) })
 }
 
 func (s *keyringStore) Renew(ctx context.Context, key Key, sid string, used time.Time) error {
-	return locked(ctx, s.lockPath, func(string) error {
+	return locked(ctx, s.lockPath, func(*stateFile) error {
 		c, err := s.Get(ctx, key)
 		switch {
 		case err != nil:
@@ -100,7 +100,7 @@ func (s *keyringStore) Renew(ctx context.Context, key Key, sid string, used time
 }
 
 func (s *keyringStore) Delete(ctx context.Context, key Key) error {
-	return locked(ctx, s.lockPath, func(string) error {
+	return locked(ctx, s.lockPath, func(*stateFile) error {
 		// The library takes a dismissed prompt for success, and deletes one of several
 		// items: only ErrNotFound proves that none is left.
 		for range 10 {

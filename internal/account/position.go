@@ -11,7 +11,7 @@ import (
 // held while the listener runs: two listeners with one position would each believe that
 // the other's messages were its own. No other command takes that lock.
 type PositionFile struct {
-	path   string
+	file   *stateFile
 	key    Key
 	unlock func()
 	last   []byte // what the file holds
@@ -35,23 +35,28 @@ func OpenPosition(files Files, key Key) (*PositionFile, error) {
 		return nil, &Error{Msg: "there is no folder to keep the position in: neither HOME nor XDG_STATE_HOME is set", Hint: "set HOME or XDG_STATE_HOME"}
 	}
 	path := filepath.Join(files.State, "positions", key.FileName())
-	unlock, err := tryLock(path)
-	switch {
-	case KindOf(err) == KindLocked:
+	file, err := locate(path, makeMissing)
+	if err != nil {
+		return nil, fmt.Errorf("open the position: %w", err)
+	}
+	unlock, err := file.tryLock()
+	if err == nil {
+		return &PositionFile{file: file, key: key, unlock: unlock}, nil
+	}
+	file.close()
+	if KindOf(err) == KindLocked {
 		return nil, &Error{
 			Kind: KindLocked, Err: err,
 			Msg:  fmt.Sprintf("another listener with --resume runs for %s at %s", key.Login, key.Server),
 			Hint: "end the other one first, or listen without --resume",
 		}
-	case err != nil:
-		return nil, fmt.Errorf("open the position: %w", err)
 	}
-	return &PositionFile{path: path, key: key, unlock: unlock}, nil
+	return nil, fmt.Errorf("open the position: %w", err)
 }
 
 // Read decodes the position into a value from JSON, and reports whether one was saved.
 func (f *PositionFile) Read(into any) (found bool, err error) {
-	content, err := readFile(f.path, anyMode)
+	content, err := f.file.read(anyMode)
 	if err != nil || content == nil {
 		return false, err
 	}
@@ -65,7 +70,7 @@ func (f *PositionFile) Read(into any) (found bool, err error) {
 	}
 	if err != nil {
 		return false, &Error{
-			Kind: KindFile, Path: f.path, Msg: fmt.Sprintf("the position can't be read: %v", err), Err: err,
+			Kind: KindFile, Path: f.file.path(), Msg: fmt.Sprintf("the position can't be read: %v", err), Err: err,
 			Hint: "remove the file to start anew with what comes from now on, or give --since with --resume once, to start at a time",
 		}
 	}
@@ -84,7 +89,7 @@ func (f *PositionFile) Save(position any) error {
 	if bytes.Equal(content, f.last) {
 		return nil
 	}
-	if err := replaceFile(f.path, content, volatile); err != nil {
+	if err := f.file.replace(content, volatile); err != nil {
 		return fmt.Errorf("save the position: %w", err)
 	}
 	f.last = content
@@ -92,4 +97,7 @@ func (f *PositionFile) Save(position any) error {
 }
 
 // Close releases the lock.
-func (f *PositionFile) Close() { f.unlock() }
+func (f *PositionFile) Close() {
+	f.unlock()
+	f.file.close()
+}

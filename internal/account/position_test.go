@@ -82,19 +82,19 @@ func TestPositionIsWrittenOnlyIfItChanged(t *testing.T) {
 	if err := f.Save(somePosition{ID: 1}); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Remove(f.path); err != nil {
+	if err := os.Remove(f.file.path()); err != nil {
 		t.Fatal(err)
 	}
 	if err := f.Save(somePosition{ID: 1}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.Stat(f.path); err == nil {
+	if _, err := os.Stat(f.file.path()); err == nil {
 		t.Error("the same position was written twice")
 	}
 	if err := f.Save(somePosition{ID: 2}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.Stat(f.path); err != nil {
+	if _, err := os.Stat(f.file.path()); err != nil {
 		t.Error(err)
 	}
 }
@@ -115,7 +115,12 @@ func FuzzPosition(f *testing.F) {
 			t.Fatal(err)
 		}
 		var got somePosition
-		found, err := (&PositionFile{path: path}).Read(&got)
+		file, err := locate(path, existing)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.close()
+		found, err := (&PositionFile{file: file}).Read(&got)
 		var broken *Error
 		switch {
 		case err == nil && (!found || got.ID < 0):

@@ -27,12 +27,11 @@ type Config struct {
 	Profiles       map[string]Profile `toml:"profiles,omitempty"`
 }
 
-// LoadConfig reads the config file. A missing file is an empty Config; one that is
-// broken, or has an unknown key, is an Error of KindFile. Profiles is never nil.
-func LoadConfig(path string) (Config, error) { return loadConfig(path, anyMode) }
-
-func loadConfig(path string, accept check) (Config, error) {
-	content, err := readFile(path, accept)
+// LoadConfig reads the config file. A missing file is an empty Config; one that is broken,
+// or has an unknown key, is an Error of KindFile. One of another user, who could choose our
+// server, is an Error of KindForeign. Profiles is never nil.
+func LoadConfig(path string) (Config, error) {
+	content, err := readFile(path, trusted)
 	if err != nil {
 		return Config{}, err
 	}
@@ -96,8 +95,12 @@ func encodeConfig(c Config) ([]byte, error) {
 // Profiles never nil. The file stays as it is if it is broken, if change returns an error,
 // if nothing changed, and if ctx ends before the lock is free.
 func UpdateConfig(ctx context.Context, path string, change func(*Config) error) error {
-	return locked(ctx, path, func(path string) error {
-		c, err := loadConfig(path, ours)
+	return locked(ctx, path, func(f *stateFile) error {
+		content, err := f.read(ours)
+		if err != nil {
+			return err
+		}
+		c, err := decodeConfig(f.path(), content)
 		if err != nil {
 			return err
 		}
@@ -111,14 +114,13 @@ func UpdateConfig(ctx context.Context, path string, change func(*Config) error) 
 		if reflect.DeepEqual(c, old) {
 			return nil
 		}
-		content, err := encodeConfig(c)
-		if err != nil {
-			return &Error{Kind: KindFile, Path: path, Err: fmt.Errorf("the new config can't be written as TOML: %w", err)}
+		if content, err = encodeConfig(c); err != nil {
+			return &Error{Kind: KindFile, Path: f.path(), Err: fmt.Errorf("the new config can't be written as TOML: %w", err)}
 		}
 		// What can't be read back would lock its owner out.
-		if back, err := decodeConfig(path, content); err != nil || !reflect.DeepEqual(back, c) {
-			return &Error{Kind: KindFile, Path: path, Msg: "the new config can't be written: a name in it is not valid text"}
+		if back, err := decodeConfig(f.path(), content); err != nil || !reflect.DeepEqual(back, c) {
+			return &Error{Kind: KindFile, Path: f.path(), Msg: "the new config can't be written: a name in it is not valid text"}
 		}
-		return replaceFile(path, content, durable)
+		return f.replace(content, durable)
 	})
 }

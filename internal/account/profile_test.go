@@ -186,7 +186,7 @@ func TestUpdateConfigInParallel(t *testing.T) {
 
 func TestLoadConfigNeedsNoLock(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "config.toml")
-	held, err := tryLock(path)
+	held, err := holdLock(path)
 	if err != nil {
 		t.Fatal(err)
 	}

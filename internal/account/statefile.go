@@ -13,10 +13,22 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// The files of this package are private: they have mode 0600, in folders of mode
-// 0700. All are read by readFile, replaced by replaceFile, and locked by lock.
+// The files of this package are private: they have mode 0600, in folders of mode 0700.
+// Each is a stateFile, which locate finds without a step that another user has laid out:
+// every read, replacement and lock is a method of it.
 
-// durability says what replaceFile waits for.
+// stateFile is a file of ours, which need not exist, in a folder that is held open.
+type stateFile struct {
+	in   *folder
+	name string
+}
+
+// path returns the path of the file, without symbolic links.
+func (f *stateFile) path() string { return filepath.Join(f.in.path, f.name) }
+
+func (f *stateFile) close() { f.in.close() }
+
+// durability says what replace waits for.
 type durability bool
 
 const (
@@ -24,95 +36,114 @@ const (
 	volatile durability = false // after a power failure, the old content may be there
 )
 
-// check refuses a file by what its descriptor says about it.
-type check func(path string, info fs.FileInfo) error
+// check refuses an open file by what its descriptor says about it.
+type check func(f *os.File, info fs.FileInfo) error
 
 // anyMode accepts every file. A folder may be what keeps it private.
-func anyMode(string, fs.FileInfo) error { return nil }
+func anyMode(*os.File, fs.FileInfo) error { return nil }
 
 // oursAlone refuses a file of another user, and one that others can use.
-func oursAlone(path string, info fs.FileInfo) error {
-	if err := ours(path, info); err != nil {
+func oursAlone(f *os.File, info fs.FileInfo) error {
+	if err := ours(f, info); err != nil {
 		return err
 	}
-	return private(path, info)
+	return private(f, info)
 }
 
 // readFile returns the content of a regular file that accept does not refuse, or nil
 // if there is none.
 func readFile(path string, accept check) ([]byte, error) {
-	content, err := readAccepted(path, accept)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, nil
-	case err != nil:
-		err = fileError(path, err)
-		var e *Error
-		if errors.As(err, &e) && e.Hint == "" && errors.Is(err, fs.ErrPermission) {
-			// A service often starts with the HOME of another user.
-			e.Hint = folderVariables + " may be those of another user: set or unset them"
-		}
-		return nil, err
+	f, err := locate(path, existing)
+	if err == nil {
+		defer f.close()
+		return f.read(accept)
 	}
-	return content, nil
+	return nil, readError(path, err)
 }
 
-// readAccepted is readFile with the errors of the os package.
-func readAccepted(path string, accept check) ([]byte, error) {
-	var f *os.File
+// read is readFile for a file that was located.
+func (f *stateFile) read(accept check) ([]byte, error) {
+	content, err := f.readAccepted(accept)
+	return content, readError(f.path(), err)
+}
+
+// readError returns the error of reading a file, nil if there is no file. A service often
+// starts with the HOME of another user.
+func readError(path string, err error) error {
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	err = fileError(path, err)
+	var e *Error
+	if errors.As(err, &e) && e.Hint == "" && errors.Is(err, fs.ErrPermission) {
+		e.Hint = folderVariables + " may be those of another user: set or unset them"
+	}
+	return err
+}
+
+// readAccepted is read with the errors of the os package.
+func (f *stateFile) readAccepted(accept check) ([]byte, error) {
+	var file *os.File
 	err := whileInUse(func() (err error) {
-		f, err = os.OpenFile(path, os.O_RDONLY|withoutWaiting, 0)
+		file, err = f.in.open(f.name, os.O_RDONLY)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = f.Close() }()
-	info, err := f.Stat()
+	defer func() { _ = file.Close() }()
+	info, err := regular(file)
 	if err != nil {
 		return nil, err
 	}
-	if !info.Mode().IsRegular() { // reading it might never end, and it must not be replaced
-		return nil, &Error{Kind: KindFile, Path: path, Msg: "it is not a regular file"}
-	}
-	if err := accept(path, info); err != nil {
+	if err := accept(file, info); err != nil {
 		return nil, err
 	}
-	return io.ReadAll(f)
+	return io.ReadAll(file)
 }
 
-// replaceFile writes a file anew, so that at every moment the old or the new content
-// is there as a whole. The caller holds the file's lock: the temporary file has a fixed
-// name, and what a killed process left there is removed.
-func replaceFile(path string, content []byte, d durability) error {
-	temporary := path + ".tmp"
-	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fileError(temporary, err)
+// regular refuses what is not a regular file: reading it might never end, and it must not
+// be replaced.
+func regular(f *os.File) (fs.FileInfo, error) {
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = &Error{Kind: KindFile, Path: f.Name(), Msg: "it is not a regular file"}
 	}
-	err := writeNew(temporary, content, d)
+	return info, err
+}
+
+// replace writes a file anew, so that at every moment the old or the new content is there
+// as a whole. The caller holds the file's lock: the temporary file has a fixed name, and
+// what a killed process left there is removed.
+func (f *stateFile) replace(content []byte, d durability) error {
+	temporary := f.name + ".tmp"
+	if err := f.in.remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fileError(filepath.Join(f.in.path, temporary), err)
+	}
+	err := f.in.writeNew(temporary, content, d)
 	if err == nil {
-		err = whileInUse(func() error { return os.Rename(temporary, path) })
+		err = whileInUse(func() error { return f.in.rename(temporary, f.name) })
 	}
 	if err != nil {
-		_ = os.Remove(temporary)
-		return fileError(path, err)
+		_ = f.in.remove(temporary)
+		return fileError(f.path(), err)
 	}
 	if d == durable {
-		if err := syncFolder(filepath.Dir(path)); err != nil {
-			return fileError(path, err)
+		if err := f.in.sync(); err != nil {
+			return fileError(f.path(), err)
 		}
 	}
 	return nil
 }
 
-// writeNew writes a file that must not exist yet; O_EXCL follows no symbolic link.
-func writeNew(path string, content []byte, d durability) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+// writeNew writes a file that must not exist yet.
+func (d *folder) writeNew(name string, content []byte, waitFor durability) error {
+	f, err := d.open(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL)
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(content)
-	if err == nil && d == durable {
+	if err == nil && waitFor == durable {
 		err = f.Sync()
 	}
 	return errors.Join(err, f.Close())
@@ -136,17 +167,17 @@ const lockPause = 10 * time.Millisecond
 
 // lock takes the lock of a file, and waits for it until ctx ends. The lock is a file
 // beside it, and ends with the process.
-func lock(ctx context.Context, path string) (unlock func(), err error) {
+func (f *stateFile) lock(ctx context.Context) (unlock func(), err error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	l, err := lockFile(path)
+	l, made, err := f.lockFile()
 	if err != nil {
 		return nil, err
 	}
 	switch ok, err := l.TryLockContext(ctx, lockPause); {
 	case ok:
-		return func() { _ = l.Close() }, nil
+		return hold(l, made)
 	case ctx.Err() != nil:
 		return nil, &Error{Kind: KindLocked, Msg: fmt.Sprintf("another skaroctl holds %s: %v", l.Path(), context.Cause(ctx)), Err: context.Cause(ctx)}
 	default:
@@ -156,8 +187,8 @@ func lock(ctx context.Context, path string) (unlock func(), err error) {
 
 // tryLock is lock without the wait: if another process holds the lock, the error is of
 // KindLocked.
-func tryLock(path string) (unlock func(), err error) {
-	l, err := lockFile(path)
+func (f *stateFile) tryLock() (unlock func(), err error) {
+	l, made, err := f.lockFile()
 	if err != nil {
 		return nil, err
 	}
@@ -165,51 +196,70 @@ func tryLock(path string) (unlock func(), err error) {
 	case err != nil:
 		return nil, fileError(l.Path(), err)
 	case !ok:
-		return nil, &Error{Kind: KindLocked, Path: path, Msg: "another skaroctl holds its lock"}
+		return nil, &Error{Kind: KindLocked, Path: f.path(), Msg: "another skaroctl holds its lock"}
+	}
+	return hold(l, made)
+}
+
+// lockFile makes the lock file beside a file, if it is missing, and returns the lock. made
+// is the file that was checked: the library opens a lock by its path.
+func (f *stateFile) lockFile() (l *flock.Flock, made fs.FileInfo, err error) {
+	path := f.path() + ".lock"
+	file, err := f.in.open(f.name+".lock", os.O_RDWR|os.O_CREATE)
+	if err == nil {
+		made, err = regular(file)
+		if err == nil {
+			err = oursOnce(file, made)
+		}
+		err = errors.Join(err, file.Close())
+	}
+	if err != nil {
+		return nil, nil, fileError(path, err)
+	}
+	return flock.New(path, flock.SetFlag(os.O_RDWR|noFollow), flock.SetPermissions(0o600)), made, nil
+}
+
+// hold returns what ends a lock that was taken, if it is the file that was checked.
+func hold(l *flock.Flock, made fs.FileInfo) (unlock func(), err error) {
+	taken, err := l.Stat()
+	if err == nil && !os.SameFile(taken, made) {
+		err = errors.New("another program has replaced the lock")
+	}
+	if err != nil {
+		_ = l.Close()
+		return nil, fileError(l.Path(), err)
 	}
 	return func() { _ = l.Close() }, nil
 }
 
-// lockFile makes the folder of a file, and returns the lock beside the file.
-func lockFile(path string) (*flock.Flock, error) {
-	folder := filepath.Dir(path)
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return nil, fileError(folder, err)
-	}
-	return flock.New(path+".lock", flock.SetFlag(os.O_RDWR|os.O_CREATE), flock.SetPermissions(0o600)), nil
-}
-
-// locked calls do with the path of the file itself, which no other process and no
-// other goroutine changes meanwhile.
-func locked(ctx context.Context, path string, do func(path string) error) error {
-	path, err := followLinks(path)
+// locked calls do with the file, which no other process and no other goroutine changes
+// meanwhile. Its folder is made if it is missing.
+func locked(ctx context.Context, path string, do func(f *stateFile) error) error {
+	f, err := locate(path, makeMissing)
 	if err != nil {
 		return err
 	}
-	unlock, err := lock(ctx, path)
+	defer f.close()
+	unlock, err := f.lock(ctx)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	return do(path)
+	return do(f)
 }
 
-// followLinks returns the file that symbolic links lead to, which need not exist: that
-// file is to be replaced, and not a link to it.
-func followLinks(path string) (string, error) {
-	for range 40 { // as many as Linux follows
-		target, err := os.Readlink(path)
-		if err != nil {
-			return path, nil // not a link; what else is wrong shows when it is used
-		}
-		if !filepath.IsAbs(target) {
-			folder, err := filepath.EvalSymlinks(filepath.Dir(path))
-			if err != nil {
-				return "", fileError(path, err)
-			}
-			target = filepath.Join(folder, target)
-		}
-		path = target
-	}
-	return "", &Error{Kind: KindFile, Path: path, Msg: "too many symbolic links"}
+// folders says what locate does about folders that are missing.
+type folders bool
+
+const (
+	existing    folders = false // the error is fs.ErrNotExist
+	makeMissing folders = true  // they are made, with mode 0700
+)
+
+// linkLimit is how many symbolic links are followed: as many as Linux follows.
+const linkLimit = 40
+
+// tooManyLinks returns the error for a path that does not end.
+func tooManyLinks(path string) error {
+	return &Error{Kind: KindFile, Path: path, Msg: "too many symbolic links"}
 }

@@ -11,12 +11,12 @@ import (
 func TestLockEndsWithContext(t *testing.T) {
 	s, content := fileWith(t, alice)
 	config := filepath.Join(t.TempDir(), "config.toml")
-	holdConfig, err := tryLock(config)
+	holdConfig, err := holdLock(config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer holdConfig()
-	held, err := tryLock(s.path)
+	held, err := holdLock(s.path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,11 +3,12 @@
 package account
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // folderVariables name the folders of our files.
@@ -16,46 +17,54 @@ const folderVariables = "HOME, XDG_CONFIG_HOME or XDG_STATE_HOME"
 // tokenHint is how to get a token.
 const tokenHint = "make one with `(umask 077; skaroctl login LOGIN --server URL --print-token >FILE)`"
 
-// withoutWaiting opens a named pipe at once, before anything writes to it.
-const withoutWaiting = syscall.O_NONBLOCK
+// noFollow makes the opening of a symbolic link an error.
+const noFollow = unix.O_NOFOLLOW
 
 // private refuses a file that others than its owner may read or write.
-func private(path string, info fs.FileInfo) error {
+func private(f *os.File, info fs.FileInfo) error {
 	if info.Mode().Perm()&0o077 == 0 {
 		return nil
 	}
 	return &Error{
-		Kind: KindFile, Path: path,
+		Kind: KindFile, Path: f.Name(),
 		Msg:  fmt.Sprintf("others can use this secret: its mode is %04o, not 0600", info.Mode().Perm()),
-		Hint: "chmod 600 " + ShellWord(path),
+		Hint: "chmod 600 " + ShellWord(f.Name()),
 	}
 }
 
 // ours refuses a file that belongs to another user.
-func ours(path string, info fs.FileInfo) error {
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || int(stat.Uid) == os.Geteuid() {
-		return nil
+func ours(f *os.File, info fs.FileInfo) error {
+	if uid := int(info.Sys().(*syscall.Stat_t).Uid); uid != os.Geteuid() {
+		return othersFile(f.Name(), uid)
 	}
-	return &Error{
-		Kind: KindFile, Path: path,
-		Msg:  fmt.Sprintf("it belongs to another user (uid %d, and this is uid %d)", stat.Uid, os.Geteuid()),
-		Hint: fmt.Sprintf("chown %d %s, or run skaroctl as its owner", os.Geteuid(), ShellWord(path)),
-	}
+	return nil
 }
 
-// syncFolder waits until the disk has the names in a folder. Some file systems can't
-// do that, and say so with EINVAL or ENOTSUP.
-func syncFolder(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = f.Close() }()
-	if err := f.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, syscall.ENOTSUP) {
+// trusted refuses a file of a user other than this one and root, unless its mount is
+// read-only: then it is the administrator's choice, as in a container.
+func trusted(f *os.File, info fs.FileInfo) error {
+	if uid := info.Sys().(*syscall.Stat_t).Uid; !trustedUser(uid) && !readOnly(int(f.Fd())) {
+		err := othersFile(f.Name(), int(uid))
+		err.Kind = KindForeign
 		return err
 	}
 	return nil
+}
+
+// oursOnce refuses a file that belongs to another user, and one with several names.
+func oursOnce(f *os.File, info fs.FileInfo) error {
+	if n := info.Sys().(*syscall.Stat_t).Nlink; n != 1 {
+		return &Error{Kind: KindFile, Path: f.Name(), Msg: fmt.Sprintf("the file has %d names (hard links), and must have one", n), Hint: "rm " + ShellWord(f.Name())}
+	}
+	return ours(f, info)
+}
+
+func othersFile(path string, uid int) *Error {
+	return &Error{
+		Kind: KindFile, Path: path,
+		Msg:  fmt.Sprintf("it belongs to another user (uid %d, and this is uid %d)", uid, os.Geteuid()),
+		Hint: fmt.Sprintf("chown %d %s, or run skaroctl as its owner", os.Geteuid(), ShellWord(path)),
+	}
 }
 
 // inUse reports whether a file is open in another program, which only Windows minds.

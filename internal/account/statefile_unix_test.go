@@ -79,8 +79,8 @@ func TestFilesOfAnotherUserAreLeftAlone(t *testing.T) {
 	}
 	untouched(t, s.path, content)
 	untouched(t, config, configText)
-	if c, err := LoadConfig(config); err != nil || c.DefaultProfile != "x" {
-		t.Errorf("a config of another user can be read: %+v, %v", c, err)
+	if c, err := LoadConfig(config); err == nil || !strings.Contains(err.Error(), "another user (uid 4242") {
+		t.Errorf("a config of another user is read: %+v, %v", c, err)
 	}
 }
 

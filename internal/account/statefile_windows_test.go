@@ -13,7 +13,11 @@ const modesMatter = false
 // A virus scanner or a backup that reads a file delays its replacement.
 func TestReplaceFileWhileItIsRead(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x")
-	if err := replaceFile(path, []byte("1"), durable); err != nil {
+	f, err := locate(path, existing)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.replace([]byte("1"), durable); err != nil {
 		t.Fatal(err)
 	}
 	reader, err := os.Open(path)
@@ -21,7 +25,7 @@ func TestReplaceFileWhileItIsRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	time.AfterFunc(100*time.Millisecond, func() { reader.Close() })
-	if err := replaceFile(path, []byte("2"), durable); err != nil {
+	if err := f.replace([]byte("2"), durable); err != nil {
 		t.Error(err)
 	}
 }

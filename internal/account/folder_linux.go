@@ -1,0 +1,40 @@
+package account
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// searching opens a folder whose names we may use and need not list.
+const searching = unix.O_PATH
+
+// readOnly reports whether a descriptor is on a read-only mount.
+func readOnly(fd int) bool {
+	var s unix.Statfs_t
+	return unix.Fstatfs(fd, &s) == nil && s.Flags&unix.ST_RDONLY != 0
+}
+
+// overflow is the uid that the kernel shows for users outside of a user namespace.
+const overflow = 65534
+
+// outside reports whether a user is outside of the user namespace of this process. In a
+// sandbox these are the owners of the system's folders. No user in the sandbox is meant.
+func outside(uid uint32) bool {
+	if uid != overflow {
+		return false
+	}
+	content, err := os.ReadFile("/proc/self/uid_map")
+	if err != nil {
+		return false
+	}
+	for line := range bytes.Lines(content) {
+		var first, above, count uint64
+		if _, err := fmt.Sscan(string(line), &first, &above, &count); err != nil || first <= overflow && overflow < first+count {
+			return false
+		}
+	}
+	return len(content) > 0
+}
