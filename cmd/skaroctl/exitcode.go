@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/skaroctl/skaroctl/internal/account"
 	"github.com/skaroctl/skaroctl/internal/cli"
@@ -27,7 +28,7 @@ const lookFirst = "look whether it took effect before you do it again: `skaroctl
 
 // classify returns the kind, the hint and the server's status of an error.
 func classify(err error) cli.Error {
-	return cli.Error{Kind: kindOf(err), Hint: hintOf(err), Status: statusOf(err)}
+	return cli.Error{Kind: kindOf(err), Hint: hintOf(err), Status: statusOf(err), RetryAfter: session.RetryAfter(err)}
 }
 
 // sessionKinds are the kinds of the errors of a session.
@@ -119,8 +120,12 @@ func refusalHint(e *session.Error) string {
 		return "send a part of it: skarod takes 256 KiB; " + shortening
 	case !session.Temporary(e):
 		return ""
+	case code == "429" && e.RetryAfter > 0:
+		return fmt.Sprintf("the server is asked for too much at once, and %s: try again in %v", kept, e.RetryAfter)
 	case code == "429":
 		return "the server is asked for too much at once, and " + kept + ": try again in a minute"
+	case e.RetryAfter > 0:
+		return fmt.Sprintf("the server can't do it now, and %s: try again in %v", kept, e.RetryAfter)
 	}
 	return "the trouble is the server's own, and " + kept + ": try again later; its log says more"
 }

@@ -73,7 +73,7 @@ does, such a message is sent again until --timeout or --retry is over.`,
 	}
 	c.Flags().BoolVar(&o.lines, "lines", false, "send each line of standard input as a message, empty ones left out")
 	c.Flags().IntVar(&o.inFlight, "inflight", defaultInFlight, "with --lines, how `MANY` messages may wait for their confirmation")
-	c.Flags().Var(&o.retry, "retry", "how long to try again what may pass by itself: no server, no network, no keyring yet; the last attempt begins by then")
+	c.Flags().Var(&o.retry, "retry", "how long to try again what may pass by itself: no server or network, 429, 5xx, no keyring; the last attempt begins by then")
 	c.Flags().BoolVar(&o.lossy, "lossy", false, "replace bytes that are not UTF-8 by U+FFFD, instead of refusing the text")
 	c.Flags().BoolVar(&o.skipEmpty, "skip-empty", false, "if there is no text, send nothing, and end with status 0")
 	return c
@@ -235,7 +235,7 @@ func (o *sendOptions) outbox(ctx context.Context, f *Factory, acct Account, prin
 		Credentials: source.read,
 		InFlight:    o.inFlight,
 		AttemptTime: time.Duration(f.flags.timeout),
-		Retry:       o.retryPolicy(),
+		Retry:       o.retryPolicy(), RetryRefused: o.retry > 0,
 		LoggedIn: func(got session.Account) {
 			if lost {
 				f.notice("connected again")

@@ -194,7 +194,7 @@ func (r *sendReport) alsoRefusedError() error {
 	}
 	var first *session.Error
 	if errors.As(r.refused.Err, &first) {
-		err.Status, err.Hint = proto.StatusCode(first.Status), refusalHint(first)
+		err.Status, err.Hint, err.RetryAfter = proto.StatusCode(first.Status), refusalHint(first), first.RetryAfter
 	}
 	return err
 }

@@ -19,6 +19,7 @@ import datetime
 import hashlib
 import hmac
 import http
+import os
 import secrets
 import sys
 
@@ -31,6 +32,16 @@ PATH = "/skaro_client/"
 # How many turns of the event loop a reply is held back for the next request.
 TURNS = 50
 
+
+def taken(path):
+    """A status and a number of seconds from a file, which is removed; or None."""
+    try:
+        with open(path) as f:
+            status, seconds = f.read().split()
+        os.remove(path)
+        return int(status), int(seconds)
+    except FileNotFoundError:
+        return None
 
 
 class Server:
@@ -194,6 +205,9 @@ class Connection:
         ]}
 
     async def send_message(self, request):
+        busy = taken("refuse")
+        if busy:
+            return {"status": f"{busy[0]} Busy", "info": "not now", "retry_after": busy[1]}
         to, body = request["to"], request["body"]
         sender = {"login": self.login, "status_line": "at work"}
         if to in self.server.conferences:
@@ -232,6 +246,11 @@ async def main():
     def process_request(connection, request):
         if options.bad == "http404" or request.path != PATH:
             return connection.respond(http.HTTPStatus.NOT_FOUND, "There is no such page here.\n")
+        busy = taken("busy")
+        if busy:
+            response = connection.respond(http.HTTPStatus(busy[0]), "Not now.\n")
+            response.headers["Retry-After"] = str(busy[1])
+            return response
         return None
 
     # Compression is off by default in small servers; the client must not need it.

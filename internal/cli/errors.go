@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // Kind says what an error means to a script. Each program has one Table from kind to
@@ -25,13 +26,15 @@ const (
 )
 
 // Error is an error of a command: what a person reads, and what a script decides by. An
-// empty Kind, Hint or Status is that of the cause.
+// empty Kind, Hint, Status or RetryAfter is that of the cause.
 type Error struct {
 	Kind   Kind
 	Msg    string // what was tried and what happened; Err follows it, if both are there
 	Hint   string // an imperative, or "" if the reader can do nothing
 	Status string // the server's three-digit status, if it refused; else ""
 	Err    error  // the cause, or nil
+
+	RetryAfter time.Duration // how long the server wants us to wait; zero if it does not say
 }
 
 // Error returns the message and its cause.
@@ -69,6 +72,7 @@ func (e *Error) fill(other Error) {
 	e.Kind = cmp.Or(e.Kind, other.Kind)
 	e.Hint = cmp.Or(e.Hint, other.Hint)
 	e.Status = cmp.Or(e.Status, other.Status)
+	e.RetryAfter = cmp.Or(e.RetryAfter, other.RetryAfter)
 }
 
 // collect returns the kind, hint and status that the Errors in the chain of err give; the

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -200,7 +201,7 @@ func (r *runner) report(err error) int {
 		if e.Hint == "" {
 			e.Hint = row.Hint
 		}
-		f := output.Failure{Kind: string(e.Kind), Message: err.Error(), Status: e.Status, Hint: e.Hint}
+		f := output.Failure{Kind: string(e.Kind), Message: err.Error(), Status: e.Status, RetryAfter: int64(math.Ceil(e.RetryAfter.Seconds())), Hint: e.Hint}
 		_ = output.WriteFailure(r.Err, r.Root.Name(), f, asJSON, output.UseColour(colour, r.Streams.ErrTerminal && !r.Streams.Plain, r.Getenv))
 	}
 	return exit

@@ -321,10 +321,11 @@ func (p *Printer) Invite(i Invite) error {
 
 // Failure is an error, for a person or a program.
 type Failure struct {
-	Kind    string `json:"kind"` // see docs/scripting.md, "Exit status"
-	Message string `json:"message"`
-	Status  string `json:"status,omitempty"` // the server's, if it refused the request
-	Hint    string `json:"hint,omitempty"`   // what to do about it
+	Kind       string `json:"kind"` // see docs/scripting.md, "Exit status"
+	Message    string `json:"message"`
+	Status     string `json:"status,omitempty"`      // the server's, if it refused the request
+	RetryAfter int64  `json:"retry_after,omitempty"` // how long the server wants us to wait, in seconds
+	Hint       string `json:"hint,omitempty"`        // what to do about it
 }
 
 // WriteFailure writes a failure: in text a line "PROGRAM: MESSAGE" and a line "hint: …" if

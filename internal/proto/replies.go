@@ -85,6 +85,21 @@ func ParseReply(f Frame) (Reply, error) {
 	return Reply{For: f.Text("for"), ID: id, Status: f.Text("status"), Info: f.Text("info"), Fields: f}, nil
 }
 
+// maxRetryAfter bounds what a server can ask for: more days than that mean never.
+const maxRetryAfter = 30 * 24 * time.Hour
+
+// Wait returns a time to wait that a server gives in seconds, within bounds.
+func Wait(seconds int64) time.Duration {
+	return time.Duration(min(max(seconds, 0), int64(maxRetryAfter/time.Second))) * time.Second
+}
+
+// RetryAfter returns how long the server wants the client to wait before it asks again;
+// zero if it does not say.
+func (r Reply) RetryAfter() time.Duration {
+	seconds, _ := r.Fields.Int("retry_after")
+	return Wait(seconds)
+}
+
 // OK reports whether the request succeeded: its status starts with 200.
 func (r Reply) OK() bool { return StatusCode(r.Status) == "200" }
 

@@ -1,6 +1,7 @@
 package proto
 
 import (
+	"math"
 	"reflect"
 	"testing"
 	"time"
@@ -171,5 +172,34 @@ func BenchmarkReply(b *testing.B) {
 			b.Fatal(err)
 		}
 		ParseSent(r)
+	}
+}
+
+// A reply says how long to wait in whole seconds; anything else says nothing.
+func TestRetryAfterHasBounds(t *testing.T) {
+	for name, c := range map[string]struct {
+		value any
+		want  time.Duration
+	}{
+		"none":     {nil, 0},
+		"seconds":  {20, 20 * time.Second},
+		"zero":     {0, 0},
+		"negative": {-20, 0},
+		"years":    {int64(math.MaxInt64), maxRetryAfter},
+		"text":     {"20", 0},
+		"fraction": {1.5, 0},
+	} {
+		fields := map[string]any{"type": TypeReply, "for": TypeSendMessage, "id": 3, "status": StatusTooMany}
+		if c.value != nil {
+			fields["retry_after"] = c.value
+		}
+		f, err := Decode(enc(t, fields))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := ParseReply(f)
+		if err != nil || r.RetryAfter() != c.want {
+			t.Errorf("%s: %v, %v", name, r.RetryAfter(), err)
+		}
 	}
 }

@@ -9,15 +9,18 @@ import (
 
 // refusal is the error of a request that the server answers with another status than 200.
 // Any other error is the server's own fault.
-type refusal struct{ status, info string }
+type refusal struct {
+	status, info string
+	retryAfter   time.Duration // when the client may ask again; zero if that is not known
+}
 
 func (r *refusal) Error() string { return r.status + ": " + r.info }
 
 func refuse(status, format string, args ...any) error {
-	return &refusal{status, fmt.Sprintf(format, args...)}
+	return &refusal{status: status, info: fmt.Sprintf(format, args...)}
 }
 
-var notLoggedIn = &refusal{proto.StatusUnauthorized, "not logged in on this connection"}
+var notLoggedIn = &refusal{status: proto.StatusUnauthorized, info: "not logged in on this connection"}
 
 // noUser refuses a request about a user who does not exist. The text is no longer than a
 // login, whatever was given for one.
@@ -28,6 +31,11 @@ func noUser(given string) error {
 // notMember refuses a request of a user who is not in the conference.
 func notMember(conference string) error {
 	return refuse(proto.StatusForbidden, "you are not in the conference %q: the operator of the server can add you", conference)
+}
+
+// tooManyAccounts refuses an account that would be one too many in a minute.
+func tooManyAccounts(wait time.Duration) error {
+	return &refusal{proto.StatusTooMany, "too many new accounts at once", wait}
 }
 
 // refuseUnauthenticated refuses a login or a registration, and counts it: after MaxRefusals

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/store"
@@ -49,8 +50,8 @@ func (c *conn) register(_ context.Context, f proto.Frame) (map[string]any, error
 		}
 		err = s.o.Store.Redeem(code, login, token, s.o.Clock())
 	} else {
-		if !s.registrations.AllowN(s.o.Clock(), 1) {
-			return nil, refuse(proto.StatusTooMany, "too many new accounts at once: try again in a minute")
+		if wait := s.waitToRegister(); wait > 0 {
+			return nil, tooManyAccounts(wait)
 		}
 		err = s.o.Store.AddUser(login, token, s.o.Clock())
 	}
@@ -69,4 +70,16 @@ func (c *conn) register(_ context.Context, f proto.Frame) (map[string]any, error
 	s.counter.registered.Add(1)
 	s.o.Log.Info("account made", "peer", c.peer, "login", login)
 	return map[string]any{"user": map[string]any{"login": login}}, nil
+}
+
+// waitToRegister returns how long it takes until another account may be made; zero if that
+// is now, and counted.
+func (s *Server) waitToRegister() time.Duration {
+	now := s.o.Clock()
+	place := s.registrations.ReserveN(now, 1)
+	wait := place.DelayFrom(now)
+	if wait > 0 {
+		place.CancelAt(now)
+	}
+	return wait
 }

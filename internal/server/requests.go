@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"math"
 	"time"
 
 	"github.com/coder/websocket"
@@ -76,6 +77,9 @@ func (c *conn) answer(typ string, id int64, fields map[string]any, err error) {
 		maps.Copy(reply, fields)
 	case errors.As(err, &refused):
 		reply["status"], reply["info"] = refused.status, refused.info
+		if refused.retryAfter > 0 {
+			reply["retry_after"] = int64(math.Ceil(refused.retryAfter.Seconds()))
+		}
 	default:
 		c.server.logFailure(typ, err)
 		reply["status"], reply["info"] = proto.StatusInternal, "the server could not do it; nothing was done"

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/url"
@@ -30,6 +31,8 @@ type diagnosis struct {
 	why   string
 	hint  string // what the user can do, or ""
 	final bool   // another attempt would end in the same way
+
+	retryAfter time.Duration // when the server or a proxy wants another attempt; zero if it does not say
 }
 
 // Hints that several diagnoses share.
@@ -68,7 +71,10 @@ func diagnoseDial(err error) diagnosis {
 var errProxy = errors.New("the proxy in the environment is not a URL like http://proxy.example.org:3128 or socks5h://localhost:1080")
 
 // proxyRefusal is a proxy that does not connect us.
-type proxyRefusal struct{ status string }
+type proxyRefusal struct {
+	status     string
+	retryAfter time.Duration
+}
 
 func (e *proxyRefusal) Error() string { return "the proxy answered with HTTP status " + e.status }
 
@@ -80,7 +86,7 @@ func diagnoseProxy(err error) (diagnosis, bool) {
 	case errors.Is(err, errProxy):
 		return diagnosis{why: errProxy.Error(), hint: hintProxy}, true
 	case errors.As(err, &refusal):
-		return diagnosis{why: refusal.Error(), hint: hintProxy}, true
+		return diagnosis{why: refusal.Error(), hint: hintProxy, retryAfter: refusal.retryAfter}, true
 	case !errors.As(err, &op):
 		return diagnosis{}, false
 	case op.Op == "socks connect", op.Op == "socks":
@@ -333,7 +339,7 @@ func (e Endpoint) diagnoseAnswer(resp *http.Response) *Error {
 		return cantReach(e.URL, e.diagnoseRedirect(resp.Header.Get("Location")))
 	case code == http.StatusBadGateway, code == http.StatusServiceUnavailable, code == http.StatusGatewayTimeout,
 		code == http.StatusTooManyRequests, code == http.StatusProxyAuthRequired:
-		return cantReach(e.URL, diagnosis{why: "it answered with " + status, hint: hintTryAgain})
+		return cantReach(e.URL, diagnoseBusy(resp, status))
 	}
 	var body []byte
 	if resp.Body != nil {
@@ -347,6 +353,38 @@ func (e Endpoint) diagnoseAnswer(resp *http.Response) *Error {
 		saw += fmt.Sprintf(" and %q", line)
 	}
 	return notSkaro(e.URL, saw, cmp.Or(e.pathHint(), "check the host and port in --server: another program may answer there"))
+}
+
+// diagnoseBusy explains an answer that means "not now".
+func diagnoseBusy(resp *http.Response, status string) diagnosis {
+	d := diagnosis{why: "it answered with " + status, hint: hintTryAgain, retryAfter: retryAfter(resp.Header)}
+	switch tooMany := resp.StatusCode == http.StatusTooManyRequests; {
+	case tooMany && d.retryAfter > 0:
+		d.hint = fmt.Sprintf("the server is asked for too much at once: try again in %v", d.retryAfter)
+	case tooMany:
+		d.hint = "the server is asked for too much at once: try again in a minute"
+	case d.retryAfter > 0:
+		d.hint = fmt.Sprintf("the server is busy or restarting: try again in %v", d.retryAfter)
+	}
+	return d
+}
+
+// retryAfter reads the field Retry-After of an HTTP answer, in seconds or as a date (RFC
+// 9110, 10.2.3). A date counts from the server's own time, if the answer has that.
+func retryAfter(h http.Header) time.Duration {
+	text := strings.TrimSpace(h.Get("Retry-After"))
+	if seconds, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return proto.Wait(seconds)
+	}
+	until, err := http.ParseTime(text)
+	if err != nil {
+		return 0
+	}
+	now, err := http.ParseTime(h.Get("Date"))
+	if err != nil {
+		now = time.Now()
+	}
+	return proto.Wait(int64(math.Ceil(until.Sub(now).Seconds())))
 }
 
 // firstLine returns the first line of a body, cut to 80 bytes.

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 
@@ -261,6 +262,19 @@ func TestDiagnosesInPlainWords(t *testing.T) {
 		{"a login of its own", "", status("401 Unauthorized"), "URL does not speak Skaro: it answered the WebSocket handshake with HTTP status 401 Unauthorized", another},
 		{"a web page", "", answer("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"), `URL does not speak Skaro: it answered the WebSocket handshake with HTTP status 200 OK and "hello"`, another},
 		{"a gateway", "", status("502 Bad Gateway"), "can't reach URL: it answered with HTTP status 502 Bad Gateway", hintTryAgain},
+		{"a busy gateway", "", status("503 Service Unavailable"), "can't reach URL: it answered with HTTP status 503 Service Unavailable", hintTryAgain},
+		{
+			"one that says until when", "", status("503 Service Unavailable\r\nRetry-After: 90"),
+			"can't reach URL: it answered with HTTP status 503 Service Unavailable", "the server is busy or restarting: try again in 1m30s",
+		},
+		{
+			"a limit", "", status("429 Too Many Requests"),
+			"can't reach URL: it answered with HTTP status 429 Too Many Requests", "the server is asked for too much at once: try again in a minute",
+		},
+		{
+			"a limit that ends", "", status("429 Too Many Requests\r\nRetry-After: 7"),
+			"can't reach URL: it answered with HTTP status 429 Too Many Requests", "the server is asked for too much at once: try again in 7s",
+		},
 		{
 			"a redirect", "", answer("HTTP/1.1 301 Moved Permanently\r\nLocation: https://other.invalid/x\r\nContent-Length: 0\r\n\r\n"),
 			`can't reach URL: it redirects to "https://other.invalid/x", which is not followed`, "if that is the right server, give its ws:// or wss:// URL to --server",
@@ -393,5 +407,24 @@ func TestLostServerIsNotLostReader(t *testing.T) {
 	cut := &net.OpError{Op: "write", Net: "tcp", Err: os.NewSyscallError("write", syscall.EPIPE)}
 	if err := lostConnection("ws://x/", diagnoseLoss(cut)); errors.Is(err, syscall.EPIPE) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// Retry-After has seconds or a date, and what is neither says nothing.
+func TestRetryAfterIsReadInBothForms(t *testing.T) {
+	const never = 30 * 24 * time.Hour
+	for _, c := range []struct {
+		date, text string
+		want       time.Duration
+	}{
+		{"", "", 0}, {"", "7", 7 * time.Second}, {"", " 7 ", 7 * time.Second}, {"", "0", 0}, {"", "-7", 0}, {"", "soon", 0}, {"", "1.5", 0},
+		{"", "9223372036854775807", never}, {"", "99999999999999999999", 0},
+		{"Fri, 31 Dec 1999 23:59:58 GMT", "Fri, 31 Dec 1999 23:59:59 GMT", time.Second},
+		{"Fri, 31 Dec 1999 23:59:59 GMT", "Fri, 31 Dec 1999 23:59:58 GMT", 0},
+		{"", "Fri, 31 Dec 1999 23:59:59 GMT", 0}, {"", "Fri, 31 Dec 9999 23:59:59 GMT", never},
+	} {
+		if got := retryAfter(http.Header{"Retry-After": {c.text}, "Date": {c.date}}); got != c.want {
+			t.Errorf("%q at %q: %v, not %v", c.text, c.date, got, c.want)
+		}
 	}
 }

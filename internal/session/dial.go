@@ -94,7 +94,7 @@ func (d *dialer) findProxy(r *http.Request) (_ *url.URL, err error) {
 
 func checkProxyAnswer(_ context.Context, _ *url.URL, _ *http.Request, answer *http.Response) error {
 	if answer.StatusCode != http.StatusOK {
-		return &proxyRefusal{strings.TrimSpace(answer.Status)}
+		return &proxyRefusal{strings.TrimSpace(answer.Status), retryAfter(answer.Header)}
 	}
 	return nil
 }

@@ -35,6 +35,10 @@ type Error struct {
 	// Final says for KindUnreachable that another attempt would end in the same way.
 	Final bool
 
+	// RetryAfter is how long the server wants us to wait before another attempt; zero if it
+	// does not say.
+	RetryAfter time.Duration
+
 	// Request is the type of the request, for KindRefused, KindAuth and KindUnknown.
 	// Status is what the server answered, for the first two.
 	Request, Status string
@@ -94,6 +98,18 @@ func Temporary(err error) bool {
 	return false
 }
 
+// RetryAfter returns how long the server of err, which may be joined or wrapped, wants us
+// to wait; zero if it does not say.
+func RetryAfter(err error) time.Duration {
+	var e *Error
+	for ; errors.As(err, &e); err = e.Err {
+		if e.RetryAfter > 0 {
+			return e.RetryAfter
+		}
+	}
+	return 0
+}
+
 // isRefusal reports whether the server refused the request, or the login before it: the
 // request had no effect.
 func isRefusal(err error) bool {
@@ -111,7 +127,11 @@ func Refused(request, status, info string) *Error {
 	return &Error{Kind: KindRefused, Msg: msg, Request: request, Status: status}
 }
 
-func refused(request string, r proto.Reply) *Error { return Refused(request, r.Status, r.Info) }
+func refused(request string, r proto.Reply) *Error {
+	e := Refused(request, r.Status, r.Info)
+	e.RetryAfter = r.RetryAfter()
+	return e
+}
 
 // loginRefused returns the error for a refused login. It is final: the same credentials
 // are not tried again.
@@ -152,12 +172,12 @@ func WithTimeout(ctx context.Context, d time.Duration) (context.Context, context
 
 // cantReach returns the error for a connection that was not made.
 func cantReach(server string, d diagnosis) *Error {
-	return &Error{Kind: KindUnreachable, Msg: "can't reach " + server + ": " + d.why, Hint: d.hint, Final: d.final}
+	return &Error{Kind: KindUnreachable, Msg: "can't reach " + server + ": " + d.why, Hint: d.hint, Final: d.final, RetryAfter: d.retryAfter}
 }
 
 // lostConnection returns the error for a connection that had been made.
 func lostConnection(server string, d diagnosis) *Error {
-	return &Error{Kind: KindUnreachable, Msg: "lost the connection to " + server + ": " + d.why, Hint: d.hint, Final: d.final}
+	return &Error{Kind: KindUnreachable, Msg: "lost the connection to " + server + ": " + d.why, Hint: d.hint, Final: d.final, RetryAfter: d.retryAfter}
 }
 
 // interrupted returns the error for a connection that ended with its context. Its kind is

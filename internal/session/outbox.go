@@ -61,7 +61,10 @@ type Outbox struct {
 	AttemptTime time.Duration
 	// Retry says how long to try again. Messages that were sent, and can safely be sent
 	// again, get AttemptTime at least.
-	Retry        RetryPolicy
+	Retry RetryPolicy
+	// RetryRefused says to send a message again, after a pause, that the server refuses for
+	// now: with 429 or 5xx. Those behind it wait.
+	RetryRefused bool
 	PingInterval time.Duration // as in Listener
 
 	LoggedIn func(Account)                        // as in Listener
@@ -101,6 +104,9 @@ type outgoing struct {
 	state outgoingState
 	sent  time.Time // first; zero if it was not
 	call  *Call     // on the connection that it was last written to
+
+	refused error  // why the server refused it for now, nil if it did not
+	result  Result // of an answered message
 }
 
 // outgoingState is where an outgoing message stands. Only move changes it.
@@ -111,6 +117,7 @@ const (
 	inFlight                      // it was written, in part at least, to this connection alone
 	unacked                       // it was written to a connection that is gone: it may have arrived
 	resent                        // it is unacked, and was written to this connection too
+	answered                      // its result is known, and waits for one before it
 )
 
 // event is what moves an outgoing message.
@@ -120,6 +127,7 @@ const (
 	eventWritten      event = iota // some of it may have left on this connection
 	eventLost                      // the connection ended without an answer
 	eventLoginRefused              // the connection ended because the login was refused: it delivered nothing
+	eventRefused                   // the server refused the message for now: this connection did not deliver it
 )
 
 // move changes the state of a message that is not answered.
@@ -129,7 +137,7 @@ func (m *outgoing) move(ev event) {
 		m.state = inFlight
 	case m.state == unacked && ev == eventWritten:
 		m.state = resent
-	case m.state == inFlight && ev == eventLoginRefused:
+	case m.state == inFlight && (ev == eventLoginRefused || ev == eventRefused):
 		m.state = notSent
 	case m.state == inFlight && ev == eventLost, m.state == resent && ev != eventWritten:
 		m.state = unacked
@@ -143,12 +151,17 @@ const nonceLife = 23 * time.Hour
 // resendable reports whether the message can be sent, or sent again, without the risk
 // that it is delivered twice.
 func (m *outgoing) resendable(nonces bool, now time.Time) bool {
-	return m.state == notSent || nonces && now.Sub(m.sent) < nonceLife
+	return m.state == notSent || m.state == answered || nonces && now.Sub(m.sent) < nonceLife
 }
 
 // unanswered is the result of a message that is given up because of err.
 func (m *outgoing) unanswered(err error) Result {
-	if m.state == notSent {
+	switch {
+	case m.state == answered:
+		return m.result
+	case m.state == notSent && m.refused != nil:
+		return Result{Message: m.Message, State: StateRefused, Err: m.refused}
+	case m.state == notSent:
 		return Result{Message: m.Message, State: StateUnsent, Err: err}
 	}
 	return Result{Message: m.Message, State: StateUnknown, Err: Unknown(proto.TypeSendMessage, err)}
@@ -213,8 +226,8 @@ func (r *outboxRun) attempt(ctx context.Context) attempt {
 	hadUnacked := r.hasUnacked()
 	w, err := r.connection(ctx)
 	a := attempt{err: err, up: w.loggedInAt}
-	// A server that takes messages and answers none brings nothing forward.
-	a.progress = !a.up.IsZero() && (w.answered || !hadUnacked)
+	// A server that answers no message, or refuses the first one for now, brings nothing forward.
+	a.progress = !a.up.IsZero() && (w.reported || !hadUnacked && w.refused == nil)
 	if r.hasUnacked() {
 		a.patience = r.AttemptTime
 	}

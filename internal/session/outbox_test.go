@@ -260,6 +260,8 @@ func TestOutgoingMovesBetweenStates(t *testing.T) {
 		{[]event{eventLoginRefused}, notSent},
 		{[]event{eventWritten}, inFlight},
 		{[]event{eventWritten, eventLoginRefused}, notSent},
+		{[]event{eventWritten, eventRefused}, notSent},
+		{[]event{eventWritten, eventLost, eventWritten, eventRefused}, unacked},
 		{[]event{eventWritten, eventLost}, unacked},
 		{[]event{eventWritten, eventLost, eventLost}, unacked},
 		{[]event{eventWritten, eventLost, eventLoginRefused}, unacked},

@@ -42,6 +42,9 @@ type attempt struct {
 	patience time.Duration // keep trying at least that long
 }
 
+// longestAsked bounds the pauses that a server asks for: it may have become ready sooner.
+const longestAsked = time.Hour
+
 // retry calls once, which makes a connection and returns at its end, until there is
 // nothing left to do or no point in another attempt. Before each pause it calls lost,
 // which may be nil. It returns the error of the last attempt, or the
@@ -72,7 +75,7 @@ func (p RetryPolicy) retry(ctx context.Context, lost func(err error, pause time.
 		if left <= 0 {
 			return a.err
 		}
-		pause := min(pauses.next(), left)
+		pause := min(max(pauses.next(), min(RetryAfter(a.err), longestAsked)), left)
 		if lost != nil {
 			lost(a.err, pause)
 		}

@@ -39,6 +39,16 @@ func fails() attempt { return attempt{err: down} }
 // ends is an attempt after which there is nothing left to do.
 func ends() attempt { return attempt{done: true} }
 
+// errBusy is the cause of what busy returns.
+var errBusy = errors.New("busy")
+
+// busy is an attempt that the server refuses for now, and asks for a pause. The error is
+// somewhere below the one of the attempt.
+func busy(d time.Duration) func() attempt {
+	err := &Error{Kind: KindUnreachable, Msg: "busy", Err: &Error{Kind: KindRefused, RetryAfter: d, Err: errBusy}}
+	return func() attempt { return attempt{err: err} }
+}
+
 // errLocked is an error of a credential store. With passing it may go away by itself.
 var errLocked = errors.New("locked")
 
@@ -80,6 +90,9 @@ func TestRetryPauses(t *testing.T) {
 		"a short connection does not":          {policy(Forever, Forever), []func() attempt{fails, fails, loses(time.Second, true), ends}, []float64{1, 2, 4}, nil},
 		"progress starts the time over":        {policy(3*time.Second, 3*time.Second), []func() attempt{fails, loses(0, true), fails, fails}, []float64{1, 2, 1}, down},
 		"a login without progress does not":    {policy(3*time.Second, 3*time.Second), []func() attempt{fails, loses(0, false), fails}, []float64{1, 2}, down},
+		"the server says how long to wait":     {policy(Forever, 0), []func() attempt{busy(20 * time.Second), busy(0), busy(3 * time.Second), ends}, []float64{20, 2, 4}, nil},
+		"but not for ever":                     {policy(Forever, 0), []func() attempt{busy(300 * time.Hour), ends}, []float64{3600}, nil},
+		"nor beyond the end":                   {policy(5*time.Second, 0), []func() attempt{busy(20 * time.Second)}, []float64{5}, errBusy},
 		"what passes by itself is tried again": {passing, []func() attempt{locked, locked, ends}, []float64{1, 2}, nil},
 		"what does not is final":               {policy(Forever, Forever), []func() attempt{locked}, nil, errLocked},
 		"unanswered messages extend the time":  {policy(0, 0), []func() attempt{unanswered}, []float64{1, 2, 2}, down},

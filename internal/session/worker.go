@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -28,13 +29,14 @@ type worker struct {
 	loggedIn bool            // the writer's: the login is confirmed
 	ahead    map[string]bool // the writer's: recipients of messages that left before that
 	places   chan struct{}   // each message in flight holds a place
-	written  chan *outgoing  // in flight, in order; the writer closes it when it ends
+	written  chan *outgoing  // in flight or answered, in order; the writer closes it when it ends
 	more     context.Context // ends when the writer is to stop
 	inputEnd bool            // there are no more messages; set before written is closed
 
 	unanswered []*outgoing // taken out of written
 	loggedInAt time.Time   // zero if the login was not confirmed
-	answered   bool        // a message was confirmed or refused
+	reported   bool        // the result of a message was reported
+	refused    error       // why the server refused a message for now, nil if it did not
 }
 
 // work sends until nothing is left, the connection is lost, ctx ends, or each fails.
@@ -75,13 +77,14 @@ func (w *worker) write(ctx, login context.Context) {
 		if m == nil {
 			return
 		}
-		if !w.mayLeave(login, m) || !w.takePlace() {
+		known := m.state == answered
+		if !known && !w.mayLeave(login, m) || !w.takePlace() {
 			w.run.backlog = append([]*outgoing{m}, w.run.backlog...)
 			return
 		}
-		w.send(ctx, m)
-		w.written <- m // it has room for every message that holds a place
-		if m.call.Err() != nil {
+		failed := !known && w.send(ctx, m) != nil
+		w.written <- m // it has room for every message that holds a place; m is the collector's now
+		if failed {
 			return
 		}
 	}
@@ -156,8 +159,8 @@ func (w *worker) mayLeave(login context.Context, m *outgoing) bool {
 	return w.loggedIn
 }
 
-// send writes a message.
-func (w *worker) send(ctx context.Context, m *outgoing) {
+// send writes a message. Its error says why that failed, and the connection with it.
+func (w *worker) send(ctx context.Context, m *outgoing) error {
 	nonce := ""
 	if w.nonces {
 		nonce = m.nonce
@@ -169,6 +172,7 @@ func (w *worker) send(ctx context.Context, m *outgoing) {
 	if m.call.MaybeSent() {
 		m.move(eventWritten)
 	}
+	return m.call.Err()
 }
 
 // collect is the collector: it waits for the login and then for each answer, in order,
@@ -190,7 +194,11 @@ func (w *worker) collect(ctx, login context.Context, stop func()) error {
 			w.unanswered = append(w.unanswered, m)
 			return lost
 		}
-		w.answered = true
+		if w.waits(m, result) {
+			stop() // and no place gets free
+			continue
+		}
+		w.reported = true
 		if w.run.report(result, len(w.written) > 0) != nil {
 			stop() // and no place gets free
 			continue
@@ -200,6 +208,8 @@ func (w *worker) collect(ctx, login context.Context, stop func()) error {
 	switch {
 	case w.run.failed != nil:
 		return w.run.failed
+	case w.refused != nil:
+		return w.refused
 	case w.inputEnd:
 		return nil
 	}
@@ -211,9 +221,29 @@ func (w *worker) collect(ctx, login context.Context, stop func()) error {
 	}
 }
 
+// waits reports whether a result is not reported yet: the server refused the message for
+// now, and it is to be sent again, or that holds for one before it.
+func (w *worker) waits(m *outgoing, result Result) bool {
+	switch {
+	case w.run.RetryRefused && result.State == StateRefused && Temporary(result.Err) && w.run.failed == nil:
+		m.move(eventRefused)
+		m.refused = result.Err
+		w.refused = cmp.Or(w.refused, result.Err)
+	case w.refused != nil:
+		m.state, m.result = answered, result
+	default:
+		return false
+	}
+	w.unanswered = append(w.unanswered, m)
+	return true
+}
+
 // answer waits for the answer to a message, AttemptTime at most. Its error says why there
 // is none.
 func (w *worker) answer(ctx context.Context, m *outgoing) (result Result, lost error) {
+	if m.state == answered {
+		return m.result, nil
+	}
 	if w.run.AttemptTime > 0 && !m.call.Answered() { // in a flood most are there, and need no timer
 		var cancel context.CancelFunc
 		ctx, cancel = WithTimeout(ctx, w.run.AttemptTime)
