@@ -23,6 +23,10 @@ if [ "$1" = listen ]; then
 	case " $* " in *" --count "*) ;; *) set -- "$@" --count 1 ;; esac
 	set -- "$@" --verbose
 fi
+if [ "$1" = register ]; then
+	export SKAROCTL_SERVER=wss://chat.example.org/skaro_client/
+	set -- "$@" --profile carol --store file
+fi
 exec PROGRAM "$@"
 `,
 	"skarod": `#!/bin/sh

@@ -121,13 +121,10 @@ func TestNotLinked(t *testing.T) {
 	}
 }
 
+// helpText returns a help with its words on one line.
 func helpText(t *testing.T, args ...string) string {
 	t.Helper()
-	out, err := exec.Command("skaroctl", append([]string{"help"}, args...)...).Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.Join(strings.Fields(string(out)), " ")
+	return strings.Join(strings.Fields(rawHelp(t, "skaroctl", args...)), " ")
 }
 
 var (

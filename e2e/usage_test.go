@@ -11,7 +11,7 @@ import (
 )
 
 var (
-	helpCommands = regexp.MustCompile(`(?ms)^Available Commands:\n(.*?)(?:\n\n|\z)`)
+	helpCommands = regexp.MustCompile(`(?ms)^Commands:\n(.*?)(?:\n\n|\z)`)
 	helpCommand  = regexp.MustCompile(`(?m)^  (\S+)`)
 	helpUsage    = regexp.MustCompile(`(?m)^Usage:\n  (.*)$`)
 )
@@ -59,8 +59,8 @@ func cmdHints(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("the help of %q has no usage", words)
 		}
 		refuses(words, "--nosuchflag")
-		operands := strings.Fields(usage[1])[1+len(words):]
-		if len(operands) > 0 && !strings.HasPrefix(operands[0], "[") {
+		operands := strings.Fields(usage[1])[2+len(words):] // behind the flags
+		if len(operands) > 0 && !strings.HasPrefix(operands[0], "[") && len(words) > 0 {
 			few++
 			refuses(words)
 		}

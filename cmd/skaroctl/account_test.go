@@ -28,7 +28,7 @@ func TestLoginCommand(t *testing.T) {
 		quoted: {
 			profile: "my work", login: bob.Login, endpoint: session.Endpoint{URL: "ws://h/?a&b"},
 		},
-		other: {profile: "my work", saved: bob, login: bob.Login, endpoint: session.Endpoint{URL: "ws://other/"}},
+		other:                               {profile: "my work", saved: bob, login: bob.Login, endpoint: session.Endpoint{URL: "ws://other/"}},
 		"skaroctl login LOGIN --server URL": {profile: "default"},
 	} {
 		if got := at.loginCommand(); got != want {

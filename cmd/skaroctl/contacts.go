@@ -16,10 +16,10 @@ func newContactsCmd(f *Factory, run runFunc[noOptions]) *cobra.Command {
 	return &cobra.Command{
 		Use:        "contacts",
 		SuggestFor: []string{"list", "ls"},
-		Short:      "List everyone we know",
-		Long: `List everyone we know, and the conferences that we are in. A message makes its sender
-and its recipient contacts of each other; contacts add and contacts remove do it by
-hand. The server's administrator decides who is in a conference.`,
+		Short:      "List your contacts and conferences",
+		Long: `A message makes its sender and its recipient contacts of each other. "contacts
+add" and "contacts remove" do it by hand. The administrator of the server
+decides who is in a conference.`,
 		Example: `  skaroctl contacts
   skaroctl contacts -o json | jq -r 'select(.online) | .login'`,
 		Args: cli.CheckArgs,
@@ -60,7 +60,7 @@ func newContactsAddCmd(f *Factory, run runFunc[contactOptions]) *cobra.Command {
 	return &cobra.Command{
 		Use:   "add LOGIN",
 		Short: "Add a contact",
-		Long:  `Add a contact. The other user does not learn of it.`,
+		Long:  `The other user does not learn of it.`,
 		Example: `  skaroctl contacts add bob
   skaroctl contacts add bob -o json | jq .online`,
 		Args: cli.CheckArgs,
@@ -86,8 +86,7 @@ func newContactsRemoveCmd(f *Factory, run runFunc[contactOptions]) *cobra.Comman
 		Use:        "remove LOGIN",
 		SuggestFor: []string{"rm", "delete", "del"},
 		Short:      "Remove a contact",
-		Long: `Remove a contact. What was said stays in the history, and the next message to or from
-that user adds the contact again.`,
+		Long:       `The history stays. The next message to or from the user adds the contact again.`,
 		Example: `  skaroctl contacts remove bob
   skaroctl contacts remove bob --quiet`,
 		Args:              cli.CheckArgs,
@@ -128,7 +127,7 @@ func newContactsSearchCmd(f *Factory, run runFunc[searchOptions]) *cobra.Command
 	return &cobra.Command{
 		Use:        "search TEXT",
 		SuggestFor: []string{"find"},
-		Short:      "Find users on the server by a part of their login",
+		Short:      "Find users of the server by part of their login",
 		Example: `  skaroctl contacts search bo
   skaroctl contacts search build- -o json | jq -r .login`,
 		Args: cli.CheckArgs,

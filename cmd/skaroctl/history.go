@@ -24,20 +24,12 @@ func newHistoryCmd(f *Factory, run runFunc[historyOptions]) *cobra.Command {
 	var o historyOptions
 	c := &cobra.Command{
 		Use:   "history LOGIN",
-		Short: "Show the messages exchanged with a user, oldest first",
-		Long: `Show the messages exchanged with a user, oldest first; with the name of a conference
-that we are in, all that was said there. As JSON they have the keys that "skaroctl help
-listen" names.
+		Short: "Show the messages of a conversation, oldest first",
+		Long: `LOGIN is another user, or a conference that you are in.
 
-WHEN is one of these. A time is in local time, unless it has a zone or --utc is given;
---since includes what came at that very time, and --until leaves it out. The message
-with an id is left out by both.
-
-  2026-05-15T12:00:00Z  a time; also without the zone, the seconds or the clock
-  15:04, today, yesterday
-                        a time of today, and the midnights that these begin with
-  90m, 24h, 7d, 1w      so long before now
-  4711                  the message with that id`,
+WHEN is a time (2026-05-15T12:00:00Z, 2026-05-15, 15:04, today, yesterday), a
+duration before now (90m, 24h, 7d), or the id of a message. A time without a
+zone is local, unless --utc is given.`,
 		Example: `  skaroctl history bob --limit 20
   skaroctl history bob --since 24h -o json | jq -r .body`,
 		Args:              cli.CheckArgs,
@@ -48,9 +40,9 @@ with an id is left out by both.
 			return runCommand(c, f, &o, run)
 		},
 	}
-	c.Flags().IntVar(&o.limit, "limit", 0, "only the newest `N`")
-	c.Flags().StringVar(&o.since, "since", "", "what came since `WHEN`: a time, a duration before now, or after a message by its id")
-	c.Flags().StringVar(&o.until, "until", "", "what came before `WHEN`")
+	c.Flags().IntVar(&o.limit, "limit", 0, "show only the newest `N` messages")
+	c.Flags().StringVar(&o.since, "since", "", "show messages since `WHEN`, or after the message with that id")
+	c.Flags().StringVar(&o.until, "until", "", "show messages before `WHEN`")
 	return c
 }
 

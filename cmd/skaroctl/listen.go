@@ -35,41 +35,13 @@ type listenOptions struct {
 	command    string // the command line without --since, for a hint
 }
 
-const listenHelp = `Show incoming messages until interrupted, each as soon as it arrives. A lost connection
-is made again, and the messages that were missed meanwhile are fetched. --since and
---resume show messages from before, too. The first --resume begins now, and each later
-one where the last one ended. With both, --since says where to begin, and the next
---resume continues from there.
+const listenHelp = `listen runs until it is interrupted. It connects again after a lost connection,
+and fetches what it missed. With --resume it also shows what came since the last
+"listen --resume" of this account ended.
 
-A conference is a group with a name, and "skarod conference" creates it. Its members see
-its messages like all others.
-
-As JSON, a message of listen and history has these keys, in this order. All but
-type, dialog, from, to and body are absent if they are empty.
-
-  type        "message"
-  id          an integer that grows over the whole server
-  date        when it was sent: RFC 3339, in UTC
-  dialog      the login or conference that it belongs with
-  from, to    the sender and the recipient
-  conference  the conference, if it was sent in one
-  own         true if we sent it ourselves
-  body        the text
-  extra       an object with all else that the server sent
-
---exec runs its command with "sh -c" ("cmd /C" on Windows), with that JSON on
-standard input, and with these variables. A variable is absent if it is empty or very
-long (over 64 KiB, 32 on Windows). On Windows, cmd takes its text for a part of the
-command: there it is also absent if it has a line end or any of "%^&|<>().
-
-  SKARO_FROM    the sender
-  SKARO_DIALOG  the login or conference that it belongs with
-  SKARO_ID      its id
-  SKARO_DATE    its date
-  SKARO_BODY    the text; in quotes, as "$SKARO_BODY", a shell runs none of it
-
-skaroctl in the command uses the account that listens. "skaroctl send $SKARO_DIALOG"
-answers in the dialog, and "skaroctl send $SKARO_FROM" in private.`
+--exec runs a command for each message. The command gets the message as JSON on
+standard input, and its parts in SKARO_FROM, SKARO_DIALOG, SKARO_ID, SKARO_DATE
+and SKARO_BODY; docs/listening.md has the details.`
 
 func newListenCmd(f *Factory, run runFunc[listenOptions]) *cobra.Command {
 	o := listenOptions{pingInterval: cli.Duration(30 * time.Second)}
@@ -89,20 +61,20 @@ func newListenCmd(f *Factory, run runFunc[listenOptions]) *cobra.Command {
 		},
 	}
 	flags := c.Flags()
-	flags.StringArrayVar(&o.from, "from", nil, "only messages from `LOGIN`; repeatable")
+	flags.StringArrayVar(&o.from, "from", nil, "show only messages from `LOGIN` (repeatable)")
 	cli.CompleteFlagFunc(c, "from", f.completeFrom)
-	flags.StringArrayVar(&o.conferences, "conference", nil, "only messages in the conference `NAME`; repeatable")
+	flags.StringArrayVar(&o.conferences, "conference", nil, "show only messages in the conference `NAME` (repeatable)")
 	cli.CompleteFlagFunc(c, "conference", f.completeConference)
-	flags.BoolVar(&o.own, "own", false, "also messages that we send from elsewhere")
-	flags.BoolVar(&o.events, "events", false, "also what the server pushes besides messages: info, error and others")
-	flags.StringVar(&o.since, "since", "", "begin with the messages since `WHEN`: all, a time, a duration before now, or a message id (see \"skaroctl help history\")")
-	flags.BoolVar(&o.resume, "resume", false, "begin where the last listen --resume of this account ended")
+	flags.BoolVar(&o.own, "own", false, "also show messages that this account sends from elsewhere")
+	flags.BoolVar(&o.events, "events", false, "also show what the server pushes besides messages: info, error and others")
+	flags.StringVar(&o.since, "since", "", "start with the messages since `WHEN`: all, or as for history")
+	flags.BoolVar(&o.resume, "resume", false, "start where the last listen --resume of this account ended")
 	flags.IntVarP(&o.count, "count", "n", 0, "end after `N` messages")
-	flags.Var(&o.length, "for", "end after this long, with exit status 6 if there were fewer messages than --count")
-	flags.StringVar(&o.format, "format", "", "show each message with a Go `TEMPLATE` over the JSON object, like '{{.from}}: {{.body}}'")
-	flags.StringVar(&o.exec, "exec", "", "run a shell `COMMAND` for each message, one at a time, instead of showing it")
+	flags.Var(&o.length, "for", "end after this time; the exit status is 6 if fewer messages than --count came")
+	flags.StringVar(&o.format, "format", "", "format each message with a Go `TEMPLATE`, like '{{.from}}: {{.body}}'")
+	flags.StringVar(&o.exec, "exec", "", "run a shell `COMMAND` for each message instead of showing it")
 	flags.BoolVar(&o.noReconnect, "no-reconnect", false, "end if the connection is lost")
-	flags.Var(&o.pingInterval, "ping-interval", "how often to check the connection; it is dead if it is silent for two of them")
+	flags.Var(&o.pingInterval, "ping-interval", "time between two checks of the connection")
 	cli.Exclusive(c, "format", "exec")
 	return c
 }

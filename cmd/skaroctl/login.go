@@ -34,13 +34,12 @@ func newLoginCmd(f *Factory, run runFunc[loginOptions]) *cobra.Command {
 	var o loginOptions
 	c := &cobra.Command{
 		Use:   "login [LOGIN]",
-		Short: "Log in, and remember it",
-		Long: `Log in to a server, and save what later commands need: a token in the credential
-store, the account in the config file. The password itself is stored nowhere, and never
-leaves this program. --ca-file and --allow-plaintext are saved too. A second account
-needs a profile of its own, with --profile.`,
+		Short: "Log in to a server and save the account",
+		Long: `login saves a token in the credential store, and the account, --ca-file and
+--allow-plaintext in the config file. It asks for the password, and neither
+stores it nor sends it. A second account needs a name of its own: --profile.`,
 		Example: `  skaroctl login alice --server wss://chat.example.org/skaro_client/
-  skaroctl login alice --store file --password-stdin < password.txt`,
+  skaroctl login alice --store file --password-stdin <password.txt`,
 		Args: cli.CheckArgs,
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 1 {
@@ -50,7 +49,7 @@ needs a profile of its own, with --profile.`,
 		},
 	}
 	o.addFlags(c)
-	c.Flags().BoolVar(&o.sessionOnly, "session-only", false, "save the SID instead of a token: good until five minutes after its last use")
+	c.Flags().BoolVar(&o.sessionOnly, "session-only", false, "save the SID instead of a token; it is good until five minutes after its last use")
 	cli.Exclusive(c, "session-only", "print-token")
 	return c
 }
@@ -58,8 +57,8 @@ needs a profile of its own, with --profile.`,
 // addFlags adds the flags that login and register have in common.
 func (o *loginOptions) addFlags(c *cobra.Command) {
 	o.password.AddFlags(c)
-	c.Flags().StringVar(&o.store, "store", "", "where to keep the credentials: keyring or file (default keyring) (SKAROCTL_STORE)")
-	c.Flags().BoolVar(&o.replace, "replace", false, "let the profile of another account become that of this one")
+	c.Flags().StringVar(&o.store, "store", "", "`STORE` of the credentials: keyring or file (default keyring) (SKAROCTL_STORE)")
+	c.Flags().BoolVar(&o.replace, "replace", false, "replace a profile of another account")
 	cli.CompleteFlag(c, "store", "keyring", "file")
 	c.Flags().BoolVar(&o.printToken, "print-token", false, "print the token, for SKAROCTL_TOKEN, and save nothing")
 	cli.Exclusive(c, "store", "print-token")

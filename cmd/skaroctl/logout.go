@@ -22,15 +22,15 @@ func newLogoutCmd(f *Factory, run runFunc[logoutOptions]) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "logout",
 		Short: "Forget the credentials and the profile",
-		Long: `Forget what login saved on this machine: the token or the SID in the credential
-store, and the profile in the config file. The server does not learn of it: Skaro has no
-request for it, and an unused session ends there after five minutes.`,
+		Long: `logout removes what login saved on this machine. The server does not learn of
+it, because Skaro has no request for it. An unused session ends there after five
+minutes.`,
 		Example: `  skaroctl logout
   skaroctl logout --profile work`,
 		Args: cli.CheckArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return runCommand(c, f, &o, run) },
 	}
-	c.Flags().BoolVar(&o.all, "all", false, "every profile")
+	c.Flags().BoolVar(&o.all, "all", false, "forget every profile")
 	return c
 }
 

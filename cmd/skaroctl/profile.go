@@ -22,8 +22,8 @@ func newProfileCmd(f *Factory) *cobra.Command {
 		Use:        "profile",
 		SuggestFor: []string{"account", "accounts", "profiles"},
 		Short:      "Manage the accounts on this machine",
-		Long: `Manage the profiles: each is an account on this machine, which login makes. These
-commands need neither the network nor a keyring.`,
+		Long: `A profile is an account that "skaroctl login" has saved. These commands use
+neither the network nor a keyring.`,
 		Example: `  skaroctl profile list
   skaroctl profile use work`,
 	}
@@ -35,7 +35,7 @@ func newProfileListCmd(f *Factory, run runFunc[noOptions]) *cobra.Command {
 	return &cobra.Command{
 		Use:        "list",
 		SuggestFor: []string{"ls"},
-		Short:      "List the profiles, and which is the default",
+		Short:      "List the profiles and which is the default",
 		Example: `  skaroctl profile list
   skaroctl profile list -o json | jq -r 'select(.default) | .profile'`,
 		Args: cli.CheckArgs,
@@ -68,8 +68,8 @@ func newProfileUseCmd(f *Factory, run runFunc[profileOptions]) *cobra.Command {
 		Use:        "use NAME",
 		SuggestFor: []string{"switch", "default", "set"},
 		Short:      "Make a profile the default",
-		Long: `Make a profile the default: the one that commands use if neither --profile nor
-SKAROCTL_PROFILE names another.`,
+		Long: `Commands use the default if neither --profile nor SKAROCTL_PROFILE names
+another profile.`,
 		Example: `  skaroctl profile use work
   skaroctl profile use default`,
 		Args:              cli.CheckArgs,
@@ -108,10 +108,9 @@ func newProfileRemoveCmd(f *Factory, run runFunc[profileOptions]) *cobra.Command
 	return &cobra.Command{
 		Use:        "remove NAME",
 		SuggestFor: []string{"rm", "delete", "del"},
-		Short:      "Remove a profile, and forget its credentials",
-		Long: `Remove a profile and its credentials from this machine, as logout --profile does. If
-the credentials can't be removed, for example because there is no keyring, the profile
-is still removed, and a notice says what stays.`,
+		Short:      "Remove a profile and its credentials",
+		Long: `If the credentials can't be removed, for example because there is no keyring,
+the profile is removed, and a notice names the credentials that stay.`,
 		Example: `  skaroctl profile remove work
   skaroctl profile remove work --timeout 2s`,
 		Args:              cli.CheckArgs,

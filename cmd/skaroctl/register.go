@@ -24,12 +24,12 @@ func newRegisterCmd(f *Factory, run runFunc[registerOptions]) *cobra.Command {
 	var o registerOptions
 	c := &cobra.Command{
 		Use:   "register LOGIN",
-		Short: "Create an account, and log in",
-		Long: `Create an account on a server that allows it (see register-type), log in with it,
-and remember that as login does. The server gets the password's token, which answers
-its challenges, and never the password itself.`,
-		Example: `  skaroctl register carol --server wss://chat.example.org/skaro_client/ --profile carol --store file
-  skaroctl register carol --invite "$CODE" --password-file password.txt --print-token`,
+		Short: "Create an account and log in",
+		Long: `The server must allow it: see "skaroctl register-type". The account is saved as
+"skaroctl login" does it. The server gets a token made from the password, and
+never the password itself.`,
+		Example: `  skaroctl register carol --server wss://chat.example.org/skaro_client/
+  skaroctl register carol --invite "$CODE" --password-stdin <password.txt`,
 		Args: cli.CheckArgs,
 		RunE: func(c *cobra.Command, args []string) error {
 			o.login, o.loginGiven = args[0], true

@@ -13,8 +13,8 @@ func newRegisterTypeCmd(f *Factory, run runFunc[noOptions]) *cobra.Command {
 	return &cobra.Command{
 		Use:   "register-type",
 		Short: "Show who may create an account on the server",
-		Long: `Show the server's registration policy: open, invite (by invitation) or closed, or
-another word of the server's own. It needs no login.`,
+		Long: `The answer is open (anyone), invite (by invitation) or closed (only the
+administrator), or another word of the server. It needs no login.`,
 		Example: `  skaroctl register-type --server wss://chat.example.org/skaro_client/
   skaroctl register-type -o text`,
 		Args: cli.CheckArgs,

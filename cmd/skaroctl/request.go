@@ -29,16 +29,14 @@ func newRequestCmd(f *Factory, run runFunc[requestOptions]) *cobra.Command {
 	var o requestOptions
 	c := &cobra.Command{
 		Use:   "request TYPE",
-		Short: "Make any request, and print the reply",
-		Long: `Make a request of any type, for what has no command of its own, and print the whole
-reply as JSON, that of a refused request too (the exit status is 5 then). These are
-the types that skarod knows; docs/protocol.md has their fields:
+		Short: "Make any request and print the reply",
+		Long: `docs/protocol.md has the types and their fields. skarod knows:
 
   get_contacts, add_contact, del_contact, search_contacts, get_user_data,
   get_history, get_updates, send_message
   register_type, register, authorize, session_restore (with --no-auth)
 
-Another server may know fewer, or more.`,
+The reply is JSON. A refusal is printed too, and the exit status is then 5.`,
 		Example: `  skaroctl request get_user_data -f login=bob
   skaroctl request get_history -f login=bob -F limit=10 | jq '.history[].body'`,
 		Args:              cli.CheckArgs,
@@ -49,9 +47,9 @@ Another server may know fewer, or more.`,
 		},
 	}
 	flags := c.Flags()
-	flags.StringArrayVarP(&o.texts, "field", "f", nil, "a field that is text: `KEY=TEXT` (repeatable)")
-	flags.StringArrayVarP(&o.values, "json-field", "F", nil, "a field of any kind: `KEY=JSON`; with @FILE in place of JSON from a file, @- from standard input (repeatable)")
-	flags.BoolVar(&o.noAuth, "no-auth", false, "without a login")
+	flags.StringArrayVarP(&o.texts, "field", "f", nil, "add a field with text: `KEY=TEXT` (repeatable)")
+	flags.StringArrayVarP(&o.values, "json-field", "F", nil, "add a field with JSON: `KEY=JSON`, KEY=@FILE, or KEY=@- for standard input (repeatable)")
+	flags.BoolVar(&o.noAuth, "no-auth", false, "make the request without a login")
 	return c
 }
 

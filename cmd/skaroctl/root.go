@@ -10,9 +10,9 @@ import (
 func newRootCmd(f *Factory) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "skaroctl",
-		Short: "Skaro instant messages from the command line",
-		Long: `skaroctl sends and receives Skaro instant messages from scripts, cron jobs and
-pipelines. Results go to standard output, everything else to standard error.`,
+		Short: "Send and receive messages from scripts, cron jobs and pipelines",
+		Long: `skaroctl is a client for servers that speak the Skaro protocol, such as skarod.
+Results go to standard output, everything else to standard error.`,
 		Example: `  skaroctl login alice --server wss://chat.example.org/skaro_client/
   echo "disk almost full" | skaroctl send ops
   skaroctl listen | jq -r .body`,
@@ -21,7 +21,7 @@ pipelines. Results go to standard output, everything else to standard error.`,
 		SilenceUsage:  true,
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
-	root.Flags().Bool("version", false, "print the version alone") // cobra's own would take -v
+	root.Flags().Bool("version", false, "print only the name and the version") // cobra's own would take -v
 	f.given.add(root, f.completeProfile)
 	contacts := newContactsCmd(f, runContacts)
 	contacts.AddCommand(newContactsAddCmd(f, runContactsAdd), newContactsRemoveCmd(f, runContactsRemove), newContactsSearchCmd(f, runContactsSearch))

@@ -45,22 +45,15 @@ func newSendCmd(f *Factory, run runFunc[sendOptions]) *cobra.Command {
 	var o sendOptions
 	c := &cobra.Command{
 		Use:   "send LOGIN[,LOGIN...] [TEXT...]",
-		Short: "Send a message",
-		Long: `Send a message to one or more logins, or to a conference that we are in, by its name:
-then everyone in it gets the message. The text is what the arguments give, joined by
-a space; or standard input, if the text is "-" or if there is none. At a terminal it
-ends with Ctrl-D. One trailing newline of standard input is removed (on Windows CR LF
-counts as one), and nothing else. Put flags before a text of several words. The
-command ends when the server has confirmed the message. The server limits the length:
-skarod takes 256 KiB.
+		Short: "Send a message to one or more logins or conferences",
+		Long: `The text is the arguments, joined by a space. It is standard input if TEXT is
+"-" or absent. Exit status 0 means that the server has stored the message, and
+7 that the message may or may not have been delivered.
 
-With --lines every line of standard input is a message of its own, in order, over
-one connection that is made again when it is lost. The first refusal ends it.
-
-Exit status 7 means that a message was sent and never confirmed: it may or may not
-have been delivered. If the server recognizes a message that comes twice, as skarod
-does, such a message is sent again until --timeout or --retry is over.`,
+With --lines, each line of standard input is a message. All of them use one
+connection, in order, and a lost connection is made again.`,
 		Example: `  skaroctl send bob "the build is green"
+  skaroctl send ops -- "$MESSAGE"
   df -h / | skaroctl send alice,bob
   df | awk '$5+0 > 90' | skaroctl send ops --skip-empty
   grep ERROR app.log | skaroctl send ops --lines --lossy`,
@@ -71,11 +64,11 @@ does, such a message is sent again until --timeout or --retry is over.`,
 			return runCommand(c, f, &o, run)
 		},
 	}
-	c.Flags().BoolVar(&o.lines, "lines", false, "send each line of standard input as a message, empty ones left out")
-	c.Flags().IntVar(&o.inFlight, "inflight", defaultInFlight, "with --lines, how `MANY` messages may wait for their confirmation")
-	c.Flags().Var(&o.retry, "retry", "how long to try again what may pass by itself: no server or network, 429, 5xx, no keyring; the last attempt begins by then")
-	c.Flags().BoolVar(&o.lossy, "lossy", false, "replace bytes that are not UTF-8 by U+FFFD, instead of refusing the text")
-	c.Flags().BoolVar(&o.skipEmpty, "skip-empty", false, "if there is no text, send nothing, and end with status 0")
+	c.Flags().BoolVar(&o.lines, "lines", false, "send each line of standard input as a message, and skip empty lines")
+	c.Flags().IntVar(&o.inFlight, "inflight", defaultInFlight, "with --lines, at most `N` messages may wait for their confirmation")
+	c.Flags().Var(&o.retry, "retry", "try again for this long if the cause may pass: no server, network or keyring, 429 or 5xx")
+	c.Flags().BoolVar(&o.lossy, "lossy", false, "replace bytes that are not UTF-8 by U+FFFD")
+	c.Flags().BoolVar(&o.skipEmpty, "skip-empty", false, "send nothing, with exit status 0, if the text is empty")
 	return c
 }
 

@@ -20,17 +20,15 @@ func newStatusCmd(f *Factory, run runFunc[statusOptions]) *cobra.Command {
 	var o statusOptions
 	c := &cobra.Command{
 		Use:   "status",
-		Short: "Show the account, and whether it still works",
-		Long: `Log in with the stored credentials, and show the account, where the credentials
-are kept, and what the server is. The exit status is 3 if the credentials no longer
-work. With --all, an account that does not work is an error of its own, and the others
-are shown.`,
+		Short: "Show the account and whether it still works",
+		Long: `status logs in with the stored credentials. The exit status is 3 if they no
+longer work. With --all, each account that does not work is an error.`,
 		Example: `  skaroctl status
   skaroctl status --profile work -o json | jq .rtt_ms`,
 		Args: cli.CheckArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return runCommand(c, f, &o, run) },
 	}
-	c.Flags().BoolVar(&o.all, "all", false, "every profile")
+	c.Flags().BoolVar(&o.all, "all", false, "show every profile")
 	return c
 }
 

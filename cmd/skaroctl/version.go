@@ -11,10 +11,7 @@ import (
 func newVersionCmd(f *Factory, run runFunc[noOptions]) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
-		Short: "Print the version, and what it was built from",
-		Long: `Print the version, the commit and its date, and the Go version and the platform
-that the program was built with and for. It needs no login, no server and no
-configuration.`,
+		Short: "Print the version and what it was built from",
 		Example: `  skaroctl version
   skaroctl version -o json | jq -r .commit
   echo "this is $(skaroctl --version)"`,

@@ -28,14 +28,13 @@ func newBackupCmd(f *Factory, run runFunc[backupOptions]) *cobra.Command {
 	return &cobra.Command{
 		Use:        "backup FILE",
 		SuggestFor: []string{"dump", "export", "save"},
-		Short:      "Write a copy of the database; also while the server runs",
-		Long: `Write a copy of the database, as it is at this moment, into a new FILE with mode 0600;
-"-" is standard output. The copy is checked, and has its name only when it is whole. A
-file that is there is not overwritten.
+		Short:      "Write a copy of the database",
+		Long: `The copy is checked, and gets its name only when it is whole. FILE must not
+exist. "-" is standard output. "skarod restore" puts a copy back.
 
-Keep the copy as secret as the database: it has what is as good as everybody's
-password. "skarod restore" puts it back.`,
-		Example: `  skarod backup skarod-$(date +%F).db
+Keep the copy as secret as the database: anyone with it can log in as every
+user.`,
+		Example: `  skarod backup "skarod-$(date +%F).db"
   skarod backup - --data ./skaro | gzip >skarod.db.gz`,
 		Args: cli.CheckArgs,
 		RunE: cli.Run(func(ctx context.Context, args []string) error {

@@ -30,13 +30,12 @@ func newConferenceCmd(f *Factory) *cobra.Command {
 	c := &cobra.Command{
 		Use:        "conference",
 		SuggestFor: []string{"group", "room", "channel"},
-		Short:      "Manage conferences; also while the server runs",
-		Long: `Manage conferences. A conference is a group with a name: a message that a member sends
-to that name goes to all members. The name is one that a login could be, and that no
-account has.
+		Short:      "Manage conferences",
+		Long: `A conference is a group with a name. A message that a member sends to the name
+goes to all members. An account and a conference can't have the same name.
 
-The members of a conference can read everything that was said in it, also before they
-were in it. Nobody else sees anything of it.`,
+The members can read everything that was said in the conference, also before
+they joined it. Nobody else can read anything of it.`,
 		Example: `  skarod conference create ops alice bob
   skarod conference list`,
 	}
@@ -58,7 +57,7 @@ func newConferenceCreateCmd(f *Factory, run runFunc[conferenceOptions]) *cobra.C
 	return &cobra.Command{
 		Use:        "create NAME [LOGIN...]",
 		SuggestFor: []string{"new"},
-		Short:      "Make a conference, with members or without",
+		Short:      "Make a conference, with or without members",
 		Example: `  skarod conference create ops alice bob
   skarod conference create test`,
 		Args:              cli.CheckArgs,
@@ -86,8 +85,8 @@ func newConferenceAddCmd(f *Factory, run runFunc[conferenceOptions]) *cobra.Comm
 		Use:        "add NAME LOGIN...",
 		SuggestFor: []string{"invite", "join"},
 		Short:      "Put accounts into a conference",
-		Long: `Put accounts into a conference. They can read everything that was said in it so far.
-An account that is in it already stays there.`,
+		Long: `They can read everything that was said in it before. An account that is in it
+already stays there.`,
 		Example: `  skarod conference add dev bob
   skarod conference add dev alice bob`,
 		Args:              cli.CheckArgs,
@@ -122,8 +121,8 @@ func newConferenceRemoveCmd(f *Factory, run runFunc[conferenceOptions]) *cobra.C
 		Use:        "remove NAME LOGIN...",
 		SuggestFor: []string{"rm", "kick"},
 		Short:      "Take accounts out of a conference",
-		Long: `Take accounts out of a conference. They can no longer read what was said in it, not
-even what they said themselves. The other members still can.`,
+		Long: `They can no longer read what was said in it, not even what they said themselves.
+The other members still can.`,
 		Example: `  skarod conference remove dev alice
   skarod conference remove dev alice bob`,
 		Args:              cli.CheckArgs,
@@ -151,7 +150,7 @@ func newConferenceListCmd(f *Factory, run runFunc[conferenceListOptions]) *cobra
 	c := &cobra.Command{
 		Use:        "list [NAME]",
 		SuggestFor: []string{"ls", "members"},
-		Short:      "List the conferences, or one of them, with its members",
+		Short:      "List the conferences, or one of them, with members",
 		Example: `  skarod conference list
   skarod conference list dev -o json | jq -r '.members[]'`,
 		Args:              cli.CheckArgs,
@@ -196,9 +195,8 @@ func newConferenceDeleteCmd(f *Factory, run runFunc[conferenceOptions]) *cobra.C
 		Use:        "delete NAME",
 		SuggestFor: []string{"del", "drop"},
 		Short:      "Delete a conference",
-		Long: `Delete a conference. What was said in it is still delivered to those who were its
-members at the end, and its history can't be read any more. The members of a later
-conference of the same name see nothing of it.`,
+		Long: `Its history can no longer be read, but what was said is still delivered to its
+last members. A later conference of the same name shows nothing of it.`,
 		Example: `  skarod conference delete dev
   skarod conference delete dev --data ./skaro`,
 		Args:              cli.CheckArgs,

@@ -64,7 +64,7 @@ var outputFormats = []string{"auto", "text", "json"}
 
 // addOutputFlag adds --output to a command.
 func addOutputFlag(c *cobra.Command, format *string) {
-	c.Flags().StringVarP(format, "output", "o", "auto", "`FORMAT`: auto, text or json; auto is text on a terminal, JSON Lines elsewhere")
+	c.Flags().StringVarP(format, "output", "o", "auto", "`FORMAT` of results: auto, text or json; auto is text on a terminal, JSON Lines elsewhere")
 	cli.CompleteFlag(c, "output", outputFormats...)
 }
 

@@ -27,9 +27,9 @@ const inviteTime = "2006-01-02 15:04"
 func newInviteCmd(f *Factory) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "invite",
-		Short: "Manage invitations; also while the server runs",
-		Long: `Manage invitations: with one, one person can create one account on a server that
-runs with --registration invite.`,
+		Short: "Manage invitations",
+		Long: `An invitation lets one person create one account on a server that runs with
+--registration invite.`,
 		Example: `  skarod invite create
   skarod invite list`,
 	}
@@ -42,15 +42,14 @@ func newInviteCreateCmd(f *Factory, run runFunc[inviteCreateOptions]) *cobra.Com
 	c := &cobra.Command{
 		Use:        "create",
 		SuggestFor: []string{"add", "new"},
-		Short:      "Make an invitation, and print its code",
-		Long: `Make an invitation, and print its code, which is shown this once only. It goes to
-skaroctl register --invite.`,
+		Short:      "Make an invitation and print its code",
+		Long:       `The code is shown only once. It is for "skaroctl register --invite CODE".`,
 		Example: `  skarod invite create
   skarod invite create --expires 1d`,
 		Args: cli.CheckArgs,
 		RunE: cli.Run(func(ctx context.Context, _ []string) error { return run(ctx, f, &o) }),
 	}
-	c.Flags().Var(&o.expires, "expires", "how long it is valid, like 24h or 7d")
+	c.Flags().Var(&o.expires, "expires", "how long the invitation is valid, like 24h or 7d")
 	return c
 }
 
@@ -79,7 +78,7 @@ func newInviteListCmd(f *Factory, run runFunc[listOptions]) *cobra.Command {
 	c := &cobra.Command{
 		Use:        "list",
 		SuggestFor: []string{"ls"},
-		Short:      "List the invitations, used and expired ones too",
+		Short:      "List the invitations, also those used or expired",
 		Example: `  skarod invite list
   skarod invite list -o json | jq 'select(.state == "open") | .id'`,
 		Args: cli.CheckArgs,
@@ -120,9 +119,9 @@ func newInviteRevokeCmd(f *Factory, run runFunc[inviteRevokeOptions]) *cobra.Com
 	return &cobra.Command{
 		Use:        "revoke ID|CODE",
 		SuggestFor: []string{"rm", "remove", "delete", "del"},
-		Short:      "Take an invitation back",
+		Short:      "Revoke an invitation",
 		Example: `  skarod invite revoke 3
-  skarod invite list -o json | jq 'select(.state == "open") | .id' | xargs -n 1 skarod invite revoke`,
+  skarod invite revoke -- "$CODE"`,
 		Args:              cli.CheckArgs,
 		ValidArgsFunction: f.completeInvite,
 		RunE: cli.Run(func(ctx context.Context, args []string) error {

@@ -17,7 +17,7 @@ type listOptions struct {
 
 func (o *listOptions) addFlags(c *cobra.Command) {
 	addOutputFlag(c, &o.format)
-	c.Flags().BoolVar(&o.utc, "utc", false, "times in text are UTC and not local time")
+	c.Flags().BoolVar(&o.utc, "utc", false, "show times in text in UTC")
 }
 
 // list opens the store, and shows what print prints when that is complete.

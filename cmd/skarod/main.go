@@ -29,10 +29,10 @@ func newProgram(p *cli.Process) cli.Program {
 func newRootCmd(f *Factory) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "skarod",
-		Short: "A small, durable server for Skaro instant messages",
-		Long: `skarod is a server for the people and programs of a team: one program, one SQLite
-file. A message is confirmed to its sender only when it is on disk. Accounts are made
-with "skarod user add", also while the server runs.`,
+		Short: "Run a small, durable server for Skaro messages",
+		Long: `skarod is one program and one SQLite file. It confirms a message to its sender
+only when the message is on disk. All commands but "serve" and "restore" work
+while the server runs, and take effect within a second.`,
 		Example: `  skarod user add carol
   skarod serve --data ./skaro`,
 		Version:       buildInfo().Version,
@@ -40,8 +40,8 @@ with "skarod user add", also while the server runs.`,
 		SilenceUsage:  true,
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
-	root.Flags().Bool("version", false, "print the version alone")
-	root.PersistentFlags().StringVar(&f.data, "data", "", "`FOLDER` with the database skarod.db (default skarod in XDG_DATA_HOME)")
+	root.Flags().Bool("version", false, "print only the name and the version")
+	root.PersistentFlags().StringVar(&f.data, "data", "", "`FOLDER` of the database (default $XDG_DATA_HOME/skarod)")
 	root.AddCommand(
 		newServeCmd(f, runServe), newUserCmd(f), newConferenceCmd(f), newInviteCmd(f),
 		newBackupCmd(f, runBackup), newRestoreCmd(f, runRestore), newVersionCmd(f, runVersion),

@@ -25,14 +25,13 @@ func newRestoreCmd(f *Factory, run runFunc[restoreOptions]) *cobra.Command {
 	return &cobra.Command{
 		Use:        "restore FILE",
 		SuggestFor: []string{"import", "load"},
-		Short:      "Put a backup in the place of the database, while the server is stopped",
-		Long: `Put a FILE that "skarod backup" has written in the place of the database; "-" is
-standard input. Stop the server first. The FILE is checked, and stays as it is. The
-database that was there is kept under another name, which is printed.
+		Short:      "Replace the database by a backup",
+		Long: `Stop the server first. FILE is checked, and stays as it is; "-" is standard
+input. The old database is kept under another name, which is printed.
 
-What came after the backup is gone: messages, accounts and passwords, members of
-conferences; an invitation that was used since is good again. All sessions end. The ids
-of new messages are far above the highest one before, so that none is given twice.`,
+Everything that came after the backup is lost: messages, accounts, passwords and
+members of conferences. All sessions end. New messages get higher ids than any
+message had before.`,
 		Example: `  skarod restore skarod-backup.db
   gunzip -c skarod.db.gz | skarod restore - --data ./skaro`,
 		Args: cli.CheckArgs,

@@ -38,23 +38,12 @@ func newServeCmd(f *Factory, run runFunc[serveOptions]) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the server",
-		Long: `Run the server until it is interrupted. Its WebSocket is at /skaro_client/; /healthz
-answers "ok", /metrics has counters for Prometheus. A message is confirmed to its
-sender only when it is on disk.
+		Long: `The server runs until it is interrupted. Its WebSocket is at /skaro_client/;
+/healthz and /metrics are for monitoring. With TLS, SIGHUP makes it read its
+certificate again.
 
-The service of the packages has its data in /var/lib/skarod. To change its address, its
-TLS or the registration, give "systemctl edit skarod" a line ExecStart= with other
-flags, after an empty one, and restart the service:
-
-  [Service]
-  ExecStart=
-  ExecStart=/usr/bin/skarod serve --data /var/lib/skarod --registration invite
-
-SIGHUP makes a server with TLS read its certificate and key again, as after a renewal,
-and go on. Without TLS it ends the server, as a terminal that closes does.
-
-docs/server.md says how the service gets the key of a certificate (LoadCredential=).
-The packages have it in /usr/share/doc/skarod/docs.`,
+docs/server.md describes TLS, proxies, backups and the systemd service, whose
+data is in /var/lib/skarod. Packages have it in /usr/share/doc/skarod/docs.`,
 		Example: `  skarod serve
   skarod serve --listen :8443 --tls-cert cert.pem --tls-key key.pem`,
 		Args: cli.CheckArgs,
@@ -66,10 +55,10 @@ The packages have it in /usr/share/doc/skarod/docs.`,
 		}),
 	}
 	flags := c.Flags()
-	flags.StringVar(&o.listen, "listen", defaultListen, "`ADDRESS` to listen on; port 0 is any free one")
-	flags.StringVar(&o.certFile, "tls-cert", "", "PEM `FILE` of the certificate and its chain")
-	flags.StringVar(&o.keyFile, "tls-key", "", "PEM `FILE` of the certificate's key")
-	flags.StringVar(&o.registration, "registration", server.RegistrationClosed, "`POLICY` for new accounts: open (for everybody), invite (see skarod invite) or closed")
+	flags.StringVar(&o.listen, "listen", defaultListen, "`ADDRESS` to listen on; port 0 is any free port")
+	flags.StringVar(&o.certFile, "tls-cert", "", "PEM `FILE` with the certificate and its chain")
+	flags.StringVar(&o.keyFile, "tls-key", "", "PEM `FILE` with the key of the certificate")
+	flags.StringVar(&o.registration, "registration", server.RegistrationClosed, "`POLICY` for new accounts: open (anyone), invite (see skarod invite) or closed (only skarod user add)")
 	cli.CompleteFlag(c, "registration", registrations...)
 	flags.BoolVar(&o.allowPlaintext, "allow-plaintext", false, "permit other machines to connect without TLS")
 	flags.BoolVarP(&o.verbose, "verbose", "v", false, "log every connection")

@@ -24,7 +24,7 @@ type userOptions struct {
 func newUserCmd(f *Factory) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "user",
-		Short: "Manage accounts; also while the server runs",
+		Short: "Manage accounts",
 		Example: `  skarod user add carol
   skarod user list`,
 	}
@@ -82,7 +82,7 @@ func newUserPasswdCmd(f *Factory, run runFunc[userOptions]) *cobra.Command {
 	c := &cobra.Command{
 		Use:        "passwd LOGIN",
 		SuggestFor: []string{"password"},
-		Short:      "Change a password, and end the account's sessions",
+		Short:      "Change a password and end the sessions of the account",
 		Example: `  skarod user passwd bob
   skarod user passwd bob --password-stdin <password.txt`,
 		Args:              cli.CheckArgs,
@@ -127,10 +127,10 @@ func newUserRemoveCmd(f *Factory, run runFunc[userOptions]) *cobra.Command {
 	return &cobra.Command{
 		Use:        "remove LOGIN",
 		SuggestFor: []string{"rm", "delete", "del", "deluser", "userdel"},
-		Short:      "Remove an account, and end its sessions",
-		Long: `Remove an account, also from its conferences, and end its sessions. The messages that
-it sent are still delivered, and those in a conference stay there. An account that gets
-the same login later sees nothing of it.`,
+		Short:      "Remove an account and end its sessions",
+		Long: `The account also leaves its conferences. The messages that it sent are still
+delivered, and those in a conference stay there. A later account with the same
+login sees none of them.`,
 		Example: `  skarod user remove bob
   skarod user remove bob --data ./skaro`,
 		Args:              cli.CheckArgs,

@@ -17,7 +17,7 @@ func newVersionCmd(f *Factory, run runFunc[versionOptions]) *cobra.Command {
 	var o versionOptions
 	c := &cobra.Command{
 		Use:   "version",
-		Short: "Print the version, and what it was built from",
+		Short: "Print the version and what it was built from",
 		Example: `  skarod version
   skarod version -o json | jq -r .commit
   echo "this is $(skarod --version)"`,

@@ -226,7 +226,7 @@ func notAFlag(c *cobra.Command, typed string) string {
 // flagHelp returns a flag and what it is for.
 func flagHelp(f *pflag.Flag) string {
 	value, usage := pflag.UnquoteUsage(f)
-	return strings.TrimSpace("--"+f.Name+" "+strings.ToUpper(value)) + ": " + usage
+	return "give " + strings.TrimSpace("--"+f.Name+" "+strings.ToUpper(value)) + ": " + usage
 }
 
 func badValue(err *pflag.InvalidValueError) string {

@@ -14,7 +14,7 @@ const day = 24 * time.Hour
 type Duration time.Duration
 
 // Type returns what help calls the value.
-func (d *Duration) Type() string { return "duration" }
+func (d *Duration) Type() string { return "DURATION" }
 
 // String returns the duration with its days. Zero is "0", which pflag takes for no
 // default.
@@ -51,7 +51,7 @@ func ParseDuration(s string) (time.Duration, error) {
 	v, err := parse(s)
 	switch {
 	case err != nil && isNumber(s):
-		return 0, fmt.Errorf("%q has no unit: did you mean %ss ?", s, s)
+		return 0, fmt.Errorf("%q has no unit: write %ss for seconds", s, s)
 	case err != nil:
 		return 0, fmt.Errorf("%q is not a duration like 10s, 5m, 24h or 7d", s)
 	}

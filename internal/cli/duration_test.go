@@ -18,7 +18,7 @@ func TestParseDuration(t *testing.T) {
 		}
 	}
 	for in, says := range map[string]string{
-		"5": "did you mean 5s ?", "1.5": "did you mean 1.5s ?", "": "is not a duration like", "x": "is not a duration like", "5 m": "is not a duration like",
+		"5": "write 5s for seconds", "1.5": "write 1.5s for seconds", "": "is not a duration like", "x": "is not a duration like", "5 m": "is not a duration like",
 		"d": "is not a duration", "1h2d": "is not a duration", "1d-2h": "is not a duration", "1d+2h": "is not a duration", "1d2": "is not a duration",
 		"1d2d": "is not a duration", "+1d": "is not a duration", "yesterday": "is not a duration", "w": "is not a duration", "1w2": "is not a duration", "1d1w": "is not a duration", "1w1w": "is not a duration", "1w-1d": "is not a duration",
 		"1h1w": "is not a duration", "15251w": "is not a duration",
@@ -32,7 +32,7 @@ func TestParseDuration(t *testing.T) {
 
 func TestDuration(t *testing.T) {
 	for in, says := range map[string]string{
-		"5": "did you mean 5s ?", "x": "not a duration", "": "not a duration",
+		"5": "write 5s for seconds", "x": "not a duration", "": "not a duration",
 		"0s": "must be longer than 0", "-1s": "must be longer than 0", "0d": "must be longer than 0", "-1d": "must be longer than 0",
 	} {
 		var d Duration

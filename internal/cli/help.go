@@ -3,18 +3,22 @@ package cli
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // Finish completes a tree of commands: it adds help and completion, and the checks that
 // turn wrong usage into an Error.
 func Finish(root *cobra.Command) {
 	root.DisableSuggestions = true // UnknownCommand has better ones
+	root.PersistentFlags().BoolP("help", "h", false, "show the help of a command")
 	help := helpCommand(root.Name())
 	root.SetHelpCommand(help)
+	root.SetHelpFunc(func(c *cobra.Command, _ []string) { _, _ = io.WriteString(c.OutOrStdout(), helpText(c)) })
 	root.AddCommand(help, completionCommand(root.Name()))
 	root.SetFlagErrorFunc(flagError)
 	root.PersistentPreRunE = checkGroups
@@ -41,8 +45,91 @@ func Topic(name, short, long string) *cobra.Command {
 	return &cobra.Command{Use: name, Short: short, Long: long}
 }
 
-// helpWidth is how many columns the lines of a list in a help text have at most.
-const helpWidth = 84
+// flagsTopic is the name of the topic with the flags of every command. If a program has it,
+// the help of a command refers to it; else the help of each command lists these flags.
+const flagsTopic = "flags"
+
+// HasFlagsTopic reports whether the program of c has a topic with the flags of every
+// command.
+func HasFlagsTopic(c *cobra.Command) bool {
+	return slices.ContainsFunc(c.Root().Commands(), func(t *cobra.Command) bool { return t.Name() == flagsTopic })
+}
+
+// helpWidth is how many columns a line of help has at most.
+const helpWidth = 80
+
+// helpText returns the help of a command or a topic.
+func helpText(c *cobra.Command) string {
+	var b strings.Builder
+	b.WriteString(c.Short + ".\n")
+	if c.Long != "" {
+		b.WriteString("\n" + strings.Trim(c.Long, "\n") + "\n")
+	}
+	if c.IsAdditionalHelpTopicCommand() {
+		if c.Name() == flagsTopic {
+			b.WriteString("\n" + flagList(c.Root().PersistentFlags()))
+		}
+		return b.String()
+	}
+	section := func(title, text string) {
+		if text != "" {
+			b.WriteString("\n" + title + ":\n" + text)
+		}
+	}
+	section("Usage", "  "+UseLine(c)+"\n")
+	section("Examples", c.Example+"\n")
+	section("Commands", children(c, (*cobra.Command).IsAvailableCommand))
+	section("Flags", flagList(c.NonInheritedFlags()))
+	program := c.Root().Name()
+	switch {
+	case !c.HasParent():
+		section("Topics", children(c, (*cobra.Command).IsAdditionalHelpTopicCommand))
+		fmt.Fprintf(&b, "\nRun `%s help NAME` for the help of a command or a topic.\n", program)
+	case HasFlagsTopic(c):
+		fmt.Fprintf(&b, "\nCommon flags: see `%s help flags`\n", program)
+	default:
+		common := pflag.NewFlagSet("", pflag.ContinueOnError)
+		c.InheritedFlags().VisitAll(func(f *pflag.Flag) {
+			if f.Name != "help" { // which has just been used
+				common.AddFlag(f)
+			}
+		})
+		section("Common flags", flagList(common))
+	}
+	return b.String()
+}
+
+// UseLine returns how a command is written, with its flags before its operands.
+func UseLine(c *cobra.Command) string {
+	line := c.CommandPath() + " [flags]"
+	switch {
+	case !c.HasParent():
+		line += " COMMAND"
+	case c.HasSubCommands():
+		line += " [COMMAND]"
+	}
+	if _, operands, ok := strings.Cut(c.Use, " "); ok {
+		line += " " + operands
+	}
+	return line
+}
+
+// flagList lists flags, wrapped to helpWidth.
+func flagList(flags *pflag.FlagSet) string {
+	const overlong = 4 // columns that pflag may add to a line
+	return flags.FlagUsagesWrapped(helpWidth - overlong)
+}
+
+// children lists some of the commands below c.
+func children(c *cobra.Command, listed func(*cobra.Command) bool) string {
+	var b strings.Builder
+	for _, child := range c.Commands() {
+		if listed(child) {
+			fmt.Fprintf(&b, "  %-*s  %s\n", c.Commands()[0].NamePadding(), child.Name(), child.Short)
+		}
+	}
+	return b.String()
+}
 
 // Help returns the rows of a table and of Signals, by exit status, as a list for the topic
 // exit-status. With kinds it names the kind of each.
@@ -70,7 +157,7 @@ func (t Table) Help(kinds bool) string {
 func helpCommand(program string) *cobra.Command {
 	return &cobra.Command{
 		Use:   "help [COMMAND...]",
-		Short: "Show the help of a command or topic",
+		Short: "Show the help of a command or a topic",
 		Example: strings.ReplaceAll(`  PROGRAM help completion
   PROGRAM help exit-status`, "PROGRAM", program),
 		ValidArgsFunction: completeHelp,
@@ -125,18 +212,15 @@ func completionCommand(program string) *cobra.Command {
 	return &cobra.Command{
 		Use:   "completion SHELL",
 		Short: "Write a script that completes words in a shell",
-		Long: strings.ReplaceAll(`Write a script to standard output that makes the Tab key complete the commands,
-flags and arguments of PROGRAM in a SHELL: bash, zsh, fish or powershell.
-
-For this shell alone, or for all when it is in the shell's start-up file:
+		Long: strings.ReplaceAll(`Put the line for your shell into its start-up file, or run it to try it:
 
   bash        eval "$(PROGRAM completion bash)"
   zsh         eval "$(PROGRAM completion zsh)"
   fish        PROGRAM completion fish | source
   powershell  PROGRAM completion powershell | Out-String | Invoke-Expression
 
-bash needs the package bash-completion; zsh needs "autoload -U compinit; compinit"
-before that line.`, "PROGRAM", program),
+bash needs the package bash-completion. zsh needs "autoload -U compinit;
+compinit" before the line.`, "PROGRAM", program),
 		Example: strings.ReplaceAll(`  eval "$(PROGRAM completion bash)"
   PROGRAM completion fish >~/.config/fish/completions/PROGRAM.fish`, "PROGRAM", program),
 		Args:      CheckArgs,
@@ -144,7 +228,7 @@ before that line.`, "PROGRAM", program),
 		RunE: func(c *cobra.Command, args []string) error {
 			write, ok := shells[args[0]]
 			if !ok {
-				return Usage(fmt.Sprintf("there is no completion for %q", args[0]), "the shells are "+strings.Join(names, ", "))
+				return Usage(fmt.Sprintf("there is no completion for %q", args[0]), "give one of "+strings.Join(names, ", "))
 			}
 			return write(c.Root())
 		},

@@ -163,7 +163,6 @@ func (r *runner) execute(ctx context.Context) error {
 func readRootFlags(root *cobra.Command, args []string) string {
 	set := pflag.NewFlagSet("", pflag.ContinueOnError)
 	set.ParseErrorsAllowlist.UnknownFlags = true
-	set.BoolP("help", "h", false, "") // without it, pflag ends there
 	set.AddFlagSet(root.PersistentFlags())
 	set.AddFlagSet(root.Flags())
 	_ = set.Parse(args)

@@ -10,6 +10,8 @@ import (
 	"github.com/cpuguy83/go-md2man/v2/md2man"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/skaroctl/skaroctl/internal/cli"
 )
 
 // sourceDate returns the date of the pages, from SOURCE_DATE_EPOCH. Without it they have
@@ -62,7 +64,7 @@ func manualPage(c *cobra.Command, date string) []byte {
 	}
 	f("%% %q \"1\" %q %q \"User Commands\"\n\n", strings.ToUpper(pageName(c)), date, c.Root().Name())
 	f("# NAME\n\n%s \\- %s\n\n", pageName(c), plain(c.Short))
-	f("# SYNOPSIS\n\n**%s**%s\n\n", plain(c.CommandPath()), plain(strings.TrimPrefix(synopsis(c), c.CommandPath())))
+	f("# SYNOPSIS\n\n**%s**%s\n\n", plain(c.CommandPath()), plain(strings.TrimPrefix(cli.UseLine(c), c.CommandPath())))
 	f("# DESCRIPTION\n\n")
 	text(description(c))
 	if c.HasAvailableSubCommands() {
@@ -72,7 +74,11 @@ func manualPage(c *cobra.Command, date string) []byte {
 		}
 	}
 	options("OPTIONS", c.NonInheritedFlags())
-	options("COMMON OPTIONS", c.InheritedFlags())
+	if c.HasParent() && cli.HasFlagsTopic(c) {
+		f("# COMMON OPTIONS\n\nSee **%s**(1).\n\n", c.Root().Name())
+	} else {
+		options("COMMON OPTIONS", c.InheritedFlags())
+	}
 	for _, topic := range topics(c) {
 		f("# %s\n\n", strings.ToUpper(strings.ReplaceAll(topic.Name(), "-", " ")))
 		text(topic.Long)
@@ -101,20 +107,6 @@ func related(c *cobra.Command) []*cobra.Command {
 		return append([]*cobra.Command{c.Root()}, commands(c)[1:]...)
 	}
 	return commands(c)[1:]
-}
-
-func synopsis(c *cobra.Command) string {
-	line := c.CommandPath()
-	if c.HasAvailableFlags() {
-		line += " [flags]"
-	}
-	if !c.Runnable() || c.HasSubCommands() {
-		line += " [command]"
-	}
-	if _, operands, ok := strings.Cut(c.Use, " "); ok {
-		line += " " + operands
-	}
-	return line
 }
 
 func description(c *cobra.Command) string {

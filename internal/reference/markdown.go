@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
+
+	"github.com/skaroctl/skaroctl/internal/cli"
 )
 
 // markdownPage returns the page of a command in docs/commands. cobra/doc makes it, from
@@ -15,16 +17,29 @@ import (
 func markdownPage(c *cobra.Command) ([]byte, error) {
 	c.DisableAutoGenTag = true // it has the date of today
 	c.Long, c.Short, c.Example = markdown(c.Long), escape(c.Short), unindent(c.Example)
+	if c.HasParent() {
+		c.Use = strings.TrimPrefix(cli.UseLine(c), c.Parent().CommandPath()+" ")
+	}
 	var b bytes.Buffer
 	fmt.Fprint(&b, "<!-- Made by `make docs` from the help of the program: change that instead. -->\n\n")
 	if err := doc.GenMarkdownCustom(c, &b, func(file string) string { return strings.ReplaceAll(file, "_", "-") }); err != nil {
 		return nil, err
+	}
+	if c.HasParent() && cli.HasFlagsTopic(c) {
+		root := c.Root().Name()
+		text := fmt.Sprintf("Common flags: see [%s](%s.md#options).\n\n", root, root)
+		content := inherited.ReplaceAllLiteralString(b.String(), text)
+		b.Reset()
+		b.WriteString(content)
 	}
 	for _, topic := range topics(c) {
 		fmt.Fprintf(&b, "### %s\n\n%s\n\n", strings.ToUpper(topic.Name()[:1])+strings.ReplaceAll(topic.Name()[1:], "-", " "), markdown(topic.Long))
 	}
 	return append(bytes.TrimRight(b.Bytes(), "\n"), '\n'), nil
 }
+
+// inherited is what cobra/doc writes about the flags of every command.
+var inherited = regexp.MustCompile("(?s)### Options inherited from parent commands\n\n```\n.*?```\n\n")
 
 // markdown returns a help text as Markdown: a list of terms becomes a table.
 func markdown(text string) string {

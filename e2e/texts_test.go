@@ -1,0 +1,77 @@
+package e2e
+
+import (
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+// pagesOf returns the words that name each command and topic of a program, after the
+// program.
+func pagesOf(t *testing.T, program string) (commands, topics []string) {
+	t.Helper()
+	for name := range readFiles(t, "../docs/commands") {
+		if words := strings.Split(strings.TrimSuffix(name, ".md"), "-"); words[0] == program {
+			commands = append(commands, strings.Replace(strings.Join(words[1:], " "), "register type", "register-type", 1))
+		}
+	}
+	_, list, _ := strings.Cut(rawHelp(t, program), "\nTopics:\n")
+	list, _, _ = strings.Cut(list, "\n\n")
+	for line := range strings.Lines(list) {
+		topics = append(topics, strings.Fields(line)[0])
+	}
+	return commands, topics
+}
+
+func rawHelp(t *testing.T, program string, words ...string) string {
+	t.Helper()
+	out, err := exec.Command(program, append([]string{"help"}, words...)...).Output()
+	if err != nil {
+		t.Fatalf("%s help %q: %v", program, words, err)
+	}
+	return string(out)
+}
+
+// startsPlainly is the first line of a help: a verb, and not more than ten words.
+var startsPlainly = regexp.MustCompile(`^(Add|Change|Create|Delete|Find|Forget|List|Log|Make|Manage|Print|Put|Remove|Replace|Revoke|Run|Send|Show|Take|Write)( \S+){0,9}\.$`)
+
+// TestHelpIsShortAndFitsATerminal: the help of each command starts with an imperative of
+// at most ten words, goes on with at most two paragraphs, and has no line of more than 80
+// columns. Topics have only the last of these.
+func TestHelpIsShortAndFitsATerminal(t *testing.T) {
+	statSources(t)
+	for _, program := range []string{"skaroctl", "skarod"} {
+		commands, topics := pagesOf(t, program)
+		if len(commands) < 10 || len(topics) < 3 {
+			t.Fatalf("%s has the commands %q and the topics %q", program, commands, topics)
+		}
+		for _, words := range append(commands, topics...) {
+			for line := range strings.Lines(rawHelp(t, program, strings.Fields(words)...)) {
+				if utf8.RuneCountInString(strings.TrimRight(line, "\n")) > 80 {
+					t.Errorf("%s help %s: more than 80 columns: %s", program, words, line)
+				}
+			}
+		}
+		for _, words := range commands {
+			text := rawHelp(t, program, strings.Fields(words)...)
+			description, rest, ok := strings.Cut(text, "\n\nUsage:\n")
+			if !ok || words != "" && !strings.Contains(rest, "\n\nCommon flags:") {
+				t.Errorf("%s help %s has no usage, or no common flags:\n%s", program, words, text)
+			}
+			prose := 0
+			for i, part := range strings.Split(description, "\n\n") {
+				switch {
+				case i == 0 && !startsPlainly.MatchString(part):
+					t.Errorf("%s help %s does not start with an imperative of at most ten words: %s", program, words, part)
+				case i > 0 && !strings.HasPrefix(part, "  "):
+					prose++
+				}
+			}
+			if prose > 2 {
+				t.Errorf("%s help %s has %d paragraphs: move some to docs/", program, words, prose)
+			}
+		}
+	}
+}
