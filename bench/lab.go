@@ -172,11 +172,6 @@ func (l *lab) logIn(ctx context.Context, name, url, store string, env []string, 
 	return env, err
 }
 
-// credentialsFile is the file store of an account that logIn made.
-func (l *lab) credentialsFile(name string) string {
-	return filepath.Join(l.dir, name, "skaroctl", "credentials.json")
-}
-
 // mosquitto starts the MQTT broker with persistence on, and returns its port. ok is
 // false if it is not installed.
 func (l *lab) mosquitto(ctx context.Context) (port string, ok bool, err error) {

@@ -6,8 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-
-	"github.com/skaroctl/skaroctl/internal/account"
 )
 
 // Rounds of one-shot sends. One with libskaro takes as long as thirty others.
@@ -26,24 +24,13 @@ func oneShot(ctx context.Context, l *lab, r *report) error {
 	if err != nil {
 		return err
 	}
-	if _, err := l.logIn(ctx, "session", url, "file", nil, "--session-only"); err != nil {
-		return err
-	}
-	store, err := account.OpenStore("file", account.Files{Credentials: l.credentialsFile("session")})
-	if err != nil {
-		return err
-	}
-	credentials, err := store.Get(ctx, account.Key{Server: url, Login: "alice"})
-	if err != nil {
-		return err
-	}
 	send := func(env []string) func() *exec.Cmd {
 		return func() *exec.Cmd { return l.command(ctx, env, l.skaroctl, "send", "bob", text) }
 	}
 	programs := []program{
 		{"skaroctl send", send(env), oneShotRounds, nil},
 		{"bare Go", func() *exec.Cmd {
-			return l.command(ctx, []string{"FLOOR_SID=" + credentials.SID}, l.floor, url, "bob", text)
+			return l.command(ctx, []string{"FLOOR_PASSWORD=" + password}, l.floor, url, "alice", "bob", text)
 		}, oneShotRounds, nil},
 	}
 	if pub, err := exec.LookPath("mosquitto_pub"); err != nil {
