@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -47,6 +48,7 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"proxy":       cmdProxy,
 	"proxied":     cmdProxied,
 	"silent":      cmdSilent,
+	"instead":     cmdInstead,
 	"within":      cmdWithin,
 	"bus":         cmdBus,
 
@@ -105,7 +107,8 @@ type process struct {
 type processes struct {
 	t       *testing.T
 	running map[string]*process
-	proxy   *proxy // the last one that the script started
+	proxy   *proxy       // the last one that the script started
+	instead *http.Server // the last one that the command instead started
 }
 
 type processesKey struct{}

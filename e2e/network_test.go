@@ -228,6 +228,31 @@ func cmdSilent(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("SILENT", l.Addr().String())
 }
 
+// instead STATUS ADDRESS answers with an HTTP status at an address whose server is away;
+// without arguments it stops.
+func cmdInstead(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, len(args) == 2 || len(args) == 0, "instead [STATUS ADDRESS]")
+	ps := processesOf(ts)
+	if len(args) == 0 {
+		ts.Check(ps.instead.Close())
+		return
+	}
+	status, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	l, err := net.Listen("tcp", args[1])
+	ts.Check(err)
+	ps.instead = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = ps.instead.Serve(l) // it always ends with an error
+	}()
+	ts.Defer(func() {
+		ps.instead.Close()
+		<-ended
+	})
+}
+
 // within DURATION CODE PROGRAM [ARG…] asserts an exit status, as exitcode does,
 // and a time limit.
 func cmdWithin(ts *testscript.TestScript, neg bool, args []string) {

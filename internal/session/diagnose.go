@@ -31,6 +31,7 @@ type diagnosis struct {
 	why   string
 	hint  string // what the user can do, or ""
 	final bool   // another attempt would end in the same way
+	other bool   // another program answers instead of the server
 
 	retryAfter time.Duration // when the server or a proxy wants another attempt; zero if it does not say
 }
@@ -49,7 +50,7 @@ const (
 var (
 	brokenOff     = diagnosis{why: "the server closed it without giving a reason", hint: hintTryAgain}
 	closedByUs    = diagnosis{why: "we closed it"}
-	speaksTLS     = diagnosis{why: "it speaks TLS, and the URL says ws://", hint: "use wss:// in --server", final: true}
+	speaksTLS     = diagnosis{why: "it speaks TLS, and the URL says ws://", hint: "use wss:// in --server", final: true, other: true}
 	violatesWS    = diagnosis{why: "the server violated the WebSocket protocol", hint: hintUpgrade}
 	sentTooMuch   = diagnosis{why: fmt.Sprintf("the server sent a frame of more than %d bytes", proto.MaxFrame), hint: "ask for less, with --limit or --since", final: true}
 	tookTooLittle = diagnosis{why: fmt.Sprintf("the server closed it: a frame was too large for it (code %d)", websocket.StatusMessageTooBig), hint: "send less at once", final: true}
@@ -97,7 +98,8 @@ func diagnoseProxy(err error) (diagnosis, bool) {
 	return diagnosis{}, false
 }
 
-// diagnoseCertificate explains why the certificate of a server was not accepted.
+// diagnoseCertificate explains why the certificate of a server was not accepted. That is final,
+// unless the clock of this machine is not set yet.
 func diagnoseCertificate(err error) (diagnosis, bool) {
 	var (
 		unknown x509.UnknownAuthorityError
@@ -109,17 +111,17 @@ func diagnoseCertificate(err error) (diagnosis, bool) {
 	case errors.As(err, &unknown):
 		// unknown.Cert may be the certificate of an authority, which is always self-signed.
 		if errors.As(err, &verify) && selfSigned(verify.UnverifiedCertificates[0]) {
-			return diagnosis{why: "its TLS certificate is self-signed and not trusted", hint: "if the server is yours, give its certificate to --ca-file"}, true
+			return diagnosis{why: "its TLS certificate is self-signed and not trusted", hint: "if the server is yours, give its certificate to --ca-file", final: true}, true
 		}
-		return diagnosis{why: "its TLS certificate is signed by an authority that this machine does not trust", hint: "if you trust the authority, give its certificate to --ca-file; if it is an intermediate one, the server must send its certificate"}, true
+		return diagnosis{why: "its TLS certificate is signed by an authority that this machine does not trust", hint: "if you trust the authority, give its certificate to --ca-file; if it is an intermediate one, the server must send its certificate", final: true}, true
 	case errors.As(err, &host) && namesNoHost(host.Certificate):
-		return diagnosis{why: "its TLS certificate names no host: it needs a subjectAltName", hint: "make the server a certificate with a subjectAltName, like DNS:chat.example.org or IP:192.0.2.1: the common name does not count"}, true
+		return diagnosis{why: "its TLS certificate names no host: it needs a subjectAltName", hint: "make the server a certificate with a subjectAltName, like DNS:chat.example.org or IP:192.0.2.1: the common name does not count", final: true}, true
 	case errors.As(err, &host):
-		return diagnosis{why: fmt.Sprintf("its TLS certificate is for %s, not for %q", certificateNames(host.Certificate), host.Host), hint: "use a name from the certificate in --server"}, true
+		return diagnosis{why: fmt.Sprintf("its TLS certificate is for %s, not for %q", certificateNames(host.Certificate), host.Host), hint: "use a name from the certificate in --server", final: true}, true
 	case errors.As(err, &invalid):
 		return diagnoseInvalid(invalid), true
 	case errors.As(err, &verify):
-		return diagnosis{why: "its TLS certificate can't be verified: " + bareText(verify.Err), hint: "give the certificate of the authority to --ca-file"}, true
+		return diagnosis{why: "its TLS certificate can't be verified: " + bareText(verify.Err), hint: "give the certificate of the authority to --ca-file", final: true}, true
 	}
 	return diagnosis{}, false
 }
@@ -128,11 +130,11 @@ func diagnoseCertificate(err error) (diagnosis, bool) {
 func diagnoseInvalid(invalid x509.CertificateInvalidError) diagnosis {
 	switch cert := invalid.Cert; {
 	case invalid.Reason != x509.Expired || cert == nil:
-		return diagnosis{why: "its TLS certificate can't be used: " + bareText(invalid), hint: "give the server another certificate"}
+		return diagnosis{why: "its TLS certificate can't be used: " + bareText(invalid), hint: "give the server another certificate", final: true}
 	case time.Now().Before(cert.NotBefore):
 		return diagnosis{why: "its TLS certificate is not valid before " + cert.NotBefore.UTC().Format(time.DateOnly), hint: "check the clock of this machine (date)"}
 	default:
-		return diagnosis{why: "its TLS certificate expired on " + cert.NotAfter.UTC().Format(time.DateOnly), hint: "renew the server's certificate, or check the clock of this machine (date)"}
+		return diagnosis{why: "its TLS certificate expired on " + cert.NotAfter.UTC().Format(time.DateOnly), hint: "renew the server's certificate, or check the clock of this machine (date)", final: true}
 	}
 }
 
@@ -164,7 +166,7 @@ func diagnoseTLS(err error) (diagnosis, bool) {
 	isOp := errors.As(err, &op)
 	switch {
 	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
-		return diagnosis{why: "it does not speak TLS", hint: "if the server has no TLS, use ws:// in --server", final: true}, true
+		return diagnosis{why: "it does not speak TLS", hint: "if the server has no TLS, use ws:// in --server", final: true, other: true}, true
 	case isOp && op.Op == "remote error": // a TLS alert (RFC 8446, 6)
 		return diagnosis{why: "it ended the TLS handshake: " + bareText(op.Err), hint: alertHint(op.Err.Error())}, true
 	case isOp && op.Op == "local error", strings.HasPrefix(err.Error(), "tls: "):
@@ -403,7 +405,7 @@ func (e Endpoint) diagnoseRedirect(location string) diagnosis {
 		hint: "if that is the right server, give its ws:// or wss:// URL to --server",
 	}
 	if meant := e.corrected(location); meant != "" {
-		d.final, d.hint = true, "did you mean "+meant+" ?"
+		d.final, d.other, d.hint = true, true, "did you mean "+meant+" ?"
 	}
 	return d
 }

@@ -34,6 +34,9 @@ type Error struct {
 
 	// Final says for KindUnreachable that another attempt would end in the same way.
 	Final bool
+	// Other says that another program answered instead of the server, such as a proxy in
+	// front of it, or that the server's words can't be read.
+	Other bool
 
 	// RetryAfter is how long the server wants us to wait before another attempt; zero if it
 	// does not say.
@@ -110,6 +113,13 @@ func RetryAfter(err error) time.Duration {
 	return 0
 }
 
+// temporaryAfterLogin is Temporary for a run whose server has confirmed a login. It was the
+// right server: if another program answers at its URL now, the server is away for a while.
+func temporaryAfterLogin(err error) bool {
+	var e *Error
+	return Temporary(err) || errors.As(err, &e) && e.Other
+}
+
 // isRefusal reports whether the server refused the request, or the login before it: the
 // request had no effect.
 func isRefusal(err error) bool {
@@ -172,12 +182,12 @@ func WithTimeout(ctx context.Context, d time.Duration) (context.Context, context
 
 // cantReach returns the error for a connection that was not made.
 func cantReach(server string, d diagnosis) *Error {
-	return &Error{Kind: KindUnreachable, Msg: "can't reach " + server + ": " + d.why, Hint: d.hint, Final: d.final, RetryAfter: d.retryAfter}
+	return &Error{Kind: KindUnreachable, Msg: "can't reach " + server + ": " + d.why, Hint: d.hint, Final: d.final, Other: d.other, RetryAfter: d.retryAfter}
 }
 
 // lostConnection returns the error for a connection that had been made.
 func lostConnection(server string, d diagnosis) *Error {
-	return &Error{Kind: KindUnreachable, Msg: "lost the connection to " + server + ": " + d.why, Hint: d.hint, Final: d.final, RetryAfter: d.retryAfter}
+	return &Error{Kind: KindUnreachable, Msg: "lost the connection to " + server + ": " + d.why, Hint: d.hint, Final: d.final, Other: d.other, RetryAfter: d.retryAfter}
 }
 
 // interrupted returns the error for a connection that ended with its context. Its kind is
@@ -193,7 +203,7 @@ func interrupted(ctx context.Context, what string) *Error {
 // notSkaro returns the error for a server that does not speak Skaro. saw is what it sent
 // instead.
 func notSkaro(server, saw, hint string) *Error {
-	return &Error{Kind: KindProtocol, Msg: server + " does not speak Skaro: " + saw, Hint: hint}
+	return &Error{Kind: KindProtocol, Msg: server + " does not speak Skaro: " + saw, Hint: hint, Other: true}
 }
 
 // idsBackwards returns the error for a server whose message ids went backwards.

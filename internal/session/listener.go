@@ -112,9 +112,9 @@ func (l *Listener) Run(ctx context.Context, deliver func(Event) error) error {
 		case errors.As(err, &stopped):
 			return attempt{done: ctx.Err() == nil, err: stopped.err} // an interrupt counts before what it makes fail
 		case l.state != live:
-			return attempt{err: err}
+			return attempt{err: err, loggedIn: l.state == catchingUp}
 		}
-		return attempt{err: err, up: l.since, progress: true}
+		return attempt{err: err, loggedIn: true, up: l.since, progress: true}
 	})
 }
 

@@ -225,7 +225,7 @@ func (r *outboxRun) done() bool {
 func (r *outboxRun) attempt(ctx context.Context) attempt {
 	hadUnacked := r.hasUnacked()
 	w, err := r.connection(ctx)
-	a := attempt{err: err, up: w.loggedInAt}
+	a := attempt{err: err, loggedIn: !w.loggedInAt.IsZero(), up: w.loggedInAt}
 	// A server that answers no message, or refuses the first one for now, brings nothing forward.
 	a.progress = !a.up.IsZero() && (w.reported || !hadUnacked && w.refused == nil)
 	if r.hasUnacked() {

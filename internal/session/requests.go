@@ -136,9 +136,12 @@ func parseSent(r proto.Reply, to string) Sent {
 	return Sent{ID: sent.ID, Date: sent.Date, To: cmp.Or(sent.To, to), Extra: sent.Extra}
 }
 
-// invalidReply returns the error for a reply that lacks what its request asked for.
+// invalidReply returns the error for a reply that lacks what its request asked for. The
+// server itself has sent it, and would send it again.
 func (s *Session) invalidReply(err error) error {
-	return notSkaro(s.conn.endpoint.URL, "it sent an invalid reply: "+err.Error(), "")
+	e := notSkaro(s.conn.endpoint.URL, "it sent an invalid reply: "+err.Error(), "")
+	e.Other = false
+	return e
 }
 
 // RoundTrip measures the time until the server answers a ping.

@@ -37,6 +37,7 @@ type attempt struct {
 	err  error // why it ended
 	done bool  // there is nothing left to do, whatever err is
 
+	loggedIn bool          // the server confirmed the login
 	up       time.Time     // when it began to be of use; zero if it never did
 	progress bool          // it brought the work forward
 	patience time.Duration // keep trying at least that long
@@ -51,9 +52,10 @@ const longestAsked = time.Hour
 // cause of ctx's end if that error does not wrap it.
 func (p RetryPolicy) retry(ctx context.Context, lost func(err error, pause time.Duration), once func(context.Context) attempt) error {
 	limit, useless := p.BeforeLogin, time.Now() // useless: since when there was no progress
-	pauses := p.pauses()
+	pauses, loggedIn := p.pauses(), false
 	for {
 		a := once(ctx)
+		loggedIn = loggedIn || a.loggedIn
 		switch {
 		case a.done:
 			return a.err
@@ -61,7 +63,7 @@ func (p RetryPolicy) retry(ctx context.Context, lost func(err error, pause time.
 			return context.Cause(ctx)
 		case ctx.Err() != nil: // it says what ctx ended
 			return a.err
-		case !Temporary(a.err) && (p.Passes == nil || !p.Passes(a.err)):
+		case !p.mayPass(a.err, loggedIn):
 			return a.err
 		}
 		if !a.up.IsZero() {
@@ -92,6 +94,12 @@ func (p RetryPolicy) Run(ctx context.Context, lost func(err error, pause time.Du
 		err := once(ctx)
 		return attempt{err: err, done: err == nil}
 	})
+}
+
+// mayPass reports whether another attempt may end in another way. loggedIn means that the
+// server has confirmed a login in this run.
+func (p RetryPolicy) mayPass(err error, loggedIn bool) bool {
+	return Temporary(err) || loggedIn && temporaryAfterLogin(err) || p.Passes != nil && p.Passes(err)
 }
 
 // sleep waits, or returns the cause of ctx's end.
