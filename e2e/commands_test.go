@@ -22,7 +22,7 @@ import (
 
 // deadline ends a test that waits for an event that never comes. No event takes nearly
 // as long.
-const deadline = time.Minute
+const deadline = 10 * time.Minute
 
 // commands are the scripts' commands in addition to testscript's own. All of them wait
 // for events: no script sleeps.
@@ -33,6 +33,8 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"login":     cmdLogin,
 	"start":     cmdStart,
 	"listen":    cmdListen,
+	"caughtup":  cmdCaughtUp,
+	"longer":    cmdLonger,
 	"expect":    cmdExpect,
 	"signal":    cmdSignal,
 	"insist":    cmdInsist,
@@ -296,6 +298,40 @@ func cmdStart(ts *testscript.TestScript, neg bool, args []string) {
 func cmdListen(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, len(args) >= 1, "listen NAME [ARG...]")
 	cmdStart(ts, false, append([]string{args[0], "listening", "skaroctl", "listen", "-v"}, args[1:]...))
+}
+
+// caughtup [ARG…] runs `skaroctl listen -v ARG…` until it has caught up.
+func cmdCaughtUp(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, true, "caughtup [ARG...]")
+	const name = "a listener that catches up"
+	cmdListen(ts, false, append([]string{name}, args...))
+	cmdSignal(ts, false, []string{name, "TERM"})
+	cmdCollect(ts, false, []string{name, "143"})
+}
+
+// longer CODE PATTERN PROGRAM [ARG…] runs a program that a time limit ends: {} in its
+// arguments. A run in which that ended before the standard error or, if the pattern starts
+// with "stdout:", the standard output matched proves nothing: the next has twice the time.
+// Of the run that matched it asserts the exit status.
+func cmdLonger(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, len(args) >= 3, "longer CODE PATTERN PROGRAM [ARG...]")
+	pattern, inStdout := strings.CutPrefix(args[1], "stdout:")
+	re, err := regexp.Compile("(?m)" + pattern)
+	ts.Check(err)
+	for limit := 200 * time.Millisecond; limit < deadline; limit *= 2 {
+		words := slices.Clone(args[3:])
+		for i, word := range words {
+			words[i] = strings.ReplaceAll(word, "{}", limit.String())
+		}
+		p := spawn(ts, "a run of "+limit.String(), command(ts, args[2], words...))
+		<-p.done
+		if inStdout && re.MatchString(p.stdout.String()) || !inStdout && re.MatchString(p.stderr.String()) {
+			cmdCollect(ts, false, []string{p.name, args[0]})
+			return
+		}
+		delete(processesOf(ts).running, p.name)
+	}
+	ts.Fatalf("no run of less than %v matched %q", deadline, args[1])
 }
 
 // expect NAME PATTERN waits until the standard output of a program in the background

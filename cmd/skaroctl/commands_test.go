@@ -1,12 +1,14 @@
 package main
 
 import (
+	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/skaroctl/skaroctl/internal/account"
-
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
@@ -126,6 +128,40 @@ func TestCompletionCachesContacts(t *testing.T) {
 		if out := complete(strings.Split(c.args, " ")...); !strings.HasPrefix(out, c.want+":") {
 			t.Errorf("%q: %q, want %q", c.args, out, c.want)
 		}
+	}
+}
+
+// Completion waits for a silent server for its own time, and then has the cached contacts.
+func TestCompletionDoesNotWaitForASilentServer(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0") // the system takes connections, and nothing answers them
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	url := "ws://" + l.Addr().String() + "/skaro_client/"
+	u := &testUser{t: t, login: "alice", variables: homeWith(t, "[profiles.default]\nserver = \""+url+"\"\nlogin = \"alice\"\nstore = \"file\"\n")}
+	f := newFactoryOf(u)
+	key := account.Key{Server: url, Login: "alice"}
+	storeToken(t, f, key, "pw")
+	p, err := f.Profiles()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.files.CacheContacts(key, []account.Contact{{Login: "carol"}}); err != nil {
+		t.Fatal(err)
+	}
+	cached, err := filepath.Glob(filepath.Join(u.variables["XDG_CACHE_HOME"], "skaroctl", "contacts", "*.json"))
+	if err != nil || len(cached) != 1 {
+		t.Fatalf("the cache is %q, %v", cached, err)
+	}
+	old := time.Now().Add(-contactsFresh - time.Minute)
+	if err := os.Chtimes(cached[0], old, old); err != nil {
+		t.Fatal(err)
+	}
+	defer func(wait string) { contactsWait = wait }(contactsWait)
+	contactsWait = "50ms"
+	if out, _ := u.run("", 0, "__complete", "send", "c"); out != "carol\n:4\n" {
+		t.Errorf("%q", out)
 	}
 }
 

@@ -18,10 +18,22 @@ import (
 
 // Completion runs at a key press. It never asks the keyring, which may show a prompt, and
 // it reports no error: it then offers fewer words.
-const (
-	contactsFresh = 5 * time.Minute // how long cached contacts are as good as the server's
-	contactsWait  = time.Second     // how long a key press may wait for the server
-)
+
+// contactsFresh is how long cached contacts are as good as the server's.
+const contactsFresh = 5 * time.Minute
+
+// contactsWait is how long a key press may wait for the server. Tests have a longer time,
+// the end-to-end tests by the linker: none depends on the speed of the machine.
+var contactsWait = "1s"
+
+// boundContacts returns a context that ends after contactsWait.
+func boundContacts(ctx context.Context) (context.Context, context.CancelFunc) {
+	wait, err := time.ParseDuration(contactsWait)
+	if err != nil {
+		wait = time.Second
+	}
+	return session.WithTimeout(ctx, wait)
+}
 
 // completeLogin completes a LOGIN that is the first argument, from the contacts: the
 // login of a user, or the name of a conference.
@@ -104,7 +116,7 @@ func (f *Factory) resolveForCompletion(ctx context.Context) (Account, error) {
 		return Account{}, err
 	}
 	f.flags.verbose = false // the trace would appear in the command line that is being typed
-	ctx, cancel := session.WithTimeout(ctx, contactsWait)
+	ctx, cancel := boundContacts(ctx)
 	defer cancel()
 	return f.ResolveAccount(ctx)
 }
@@ -117,7 +129,7 @@ func (acct Account) fetchContacts(ctx context.Context) ([]account.Contact, error
 	if err := acct.needLogin(); err != nil {
 		return nil, err
 	}
-	ctx, cancel := session.WithTimeout(ctx, contactsWait)
+	ctx, cancel := boundContacts(ctx)
 	defer cancel()
 	s, err := session.Open(ctx, acct.endpoint, acct.credentialSource().read, nil)
 	if err != nil {

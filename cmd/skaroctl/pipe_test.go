@@ -16,7 +16,7 @@ func TestWatchReaderNoticesReaderGone(t *testing.T) {
 	}
 	defer w.Close()
 	gone := make(chan struct{})
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	ended := make(chan struct{})
 	go func() {
