@@ -10,7 +10,7 @@ RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 PYTHON ?= python3
 FUZZTIME ?= 10s
 
-.PHONY: build demo test docs venv lint picture release reproduce package-test fuzz bench clean
+.PHONY: build demo test peers docs venv lint picture release reproduce package-test fuzz bench clean
 
 build:
 	CGO_ENABLED=0 go build -buildvcs=$(BUILDVCS) -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/ ./cmd/skaroctl ./cmd/skarod
@@ -18,10 +18,16 @@ build:
 demo:
 	@sh script/demo
 
-test:
+# The limit of an hour ends a test that hangs; none depends on the speed of the machine.
+test: peers
 	go vet ./...
-	go run ./script/gotest $(RACE) ./...
+	go run ./script/gotest $(RACE) -timeout 1h ./...
 	@$(if $(RACE),,echo 'SKIPPED: the race detector needs a C compiler; how to enable it: install gcc or clang'; test "$$SKARO_TEST_REQUIRE" != 1)
+
+# Sets up the tests' peers in Python, if that is possible here. If not, the tests say so.
+peers:
+	@test -n "$$SKARO_TEST_PYTHON" || ! command -v $(PYTHON) >/dev/null || said=$$($(MAKE) --no-print-directory venv 2>&1) || \
+		echo "the peers in Python can't be set up: $$(echo "$$said" | grep -v '^make' | tail -n 1); \`make venv\` says more"
 
 # The manual pages are made in the same way: `go run -tags docs ./cmd/skaroctl man FOLDER`.
 docs:

@@ -9,9 +9,11 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -24,6 +26,8 @@ func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 // run builds both programs, puts them on PATH, and runs the tests.
 func run(m *testing.M) int {
+	// If nohup(1) runs the tests, SIGHUP is ignored, and their programs would inherit that.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	bin, err := os.MkdirTemp("", "skaro-e2e-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -42,7 +42,7 @@ func TestListenerKilled(t *testing.T) {
 		}
 	}
 	var progress atomic.Int64 // the last message that came, for the panic below
-	timer := time.AfterFunc(2*time.Minute, func() { panic(fmt.Sprint("the test does not end: ", progress.Load())) })
+	timer := time.AfterFunc(deadline, func() { panic(fmt.Sprint("the test does not end: ", progress.Load())) })
 	defer timer.Stop()
 
 	data := filepath.Join(dir, "skarod")
@@ -113,11 +113,12 @@ func TestListenerKilled(t *testing.T) {
 	_ = probe.Process.Kill()
 	_ = probe.Wait()
 
+	// The messages are long, so that the pipe of a killed listener holds few of them.
 	var input strings.Builder
 	for i := 1; i <= messages; i++ {
-		fmt.Fprintln(&input, i)
+		fmt.Fprintln(&input, i, strings.Repeat("x", 1000))
 	}
-	sender := program("skaroctl", "send", "-p", "alice", "bob", "--lines", "--retry", "2m", "--inflight", "32", "-q")
+	sender := program("skaroctl", "send", "-p", "alice", "bob", "--lines", "--retry", "1h", "--inflight", "32", "-q")
 	sender.Stdin = strings.NewReader(input.String())
 	var sent bytes.Buffer
 	sender.Stderr = &sent
@@ -149,7 +150,8 @@ func TestListenerKilled(t *testing.T) {
 			if err := json.Unmarshal([]byte(line), &m); err != nil {
 				t.Fatalf("%q: %v", line, err)
 			}
-			n, err := strconv.Atoi(m.Body)
+			number, _, _ := strings.Cut(m.Body, " ")
+			n, err := strconv.Atoi(number)
 			switch {
 			case err != nil:
 				t.Fatalf("%q: %v", line, err)

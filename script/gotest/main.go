@@ -1,5 +1,5 @@
 // Gotest runs `go test` with the given arguments, shows the output of what
-// failed, and at the end repeats every skipped test and its reason: a skip that is not
+// failed, and at the end has one line for every skipped test: a skip that is not
 // seen is a test that never runs. Its exit status is that of go test, or 1 when
 // SKARO_TEST_REQUIRE=1 and a peer or service that a test needs was missing.
 package main
@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 )
 
@@ -45,9 +46,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	missing := false
 	if len(skips) > 0 {
 		fmt.Fprintf(stdout, "\n%d skipped:\n", len(skips))
-		for _, skip := range skips {
-			missing = missing || strings.Contains(skip, "SKIPPED:")
-			fmt.Fprintln(stdout, "  "+skip)
+		for _, s := range skips {
+			missing = missing || s.missing
+			fmt.Fprintf(stdout, "  %s: %s\n", s.test, s.why)
 		}
 	}
 	var exit *exec.ExitError
@@ -63,8 +64,15 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
+// skip is a test that did not run.
+type skip struct {
+	test    string // with its package
+	why     string
+	missing bool // a peer or service that it needs is not there
+}
+
 // report shows failures and the result of each package, and returns what was skipped.
-func report(events io.Reader, w io.Writer) (skips []string, err error) {
+func report(events io.Reader, w io.Writer) (skips []skip, err error) {
 	output := map[string]*strings.Builder{} // of each test; "" after the slash is the package itself
 	for dec := json.NewDecoder(events); ; {
 		var e event
@@ -84,7 +92,7 @@ func report(events io.Reader, w io.Writer) (skips []string, err error) {
 			}
 			output[key].WriteString(e.Output)
 		case e.Action == "skip" && e.Test != "":
-			skips = append(skips, strings.TrimPrefix(e.Package, "github.com/skaroctl/skaroctl/")+": "+reason(output[key], e.Test))
+			skips = append(skips, newSkip(strings.TrimPrefix(e.Package, "github.com/skaroctl/skaroctl/")+" "+e.Test, output[key]))
 			delete(output, key)
 		case e.Action == "fail" || e.Test == "" && (e.Action == "pass" || e.Action == "skip"):
 			if output[key] != nil {
@@ -97,17 +105,22 @@ func report(events io.Reader, w io.Writer) (skips []string, err error) {
 	}
 }
 
-// reason is the reason that a test gave for its skip, in one line.
-func reason(output *strings.Builder, test string) string {
+// said matches a line that a test logged: its position, and the text. That of a script
+// is in a log, whose lines have the position of testscript.go.
+var said = regexp.MustCompile(`^\s*(\w+\.go):\d+: (.*)`)
+
+// newSkip reads from the output of a test why it was skipped.
+func newSkip(test string, output *strings.Builder) skip {
+	s := skip{test: test, why: "it does not say why"}
 	if output == nil {
-		return test
+		return s
 	}
-	var lines []string
 	for line := range strings.Lines(output.String()) {
-		line = strings.TrimSpace(line)
-		if line != "" && !strings.HasPrefix(line, "=== ") && !strings.HasPrefix(line, "--- ") {
-			lines = append(lines, line)
+		match := said.FindStringSubmatch(strings.TrimRight(line, "\n"))
+		if match == nil || match[1] == "testscript.go" || s.missing {
+			continue
 		}
+		s.why, s.missing = strings.CutPrefix(match[2], "SKIPPED: ")
 	}
-	return test + ": " + strings.Join(lines, " ")
+	return s
 }
