@@ -250,7 +250,7 @@ func (acct Account) hintLogin(err error) error {
 	case session.KindOf(err) != session.KindAuth:
 		return err
 	case acct.env != nil:
-		return cli.WithHint(err, fmt.Sprintf("%s gives the token of another login or of an older password: check SKAROCTL_LOGIN, or make a new one with `skaroctl login --print-token`", acct.env.Source))
+		return cli.WithHint(err, fmt.Sprintf("check SKAROCTL_LOGIN, or make a new token with `skaroctl login --print-token`: that of %s is for another login or an older password", acct.env.Source))
 	}
 	return cli.WithHint(err, fmt.Sprintf("log in again with `%s`", acct.loginCommand()))
 }

@@ -88,7 +88,7 @@ func TestRefusedLoginHint(t *testing.T) {
 	alice := newTestUser(t, url, "alice")
 	for _, args := range [][]string{{"status"}, {"send", "alice", "x"}, {"listen"}} {
 		alice.variables["SKAROCTL_TOKEN"], alice.variables["SKAROCTL_SERVER"], alice.variables["SKAROCTL_LOGIN"] = newToken("old").Text(), url, "alice"
-		if _, errs := alice.run("", 3, args...); !strings.Contains(errs, "hint: SKAROCTL_TOKEN gives the token of another login or of an older password") {
+		if _, errs := alice.run("", 3, args...); !strings.Contains(errs, ": that of SKAROCTL_TOKEN is for another login or an older password") {
 			t.Errorf("%q: %s", args, errs)
 		}
 		clear(alice.variables)

@@ -124,7 +124,7 @@ func (f *Factory) resolveForCompletion(ctx context.Context) (Account, error) {
 // fetchContacts asks the server for the contacts, unless that takes a keyring.
 func (acct Account) fetchContacts(ctx context.Context) ([]account.Contact, error) {
 	if acct.env == nil && acct.saved.Store != "file" {
-		return nil, errors.New("a key press does not ask the keyring")
+		return nil, errors.New("completion does not ask the keyring")
 	}
 	if err := acct.needLogin(); err != nil {
 		return nil, err

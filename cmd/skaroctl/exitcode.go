@@ -105,7 +105,7 @@ func statusOf(err error) string {
 
 // shortening tells how to cut a text that is too long. Its last character may be cut in
 // two, hence --lossy.
-const shortening = "`head -c 260000` leaves the beginning of a text, `cut -b -260000` that of each line, for `skaroctl send --lossy`"
+const shortening = "shorten a text with `head -c 260000`, or each line with `cut -b -260000`, and give --lossy"
 
 // refusalHint says what to do about a refusal.
 func refusalHint(e *session.Error) string {
@@ -115,17 +115,17 @@ func refusalHint(e *session.Error) string {
 	}
 	switch code := proto.StatusCode(e.Status); {
 	case code == "404":
-		return "`skaroctl contacts search TEXT` finds logins, `skaroctl contacts` conferences"
+		return "find logins with `skaroctl contacts search TEXT`, and conferences with `skaroctl contacts`"
 	case code == "413":
-		return "send a part of it: skarod takes 256 KiB; " + shortening
+		return "send less, because skarod takes 256 KiB: " + shortening
 	case !session.Temporary(e):
 		return ""
 	case code == "429" && e.RetryAfter > 0:
-		return fmt.Sprintf("the server is asked for too much at once, and %s: try again in %v", kept, e.RetryAfter)
+		return fmt.Sprintf("try again in %v: the server is asked for too much at once, and %s", e.RetryAfter, kept)
 	case code == "429":
-		return "the server is asked for too much at once, and " + kept + ": try again in a minute"
+		return "try again in a minute: the server is asked for too much at once, and " + kept
 	case e.RetryAfter > 0:
-		return fmt.Sprintf("the server can't do it now, and %s: try again in %v", kept, e.RetryAfter)
+		return fmt.Sprintf("try again in %v: the server can't do it now, and %s", e.RetryAfter, kept)
 	}
-	return "the trouble is the server's own, and " + kept + ": try again later; its log says more"
+	return "try again later: the server has failed (its log says why), and " + kept
 }

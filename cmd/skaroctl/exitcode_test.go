@@ -77,7 +77,7 @@ func TestReportNamesEachErrorAndTheWorstStatusCounts(t *testing.T) {
 		fmt.Errorf("send to carol: %w", session.Unknown("send_message", io.EOF)),
 		cli.Usagef("x"),
 	))
-	want := "skaroctl: send to bob: the server answered 404 Not Found: no bob\nhint: `skaroctl contacts search TEXT` finds logins, `skaroctl contacts` conferences\n" +
+	want := "skaroctl: send to bob: the server answered 404 Not Found: no bob\nhint: find logins with `skaroctl contacts search TEXT`, and conferences with `skaroctl contacts`\n" +
 		"skaroctl: send to carol: sent, but not confirmed by the server: it may or may not have been delivered: EOF\n" +
 		"hint: look whether it took effect before you do it again: `skaroctl history LOGIN --limit 5`\nskaroctl: x\n"
 	if exit != 7 || errs != want {
@@ -117,8 +117,8 @@ func TestReportNamesEachErrorAndTheWorstStatusCounts(t *testing.T) {
 // A refusal says whose fault it is, and whether trying again may help.
 func TestRefusalHint(t *testing.T) {
 	for status, want := range map[string]string{
-		"404 Not Found": "contacts search", "413 Content Too Large": "cut -b", "429 Too Many Requests": "nothing was delivered: try again in a minute",
-		"500 Internal Server Error": "the server's own, and nothing was delivered: try again later", "503": "try again later", "501 Not Implemented": "", "400 Bad Request": "", "nonsense": "",
+		"404 Not Found": "contacts search", "413 Content Too Large": "cut -b", "429 Too Many Requests": "try again in a minute: the server is asked for too much at once, and nothing was delivered",
+		"500 Internal Server Error": "try again later: the server has failed (its log says why), and nothing was delivered", "503": "try again later", "501 Not Implemented": "", "400 Bad Request": "", "nonsense": "",
 	} {
 		hint := refusalHint(session.Refused("send_message", status, ""))
 		if (hint == "") != (want == "") || !strings.Contains(hint, want) {

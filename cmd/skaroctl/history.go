@@ -79,7 +79,7 @@ func runHistory(ctx context.Context, f *Factory, o *historyOptions) error {
 // historyRange checks the options, and returns which messages they ask for.
 func (o *historyOptions) historyRange(now time.Time) (session.HistoryRange, error) {
 	r := session.HistoryRange{Limit: o.limit}
-	if err := checkLogin(o.login, "say whose messages: skaroctl history LOGIN"); err != nil {
+	if err := checkLogin(o.login, "write `skaroctl history LOGIN`"); err != nil {
 		return r, err
 	}
 	if o.limited && o.limit < 1 {
@@ -95,7 +95,7 @@ func (o *historyOptions) historyRange(now time.Time) (session.HistoryRange, erro
 	if r.Empty() {
 		return r, cli.Usage(
 			fmt.Sprintf("--since %s is not before --until %s: there is nothing between them", o.since, o.until),
-			"the earlier one goes to --since; a duration counts back from now, as in --since 2h --until 1h",
+			"give the earlier one to --since; a duration counts back from now, as in --since 2h --until 1h",
 		)
 	}
 	return r, nil

@@ -176,7 +176,7 @@ func parseFormat(text string, terminal bool) (*output.Format, error) {
 	}
 	format, err := output.ParseFormat(text, terminal)
 	if err != nil {
-		return nil, cli.Usage(fmt.Sprintf("--format: %v", err), "the keys are "+output.FormatKeys()+"; an example: '{{.from}}: {{.body}}'")
+		return nil, cli.Usage(fmt.Sprintf("--format: %v", err), "use the keys "+output.FormatKeys()+", for example '{{.from}}: {{.body}}'")
 	}
 	return format, nil
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -77,11 +76,7 @@ func profilesToForget(acct Account, o *logoutOptions) ([]string, error) {
 	case slices.Contains(all, acct.profile):
 		return []string{acct.profile}, nil
 	}
-	hint := "there is none at all"
-	if len(all) > 0 {
-		hint = "the profiles are " + strings.Join(all, ", ") + "; --all forgets every one"
-	}
-	return nil, notLoggedIn(fmt.Sprintf("not logged in: there is no profile %q", acct.profile), hint)
+	return nil, notLoggedIn(fmt.Sprintf("not logged in: there is no profile %q", acct.profile), knownProfiles(acct.config))
 }
 
 // forgetProfile removes a profile: its credentials first, so that none are left without a

@@ -168,7 +168,7 @@ func knownProfiles(c account.Config) string {
 	if len(c.Profiles) == 0 {
 		return "make one with `skaroctl login`"
 	}
-	return "the profiles are " + strings.Join(slices.Sorted(maps.Keys(c.Profiles)), ", ")
+	return "choose one of " + strings.Join(slices.Sorted(maps.Keys(c.Profiles)), ", ")
 }
 
 // names returns the names of the profiles, sorted.

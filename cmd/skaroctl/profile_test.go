@@ -53,7 +53,7 @@ func TestProfileUseAndRemove(t *testing.T) {
 	for _, name := range []string{"none", ""} {
 		o := &profileOptions{name: name}
 		for _, err := range []error{runProfileUse(t.Context(), factory(), o), runProfileRemove(t.Context(), factory(), o)} {
-			if kindOf(err) != cli.KindUsage || hintOf(err) != "the profiles are a, b" {
+			if kindOf(err) != cli.KindUsage || hintOf(err) != "choose one of a, b" {
 				t.Errorf("%q: %v, hint %q", name, err, hintOf(err))
 			}
 		}

@@ -84,7 +84,7 @@ func alike(logins []string) (found []string) {
 func spellings(ctx context.Context, s *session.Session, logins []string) (map[string]string, error) {
 	if !s.Greeting().Has(proto.ExtUpdates) {
 		return nil, cli.Usage(
-			fmt.Sprintf("%s may be one person, and this server does not say", strings.Join(logins, " and ")),
+			fmt.Sprintf("%s may be the same login, and this server does not tell", strings.Join(logins, " and ")),
 			"name one of them, or send to each by a command of its own",
 		)
 	}

@@ -90,9 +90,9 @@ func (l loginAttempt) createAccount(ctx context.Context, f *Factory, invite stri
 func registerHint(status string, invited bool) string {
 	switch {
 	case status == "403" && invited:
-		return "a code is good once, until it expires: ask the administrator of the server for another; `skaroctl register-type` tells whether it wants one"
+		return "ask the administrator of the server for another code: each is good once, until it expires; `skaroctl register-type` shows whether the server wants one"
 	case status == "403":
-		return "`skaroctl register-type` tells who may create an account; the code of an invitation goes to --invite"
+		return "run `skaroctl register-type` to see who may create an account; give the code of an invitation to --invite"
 	case status == "409":
 		return "choose another login; if the account is yours, log in with `skaroctl login`"
 	}

@@ -96,7 +96,7 @@ func runRequest(ctx context.Context, f *Factory, o *requestOptions) error {
 // request reads the fields, and returns the request if it fits into a frame.
 func (o *requestOptions) request(ctx context.Context, stdin io.Reader) (proto.Request, error) {
 	if o.typ == "" {
-		return proto.Request{}, cli.Usage("the type of the request is empty", "docs/protocol.md has the types, get_contacts for example")
+		return proto.Request{}, cli.Usage("the type of the request is empty", "give a type, get_contacts for example; `skaroctl request --help` lists them")
 	}
 	if err := cli.CheckUTF8("the type of the request", o.typ); err != nil {
 		return proto.Request{}, err
@@ -136,7 +136,7 @@ func (o *requestOptions) fields(ctx context.Context, stdin io.Reader) (map[strin
 			}
 		}
 		if fields[key], err = parseJSON(text); err != nil {
-			return nil, cli.Usage(fmt.Sprintf("-F: the value of %q is not JSON: %v", key, err), "text goes to -f KEY=TEXT; JSON text needs its quotes")
+			return nil, cli.Usage(fmt.Sprintf("-F: the value of %q is not JSON: %v", key, err), "give text to -f KEY=TEXT, or put JSON text in double quotes")
 		}
 	}
 	return fields, nil

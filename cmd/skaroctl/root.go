@@ -32,7 +32,7 @@ Results go to standard output, everything else to standard error.`,
 		newRequestCmd(f, runRequest), newVersionCmd(f, runVersion),
 	)
 	root.AddCommand(topics()...)
-	cli.HintFor(root, "a password is changed at the server, with `skarod user passwd LOGIN`; afterwards log in again, with `skaroctl login`", "passwd", "password")
+	cli.HintFor(root, "change it at the server, with `skarod user passwd LOGIN`, and log in again with `skaroctl login`", "passwd", "password")
 	cli.Finish(root)
 	return root
 }

@@ -207,7 +207,7 @@ func readBody(ctx context.Context, in io.Reader) ([]byte, error) {
 	case err != nil:
 		return nil, fmt.Errorf("read standard input: %w", err)
 	case len(b) > maxBody:
-		return nil, cli.Usage(fmt.Sprintf("standard input has more than %d bytes, more than a message can hold", maxBody), "send a part of it; "+shortening)
+		return nil, cli.Usage(fmt.Sprintf("standard input has more than %d bytes, more than a message can hold", maxBody), "send less: "+shortening)
 	case !utf8.Valid(b):
 		return nil, notUTF8("the text on standard input")
 	}

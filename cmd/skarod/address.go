@@ -53,9 +53,9 @@ func listenError(address string, err error) error {
 	case errors.As(err, &lookup) && lookup.IsNotFound:
 		return cli.Usage(fmt.Sprintf("--listen is %q: %s", address, lookup.Err), addressHint(address))
 	case errors.Is(cause, syscall.EADDRINUSE), errors.Is(cause, windowsInUse), errors.Is(cause, windowsReserved):
-		return cli.WithHint(failed, "another program has that port: give another --listen")
+		return cli.WithHint(failed, "give another --listen: another program has that port")
 	case errors.Is(cause, fs.ErrPermission):
-		return cli.WithHint(failed, "ports below 1024 are for root and for programs with CAP_NET_BIND_SERVICE: give another --listen")
+		return cli.WithHint(failed, "give another --listen: ports below 1024 are for root and for programs with CAP_NET_BIND_SERVICE")
 	}
 	return cli.WithHint(failed, "give --listen an address of this machine, with a port")
 }

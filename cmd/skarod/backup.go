@@ -46,7 +46,7 @@ user.`,
 func runBackup(ctx context.Context, f *Factory, o *backupOptions) error {
 	if o.file == "-" {
 		if f.streams.OutTerminal {
-			return cli.Usage("a database is nothing to show on a terminal", "name a FILE, or give standard output to a file or a program")
+			return cli.Usage("a database can't be shown on a terminal", "name a FILE, or give standard output to a file or a program")
 		}
 		return backupError(ctx, f.withStore(mustExist, func(s *store.Store) error { return backupToOutput(ctx, f.streams.Out, s) }))
 	}

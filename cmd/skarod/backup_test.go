@@ -61,10 +61,10 @@ func TestBackupAndRestoreRefuse(t *testing.T) {
 	}
 	runCommands(t, data,
 		commandCase{args: "backup " + foreign, status: 2, errs: "\nhint: name a file that is not there yet\n"},
-		commandCase{args: "restore " + foreign + "x", status: 2, errs: "\nhint: FILE is what `skarod backup` has written\n"},
-		commandCase{args: "restore " + foreign, status: 1, errs: "\nhint: FILE is what `skarod backup` has written, not compressed\n"},
-		commandCase{in: "", args: "restore -", status: 1, errs: "\nhint: FILE is what `skarod backup` has written, not compressed\n"},
-		commandCase{args: "restore " + database, status: 2, errs: "\nhint: it is a database and no backup: "},
+		commandCase{args: "restore " + foreign + "x", status: 2, errs: "\nhint: give a FILE that `skarod backup` has written\n"},
+		commandCase{args: "restore " + foreign, status: 1, errs: "\nhint: give a FILE that `skarod backup` has written, not compressed\n"},
+		commandCase{in: "", args: "restore -", status: 1, errs: "\nhint: give a FILE that `skarod backup` has written, not compressed\n"},
+		commandCase{args: "restore " + database, status: 2, errs: "\nhint: put both files into a FOLDER"},
 	)
 	streams := terminal.Streams{In: strings.NewReader(""), Out: io.Discard, Err: io.Discard, InTerminal: true, OutTerminal: true}
 	for _, command := range []string{"backup", "restore"} {

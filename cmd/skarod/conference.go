@@ -219,13 +219,13 @@ func runConferenceDelete(_ context.Context, f *Factory, o *conferenceOptions) er
 	})
 }
 
-const knownConferences = "`skarod conference list` shows the conferences that there are"
+const knownConferences = "run `skarod conference list` to see the conferences"
 
 // conferenceName returns the stored form of a typed name.
 func conferenceName(typed string, form func(string) (string, error), hint string) (string, error) {
 	name, err := form(typed)
 	if err != nil {
-		return "", cli.Usage("the name of a conference is one that could be a login: "+err.Error(), hint)
+		return "", cli.Usage("a conference has a name like a login: "+err.Error(), hint)
 	}
 	return name, nil
 }
@@ -243,7 +243,7 @@ func (f *Factory) withMembers(name string, typed []string, do func(s *store.Stor
 	err := f.withStore(mustExist, func(s *store.Store) error { return do(s, logins) })
 	if all := strings.Join(typed, " "); errors.Is(err, store.ErrNoUser) && strings.Contains(all, ",") {
 		words := strings.FieldsFunc(all, func(r rune) bool { return r == ',' || r == ' ' })
-		return cli.WithHint(err, "logins are separated by spaces here: "+output.Line(strings.Join(words, " ")))
+		return cli.WithHint(err, "separate the logins by spaces: "+output.Line(strings.Join(words, " ")))
 	}
 	return conferenceError(name, err)
 }
@@ -256,13 +256,13 @@ func conferenceError(name string, err error) error {
 	case errors.Is(err, store.ErrNoUser): // it names the logins
 		return cli.WithHint(err, knownLogins)
 	case errors.Is(err, store.ErrNotMember):
-		return cli.WithHint(err, fmt.Sprintf("`skarod conference list %s` shows its members", shown))
+		return cli.WithHint(err, fmt.Sprintf("run `skarod conference list %s` to see its members", shown))
 	case errors.Is(err, store.ErrNoConference):
 		return cli.WithHint(named, knownConferences)
 	case errors.Is(err, store.ErrTaken):
 		return cli.WithHint(named, "choose a name that no account has")
 	case errors.Is(err, store.ErrIsConference):
-		return cli.WithHint(named, fmt.Sprintf("`skarod conference add %s LOGIN` adds a member", shown))
+		return cli.WithHint(named, fmt.Sprintf("add a member with `skarod conference add %s LOGIN`", shown))
 	}
 	return err
 }

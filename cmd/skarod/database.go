@@ -130,7 +130,7 @@ func (f *Factory) withStore(missing ifMissing, do func(*store.Store) error) erro
 }
 
 // restoreHint is the hint for a damaged database.
-const restoreHint = "`skarod restore FILE` puts a backup in the place of the database, and keeps this one under another name"
+const restoreHint = "restore a backup with `skarod restore FILE`, which keeps this database under another name"
 
 // openError returns the error of a database that can't be opened or locked.
 func (d database) openError(verb string, err error) error {
@@ -142,7 +142,7 @@ func openHint(path string, err error) error {
 	hint := ""
 	switch {
 	case errors.Is(err, store.ErrEmpty):
-		hint = "a copy may have failed: `skarod restore FILE` puts a backup there; delete the file if you want a new database"
+		hint = "restore a backup with `skarod restore FILE`, or delete the file to get a new database: a copy may have failed"
 	case errors.Is(err, store.ErrLostLog):
 		hint = fmt.Sprintf("move %s to its database, or away if that is lost", output.Line(path+"-wal"))
 	case errors.Is(err, store.ErrLink):
@@ -152,9 +152,9 @@ func openHint(path string, err error) error {
 	case errors.Is(err, fs.ErrPermission):
 		hint = "run it as root or as the user of the server, or name another folder with --data"
 	case isBelowFile(path):
-		hint = "--data names a folder, not a file"
+		hint = "give --data a folder, not a file"
 	case errors.Is(err, fs.ErrNotExist):
-		hint = "`skarod user add` makes a database; --data says in which folder it is"
+		hint = "make a database with `skarod user add`, or name its folder with --data"
 	default:
 		return err
 	}

@@ -15,7 +15,7 @@ func TestNewDatabaseIsSaid(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "mistyped")
 	for _, args := range []string{"invite create", "conference create ops", "user list"} {
 		code, out, errs := skarod("", append(strings.Split(args, " "), "--data", data)...)
-		if code != 1 || out != "" || !strings.HasSuffix(errs, "\nhint: `skarod user add` makes a database; --data says in which folder it is\n") {
+		if code != 1 || out != "" || !strings.HasSuffix(errs, "\nhint: make a database with `skarod user add`, or name its folder with --data\n") {
 			t.Errorf("%q: exit %d, %s%s", args, code, out, errs)
 		}
 		if _, err := os.Stat(data); err == nil {
@@ -55,10 +55,10 @@ func TestNewDatabaseIsSaid(t *testing.T) {
 	}
 
 	file := filepath.Join(data, "skarod.db")
-	if code, _, errs := skarod("password", "user", "add", "bob", "--password-stdin", "--data", file); code != 1 || !strings.HasSuffix(errs, "\nhint: --data names a folder, not a file\n") {
+	if code, _, errs := skarod("password", "user", "add", "bob", "--password-stdin", "--data", file); code != 1 || !strings.HasSuffix(errs, "\nhint: give --data a folder, not a file\n") {
 		t.Errorf("the file for the folder: exit %d, %s", code, errs)
 	}
-	if code, _, errs := skarod("", "user", "list", "--data", filepath.Join(file, "below", "it")); code != 1 || !strings.HasSuffix(errs, "\nhint: --data names a folder, not a file\n") {
+	if code, _, errs := skarod("", "user", "list", "--data", filepath.Join(file, "below", "it")); code != 1 || !strings.HasSuffix(errs, "\nhint: give --data a folder, not a file\n") {
 		t.Errorf("a folder below the file: exit %d, %s", code, errs)
 	}
 }

@@ -263,7 +263,7 @@ func TestLinkBesideTheDatabaseIsRefused(t *testing.T) {
 		if err := errors.Join(os.RemoveAll(link), os.Symlink(target, link)); err != nil {
 			t.Fatal(err)
 		}
-		want := filepath.Base(link) + ": it is no file of its own, but a symbolic link\nhint: look where it leads, and remove it; if another folder has the database, name that one with --data\n"
+		want := filepath.Base(link) + ": it must be a file of its own, and is a symbolic link\nhint: look where it leads, and remove it; if another folder has the database, name that one with --data\n"
 		if code, _, errs := skarod("", "user", "list", "--data", data); code != 1 || !strings.HasSuffix(errs, want) {
 			t.Errorf("exit %d, %s", code, errs)
 		}

@@ -134,7 +134,7 @@ func runInviteRevoke(_ context.Context, f *Factory, o *inviteRevokeOptions) erro
 	err := f.withStore(mustExist, func(s *store.Store) error { return s.RevokeInvite(o.which) })
 	switch {
 	case errors.Is(err, store.ErrNoInvite):
-		return cli.WithHint(err, "`skarod invite list` shows the invitations that there are")
+		return cli.WithHint(err, "run `skarod invite list` to see the invitations")
 	case err != nil:
 		return err
 	}

@@ -34,7 +34,7 @@ func TestInviteCommandsRefuse(t *testing.T) {
 		{"", "invite create --expires 0s", 2, "", "must be longer than 0"},
 		{"", "invite create --expires 7", 2, "", "--expires: \"7\" has no unit: write 7s for seconds\nhint: give --expires DURATION: how long the invitation is valid, like 24h or 7d"},
 		{"", "invite create --expires 1y", 2, "", "\"1y\" is not a duration like 10s, 5m, 24h or 7d"},
-		{"", "invite revoke 1", 5, "", "skarod: invite revoke: no such invitation\nhint: `skarod invite list` shows"},
+		{"", "invite revoke 1", 5, "", "skarod: invite revoke: no such invitation\nhint: run `skarod invite list`"},
 		{"", "invite list", 0, "", ""},
 	}...)
 }

@@ -73,7 +73,7 @@ func runRestore(ctx context.Context, f *Factory, o *restoreOptions) error {
 		f.notice("the database from before is kept as %s", output.Line(filepath.Join(filepath.Dir(path), filepath.Base(restored.Kept))))
 	}
 	if restored.Unread != nil {
-		f.notice("it can't be read (%s): if a backup was restored before, ids that were given out since may be given again", output.Line(restored.Unread.Error()))
+		f.notice("the old database can't be read (%s): if a backup was restored before, new messages may get ids that others had since", output.Line(restored.Unread.Error()))
 	}
 	f.done("put the backup in the place of %s; the ids of new messages are above %d", output.Line(path), restored.Above)
 	return nil
@@ -85,9 +85,9 @@ func restoreError(ctx context.Context, path string, err error) error {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case errors.Is(err, store.ErrForeign), errors.Is(err, store.ErrEmpty):
-		return cli.WithHint(err, "FILE is what `skarod backup` has written, not compressed")
+		return cli.WithHint(err, "give a FILE that `skarod backup` has written, not compressed")
 	case errors.Is(err, store.ErrDamaged):
-		return cli.WithHint(err, "nothing was changed: take another backup")
+		return cli.WithHint(err, "take another backup: nothing was changed")
 	}
 	return openHint(path, err)
 }
@@ -96,14 +96,14 @@ func restoreError(ctx context.Context, path string, err error) error {
 func openBackup(ctx context.Context, streams terminal.Streams, name string) (io.ReadCloser, error) {
 	if name == "-" {
 		if streams.InTerminal {
-			return nil, cli.Usage("standard input is a terminal, and no backup", "name a FILE")
+			return nil, cli.Usage("standard input is a terminal, not a backup", "name a FILE")
 		}
 		return io.NopCloser(terminal.BlockingReader(streams.In)), nil
 	}
 	if log, err := os.Stat(name + "-wal"); err == nil && log.Size() > 0 {
 		return nil, cli.Usage(
 			fmt.Sprintf("the newest messages of %s are in %s", output.Line(name), output.Line(filepath.Base(name)+"-wal")),
-			"it is a database and no backup: `skarod backup NEW --data FOLDER`, with both in FOLDER as skarod.db and skarod.db-wal, makes one of it",
+			"put both files into a FOLDER, as skarod.db and skarod.db-wal, and make a backup of them with `skarod backup NEW --data FOLDER`",
 		)
 	}
 	file, err := terminal.Await(ctx, func() (*os.File, error) { return os.Open(name) })
@@ -111,7 +111,7 @@ func openBackup(ctx context.Context, streams terminal.Streams, name string) (io.
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
 	case err != nil:
-		return nil, cli.Usage(err.Error(), "FILE is what `skarod backup` has written")
+		return nil, cli.Usage(err.Error(), "give a FILE that `skarod backup` has written")
 	}
 	if err := store.CheckLink(name, file); err != nil {
 		file.Close()

@@ -75,7 +75,7 @@ func TestServeRefuses(t *testing.T) {
 	defer busy.Close()
 	code, _, errs := skarod("", "serve", "--listen", busy.Addr().String(), "--data", data)
 	if code != 1 || !strings.HasPrefix(errs, "skarod: serve: listen on "+busy.Addr().String()+": ") || strings.Count(errs, busy.Addr().String()) != 1 ||
-		!strings.HasSuffix(errs, "\nhint: another program has that port: give another --listen\n") {
+		!strings.HasSuffix(errs, "\nhint: give another --listen: another program has that port\n") {
 		t.Errorf("a port in use: exit %d, %s", code, errs)
 	}
 	if entries, err := os.ReadDir(data); err != nil || len(entries) != 0 {

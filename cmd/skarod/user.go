@@ -185,7 +185,7 @@ func runUserList(ctx context.Context, f *Factory, o *listOptions) error {
 }
 
 const (
-	knownLogins = "`skarod user list` shows the logins that there are"
+	knownLogins = "run `skarod user list` to see the logins"
 	chooseLogin = "choose another login"
 )
 
@@ -194,7 +194,7 @@ func loginError(login string, err error) error {
 	hint := ""
 	switch {
 	case errors.Is(err, store.ErrTaken):
-		hint = fmt.Sprintf("`skarod user passwd %s` changes its password", output.Login(login))
+		hint = fmt.Sprintf("change its password with `skarod user passwd %s`", output.Login(login))
 	case errors.Is(err, store.ErrIsConference):
 		hint = chooseLogin
 	case errors.Is(err, store.ErrNoUser):

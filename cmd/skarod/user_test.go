@@ -75,12 +75,12 @@ func TestInterruptedPasswordChangesNothing(t *testing.T) {
 func TestUserCommands(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "new", "folder")
 	runCommands(t, data, []commandCase{
-		{"", "user list", 1, "", "hint: `skarod user add` makes a database"},
-		{"x\n", "user passwd alice --password-stdin", 1, "", "hint: `skarod user add` makes a database"},
+		{"", "user list", 1, "", "hint: make a database with `skarod user add`"},
+		{"x\n", "user passwd alice --password-stdin", 1, "", "hint: make a database with `skarod user add`"},
 		{"x\n", "user remove alice", 1, "", "hint: "},
 		{"secret\n", "user add Bob --password-stdin", 0, "", "skarod: made a new database, " + filepath.Join(data, "skarod.db") + "\n"},
 		{"secret", "user add alice --password-stdin", 0, "", ""},
-		{"secret\n", "user add BOB --password-stdin", 5, "", "skarod: user add: \"bob\": the login is taken\nhint: `skarod user passwd bob` changes its password\n"},
+		{"secret\n", "user add BOB --password-stdin", 5, "", "skarod: user add: \"bob\": the login is taken\nhint: change its password with `skarod user passwd bob`\n"},
 		{"", "user add bob", 5, "", "the login is taken"}, // no password is asked for
 		{"\n", "user add carol --password-stdin", 2, "", "the password is empty"},
 		{"", "user add carol --password-stdin", 2, "", "the password is empty"},
@@ -91,13 +91,13 @@ func TestUserCommands(t *testing.T) {
 		{"x\n", "user add --password-stdin", 2, "", "skarod: user add needs LOGIN\nhint: write `skarod user add LOGIN`"},
 		{"x\n", "user add a b --password-stdin", 2, "", "skarod: user add takes one argument, and got 2"},
 		{"x\n", "user add car\u202eol --password-stdin", 2, "", "can't be a login"},
-		{"x\n", "user add a,b --password-stdin", 2, "", "skarod: user add: \"a,b\" can't be a login: a comma stands between two logins\nhint: choose another login"},
-		{"x\n", "user add --password-stdin -- -a", 2, "", "skarod: user add: \"-a\" can't be a login: what begins with - is taken for a flag\nhint: choose another login"},
+		{"x\n", "user add a,b --password-stdin", 2, "", "skarod: user add: \"a,b\" can't be a login: a comma separates two logins\nhint: choose another login"},
+		{"x\n", "user add --password-stdin -- -a", 2, "", "skarod: user add: \"-a\" can't be a login: it looks like a flag\nhint: choose another login"},
 		{"x\n", "user passwd a,b --password-stdin", 5, "", `"a,b": no such user`}, // there may be one of old
 		{"", "user remove -- -a", 5, "", `"-a": no such user`},
 		{"new\n", "user passwd bob --password-stdin", 0, "", ""},
-		{"new\n", "user passwd carol --password-stdin", 5, "", "\"carol\": no such user\nhint: `skarod user list` shows the logins that there are\n"},
-		{"", "user remove carol", 5, "", "\"carol\": no such user\nhint: `skarod user list` shows"},
+		{"new\n", "user passwd carol --password-stdin", 5, "", "\"carol\": no such user\nhint: run `skarod user list` to see the logins\n"},
+		{"", "user remove carol", 5, "", "\"carol\": no such user\nhint: run `skarod user list`"},
 		{"", "user remove alice", 0, "", ""},
 		{"", "user list -o xml", 2, "", "not one of"},
 	}...)

@@ -65,7 +65,7 @@ func TestFromEnvironment(t *testing.T) {
 		{name: "no file", env: map[string]string{"SKAROCTL_TOKEN_FILE": "/none.invalid", "CREDENTIALS_DIRECTORY": systemd}, err: []string{"SKAROCTL_TOKEN_FILE: ", "/none.invalid"}},
 		{name: "folder", env: map[string]string{"SKAROCTL_TOKEN_FILE": folder}, err: []string{"SKAROCTL_TOKEN_FILE: ", folder}},
 		{name: "open file", env: map[string]string{"SKAROCTL_TOKEN_FILE": open}, err: []string{"SKAROCTL_TOKEN_FILE: ", open, "0644"}, hint: "chmod 600 '" + open + "'"},
-		{name: "group file", env: map[string]string{"SKAROCTL_TOKEN_FILE": group}, err: []string{"0640"}, hint: "chmod 600 " + group},
+		{name: "group file", env: map[string]string{"SKAROCTL_TOKEN_FILE": group}, err: []string{"0640"}, hint: "run `chmod 600 " + group},
 		{name: "file outside of systemd's folder", env: map[string]string{"SKAROCTL_TOKEN_FILE": systemd + "/../group", "CREDENTIALS_DIRECTORY": systemd}, err: []string{"0640"}, hint: "chmod 600"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -186,7 +186,7 @@ func (d *folder) open(name string, flag int) (*os.File, error) {
 	fd, err := openAt(d.fd, name, flag|noFollow|unix.O_NONBLOCK)
 	switch {
 	case errors.Is(err, unix.ELOOP), errors.Is(err, unix.EMLINK): // EMLINK on FreeBSD
-		return nil, &Error{Kind: KindFile, Path: path, Msg: "it is a symbolic link, and must be a file", Hint: "rm " + ShellWord(path)}
+		return nil, &Error{Kind: KindFile, Path: path, Msg: "it is a symbolic link, and must be a file", Hint: "run `rm " + ShellWord(path) + "`"}
 	case err != nil:
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}

@@ -76,7 +76,7 @@ func readError(path string, err error) error {
 	err = fileError(path, err)
 	var e *Error
 	if errors.As(err, &e) && e.Hint == "" && errors.Is(err, fs.ErrPermission) {
-		e.Hint = folderVariables + " may be those of another user: set or unset them"
+		e.Hint = "check " + folderVariables + ": they may be those of another user"
 	}
 	return err
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // folderVariables name the folders of our files.
-const folderVariables = "HOME, XDG_CONFIG_HOME or XDG_STATE_HOME"
+const folderVariables = "HOME, XDG_CONFIG_HOME and XDG_STATE_HOME"
 
 // tokenHint is how to get a token.
 const tokenHint = "make one with `(umask 077; skaroctl login LOGIN --server URL --print-token >FILE)`"
@@ -28,7 +28,7 @@ func private(f *os.File, info fs.FileInfo) error {
 	return &Error{
 		Kind: KindFile, Path: f.Name(),
 		Msg:  fmt.Sprintf("others can use this secret: its mode is %04o, not 0600", info.Mode().Perm()),
-		Hint: "chmod 600 " + ShellWord(f.Name()),
+		Hint: "run `chmod 600 " + ShellWord(f.Name()) + "`",
 	}
 }
 
@@ -54,7 +54,7 @@ func trusted(f *os.File, info fs.FileInfo) error {
 // oursOnce refuses a file that belongs to another user, and one with several names.
 func oursOnce(f *os.File, info fs.FileInfo) error {
 	if n := info.Sys().(*syscall.Stat_t).Nlink; n != 1 {
-		return &Error{Kind: KindFile, Path: f.Name(), Msg: fmt.Sprintf("the file has %d names (hard links), and must have one", n), Hint: "rm " + ShellWord(f.Name())}
+		return &Error{Kind: KindFile, Path: f.Name(), Msg: fmt.Sprintf("the file has %d names (hard links), and must have one", n), Hint: "run `rm " + ShellWord(f.Name()) + "`"}
 	}
 	return ours(f, info)
 }
@@ -63,7 +63,7 @@ func othersFile(path string, uid int) *Error {
 	return &Error{
 		Kind: KindFile, Path: path,
 		Msg:  fmt.Sprintf("it belongs to another user (uid %d, and this is uid %d)", uid, os.Geteuid()),
-		Hint: fmt.Sprintf("chown %d %s, or run skaroctl as its owner", os.Geteuid(), ShellWord(path)),
+		Hint: fmt.Sprintf("run `chown %d %s`, or skaroctl as its owner", os.Geteuid(), ShellWord(path)),
 	}
 }
 

@@ -34,7 +34,7 @@ func TestFileStoreRefusesFilesThatOthersCanUse(t *testing.T) {
 				if !errors.As(err, &fileErr) || fileErr.Kind != KindFile || fileErr.Path != s.path || !strings.Contains(err.Error(), fmt.Sprintf("%04o", mode)) {
 					t.Errorf("%s: %v", what, err)
 				}
-				if hintOf(err) != "chmod 600 "+s.path {
+				if hintOf(err) != "run `chmod 600 "+s.path+"`" {
 					t.Errorf("%s: hint %q", what, hintOf(err))
 				}
 			}

@@ -8,7 +8,7 @@ import (
 )
 
 // folderVariables name the folders of our files.
-const folderVariables = "AppData or LocalAppData"
+const folderVariables = "AppData and LocalAppData"
 
 // tokenHint is how to get a token. PowerShell before version 6 writes UTF-16.
 const tokenHint = "make one in cmd, not in PowerShell, with `skaroctl login LOGIN --server URL --print-token >FILE`"

@@ -82,7 +82,7 @@ func OpenStore(name string, files Files) (Store, error) {
 	case "file":
 		return &fileStore{path: files.Credentials}, nil
 	}
-	return nil, &Error{Msg: fmt.Sprintf("there is no credential store %q", name), Hint: "the stores are keyring and file"}
+	return nil, &Error{Msg: fmt.Sprintf("there is no credential store %q", name), Hint: "give keyring or file"}
 }
 
 // RenewSession records that a command has used the SID of a login with --session-only.

@@ -220,7 +220,7 @@ func notAFlag(c *cobra.Command, typed string) string {
 			words = append(words, operand)
 		}
 	}
-	return "text that begins with - goes after --, for example: " + strings.Join(append(words, "--", typed), " ")
+	return "write text that begins with - after --, for example: " + strings.Join(append(words, "--", typed), " ")
 }
 
 // flagHelp returns a flag and what it is for.
@@ -327,7 +327,7 @@ func CheckChoice(flag, value string, allowed []string) error {
 // CheckUTF8 returns an error of usage if a text is not UTF-8.
 func CheckUTF8(what, text string) error {
 	if strings.ToValidUTF8(text, "") != text {
-		return Usage(what+" is not UTF-8", "Skaro carries UTF-8 text only; convert it, with iconv for example")
+		return Usage(what+" is not UTF-8", "convert it to UTF-8, with iconv for example")
 	}
 	return nil
 }

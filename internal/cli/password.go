@@ -98,7 +98,7 @@ func checkPassword(password string) error {
 	}
 	switch {
 	case password == "":
-		return Usage("the password is empty", "a password has at least one character")
+		return Usage("the password is empty", "give a password of at least one character")
 	case len(password) > MaxPassword:
 		return Usage(fmt.Sprintf("the password has more than %d bytes", MaxPassword), "give the password alone")
 	case strings.ContainsAny(password, "\r\n"):

@@ -29,10 +29,10 @@ func checkTextWords(root *cobra.Command, args []string) error {
 	}
 	text := l.words[len(needed):]
 	for _, f := range l.flags {
-		behind := fmt.Sprintf("a text that has %s goes after --: `%s %s -- TEXT...`", f.typed, c.CommandPath(), strings.Join(needed, " "))
+		behind := fmt.Sprintf("to send %s as text, write `%s %s -- TEXT...`", f.typed, c.CommandPath(), strings.Join(needed, " "))
 		switch several := len(text) > 1; {
 		case f.name == "help":
-			return Usage(f.typed+" stands beside a text", fmt.Sprintf("`%s --help` alone shows the help; %s", c.CommandPath(), behind))
+			return Usage(f.typed+" stands beside a text", fmt.Sprintf("run `%s --help` alone to see the help; %s", c.CommandPath(), behind))
 		case several && f.at > text[len(text)-1].at:
 			return Usage(f.typed+" stands behind a text of several words", "put flags before the text, or the text in quotes; "+behind)
 		case several && f.at > text[0].at:

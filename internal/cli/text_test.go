@@ -30,7 +30,7 @@ func TestFlagInATextIsRefused(t *testing.T) {
 		"do bob -h a b":                   "-h" + beside,
 	} {
 		got := program(t, t.Context(), nil, strings.Fields(args)...)
-		if got.status != 2 || got.out != "" || !strings.HasPrefix(got.errs, "prog: "+want+"\nhint: ") || !strings.Contains(got.errs, "goes after --: `prog do NAME -- TEXT...`") {
+		if got.status != 2 || got.out != "" || !strings.HasPrefix(got.errs, "prog: "+want+"\nhint: ") || !strings.Contains(got.errs, " as text, write `prog do NAME -- TEXT...`") {
 			t.Errorf("%s: %+v", args, got)
 		}
 	}

@@ -155,7 +155,7 @@ func repaired(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 // decodeFrame reads a map inside a frame.
 func decodeFrame(raw cbor.RawMessage) (Frame, error) {
 	if !isMap(raw) {
-		return Frame{}, errors.New("it is no map")
+		return Frame{}, errors.New("it is not a map")
 	}
 	fields, err := decodeMap(raw)
 	return Frame{fields: fields}, err

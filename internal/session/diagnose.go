@@ -38,7 +38,7 @@ type diagnosis struct {
 
 // Hints that several diagnoses share.
 const (
-	hintTryAgain = "the server may be restarting: try again in a moment"
+	hintTryAgain = "try again in a moment: the server may be restarting"
 	hintNetwork  = "check the network of this machine, and the host and port in --server"
 	hintProxy    = "check HTTPS_PROXY, or name the host in NO_PROXY"
 	hintTLS      = "give the server TLS 1.2 or newer"
@@ -362,11 +362,11 @@ func diagnoseBusy(resp *http.Response, status string) diagnosis {
 	d := diagnosis{why: "it answered with " + status, hint: hintTryAgain, retryAfter: retryAfter(resp.Header)}
 	switch tooMany := resp.StatusCode == http.StatusTooManyRequests; {
 	case tooMany && d.retryAfter > 0:
-		d.hint = fmt.Sprintf("the server is asked for too much at once: try again in %v", d.retryAfter)
+		d.hint = fmt.Sprintf("try again in %v: the server is asked for too much at once", d.retryAfter)
 	case tooMany:
-		d.hint = "the server is asked for too much at once: try again in a minute"
+		d.hint = "try again in a minute: the server is asked for too much at once"
 	case d.retryAfter > 0:
-		d.hint = fmt.Sprintf("the server is busy or restarting: try again in %v", d.retryAfter)
+		d.hint = fmt.Sprintf("try again in %v: the server is busy or restarting", d.retryAfter)
 	}
 	return d
 }

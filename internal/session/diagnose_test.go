@@ -265,15 +265,15 @@ func TestDiagnosesInPlainWords(t *testing.T) {
 		{"a busy gateway", "", status("503 Service Unavailable"), "can't reach URL: it answered with HTTP status 503 Service Unavailable", hintTryAgain},
 		{
 			"one that says until when", "", status("503 Service Unavailable\r\nRetry-After: 90"),
-			"can't reach URL: it answered with HTTP status 503 Service Unavailable", "the server is busy or restarting: try again in 1m30s",
+			"can't reach URL: it answered with HTTP status 503 Service Unavailable", "try again in 1m30s: the server is busy or restarting",
 		},
 		{
 			"a limit", "", status("429 Too Many Requests"),
-			"can't reach URL: it answered with HTTP status 429 Too Many Requests", "the server is asked for too much at once: try again in a minute",
+			"can't reach URL: it answered with HTTP status 429 Too Many Requests", "try again in a minute: the server is asked for too much at once",
 		},
 		{
 			"a limit that ends", "", status("429 Too Many Requests\r\nRetry-After: 7"),
-			"can't reach URL: it answered with HTTP status 429 Too Many Requests", "the server is asked for too much at once: try again in 7s",
+			"can't reach URL: it answered with HTTP status 429 Too Many Requests", "try again in 7s: the server is asked for too much at once",
 		},
 		{
 			"a redirect", "", answer("HTTP/1.1 301 Moved Permanently\r\nLocation: https://other.invalid/x\r\nContent-Length: 0\r\n\r\n"),

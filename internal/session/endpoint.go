@@ -166,7 +166,7 @@ func (e Endpoint) pathHint() string {
 	case "", "/":
 		return "did you mean " + usual.String() + " ?"
 	}
-	return "the usual path is " + usualPath + ": " + usual.String()
+	return "try the usual path " + usualPath + ": " + usual.String()
 }
 
 // hasScheme reports whether the URL has a scheme, in letters of any case (RFC 3986, 3.1).

@@ -84,7 +84,7 @@ func (u *updates) fetch(ctx context.Context, c *subscription) error {
 			stuck = 0
 		}
 		if more && stuck > 1 { // once is possible: a message may be pushed right after the answer
-			return c.session.invalidReply(errors.New("there is more, and it is not there"))
+			return c.session.invalidReply(errors.New("it promises more messages, and has none"))
 		}
 	}
 	for _, m := range held {
@@ -219,7 +219,7 @@ func (u *updates) ask(ctx context.Context, c *subscription, request proto.Reques
 	}
 	last, ok := r.Fields.Int("last_id")
 	if !ok {
-		return r, 0, c.session.invalidReply(errors.New("its last_id is missing or no integer"))
+		return r, 0, c.session.invalidReply(errors.New("its last_id is missing or not an integer"))
 	}
 	return r, last, nil
 }

@@ -67,7 +67,7 @@ func WriteNew(file string, fill func(*os.File) error) error {
 
 var (
 	// ErrForeign is the error for a file that is no database of skarod.
-	ErrForeign = errors.New("it is no database of skarod")
+	ErrForeign = errors.New("it is not a database of skarod")
 	// ErrDamaged is the error for a database that is not whole.
 	ErrDamaged = errors.New("it is damaged")
 )

@@ -204,8 +204,8 @@ func TestRestoreRefusesWhatIsNoBackup(t *testing.T) {
 		says string
 	}{
 		"nothing":         {nil, "the file is empty"},
-		"text":            {bytes.Repeat([]byte("text "), 1000), "it is no database of skarod"},
-		"another":         {raw(foreign), "it is no database of skarod"},
+		"text":            {bytes.Repeat([]byte("text "), 1000), "it is not a database of skarod"},
+		"another":         {raw(foreign), "it is not a database of skarod"},
 		"half of one":     {whole[:len(whole)/8192*4096], "damaged"},
 		"one with a hole": {hole, "damaged"},
 		"a newer one":     {raw(tomorrow), "newer skarod"},

@@ -21,10 +21,10 @@ var (
 	ErrEmpty = errors.New("the file is empty")
 	// ErrLostLog is the error for a write-ahead log without its database. SQLite would write
 	// its contents into any other database that came to that place, and so damage it.
-	ErrLostLog = errors.New("a write-ahead log is there without its database, and may have the newest messages of it")
+	ErrLostLog = errors.New("there is a write-ahead log without its database; it may have the newest messages")
 	// ErrLink is the error for a file of the database that is a symbolic link, not a regular
 	// file, or one with a second name: a change of it would be a change of a file elsewhere.
-	ErrLink = errors.New("it is no file of its own")
+	ErrLink = errors.New("it must be a file of its own")
 	// ErrShared is the error for a folder that other users can change, if root would work
 	// in it.
 	ErrShared = errors.New("other users can change what is there")
@@ -151,11 +151,11 @@ func checkOwnFiles(path string) error {
 func checkOwnFile(info fs.FileInfo, second bool) error {
 	switch {
 	case info.Mode()&fs.ModeSymlink != 0:
-		return fmt.Errorf("%w, but a symbolic link", ErrLink)
+		return fmt.Errorf("%w, and is a symbolic link", ErrLink)
 	case !info.Mode().IsRegular():
 		return ErrLink
 	case !second && links(info) > 1:
-		return fmt.Errorf("%w: it has another name, too", ErrLink)
+		return fmt.Errorf("%w, and has another name too", ErrLink)
 	}
 	return nil
 }

@@ -56,7 +56,7 @@ func TestMovedDatabaseConfirmsNothing(t *testing.T) {
 	away := s.path + ".away"
 	refused := func(what string) {
 		t.Helper()
-		if _, err := send(s, Message{Sender: alice, To: "alice", Body: what, Date: now}); err == nil || !strings.Contains(err.Error(), "taken away") {
+		if _, err := send(s, Message{Sender: alice, To: "alice", Body: what, Date: now}); err == nil || !strings.Contains(err.Error(), "moved or removed") {
 			t.Errorf("%s: %v", what, err)
 		}
 		if err := s.Ping(t.Context()); err == nil {

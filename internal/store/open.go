@@ -194,7 +194,7 @@ func (s *Store) checkFile() error {
 		err = fmt.Errorf("%s is another file now", s.path)
 	}
 	if err != nil {
-		return fmt.Errorf("the database was taken away while it was in use: stop the server, put the right file there, and start it again: %w", err)
+		return fmt.Errorf("the database was moved or removed while it was in use: stop the server, put the right file there, and start it again: %w", err)
 	}
 	return nil
 }

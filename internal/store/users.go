@@ -29,9 +29,9 @@ func Login(s string) (string, error) {
 	case err != nil:
 		return "", err
 	case strings.Contains(login, ","):
-		return "", fmt.Errorf("%q can't be a login: a comma stands between two logins", s)
+		return "", fmt.Errorf("%q can't be a login: a comma separates two logins", s)
 	case strings.HasPrefix(login, "-"):
-		return "", fmt.Errorf("%q can't be a login: what begins with - is taken for a flag", s)
+		return "", fmt.Errorf("%q can't be a login: it looks like a flag", s)
 	}
 	return login, nil
 }
@@ -46,7 +46,7 @@ func LoginForm(s string) (string, error) {
 	}
 	login, err := precis.UsernameCaseMapped.String(s)
 	if err != nil || !utf8.ValidString(s) {
-		return "", fmt.Errorf("%q can't be a login: letters, digits and most symbols may be in it, spaces may not", s)
+		return "", fmt.Errorf("%q can't be a login: it may have letters, digits and most symbols, but no spaces", s)
 	}
 	if n := utf8.RuneCountInString(login); n < 1 || n > maxLogin {
 		return "", tooLong(n)

@@ -22,8 +22,8 @@ func TestLoginHasOneForm(t *testing.T) {
 		}
 	}
 	for in, c := range map[string]struct{ form, why string }{
-		"a,b": {"a,b", "a comma stands between two logins"}, ",": {",", "comma"}, "A，b": {"a,b", "comma"},
-		"-a": {"-a", "what begins with - is taken for a flag"}, "--": {"--", "flag"},
+		"a,b": {"a,b", "a comma separates two logins"}, ",": {",", "comma"}, "A，b": {"a,b", "comma"},
+		"-a": {"-a", "it looks like a flag"}, "--": {"--", "flag"},
 	} {
 		if got, err := Login(in); got != "" || err == nil || !strings.Contains(err.Error(), c.why) {
 			t.Errorf("a new account %q: %q, %v", in, got, err)
