@@ -117,7 +117,7 @@ func runListen(ctx context.Context, f *Factory, o *listenOptions) error {
 		defer report.hook.reaper.start()()
 	}
 	l := newListener(ctx, acct, report)
-	l.Start, l.Resume = start, resume
+	l.Start, l.Resume, l.PositionFirst = start, resume, o.resume
 	report.position = l.Position
 
 	limited, stop := o.limit(ctx, f.streams.Out)

@@ -10,6 +10,7 @@ import (
 	"github.com/skaroctl/skaroctl/internal/cli"
 	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/session"
+	"github.com/skaroctl/skaroctl/internal/terminal"
 )
 
 // listenReport is what a run of listen writes, counts, tells the user and saves.
@@ -121,7 +122,29 @@ func (r *listenReport) end(err error) error {
 	if errors.Is(err, errTimeUp) && r.connected && r.behind {
 		r.f.notice("--for ended before all earlier messages were fetched")
 	}
-	return r.errorOf(err)
+	return r.withoutPosition(r.errorOf(err))
+}
+
+// withoutPosition adds to the error of a run, which may be nil, that the first --resume
+// leaves no position: the server had confirmed the login, and the run ended before it
+// said where it is.
+func (r *listenReport) withoutPosition(err error) error {
+	if r.saved == nil || !r.connected || r.saved.Saved() {
+		return err
+	}
+	unsaved := &cli.Error{
+		Kind: cli.KindTimeout, Msg: "no position was saved, because the run ended before the server said where it is",
+		Hint: "run it again, for longer: until then the next --resume begins with what is new. `skaroctl listen --since 1h` shows what came meanwhile",
+	}
+	var interrupt *terminal.Interrupt
+	switch {
+	case err == nil:
+		return unsaved
+	case errors.Is(err, cli.ErrReaderGone), errors.As(err, &interrupt):
+		return errors.Join(fmt.Errorf("listen: %w", unsaved), err)
+	}
+	r.f.notice("%v", unsaved)
+	return err
 }
 
 // errorOf returns the error of a run whose listener returned err.

@@ -94,6 +94,54 @@ func TestListenReportEnds(t *testing.T) {
 	}
 }
 
+// If the first --resume ends before the server has said where it is, the user learns that
+// no position was saved. An interrupt keeps its exit status.
+func TestListenReportTellsOfNoPosition(t *testing.T) {
+	refused := &session.Error{Kind: session.KindRefused, Msg: "refused"}
+	interrupt := &terminal.Interrupt{Signal: os.Interrupt}
+	for name, c := range map[string]struct {
+		before func(*listenReport)
+		err    error
+		exit   int
+		told   bool
+	}{
+		"time up":             {nil, errTimeUp, 6, true},
+		"enough":              {nil, nil, 6, true},
+		"interrupted":         {nil, interrupt, 130, true},
+		"reader gone":         {nil, cli.ErrReaderGone, 6, true},
+		"refused":             {nil, refused, 5, true},
+		"time up, too few":    {func(r *listenReport) { r.o.count = 1 }, errTimeUp, 6, true},
+		"never connected":     {func(r *listenReport) { r.connected = false }, errTimeUp, 6, false},
+		"reader gone at once": {func(r *listenReport) { r.connected = false }, cli.ErrReaderGone, 0, false},
+		"saved at the end": {func(r *listenReport) {
+			r.position = func() (session.Position, bool) { return session.Position{}, true }
+		}, errTimeUp, 0, false},
+		"saved by a run before": {func(r *listenReport) { _ = r.saved.Save(session.Position{ID: 1}) }, errTimeUp, 0, false},
+		"no --resume":           {func(r *listenReport) { r.saved = nil }, errTimeUp, 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file, err := account.OpenPosition(account.Files{State: t.TempDir()}, account.Key{Server: "ws://127.0.0.1/", Login: "alice"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer file.Close()
+			var errs strings.Builder
+			r := newTestReport(t, t.Context(), listenOptions{resume: true}, terminal.Streams{Err: &errs})
+			r.saved, r.connected = file, true
+			if c.before != nil {
+				c.before(r)
+			}
+			exit, said := 0, ""
+			if err := r.end(c.err); err != nil {
+				exit, said = report(t, err)
+			}
+			if said = errs.String() + said; exit != c.exit || strings.Contains(said, "no position was saved") != c.told {
+				t.Errorf("exit status %d, not %d, and %q", exit, c.exit, said)
+			}
+		})
+	}
+}
+
 // What was shown is counted, and the run ends with the last message of --count.
 func TestListenReportCounts(t *testing.T) {
 	var out strings.Builder

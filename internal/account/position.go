@@ -78,6 +78,12 @@ func (f *PositionFile) Read(into any) (found bool, err error) {
 	return true, nil
 }
 
+// Saved reports whether the file exists, readable or not.
+func (f *PositionFile) Saved() bool {
+	content, err := f.file.read(anyMode)
+	return err != nil || content != nil
+}
+
 // Save writes a position as JSON, unless the file has it already. It does not wait for
 // the disk: after a power failure an older position shows messages twice, and loses none.
 func (f *PositionFile) Save(position any) error {

@@ -1,7 +1,9 @@
 package session
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -14,14 +16,12 @@ import (
 type histories struct {
 	stage stage
 	seen  *seenSet
+	held  held // what was pushed during begin
 
 	// fetched counts the messages that were delivered from a history of this
 	// connection: the server may push the same messages afterwards.
 	fetched map[fingerprint]int
 }
-
-// Bounds of the pushes that wait for the end of a round; see also inboxBytes.
-const heldMost = 1 << 12
 
 func newHistories(start *Bound, resume *Position) *histories {
 	switch {
@@ -43,35 +43,82 @@ func (h *histories) withIDs(start *Bound) *updates {
 	return &updates{stage: h.stage, start: start, older: h.seen}
 }
 
+func (h *histories) first() proto.Request { return proto.GetContacts() }
+
 // begin puts what the server has into the seen set, so that it is not taken for missed
-// later. What the server pushes meanwhile is new, and is delivered.
+// later. What the server pushes meanwhile is new. If the position comes first, it is held.
 func (h *histories) begin(ctx context.Context, c *subscription) error {
-	var pushed []proto.Message
+	h.held = held{}
+	var delivered []proto.Message
+	flush := func() error {
+		return h.held.flush(func(m proto.Message) error {
+			return c.hand(m, func() { delivered = append(delivered, m) })
+		})
+	}
 	push := c.messages(func(m proto.Message) error {
-		return c.hand(m, func() { pushed = append(pushed, m) })
+		if h.held.add(m); c.positionFirst && !h.held.full() {
+			return nil
+		}
+		return flush()
 	})
-	dialogs, err := h.dialogs(ctx, c, push)
-	var old [][]proto.Message
+	old, err := h.present(ctx, c, push)
+	var stopped *stop
+	if err != nil && ctx.Err() == nil && !errors.As(err, &stopped) {
+		err = cmp.Or(flush(), err) // the next connection would take them for old
+	}
+	h.note(c, old, delivered) // even after an error
+	if err == nil {
+		h.stage = agreed
+	}
+	return err
+}
+
+// present returns the histories of all dialogs, or some of them with an error.
+func (h *histories) present(ctx context.Context, c *subscription, push func(proto.Frame) error) (old [][]proto.Message, err error) {
+	r, err := c.await(ctx, push, c.first.Wait)
+	dialogs, err := h.dialogs(c, r, err)
 	if err == nil {
 		err = h.ask(ctx, c, dialogs, push, func(history []proto.Message) { old = append(old, history) })
 	}
-	// What was delivered is noted even after an error.
-	have := map[fingerprint]int{}
+	return old, err
+}
+
+// note puts the messages of histories into the seen set, and the pushes that were
+// delivered. A push that is held is not put there, even if a history has it.
+func (h *histories) note(c *subscription, old [][]proto.Message, delivered []proto.Message) {
+	later, have := countsOf(h.held.messages), map[fingerprint]int{}
 	for _, m := range byDate(old) {
-		have[fingerprintOf(m)]++
+		f := fingerprintOf(m)
+		if later[f] > 0 {
+			later[f]--
+			continue
+		}
+		have[f]++
 		h.seen.add(m, m.Dialog(c.own))
 	}
-	for _, m := range pushed {
+	for _, m := range delivered {
 		if f := fingerprintOf(m); have[f] > 0 {
 			have[f]-- // a history had it already
 		} else {
 			h.seen.add(m, m.Dialog(c.own))
 		}
 	}
-	if err == nil {
-		h.stage = agreed
+	for _, m := range h.held.messages {
+		h.seen.addDialog(m.Dialog(c.own)) // if it is not delivered in this run, its history is asked for in the next
 	}
-	return err
+}
+
+// meanwhile delivers what was held during begin.
+func (h *histories) meanwhile(_ context.Context, c *subscription) error {
+	return h.held.flush(func(m proto.Message) error { return h.deliver(c, m) })
+}
+
+func countsOf(messages []proto.Message) map[fingerprint]int {
+	counts := map[fingerprint]int{}
+	for _, m := range messages {
+		counts[fingerprintOf(m)]++
+	}
+	return counts
 }
 
 // fetch delivers what the histories of all dialogs have and the seen set has not.
@@ -79,7 +126,8 @@ func (h *histories) fetch(ctx context.Context, c *subscription) error {
 	h.stage = agreed
 	h.fetched = map[fingerprint]int{}
 	var r round
-	dialogs, err := h.dialogs(ctx, c, r.hold(c))
+	contacts, err := c.ask(ctx, proto.GetContacts(), r.hold(c))
+	dialogs, err := h.dialogs(c, contacts, err)
 	if err != nil {
 		return err
 	}
@@ -97,19 +145,17 @@ func (h *histories) push(ctx context.Context, c *subscription, m proto.Message) 
 
 // round is what the server pushes while histories are fetched.
 type round struct {
-	held  []proto.Message // to be delivered after the messages of the histories
-	size  int             // of their bodies, in bytes
-	again []string        // dialogs that need another round
+	held           // to be delivered after the messages of the histories
+	again []string // dialogs that need another round
 }
 
 // hold returns the function that takes the pushes of the round.
 func (r *round) hold(c *subscription) func(proto.Frame) error {
 	return c.messages(func(m proto.Message) error {
-		if len(r.held) < heldMost && r.size < inboxBytes {
-			r.size += len(m.Body)
-			r.held = append(r.held, m)
-		} else {
+		if r.full() {
 			r.again = append(r.again, m.Dialog(c.own))
+		} else {
+			r.add(m)
 		}
 		return nil
 	})
@@ -149,7 +195,7 @@ func (h *histories) fetchRound(ctx context.Context, c *subscription, dialogs []s
 		}
 		h.fetched[fingerprintOf(m)]++
 	}
-	for _, m := range r.held {
+	for _, m := range r.messages {
 		// A message of a dialog that needs another round waits for that round too: it must
 		// not overtake, and the history will have it.
 		if dialog := m.Dialog(c.own); slices.Contains(r.again, dialog) || h.wasFetched(m) {
@@ -178,10 +224,10 @@ func (h *histories) deliver(c *subscription, m proto.Message) error {
 }
 
 // dialogs returns the dialogs that may have had messages: those with our contacts, and
-// those that had some before, such as conferences.
-func (h *histories) dialogs(ctx context.Context, c *subscription, push func(proto.Frame) error) ([]string, error) {
+// those that had some before, such as conferences. r and err are the answer to the request
+// for our contacts.
+func (h *histories) dialogs(c *subscription, r proto.Reply, err error) ([]string, error) {
 	dialogs := slices.Clone(h.seen.dialogs)
-	r, err := c.ask(ctx, proto.GetContacts(), push)
 	if err != nil {
 		return dialogs, ignoreRefusal(err)
 	}

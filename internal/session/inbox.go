@@ -107,3 +107,35 @@ func (b *inbox) leavesOut(f proto.Frame) bool {
 	}
 	return true
 }
+
+// held are messages that wait until the listener can deliver them.
+type held struct {
+	messages []proto.Message
+	size     int // of their bodies, in bytes
+}
+
+// heldMost is how many messages wait at most; see also inboxBytes.
+const heldMost = 1 << 12
+
+// full reports whether no further message is to wait.
+func (h *held) full() bool { return len(h.messages) >= heldMost || h.size >= inboxBytes }
+
+// add adds a message, unless h is full.
+func (h *held) add(m proto.Message) {
+	if !h.full() {
+		h.messages = append(h.messages, m)
+		h.size += len(m.Body)
+	}
+}
+
+// flush gives the messages to deliver, and forgets them.
+func (h *held) flush(deliver func(proto.Message) error) error {
+	for i, m := range h.messages {
+		if err := deliver(m); err != nil {
+			h.messages = h.messages[i+1:]
+			return err
+		}
+	}
+	*h = held{}
+	return nil
+}

@@ -44,6 +44,10 @@ type Listener struct {
 	Start  *Bound
 	Resume *Position
 
+	// PositionFirst says that the caller saves the position: no message is delivered
+	// before there is one, unless a server without ids pushes too many meanwhile.
+	PositionFirst bool
+
 	// Prepare may ask the server something after each login, before anything is
 	// delivered. A nil Prepare means that there is nothing to ask.
 	Prepare func(context.Context, *Session) error
@@ -69,8 +73,12 @@ type Listener struct {
 // catchUp is how a listener finds what it missed and recognizes what it delivered.
 // It outlives a connection. updates and histories implement it.
 type catchUp interface {
-	// begin finds out where the server is now; what came before is passed over.
+	// first returns the request with which begin begins. It leaves with the login.
+	first() proto.Request
+	// begin finds out where the server is at the login; what came before is passed over.
 	begin(context.Context, *subscription) error
+	// meanwhile delivers what the server pushed during begin.
+	meanwhile(context.Context, *subscription) error
 	// fetch delivers what came since the position.
 	fetch(context.Context, *subscription) error
 	// push delivers a message that the server has pushed, unless it was delivered before.
@@ -140,21 +148,27 @@ func (l *Listener) connect(ctx context.Context, deliver func(Event) error) error
 		return err
 	}
 	defer s.Close()
+	c := &subscription{
+		session: s, inbox: in, catchUp: l.catchUpWith(s.Greeting()),
+		deliver: deliver, settled: l.Settled, positionFirst: l.PositionFirst,
+	}
+	c.sendFirst(limited)
 	account, err := s.Account(limited)
 	if err != nil {
 		return err
 	}
-	l.sid = account.SID
+	l.sid, l.catchUp, c.own = account.SID, c.catchUp, account.Login
 
 	l.enter(catchingUp, account)
+	defer s.startPings(ctx, l.PingInterval)()
+	if err := c.begin(ctx); err != nil {
+		return err
+	}
 	if l.Prepare != nil {
 		if err := l.Prepare(limited, s); err != nil {
 			return err
 		}
 	}
-	defer s.startPings(ctx, l.PingInterval)()
-	l.catchUp = l.catchUpWith(s.Greeting())
-	c := &subscription{session: s, own: account.Login, inbox: in, catchUp: l.catchUp, deliver: deliver, settled: l.Settled}
 	if err := c.start(ctx); err != nil {
 		return err
 	}

@@ -108,6 +108,11 @@ func (s *seenSet) from() time.Time {
 // add notes a message of a dialog that was delivered, or that is not to be.
 func (s *seenSet) add(m proto.Message, dialog string) {
 	s.addOne(seenMessage{fingerprintOf(m), m.Date.Time})
+	s.addDialog(dialog)
+}
+
+// addDialog notes that a dialog has had a message.
+func (s *seenSet) addDialog(dialog string) {
 	if n := len(s.dialogs); dialog == "" || n > 0 && s.dialogs[n-1] == dialog {
 		return
 	}

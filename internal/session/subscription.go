@@ -11,20 +11,42 @@ import (
 // subscription is one connection of a listener, from the login to its end.
 type subscription struct {
 	session *Session
-	own     string // our login, in the server's spelling
+	own     string // our login, in the server's spelling; set after the login
 	inbox   *inbox
 	catchUp catchUp
 	deliver func(Event) error
 	settled func() error
+
+	positionFirst bool  // no message is delivered before there is a position
+	first         *Call // the request with which begin begins; nil if there is a position
+}
+
+// sendFirst sends the first request of begin with the login, if the listener has no
+// position: the server's answers to both arrive together.
+func (c *subscription) sendFirst(ctx context.Context) {
+	if _, stage := c.catchUp.position(); stage == unset {
+		c.first = c.session.Start(ctx, c.catchUp.first())
+	}
+}
+
+// begin gives the listener a position, if it has none, and settles it.
+func (c *subscription) begin(ctx context.Context) error {
+	if c.first == nil {
+		return nil
+	}
+	if err := c.catchUp.begin(ctx, c); err != nil {
+		return err
+	}
+	return c.settle()
 }
 
 // start brings the listener from the position to the present.
 func (c *subscription) start(ctx context.Context) error {
-	way := c.catchUp.fetch
-	if _, stage := c.catchUp.position(); stage == unset {
-		way = c.catchUp.begin
+	deliver := c.catchUp.fetch
+	if c.first != nil {
+		deliver = c.catchUp.meanwhile
 	}
-	if err := way(ctx, c); err != nil {
+	if err := deliver(ctx, c); err != nil {
 		return err
 	}
 	return c.settle()
@@ -115,9 +137,14 @@ func (c *subscription) settle() error {
 // not keep a listener from listening.
 const requestTime = time.Minute
 
-// ask sends a request and returns the reply. Meanwhile it gives what the server pushes to
-// push: the reader would stop at a full inbox, and never come to the reply.
+// ask sends a request and returns the reply, as await does.
 func (c *subscription) ask(ctx context.Context, r proto.Request, push func(proto.Frame) error) (proto.Reply, error) {
+	return c.await(ctx, push, func(ctx context.Context) (proto.Reply, error) { return c.session.Do(ctx, r) })
+}
+
+// await returns the reply that wait waits for. Meanwhile it gives what the server pushes to
+// push: the reader would stop at a full inbox, and never come to the reply.
+func (c *subscription) await(ctx context.Context, push func(proto.Frame) error, wait func(context.Context) (proto.Reply, error)) (proto.Reply, error) {
 	ctx, cancel := WithTimeout(ctx, requestTime)
 	defer cancel()
 	var reply proto.Reply
@@ -125,7 +152,7 @@ func (c *subscription) ask(ctx context.Context, r proto.Request, push func(proto
 	answered := make(chan struct{})
 	go func() {
 		defer close(answered)
-		reply, err = c.session.Do(ctx, r)
+		reply, err = wait(ctx)
 	}()
 	for waiting := true; waiting; {
 		select {

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"math"
 	"time"
 
 	"github.com/skaroctl/skaroctl/internal/proto"
@@ -17,6 +18,7 @@ type updates struct {
 	floor int64     // last, at the beginning of this connection: what is pushed must be newer
 
 	start *Bound   // what came before it is passed over; nil means no bound
+	held  held     // what was pushed during begin
 	older *seenSet // where to begin by date, until the first fetch is done; nil means that last says it all
 }
 
@@ -48,17 +50,40 @@ func (u *updates) withoutIDs() *histories {
 	return &histories{stage: claimed, seen: u.older}
 }
 
-// begin asks for the id of the newest message that the server has pushed to this
-// connection (docs/protocol.md, "updates"). A message that is pushed before the answer
-// is newer than our login, and is delivered.
+func (u *updates) first() proto.Request { return proto.GetLastID() }
+
+// begin takes over the id of the newest message that the server has pushed to this
+// connection (docs/protocol.md, "updates"). A message that is pushed before the answer is
+// newer than our login, and waits until the position is settled: the position is below it,
+// even if there is no answer.
 func (u *updates) begin(ctx context.Context, c *subscription) error {
-	u.floor = u.last
-	_, newest, err := u.ask(ctx, c, proto.GetLastID(), func(f proto.Frame) error { return c.event(ctx, f) })
-	if err != nil {
-		return err
+	u.held = held{}
+	lowest := int64(math.MaxInt64)
+	r, err := c.await(ctx, c.messages(func(m proto.Message) error {
+		if m.ID != 0 {
+			lowest = min(lowest, m.ID)
+		}
+		u.held.add(m)
+		return nil
+	}), c.first.Wait)
+	newest, err := u.lastID(c, r, err)
+	switch {
+	case err == nil:
+		u.last, u.stage = min(newest, lowest-1), agreed
+	case lowest < math.MaxInt64:
+		u.last, u.stage = lowest-1, agreed
 	}
-	u.last, u.stage = max(u.last, newest), agreed
-	return nil
+	return err
+}
+
+// meanwhile delivers what was pushed during begin. If that was too much to be held, it is
+// fetched.
+func (u *updates) meanwhile(ctx context.Context, c *subscription) error {
+	if u.held.full() {
+		u.held = held{}
+		return u.fetch(ctx, c)
+	}
+	return u.held.flush(func(m proto.Message) error { return u.deliver(c, m) })
 }
 
 // fetch delivers what came since the position, page by page. Meanwhile the inbox leaves
@@ -71,7 +96,7 @@ func (u *updates) fetch(ctx context.Context, c *subscription) error {
 		held = append(held, m)
 		return nil
 	})
-	after, err := u.first(ctx, c, hold)
+	after, err := u.firstID(ctx, c, hold)
 	if err != nil {
 		return err
 	}
@@ -180,10 +205,10 @@ func (u *updates) wentBackwards(id, position int64) error {
 // being passed over for that.
 const clockMargin = 10 * time.Minute
 
-// first returns the id after which to fetch. If only a date says where to begin, it
+// firstID returns the id after which to fetch. If only a date says where to begin, it
 // searches for an id: all of our messages up to it are older than that date. The search
 // halves the ids in question with each request, and looks at one message in each.
-func (u *updates) first(ctx context.Context, c *subscription, hold func(proto.Frame) error) (int64, error) {
+func (u *updates) firstID(ctx context.Context, c *subscription, hold func(proto.Frame) error) (int64, error) {
 	if u.last != 0 || u.older == nil || u.older.from().IsZero() {
 		return u.last, nil
 	}
@@ -214,12 +239,19 @@ func (u *updates) first(ctx context.Context, c *subscription, hold func(proto.Fr
 
 // ask sends a request for updates, and returns the reply with its last id.
 func (u *updates) ask(ctx context.Context, c *subscription, request proto.Request, push func(proto.Frame) error) (r proto.Reply, last int64, err error) {
-	if r, err = c.ask(ctx, request, push); err != nil {
-		return r, 0, err
+	r, err = c.ask(ctx, request, push)
+	last, err = u.lastID(c, r, err)
+	return r, last, err
+}
+
+// lastID returns the last id of a reply, or the error that came instead of the reply.
+func (u *updates) lastID(c *subscription, r proto.Reply, err error) (int64, error) {
+	if err != nil {
+		return 0, err
 	}
 	last, ok := r.Fields.Int("last_id")
 	if !ok {
-		return r, 0, c.session.invalidReply(errors.New("its last_id is missing or not an integer"))
+		return 0, c.session.invalidReply(errors.New("its last_id is missing or not an integer"))
 	}
-	return r, last, nil
+	return last, nil
 }

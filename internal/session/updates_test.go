@@ -219,10 +219,13 @@ func TestUpdatesAnsweredAfterFlood(t *testing.T) {
 		switch p.nth {
 		case 1:
 			f := p.expectUpdates(-1)
+			var list []any
 			for id := int64(1); id <= flood; id++ {
 				p.send(incoming(id))
+				list = append(list, incoming(id))
 			}
 			p.updates(f, flood, false)
+			p.updates(p.expectUpdates(0), flood, false, list...) // it is too much to be held
 		case 2:
 			f := p.expectUpdates(flood)
 			for range flood {
