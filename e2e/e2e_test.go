@@ -147,8 +147,19 @@ func runScripts(t *testing.T, dir string, vars []string) {
 				}
 				env.Vars = append(env.Vars, name+"="+folder)
 			}
-			return nil
+			return makePrivate(env.WorkDir)
 		},
+	})
+}
+
+// makePrivate takes the files of a script away from other users: --password-file and
+// SKAROCTL_TOKEN_FILE refuse those that others can read.
+func makePrivate(folder string) error {
+	return filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		return os.Chmod(path, 0o600)
 	})
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/skaroctl/skaroctl/internal/account"
 	"github.com/skaroctl/skaroctl/internal/cli"
 	"github.com/skaroctl/skaroctl/internal/output"
+	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/session"
 	"github.com/skaroctl/skaroctl/internal/terminal"
 )
@@ -233,13 +234,13 @@ func notLoggedIn(msg, hint string) error {
 func (acct Account) loginCommand() string {
 	command := "skaroctl login"
 	if acct.saved.Login == "" || acct.saved.Login != acct.login || acct.saved.Server != acct.endpoint.URL {
-		command += " " + account.ShellWord(cmp.Or(acct.login, "LOGIN")) + " --server " + account.ShellWord(cmp.Or(acct.endpoint.URL, "URL"))
+		command += " " + terminal.ShellWord(cmp.Or(acct.login, "LOGIN")) + " --server " + terminal.ShellWord(cmp.Or(acct.endpoint.URL, "URL"))
 	}
 	switch saved := acct.saved; {
 	case saved.Login != "" && saved.Server != "" && (saved.Login != acct.login || saved.Server != acct.endpoint.URL):
 		command += " --profile NAME" // the profile is that of another account
 	case acct.profile != usualProfile:
-		command += " --profile " + account.ShellWord(acct.profile)
+		command += " --profile " + terminal.ShellWord(acct.profile)
 	}
 	return command
 }
@@ -292,14 +293,16 @@ func (acct Account) storeName() string {
 type credentialSource struct {
 	acct Account
 	last account.Credentials // what the store had; zero if it was not read
+	used bool                // the token that ResolveAccount read has been used
 }
 
 func (acct Account) credentialSource() *credentialSource { return &credentialSource{acct: acct} }
 
 // read returns the token, or the SID if the profile has no token.
 func (s *credentialSource) read(ctx context.Context) (session.Credentials, error) {
-	if env := s.acct.env; env != nil {
-		return session.Credentials{Login: s.acct.login, Token: env.Token}, nil
+	if s.acct.env != nil {
+		token, err := s.readToken(ctx)
+		return session.Credentials{Login: s.acct.login, Token: token}, err
 	}
 	stored, err := s.readStore(ctx)
 	if err != nil {
@@ -311,6 +314,16 @@ func (s *credentialSource) read(ctx context.Context) (session.Credentials, error
 		cred.SID = stored.SID
 	}
 	return cred, nil
+}
+
+// readToken returns the token of the environment: for the first connection the one that
+// ResolveAccount has read, for each later one what its file has then.
+func (s *credentialSource) readToken(ctx context.Context) (proto.Token, error) {
+	if !s.used {
+		s.used = true
+		return s.acct.env.Token, nil
+	}
+	return terminal.Await(ctx, s.acct.env.Reread)
 }
 
 // readStore returns what the store has. If it can't be read any more, because a keyring

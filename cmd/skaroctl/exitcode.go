@@ -14,11 +14,11 @@ import (
 // first: a command that failed in several ways ends with that one.
 var exitTable = cli.Table{
 	{Kind: cli.KindUnknown, Exit: 7, When: "a message, or a request that changes something, was sent and never confirmed: it may or may not have been delivered, or done", Hint: lookFirst},
-	{Kind: cli.KindInternal, Exit: 1, When: "anything that is not below: a full disk, a keyring that can't be used, a broken file"},
+	{Kind: cli.KindInternal, Exit: 1, When: "anything that is not below: a full disk, a broken config file"},
 	{Kind: cli.KindProtocol, Exit: 8, When: "the server sent something that is not Skaro", Hint: "check the host, the port and the path in --server"},
 	{Kind: cli.KindTimeout, Exit: 6, When: "--timeout, or --for with too few messages, ran out before the request could take effect"},
 	{Kind: cli.KindUnreachable, Exit: 4, When: "no connection, a TLS failure, or the connection was lost before the request could take effect"},
-	{Kind: cli.KindAuth, Exit: 3, When: "not logged in, no usable token in the environment, or the server refused the login, the token or the SID", Hint: "log in again with `skaroctl login`"},
+	{Kind: cli.KindAuth, Exit: 3, When: "not logged in, no access to the credential store, no usable token in the environment, or the server refused the login, the token or the SID", Hint: "log in again with `skaroctl login`"},
 	{Kind: cli.KindRefused, Exit: 5, When: "the server answered with a status other than 200"},
 	{Kind: cli.KindUsage, Exit: 2, When: "a wrong flag or argument; nothing was sent"},
 }
@@ -54,7 +54,8 @@ func kindOf(err error) cli.Kind {
 	if kind, ok := sessionKinds[session.KindOf(err)]; ok {
 		return kind
 	}
-	if kind := account.KindOf(err); kind == account.KindToken || kind == account.KindNone {
+	switch account.KindOf(err) {
+	case account.KindNone, account.KindUnavailable, account.KindUnreadable, account.KindDamaged, account.KindToken, account.KindRotation:
 		return cli.KindAuth
 	}
 	return cli.KindInternal

@@ -17,6 +17,7 @@ import (
 	"github.com/skaroctl/skaroctl/internal/cli"
 	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/session"
+	"github.com/skaroctl/skaroctl/internal/terminal"
 )
 
 // listenOptions are the flags of listen.
@@ -219,7 +220,8 @@ func (o *listenOptions) retry() session.RetryPolicy {
 	if o.noReconnect {
 		return session.RetryPolicy{}
 	}
-	return session.RetryPolicy{BeforeLogin: session.Forever, AfterLogin: session.Forever}
+	rotation := func(err error) bool { return account.KindOf(err) == account.KindRotation }
+	return session.RetryPolicy{BeforeLogin: session.Forever, AfterLogin: session.Forever, Passes: rotation}
 }
 
 // errTimeUp is the cause of a run's end after --for.
@@ -258,7 +260,7 @@ func commandWithout(c *cobra.Command, without string) string {
 			case f.Value.Type() == "bool":
 				words = append(words, "--"+f.Name+"="+v)
 			default:
-				words = append(words, "--"+f.Name, account.ShellWord(v))
+				words = append(words, "--"+f.Name, terminal.ShellWord(v))
 			}
 		}
 	})

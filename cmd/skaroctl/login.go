@@ -18,6 +18,7 @@ import (
 	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/session"
+	"github.com/skaroctl/skaroctl/internal/terminal"
 )
 
 type loginOptions struct {
@@ -151,7 +152,7 @@ func (l loginAttempt) checkTakeover(old account.Profile, same func(a, b string) 
 	if l.options.replace || l.options.printToken || old.Login == "" || old.Server == "" || same(old.Login, l.login) && old.Server == l.endpoint.URL {
 		return nil
 	}
-	own := "--profile " + account.ShellWord(l.login)
+	own := "--profile " + terminal.ShellWord(l.login)
 	if _, taken := l.config.Profiles[l.login]; taken {
 		own = "--profile NAME"
 	}

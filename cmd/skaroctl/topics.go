@@ -50,7 +50,9 @@ counts as not set.
   SKAROCTL_TOKEN       a token that replaces the credential store, made by
                        "skaroctl login --print-token". Other programs of the
                        same user can read it there, so a file is better
-  SKAROCTL_TOKEN_FILE  a file with such a token, which only its owner may read
+  SKAROCTL_TOKEN_FILE  a file with such a token, read before each login. If
+                       it is yours, on a writable file system, no other user may
+                       be able to read it
   CREDENTIALS_DIRECTORY
                        where systemd puts the credential skaroctl-token
   SSL_CERT_FILE        PEM file with root certificates

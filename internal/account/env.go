@@ -1,22 +1,36 @@
 package account
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/skaroctl/skaroctl/internal/proto"
+	"github.com/skaroctl/skaroctl/internal/terminal"
 )
 
 // Environment is a token from the environment, which replaces a store.
 type Environment struct {
 	Token  proto.Token
 	Source string // "SKAROCTL_TOKEN", "SKAROCTL_TOKEN_FILE" or "$CREDENTIALS_DIRECTORY/skaroctl-token"
+
+	path string // the file that has the token, if it can be read again; else ""
+}
+
+// Reread returns the token that is there now: its file may have been replaced. While it
+// can't be read, because that is under way, the error is of KindRotation.
+func (e Environment) Reread() (proto.Token, error) {
+	if e.path == "" {
+		return e.Token, nil
+	}
+	now, err := readToken(e.Source, e.path)
+	if err != nil {
+		return proto.Token{}, &Error{Kind: KindRotation, Err: err, Hint: hintOf(err)}
+	}
+	return now.Token, nil
 }
 
 // systemdToken is the name of our credential (systemd.exec(5), LoadCredential=).
@@ -28,27 +42,21 @@ const tokenFileLimit = 4096
 // FromEnvironment returns the token of the environment, and reports whether there is one:
 // the text in SKAROCTL_TOKEN, else the file that SKAROCTL_TOKEN_FILE names, else the file
 // skaroctl-token in systemd's CREDENTIALS_DIRECTORY. An empty variable counts as not set.
-// A token file that others can read is an error, except in systemd's folder, which only
-// its user can enter.
 func FromEnvironment(getenv func(string) string) (Environment, bool, error) {
 	if text := getenv("SKAROCTL_TOKEN"); text != "" {
-		return environment("SKAROCTL_TOKEN", text, nil)
+		token, err := parseToken("SKAROCTL_TOKEN", text)
+		return Environment{Token: token, Source: "SKAROCTL_TOKEN"}, err == nil, err
 	}
-	credentials := getenv("CREDENTIALS_DIRECTORY")
 	if path := getenv("SKAROCTL_TOKEN_FILE"); path != "" {
-		accept := check(private)
-		if credentials != "" && filepath.Dir(filepath.Clean(path)) == filepath.Clean(credentials) {
-			accept = anyMode
-		}
-		text, err := readToken(path, accept)
-		return environment("SKAROCTL_TOKEN_FILE", text, err)
+		env, err := readToken("SKAROCTL_TOKEN_FILE", path)
+		return env, err == nil, err
 	}
-	if credentials != "" {
-		text, err := readToken(filepath.Join(credentials, systemdToken), anyMode)
+	if folder := getenv("CREDENTIALS_DIRECTORY"); folder != "" {
+		env, err := readToken("$CREDENTIALS_DIRECTORY/"+systemdToken, filepath.Join(folder, systemdToken))
 		if errors.Is(err, fs.ErrNotExist) {
 			return Environment{}, false, nil // the service has other credentials
 		}
-		return environment("$CREDENTIALS_DIRECTORY/"+systemdToken, text, err)
+		return env, err == nil, err
 	}
 	return Environment{}, false, nil
 }
@@ -70,42 +78,36 @@ func TokenVariables(getenv func(string) string) []string {
 	return names
 }
 
-// environment returns the token in a text, or the error of reading that text.
-func environment(source, text string, err error) (Environment, bool, error) {
-	var token proto.Token
-	if err == nil {
-		token, err = proto.ParseToken(text)
+// readToken reads a token file. What a shell's <(command) or a redirection opens may be
+// read once only.
+func readToken(source, path string) (Environment, error) {
+	text, regular, err := terminal.ReadSecret(path, tokenFileLimit+1)
+	var exposed *terminal.ExposedError
+	switch {
+	case errors.As(err, &exposed):
+		return Environment{}, badToken(source, exposed, exposed.Hint)
+	case err != nil:
+		return Environment{}, badToken(source, fileError(path, err), tokenHint)
+	case len(text) > tokenFileLimit:
+		return Environment{}, badToken(source, &Error{Kind: KindFile, Path: path, Msg: "it is too long for a token"}, tokenHint)
 	}
-	if err != nil {
-		return Environment{}, false, &Error{Kind: KindToken, Err: fmt.Errorf("%s: %w", source, err), Hint: cmp.Or(hintOf(err), tokenHint)}
+	env := Environment{Source: source}
+	if regular && !strings.HasPrefix(path, "/dev/") {
+		env.path = path
 	}
-	return Environment{Token: token, Source: source}, true, nil
+	env.Token, err = parseToken(source, string(text))
+	return env, err
 }
 
-// readToken reads a token file. The mode of a file that is not regular, such as the pipe of
-// a shell's <(command), says nothing.
-func readToken(path string, accept check) (string, error) {
-	f, err := os.Open(path)
+func parseToken(source, text string) (proto.Token, error) {
+	token, err := proto.ParseToken(text)
 	if err != nil {
-		return "", fileError(path, err)
+		return proto.Token{}, badToken(source, err, tokenHint)
 	}
-	defer func() { _ = f.Close() }()
-	info, err := f.Stat()
-	if err != nil {
-		return "", fileError(path, err)
-	}
-	if info.Mode().IsRegular() {
-		if err := accept(f, info); err != nil {
-			return "", err
-		}
-	}
-	var text strings.Builder
-	n, err := io.Copy(&text, io.LimitReader(f, tokenFileLimit+1))
-	if err != nil {
-		return "", fileError(path, err)
-	}
-	if n > tokenFileLimit {
-		return "", &Error{Kind: KindFile, Path: path, Msg: "it is too long for a token", Hint: tokenHint}
-	}
-	return text.String(), nil
+	return token, nil
+}
+
+// badToken returns the error of a token that is missing or can't be used.
+func badToken(source string, err error, hint string) error {
+	return &Error{Kind: KindToken, Err: fmt.Errorf("%s: %w", source, err), Hint: hint}
 }

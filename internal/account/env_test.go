@@ -37,8 +37,12 @@ func TestFromEnvironment(t *testing.T) {
 	group := write("group", 0o640, token("group"))
 	long := write("long", 0o600, strings.Repeat("x", tokenFileLimit+1))
 	broken := write("broken", 0o600, "skaro-token-1:"+secretSID)
-	write("systemd/skaroctl-token", 0o440, token("systemd"))
-	other := write("systemd/other", 0o444, token("other"))
+	write("systemd/skaroctl-token", 0o400, token("systemd"))
+	exposed := filepath.Join(folder, "exposed")
+	if err := os.Mkdir(exposed, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write("exposed/skaroctl-token", 0o440, token("exposed"))
 	var brokenText = "skaro-token-1:!" + secretSID
 
 	for _, tt := range []struct {
@@ -56,7 +60,7 @@ func TestFromEnvironment(t *testing.T) {
 		{name: "file", env: map[string]string{"SKAROCTL_TOKEN_FILE": private, "CREDENTIALS_DIRECTORY": systemd}, want: "file", source: "SKAROCTL_TOKEN_FILE"},
 		{name: "file that can't be written", env: map[string]string{"SKAROCTL_TOKEN_FILE": readOnly}, want: "readonly", source: "SKAROCTL_TOKEN_FILE"},
 		{name: "systemd", env: map[string]string{"CREDENTIALS_DIRECTORY": systemd}, want: "systemd", source: "$CREDENTIALS_DIRECTORY/skaroctl-token"},
-		{name: "file of systemd", env: map[string]string{"SKAROCTL_TOKEN_FILE": other, "CREDENTIALS_DIRECTORY": systemd + "/"}, want: "other", source: "SKAROCTL_TOKEN_FILE"},
+		{name: "systemd, and others can use it", env: map[string]string{"CREDENTIALS_DIRECTORY": exposed}, err: []string{"$CREDENTIALS_DIRECTORY/skaroctl-token: ", "0440"}, hint: "chmod 600 " + exposed},
 		{name: "other credentials only", env: map[string]string{"CREDENTIALS_DIRECTORY": folder}},
 		{name: "broken text", env: map[string]string{"SKAROCTL_TOKEN": brokenText}, err: []string{"SKAROCTL_TOKEN: "}, hint: "--print-token"},
 		{name: "broken text before a good file", env: map[string]string{"SKAROCTL_TOKEN": secretSID, "SKAROCTL_TOKEN_FILE": private}, err: []string{"SKAROCTL_TOKEN: "}, hint: "--print-token"},
@@ -66,7 +70,6 @@ func TestFromEnvironment(t *testing.T) {
 		{name: "folder", env: map[string]string{"SKAROCTL_TOKEN_FILE": folder}, err: []string{"SKAROCTL_TOKEN_FILE: ", folder}},
 		{name: "open file", env: map[string]string{"SKAROCTL_TOKEN_FILE": open}, err: []string{"SKAROCTL_TOKEN_FILE: ", open, "0644"}, hint: "chmod 600 '" + open + "'"},
 		{name: "group file", env: map[string]string{"SKAROCTL_TOKEN_FILE": group}, err: []string{"0640"}, hint: "run `chmod 600 " + group},
-		{name: "file outside of systemd's folder", env: map[string]string{"SKAROCTL_TOKEN_FILE": systemd + "/../group", "CREDENTIALS_DIRECTORY": systemd}, err: []string{"0640"}, hint: "chmod 600"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if strings.HasPrefix(tt.hint, "chmod") && !modesMatter {
@@ -90,10 +93,46 @@ func TestFromEnvironment(t *testing.T) {
 				}
 				return
 			}
+			got.path = ""
 			want := Environment{Token: tokens[tt.want], Source: tt.source}
 			if err != nil || ok != (tt.want != "") || got != want {
 				t.Errorf("%+v, %v, %v", got, ok, err)
 			}
 		})
+	}
+}
+
+// A token file is read again for each login. While it is being replaced, the error is a
+// temporary one.
+func TestTokenFileIsReread(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "token")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(newToken("old").Text())
+	env, ok, err := FromEnvironment(func(name string) string { return map[string]string{"SKAROCTL_TOKEN_FILE": path}[name] })
+	if err != nil || !ok || env.Token != newToken("old") {
+		t.Fatalf("%+v, %v", env, err)
+	}
+	write(newToken("new").Text())
+	if token, err := env.Reread(); err != nil || token != newToken("new") {
+		t.Errorf("%v, %v", token, err)
+	}
+	away := func() error { return os.Remove(path) }
+	empty := func() error { return os.WriteFile(path, nil, 0o600) }
+	for _, replace := range []func() error{empty, away} {
+		if err := replace(); err != nil {
+			t.Fatal(err)
+		}
+		if token, err := env.Reread(); KindOf(err) != KindRotation || !Temporary(err) || !token.IsZero() || !strings.HasPrefix(err.Error(), "SKAROCTL_TOKEN_FILE: ") {
+			t.Errorf("%v, %v", token, err)
+		}
+	}
+	text := Environment{Token: newToken("text"), Source: "SKAROCTL_TOKEN"}
+	if token, err := text.Reread(); err != nil || token != text.Token {
+		t.Errorf("%v, %v", token, err)
 	}
 }

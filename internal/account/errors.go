@@ -14,8 +14,10 @@ const (
 	KindOther       Kind = iota // nothing decides by it
 	KindNone                    // a store has no credentials of the account
 	KindUnavailable             // the keyring can't be used
+	KindUnreadable              // the file of credentials can't be read or used; it was left as it is
 	KindDamaged                 // the keyring works, but what it has of the account can't be read
 	KindToken                   // the token of the environment is missing or can't be used
+	KindRotation                // the token of the environment was there, and can't be read at the moment
 	KindFile                    // a file can't be used; it was left as it is
 	KindForeign                 // a file, or the way to it, is another user's; nothing was read or made
 	KindLocked                  // another process holds a lock
@@ -59,10 +61,11 @@ func KindOf(err error) Kind {
 }
 
 // Temporary reports whether an error may go away by itself: a keyring that is not there
-// yet, or locked, or a lock that another process holds.
+// yet, or locked, a token file that is being replaced, or a lock that another process
+// holds.
 func Temporary(err error) bool {
 	kind := KindOf(err)
-	return kind == KindUnavailable || kind == KindLocked
+	return kind == KindUnavailable || kind == KindRotation || kind == KindLocked
 }
 
 // hintOf returns the hint of the first Error in the chain of err, or "".

@@ -86,11 +86,11 @@ func (s *fileStore) change(ctx context.Context, change func([]entry) ([]entry, e
 	return locked(ctx, s.path, func(f *stateFile) error {
 		content, err := f.read(oursAlone)
 		if err != nil {
-			return err
+			return unreadable(err)
 		}
 		entries, err := decodeCredentials(f.path(), content)
 		if err != nil {
-			return err
+			return unreadable(err)
 		}
 		if entries, err = change(entries); err != nil {
 			return err
@@ -112,9 +112,19 @@ func find(entries []entry, key Key) int {
 func readCredentials(path string) ([]entry, error) {
 	content, err := readFile(path, oursAlone)
 	if err != nil {
-		return nil, err
+		return nil, unreadable(err)
 	}
-	return decodeCredentials(path, content)
+	entries, err := decodeCredentials(path, content)
+	return entries, unreadable(err)
+}
+
+// unreadable returns the error of reading the file, with a kind of its own.
+func unreadable(err error) error {
+	var e *Error
+	if errors.As(err, &e) && e.Kind == KindFile {
+		e.Kind = KindUnreadable
+	}
+	return err
 }
 
 func encodeCredentials(entries []entry) ([]byte, error) {

@@ -104,7 +104,7 @@ func TestBrokenCredentialsFileIsNamedAndKept(t *testing.T) {
 				"delete": s.Delete(t.Context(), alice), "renew": s.Renew(t.Context(), alice, "x", noon),
 			} {
 				var fileErr *Error
-				if !errors.As(err, &fileErr) || fileErr.Kind != KindFile || fileErr.Path != s.path || fileErr.Line != tt.line || !strings.Contains(err.Error(), tt.what) {
+				if !errors.As(err, &fileErr) || fileErr.Kind != KindUnreadable || fileErr.Path != s.path || fileErr.Line != tt.line || !strings.Contains(err.Error(), tt.what) {
 					t.Errorf("%s: %v", what, err)
 				}
 				if err != nil && (strings.Contains(err.Error(), secretSID) || strings.Contains(err.Error(), "1234567890")) {

@@ -11,12 +11,6 @@ import (
 // searching opens a folder whose names we may use and need not list.
 const searching = unix.O_PATH
 
-// readOnly reports whether a descriptor is on a read-only mount.
-func readOnly(fd int) bool {
-	var s unix.Statfs_t
-	return unix.Fstatfs(fd, &s) == nil && s.Flags&unix.ST_RDONLY != 0
-}
-
 // overflow is the uid that the kernel shows for users outside of a user namespace.
 const overflow = 65534
 

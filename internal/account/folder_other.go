@@ -7,8 +7,5 @@ import "golang.org/x/sys/unix"
 // searching opens a folder to list it: there is no flag for less.
 const searching = unix.O_RDONLY
 
-// readOnly reports false: no mount counts as read-only.
-func readOnly(int) bool { return false }
-
 // outside reports false: here each user is in one namespace.
 func outside(uint32) bool { return false }

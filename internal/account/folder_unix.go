@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/skaroctl/skaroctl/internal/terminal"
 )
 
 // folder is a folder with files of ours, held open: a name in it means the same file
@@ -115,7 +117,7 @@ func (d *folder) enter(name string, missing folders) (*folder, error) {
 		below.close()
 		return nil, err
 	}
-	below.others = !trustedUser(below.stat.Uid) && !readOnly(below.fd)
+	below.others = !trustedUser(below.stat.Uid) && !terminal.ReadOnly(below.fd)
 	// A user may choose a folder that is shared, such as one of a group. Root has more to
 	// lose, and in a folder with the sticky bit anybody may have been first.
 	if os.Geteuid() == 0 || d.stat.Mode&unix.S_ISVTX != 0 {
@@ -148,7 +150,7 @@ func (d *folder) readLink(name string) (target string, err error) {
 	} else if err != nil {
 		return "", &fs.PathError{Op: "stat", Path: path, Err: err}
 	}
-	if !trustedUser(before.Uid) && !readOnly(d.fd) {
+	if !trustedUser(before.Uid) && !terminal.ReadOnly(d.fd) {
 		return "", othersFolder(path, "it is a symbolic link of another user", before.Uid)
 	}
 	b := make([]byte, unix.PathMax)
@@ -186,7 +188,7 @@ func (d *folder) open(name string, flag int) (*os.File, error) {
 	fd, err := openAt(d.fd, name, flag|noFollow|unix.O_NONBLOCK)
 	switch {
 	case errors.Is(err, unix.ELOOP), errors.Is(err, unix.EMLINK): // EMLINK on FreeBSD
-		return nil, &Error{Kind: KindFile, Path: path, Msg: "it is a symbolic link, and must be a file", Hint: "run `rm " + ShellWord(path) + "`"}
+		return nil, &Error{Kind: KindFile, Path: path, Msg: "it is a symbolic link, and must be a file", Hint: "run `rm " + terminal.ShellWord(path) + "`"}
 	case err != nil:
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}

@@ -9,6 +9,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/skaroctl/skaroctl/internal/terminal"
 )
 
 // folderVariables name the folders of our files.
@@ -28,7 +30,7 @@ func private(f *os.File, info fs.FileInfo) error {
 	return &Error{
 		Kind: KindFile, Path: f.Name(),
 		Msg:  fmt.Sprintf("others can use this secret: its mode is %04o, not 0600", info.Mode().Perm()),
-		Hint: "run `chmod 600 " + ShellWord(f.Name()) + "`",
+		Hint: "run `chmod 600 " + terminal.ShellWord(f.Name()) + "`",
 	}
 }
 
@@ -43,7 +45,7 @@ func ours(f *os.File, info fs.FileInfo) error {
 // trusted refuses a file of a user other than this one and root, unless its mount is
 // read-only: then it is the administrator's choice, as in a container.
 func trusted(f *os.File, info fs.FileInfo) error {
-	if uid := info.Sys().(*syscall.Stat_t).Uid; !trustedUser(uid) && !readOnly(int(f.Fd())) {
+	if uid := info.Sys().(*syscall.Stat_t).Uid; !trustedUser(uid) && !terminal.ReadOnly(int(f.Fd())) {
 		err := othersFile(f.Name(), int(uid))
 		err.Kind = KindForeign
 		return err
@@ -54,7 +56,7 @@ func trusted(f *os.File, info fs.FileInfo) error {
 // oursOnce refuses a file that belongs to another user, and one with several names.
 func oursOnce(f *os.File, info fs.FileInfo) error {
 	if n := info.Sys().(*syscall.Stat_t).Nlink; n != 1 {
-		return &Error{Kind: KindFile, Path: f.Name(), Msg: fmt.Sprintf("the file has %d names (hard links), and must have one", n), Hint: "run `rm " + ShellWord(f.Name()) + "`"}
+		return &Error{Kind: KindFile, Path: f.Name(), Msg: fmt.Sprintf("the file has %d names (hard links), and must have one", n), Hint: "run `rm " + terminal.ShellWord(f.Name()) + "`"}
 	}
 	return ours(f, info)
 }
@@ -63,7 +65,7 @@ func othersFile(path string, uid int) *Error {
 	return &Error{
 		Kind: KindFile, Path: path,
 		Msg:  fmt.Sprintf("it belongs to another user (uid %d, and this is uid %d)", uid, os.Geteuid()),
-		Hint: fmt.Sprintf("run `chown %d %s`, or skaroctl as its owner", os.Geteuid(), ShellWord(path)),
+		Hint: fmt.Sprintf("run `chown %d %s`, or skaroctl as its owner", os.Geteuid(), terminal.ShellWord(path)),
 	}
 }
 

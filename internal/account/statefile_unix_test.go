@@ -31,7 +31,7 @@ func TestFileStoreRefusesFilesThatOthersCanUse(t *testing.T) {
 				"delete": s.Delete(t.Context(), alice), "renew": s.Renew(t.Context(), alice, "x", noon),
 			} {
 				var fileErr *Error
-				if !errors.As(err, &fileErr) || fileErr.Kind != KindFile || fileErr.Path != s.path || !strings.Contains(err.Error(), fmt.Sprintf("%04o", mode)) {
+				if !errors.As(err, &fileErr) || fileErr.Kind != KindUnreadable || fileErr.Path != s.path || !strings.Contains(err.Error(), fmt.Sprintf("%04o", mode)) {
 					t.Errorf("%s: %v", what, err)
 				}
 				if hintOf(err) != "run `chmod 600 "+s.path+"`" {

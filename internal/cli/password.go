@@ -67,9 +67,15 @@ func passwordFromStdin(ctx context.Context, streams terminal.Streams) (string, e
 }
 
 func passwordFromFile(ctx context.Context, name string) (string, error) {
-	b, err := terminal.ReadFile(ctx, name, MaxPassword+1)
+	b, err := terminal.Await(ctx, func() ([]byte, error) {
+		b, _, err := terminal.ReadSecret(name, MaxPassword+1)
+		return b, err
+	})
 	var noFile *fs.PathError
+	var exposed *terminal.ExposedError
 	switch {
+	case errors.As(err, &exposed):
+		return "", Usage(fmt.Sprintf("read the password: %v", err), exposed.Hint)
 	case errors.As(err, &noFile):
 		return "", Usage(fmt.Sprintf("read the password: %v", err), "check --password-file, or leave it out to be asked")
 	case err != nil:
