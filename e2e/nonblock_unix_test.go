@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -68,23 +69,22 @@ func cmdFeed(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 }
 
-// drain NAME reads the standard output of a program that nonblock started, and ends its
-// standard input.
+// drain NAME ends the standard input of a program that nonblock started, and reads its
+// standard output until it ends.
 func cmdDrain(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, len(args) == 1, "drain NAME")
 	p := find(ts, args[0])
 	p.shared.input.Close()
 	p.shared.write.Close()
-	read := make(chan struct{})
-	ended := p.done
-	p.done = make(chan struct{})
+	read := make(chan error, 1)
 	go func() {
-		defer close(read)
-		_, _ = io.Copy(p.stdout, p.shared.out) // to its end, or to that of the script
+		_, err := io.Copy(p.stdout, p.shared.out)
+		read <- err
 	}()
-	go func(done chan struct{}) {
-		<-ended
-		<-read
-		close(done)
-	}(p.done)
+	select {
+	case err := <-read:
+		ts.Check(err)
+	case <-time.After(deadline):
+		ts.Fatalf("%s does not end its output within %v", p.name, deadline)
+	}
 }

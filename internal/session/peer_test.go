@@ -55,6 +55,10 @@ func serve(t *testing.T, script func(p *peer)) string {
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		running.Add(1) // while the server still counts the connection
 		defer running.Done()
+		if r.UserAgent() != "" { // a skaroctl of another test, whose server had this port before
+			http.NotFound(w, r)
+			return
+		}
 		ws, err := websocket.Accept(w, r, nil)
 		if err != nil {
 			t.Errorf("accept: %v", err)
