@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -170,16 +171,66 @@ func TestScoopManifest(t *testing.T) {
 // TestRecipesAreWellFormed asks the languages of the recipes.
 func TestRecipesAreWellFormed(t *testing.T) {
 	r := madeUp(t)
-	for _, check := range [][]string{{"ruby", "-c", "skaroctl.rb"}, {"bash", "-n", "PKGBUILD"}, {"shellcheck", "PKGBUILD"}} {
-		t.Run(check[0], func(t *testing.T) {
-			if _, err := exec.LookPath(check[0]); err != nil {
-				t.Skipf("SKIPPED: %s is not checked; how to enable it: install %s", check[len(check)-1], check[0])
+	for _, command := range [][]string{{"ruby", "-c", "skaroctl.rb"}, {"bash", "-n", "PKGBUILD"}, {"shellcheck", "PKGBUILD"}} {
+		t.Run(command[0], func(t *testing.T) { check(t, r.out, command...) })
+	}
+}
+
+func TestShellScriptsAreWellFormed(t *testing.T) {
+	for shell, patterns := range map[string][]string{
+		"sh":   {"packaging/deb/skarod.p*", "packaging/rpm/*", "script/demo", "script/go-line", "script/package-test", "script/reproduce"},
+		"bash": {".ci/run"},
+	} {
+		for _, pattern := range patterns {
+			files, err := filepath.Glob(pattern)
+			if err != nil || len(files) == 0 {
+				t.Errorf("%s: %v, %v", pattern, files, err)
+				continue
 			}
-			cmd := exec.Command(check[0], check[1:]...)
-			cmd.Dir = r.out
-			if out, err := cmd.CombinedOutput(); err != nil {
-				t.Errorf("%v\n%s", err, out)
-			}
-		})
+			check(t, ".", append([]string{"shellcheck", "--shell=" + shell}, files...)...)
+		}
+	}
+}
+
+// check runs a checker in a folder.
+func check(t *testing.T, folder string, command ...string) {
+	t.Helper()
+	if _, err := exec.LookPath(command[0]); err != nil {
+		t.Skipf("SKIPPED: %s is not checked; how to enable it: install %s", command[len(command)-1], command[0])
+	}
+	cmd := exec.Command(command[0], command[1:]...)
+	cmd.Dir = folder
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%s: %v\n%s", cmd, err, out)
+	}
+}
+
+// TestScriptletsOfRPM runs them with a systemctl that prints its arguments, as on a system
+// whose systemd has no update helper.
+func TestScriptletsOfRPM(t *testing.T) {
+	if _, err := os.Stat("/usr/lib/systemd/systemd-update-helper"); err == nil || runtime.GOOS != "linux" {
+		t.Skip("they ask the update helper of this system, or there is none")
+	}
+	folder := t.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, "systemctl"), []byte("#!/bin/sh\necho \"$*\" >>\"$CALLS\"\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct{ script, versions, want string }{
+		{"post", "1", "--no-reload preset skarod.service\n"}, // how many versions are installed afterwards
+		{"post", "2", ""},
+		{"preun", "1", ""},
+		{"preun", "0", "--no-reload disable --now skarod.service\n"},
+		{"postun", "1", "try-restart skarod.service\n"},
+		{"postun", "0", ""},
+	} {
+		calls := filepath.Join(t.TempDir(), "calls")
+		cmd := exec.Command("sh", "packaging/rpm/skarod."+test.script, test.versions)
+		cmd.Env = append(os.Environ(), "CALLS="+calls, "PATH="+folder+":"+os.Getenv("PATH"))
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%s %s: %v\n%s", test.script, test.versions, err, out)
+		}
+		if got, _ := os.ReadFile(calls); string(got) != test.want {
+			t.Errorf("%s %s: called %q, not %q", test.script, test.versions, got, test.want)
+		}
 	}
 }
