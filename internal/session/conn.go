@@ -228,7 +228,7 @@ func (c *conn) failed(err error) error {
 	return c.err
 }
 
-// drop ends the connection at once, for a reason of ours.
+// drop ends the connection at once. why is our reason, which conn.lost reports.
 func (c *conn) drop(why diagnosis) {
 	c.mu.Lock()
 	c.dropped = &why

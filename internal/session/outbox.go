@@ -128,11 +128,14 @@ const (
 	eventLost                      // the connection ended without an answer
 	eventLoginRefused              // the connection ended because the login was refused: it delivered nothing
 	eventRefused                   // the server refused the message for now: this connection did not deliver it
+	eventAnswered                  // the server answered, and a message before it is to be sent again
 )
 
 // move changes the state of a message that is not answered.
 func (m *outgoing) move(ev event) {
 	switch {
+	case ev == eventAnswered:
+		m.state = answered
 	case m.state == notSent && ev == eventWritten:
 		m.state = inFlight
 	case m.state == unacked && ev == eventWritten:
@@ -150,8 +153,8 @@ const nonceLife = 23 * time.Hour
 
 // resendable reports whether the message can be sent, or sent again, without the risk
 // that it is delivered twice.
-func (m *outgoing) resendable(nonces bool, now time.Time) bool {
-	return m.state == notSent || m.state == answered || nonces && now.Sub(m.sent) < nonceLife
+func (m *outgoing) resendable(hasNonces bool, now time.Time) bool {
+	return m.state == notSent || m.state == answered || hasNonces && now.Sub(m.sent) < nonceLife
 }
 
 // unanswered is the result of a message that is given up because of err.
@@ -252,14 +255,14 @@ func (r *outboxRun) connection(ctx context.Context) (*worker, error) {
 	}
 	defer s.Close()
 	r.greeted = true
-	w.session, w.nonces = s, s.Greeting().Has(proto.ExtNonce)
-	r.dropUnsafe(w.nonces, errors.New("the server can't tell any more whether it has it"))
+	w.session, w.hasNonces = s, s.Greeting().Has(proto.ExtNonce)
+	r.dropUnsafe(w.hasNonces, errors.New("the server can't tell any more whether it has it"))
 	if r.failed != nil {
 		return w, r.failed
 	}
 	defer s.startPings(ctx, r.PingInterval)()
 	err = w.work(ctx, login)
-	if err != nil && !w.nonces && ctx.Err() == nil && r.failed == nil {
+	if err != nil && !w.hasNonces && ctx.Err() == nil && r.failed == nil {
 		r.dropUnsafe(false, err)
 	}
 	return w, err
@@ -267,9 +270,9 @@ func (r *outboxRun) connection(ctx context.Context) (*worker, error) {
 
 // dropUnsafe reports the messages that can't be sent again: the server has no nonces, or
 // may have forgotten theirs.
-func (r *outboxRun) dropUnsafe(nonces bool, err error) {
+func (r *outboxRun) dropUnsafe(hasNonces bool, err error) {
 	now := r.now()
-	r.drop(func(m *outgoing) bool { return !m.resendable(nonces, now) }, err)
+	r.drop(func(m *outgoing) bool { return !m.resendable(hasNonces, now) }, err)
 }
 
 // now is the time by the wall clock: a machine may sleep.
@@ -289,7 +292,7 @@ func (r *outboxRun) credentials(ctx context.Context) (Credentials, error) {
 	return c, err
 }
 
-// nonces are nonces that nobody else uses (docs/protocol.md, "nonce"): 80 random bits for
+// nonces makes nonces that no other sender uses (docs/protocol.md, "nonce"): 80 random bits for
 // a run, and a counter. Nonces that follow each other are neighbours in the server's
 // index, which makes a flood three times cheaper there.
 type nonces struct {

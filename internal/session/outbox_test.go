@@ -268,6 +268,8 @@ func TestOutgoingMovesBetweenStates(t *testing.T) {
 		{[]event{eventWritten, eventLost, eventWritten}, resent},
 		{[]event{eventWritten, eventLost, eventWritten, eventLost}, unacked},
 		{[]event{eventWritten, eventLost, eventWritten, eventLoginRefused}, unacked},
+		{[]event{eventWritten, eventAnswered}, answered},
+		{[]event{eventWritten, eventLost, eventWritten, eventAnswered}, answered},
 	} {
 		m := &outgoing{}
 		for _, ev := range c.events {

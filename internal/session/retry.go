@@ -51,7 +51,7 @@ const longestAsked = time.Hour
 // which may be nil. It returns the error of the last attempt, or the
 // cause of ctx's end if that error does not wrap it.
 func (p RetryPolicy) retry(ctx context.Context, lost func(err error, pause time.Duration), once func(context.Context) attempt) error {
-	limit, useless := p.BeforeLogin, time.Now() // useless: since when there was no progress
+	limit, lastProgress := p.BeforeLogin, time.Now()
 	pauses, loggedIn := p.pauses(), false
 	for {
 		a := once(ctx)
@@ -71,9 +71,9 @@ func (p RetryPolicy) retry(ctx context.Context, lost func(err error, pause time.
 			pauses.lasted(time.Since(a.up))
 		}
 		if a.progress {
-			useless = time.Now()
+			lastProgress = time.Now()
 		}
-		left := max(limit, a.patience) - time.Since(useless)
+		left := max(limit, a.patience) - time.Since(lastProgress)
 		if left <= 0 {
 			return a.err
 		}

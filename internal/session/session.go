@@ -114,7 +114,7 @@ const (
 )
 
 // login is the login of a session. Its fields belong to Open, then to the login goroutine,
-// and to everybody once authenticated is closed.
+// and to every goroutine once authenticated is closed.
 type login struct {
 	session *Session
 	cred    Credentials

@@ -12,10 +12,10 @@ import (
 // updates is the catchUp for a server with the extension updates. The ids of messages
 // grow over the whole server, so that one id says what was delivered.
 type updates struct {
-	stage stage
-	last  int64     // the id of the last message that was delivered or passed over; zero if there was none yet
-	date  time.Time // of the newest message that was delivered
-	floor int64     // last, at the beginning of this connection: what is pushed must be newer
+	stage       stage
+	last        int64     // the id of the last message that was delivered or passed over; zero if there was none yet
+	date        time.Time // of the newest message that was delivered
+	lastAtLogin int64     // last when this connection began: what is pushed must be newer
 
 	start *Bound   // what came before it is passed over; nil means no bound
 	held  held     // what was pushed during begin
@@ -89,7 +89,7 @@ func (u *updates) meanwhile(ctx context.Context, c *subscription) error {
 // fetch delivers what came since the position, page by page. Meanwhile the inbox leaves
 // out what is pushed: the next page contains it.
 func (u *updates) fetch(ctx context.Context, c *subscription) error {
-	u.floor = u.last
+	u.lastAtLogin = u.last
 	c.inbox.beginBackfill()
 	var held []proto.Message // from before the inbox began to leave messages out, or without an id
 	hold := c.messages(func(m proto.Message) error {
@@ -191,8 +191,8 @@ func (u *updates) deliver(c *subscription, m proto.Message) error {
 
 // check returns an error if a message with that id can't be new. Zero is no id.
 func (u *updates) check(id int64) error {
-	if id != 0 && id <= u.floor {
-		return u.wentBackwards(id, u.floor)
+	if id != 0 && id <= u.lastAtLogin {
+		return u.wentBackwards(id, u.lastAtLogin)
 	}
 	return nil
 }

@@ -21,10 +21,10 @@ const (
 // worker sends over one connection. Its writer is a goroutine of its own, which work
 // starts and joins; its collector is the goroutine of Run.
 type worker struct {
-	run     *outboxRun
-	session *Session
-	nonces  bool // the server has the extension
-	early   bool // the login succeeds at the first request or not at all
+	run       *outboxRun
+	session   *Session
+	hasNonces bool // the server has the extension nonce
+	early     bool // the login succeeds at the first request or not at all
 
 	loggedIn bool            // the writer's: the login is confirmed
 	ahead    map[string]bool // the writer's: recipients of messages that left before that
@@ -162,7 +162,7 @@ func (w *worker) mayLeave(login context.Context, m *outgoing) bool {
 // send writes a message. Its error says why that failed, and the connection with it.
 func (w *worker) send(ctx context.Context, m *outgoing) error {
 	nonce := ""
-	if w.nonces {
+	if w.hasNonces {
 		nonce = m.nonce
 	}
 	if m.sent.IsZero() {
@@ -194,13 +194,13 @@ func (w *worker) collect(ctx, login context.Context, stop func()) error {
 			w.unanswered = append(w.unanswered, m)
 			return lost
 		}
-		if w.waits(m, result) {
-			stop() // and no place gets free
+		if w.postpone(m, result) {
+			stop() // the message keeps its place, for which the writer might wait
 			continue
 		}
 		w.reported = true
 		if w.run.report(result, len(w.written) > 0) != nil {
-			stop() // and no place gets free
+			stop()
 			continue
 		}
 		<-w.places
@@ -221,16 +221,17 @@ func (w *worker) collect(ctx, login context.Context, stop func()) error {
 	}
 }
 
-// waits reports whether a result is not reported yet: the server refused the message for
-// now, and it is to be sent again, or that holds for one before it.
-func (w *worker) waits(m *outgoing, result Result) bool {
+// postpone keeps a result from being reported if the server refused the message for now,
+// so that it is to be sent again, or if one before it was. It reports whether it did so.
+func (w *worker) postpone(m *outgoing, result Result) bool {
 	switch {
 	case w.run.RetryRefused && result.State == StateRefused && Temporary(result.Err) && w.run.failed == nil:
 		m.move(eventRefused)
 		m.refused = result.Err
 		w.refused = cmp.Or(w.refused, result.Err)
 	case w.refused != nil:
-		m.state, m.result = answered, result
+		m.move(eventAnswered)
+		m.result = result
 	default:
 		return false
 	}
