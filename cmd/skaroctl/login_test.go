@@ -2,8 +2,6 @@ package main
 
 import (
 	"maps"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -34,43 +32,6 @@ func TestLoginParse(t *testing.T) {
 		{name: "an empty store", args: []string{"--store", ""}, err: "--store is empty"},
 	})
 }
-
-func TestRegisterParse(t *testing.T) {
-	testParse(t, newRegisterCmd, []parseCase[registerOptions]{
-		{name: "a login", args: []string{"carol"}, want: registerOptions{loginOptions: loginOptions{login: "carol", loginGiven: true}}},
-		{
-			name: "an invitation", args: []string{"carol", "--invite", "code", "--store", "file"},
-			want: registerOptions{loginOptions: loginOptions{login: "carol", loginGiven: true, store: "file"}, invite: "code"},
-		},
-		{name: "no login", err: "register needs LOGIN"},
-		{name: "--session-only", args: []string{"carol", "--session-only"}, err: "unknown flag --session-only"},
-	})
-}
-
-// homeWith makes a home whose config file has a text, and returns its variables.
-func homeWith(t *testing.T, config string) map[string]string {
-	t.Helper()
-	home := t.TempDir()
-	variables := map[string]string{"XDG_CONFIG_HOME": home, "XDG_STATE_HOME": home, "XDG_CACHE_HOME": home}
-	if err := os.MkdirAll(filepath.Join(home, "skaroctl"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(home, "skaroctl", "config.toml"), []byte(config), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return variables
-}
-
-const twoProfiles = `default_profile = "a"
-[profiles.a]
-server = "ws://127.0.0.1:1/"
-login = "alice"
-store = "file"
-[profiles.b]
-server = "ws://127.0.0.1:1/"
-login = "bob"
-store = "file"
-`
 
 // A login that can't succeed fails before a password is asked for.
 func TestLoginFailsBeforeThePassword(t *testing.T) {
@@ -107,28 +68,6 @@ func TestLoginFailsBeforeThePassword(t *testing.T) {
 	}
 }
 
-// A new account does not take the place of another one's credentials.
-func TestRegisterKeepsTheProfileOfAnother(t *testing.T) {
-	f := newTestFactory(t, terminal.Streams{}, homeWith(t, twoProfiles))
-	err := runRegister(t.Context(), f, &registerOptions{loginOptions: loginOptions{login: "carol", loginGiven: true}})
-	if err == nil || !strings.Contains(err.Error(), `the profile "a" is that of alice`) {
-		t.Errorf("%v", err)
-	}
-}
-
-func TestRegisterHint(t *testing.T) {
-	for _, c := range []struct {
-		status  string
-		invited bool
-		want    string
-	}{{"403", true, "ask the administrator"}, {"403", false, "--invite"}, {"409", false, "choose another login"}, {"500", false, ""}} {
-		got := registerHint(c.status, c.invited)
-		if (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
-			t.Errorf("%+v: %q", c, got)
-		}
-	}
-}
-
 // A profile keeps its certificates for its own server only.
 func TestNewProfileKeepsCertificatesOfTheSameServer(t *testing.T) {
 	f := newTestFactory(t, terminal.Streams{}, nil)
@@ -148,5 +87,30 @@ func TestNewProfileKeepsCertificatesOfTheSameServer(t *testing.T) {
 	f.flags.changed = func(string) bool { return true }
 	if got := l.newProfile(f).CAFile; got != "/new.pem" {
 		t.Errorf("--ca-file: %q", got)
+	}
+}
+
+// The first profile is the default, and no other login takes that from it.
+func TestLoginMakesOnlyTheFirstProfileTheDefault(t *testing.T) {
+	for _, c := range []struct {
+		name, config, want string
+	}{
+		{"the first", "", "new"},
+		{"a second", twoProfiles, "a"},
+		{"beside the usual one", "[profiles.default]\nserver = 'ws://h/'\n", "default"},
+	} {
+		f := newTestFactory(t, terminal.Streams{}, homeWith(t, c.config))
+		p, err := f.Profiles()
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := loginAttempt{Account: Account{profiles: p, profile: "new"}, options: &loginOptions{}}
+		isDefault, err := l.saveProfile(t.Context(), account.Profile{Server: "ws://h/", Login: "carol"})
+		if err != nil || isDefault != (c.want == "new") {
+			t.Errorf("%s: %v, %v", c.name, isDefault, err)
+		}
+		if config, err := account.LoadConfig(p.files.Config); err != nil || (profiles{config: config}).defaultName() != c.want {
+			t.Errorf("%s: %+v, %v", c.name, config, err)
+		}
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/skaroctl/skaroctl/internal/account"
 	"github.com/skaroctl/skaroctl/internal/cli"
 	"github.com/skaroctl/skaroctl/internal/terminal"
 )
@@ -23,13 +22,6 @@ func TestProfileParse(t *testing.T) {
 	testParse(t, newProfileRemoveCmd, []parseCase[profileOptions]{
 		{name: "remove", args: []string{"work"}, want: profileOptions{name: "work"}},
 		{name: "remove of two", args: []string{"work", "home"}, err: "remove takes one argument"},
-	})
-}
-
-func TestStatusParse(t *testing.T) {
-	testParse(t, newStatusCmd, []parseCase[statusOptions]{
-		{name: "one"},
-		{name: "all", args: []string{"--all"}, want: statusOptions{all: true}},
 	})
 }
 
@@ -74,30 +66,5 @@ func TestProfileUseAndRemove(t *testing.T) {
 	p, err := factory().Profiles()
 	if _, there := p.config.Profiles["b"]; err != nil || there || p.config.DefaultProfile != "" || len(p.config.Profiles) != 1 {
 		t.Errorf("%+v, %v", p.config, err)
-	}
-}
-
-// The first profile is the default, and no other login takes that from it.
-func TestLoginMakesOnlyTheFirstProfileTheDefault(t *testing.T) {
-	for _, c := range []struct {
-		name, config, want string
-	}{
-		{"the first", "", "new"},
-		{"a second", twoProfiles, "a"},
-		{"beside the usual one", "[profiles.default]\nserver = 'ws://h/'\n", "default"},
-	} {
-		f := newTestFactory(t, terminal.Streams{}, homeWith(t, c.config))
-		p, err := f.Profiles()
-		if err != nil {
-			t.Fatal(err)
-		}
-		l := loginAttempt{Account: Account{profiles: p, profile: "new"}, options: &loginOptions{}}
-		isDefault, err := l.saveProfile(t.Context(), account.Profile{Server: "ws://h/", Login: "carol"})
-		if err != nil || isDefault != (c.want == "new") {
-			t.Errorf("%s: %v, %v", c.name, isDefault, err)
-		}
-		if config, err := account.LoadConfig(p.files.Config); err != nil || (profiles{config: config}).defaultName() != c.want {
-			t.Errorf("%s: %+v, %v", c.name, config, err)
-		}
 	}
 }

@@ -4,8 +4,8 @@ import (
 	"crypto/sha512"
 	"encoding"
 	"errors"
-	"hash"
 	"fmt"
+	"hash"
 	"strings"
 	"testing"
 )
