@@ -10,8 +10,8 @@ import (
 	"github.com/skaroctl/skaroctl/internal/session"
 )
 
-// filter says which events listen shows. It takes the names of --from and --conference
-// over in the server's spelling, at each connection: a name in any other spelling would
+// filter says which events listen shows. At each connection it asks for the server's
+// spelling of the names of --from and --conference: a name in any other spelling would
 // match nothing.
 type filter struct {
 	from, conferences []*filterName
@@ -21,10 +21,10 @@ type filter struct {
 
 // filterName is a name of --from or --conference.
 type filterName struct {
-	kind  string // "user" or "conference"
-	name  string // in the server's spelling, as soon as that is known
-	found bool   // the server had it at an earlier connection
-	told  string // the last notice about it
+	kind    string // "user" or "conference"
+	name    string // in the server's spelling, as soon as that is known
+	found   bool   // the server had it at an earlier connection
+	noticed string // the last notice about it
 }
 
 func newFilter(o *listenOptions, notice func(string, ...any)) *filter {
@@ -65,19 +65,19 @@ func has(names []*filterName, name string) bool {
 	return slices.ContainsFunc(names, func(n *filterName) bool { return n.name == name })
 }
 
-// resolve asks for the server's spelling of each name with spell, which is
+// respell replaces each name by the server's spelling, for which it asks with spell, a
 // session.Spelling. A notice tells the user of a name for which nothing will come.
-func (f *filter) resolve(ctx context.Context, spell func(context.Context, string) (proto.Contact, error)) error {
+func (f *filter) respell(ctx context.Context, spell func(context.Context, string) (proto.Contact, error)) error {
 	for _, n := range slices.Concat(f.from, f.conferences) {
 		found, err := spell(ctx, n.name)
 		text, err := n.learn(found, err)
 		if err != nil {
 			return err
 		}
-		if text != "" && text != n.told {
+		if text != "" && text != n.noticed {
 			f.notice("%s", text)
 		}
-		n.told = text
+		n.noticed = text
 	}
 	return nil
 }

@@ -92,7 +92,7 @@ func TestFilterResolvesNames(t *testing.T) {
 		given := fmt.Sprint(c.o)
 		f := newFilter(&c.o, func(format string, args ...any) { notices = append(notices, fmt.Sprintf(format, args...)) })
 		for _, a := range c.answers {
-			err := f.resolve(t.Context(), func(_ context.Context, login string) (proto.Contact, error) {
+			err := f.respell(t.Context(), func(_ context.Context, login string) (proto.Contact, error) {
 				if a.err != nil {
 					return proto.Contact{Login: login}, a.err
 				}
@@ -115,7 +115,7 @@ func TestFilterResolvesNames(t *testing.T) {
 func TestFilterReturnsOtherErrors(t *testing.T) {
 	for _, want := range []error{session.Refused(proto.TypeGetUserData, "503 Service Unavailable", ""), errors.New("lost")} {
 		f := newFilter(&listenOptions{from: []string{"bob"}}, func(format string, args ...any) { t.Errorf(format, args...) })
-		err := f.resolve(t.Context(), func(context.Context, string) (proto.Contact, error) { return proto.Contact{Login: "bob"}, want })
+		err := f.respell(t.Context(), func(context.Context, string) (proto.Contact, error) { return proto.Contact{Login: "bob"}, want })
 		if !errors.Is(err, want) {
 			t.Errorf("%v, not %v", err, want)
 		}

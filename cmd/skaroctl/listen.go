@@ -139,7 +139,7 @@ func newListener(ctx context.Context, acct Account, report *listenReport) *sessi
 			report.connected = true
 			source.renewSID(ctx, got)
 		},
-		Prepare:   func(ctx context.Context, s *session.Session) error { return report.filter.resolve(ctx, s.Spelling) },
+		Prepare:   func(ctx context.Context, s *session.Session) error { return report.filter.respell(ctx, s.Spelling) },
 		Lost:      report.lostConnection,
 		Listening: report.caughtUp,
 		Settled:   report.settle,

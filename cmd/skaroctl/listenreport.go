@@ -96,7 +96,7 @@ func (r *listenReport) lostConnection(err error, pause time.Duration) {
 	if _, ok := r.position(); ok {
 		r.behind = true
 	}
-	r.f.notice("%v; trying again in %v", err, pause.Round(100*time.Millisecond))
+	r.f.noticeLost(err, pause)
 }
 
 // caughtUp tells the user that everything from before was shown.
