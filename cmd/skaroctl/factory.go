@@ -58,9 +58,9 @@ func loadProfiles(getenv func(string) string) (profiles, error) {
 // Profiles reads the config file. A missing file has no profiles.
 func (f *Factory) Profiles() (profiles, error) { return f.loadProfiles() }
 
-// OptionalProfiles is Profiles for a command that flags and environment may tell enough:
-// a container may have no home, and what is missing then is the next error. If a server is
-// given, a config file of another user is left alone, as that of a container that runs as root.
+// OptionalProfiles is Profiles for a command that may need no config file. Without a home,
+// as in a container, there are no profiles. If a server is given, the config file of
+// another user counts as missing; else it is an error.
 func (f *Factory) OptionalProfiles() (profiles, error) {
 	p, err := f.loadProfiles()
 	if p.files == (account.Files{}) {

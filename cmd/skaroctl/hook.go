@@ -43,7 +43,7 @@ func newHook(command string, environ, acct []string, streams terminal.Streams, n
 	return h
 }
 
-// hookInherits reports whether a variable of ours is for the hook, too.
+// hookInherits reports whether the hook gets a variable of this process.
 func hookInherits(goos, name string) bool {
 	if goos == "windows" { // the case of a name does not matter there
 		name = strings.ToUpper(name)

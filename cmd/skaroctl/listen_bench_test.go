@@ -21,7 +21,7 @@ import (
 )
 
 // BenchmarkListen is the whole way of a message: from a server's socket to a line
-// of JSON on a pipe that somebody reads.
+// of JSON on a pipe with a reader.
 func BenchmarkListen(b *testing.B) {
 	frames := floodOf(b.N)
 	url := flood(b, frames)

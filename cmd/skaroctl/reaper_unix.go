@@ -11,11 +11,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// reaper takes note of the end of processes that commands of --exec have left behind. In
+// reaper waits for processes that commands of --exec have left behind, when they end. In
 // a container without an init this program is process 1, and they become its children;
 // without a reaper they stay as zombies. A nil reaper does nothing.
 type reaper struct {
-	mu sync.Mutex // held while a command runs: its end belongs to os/exec
+	mu sync.Mutex // held while a command runs: os/exec waits for that one
 }
 
 // newReaper returns nil if this process is not process 1.
@@ -52,7 +52,7 @@ func (r *reaper) start() (stop func()) {
 	}
 }
 
-// pause keeps the end of a command from the reaper until resume, which reaps what the
+// pause keeps the reaper from waiting for a command, until resume, which reaps what the
 // command has left.
 func (r *reaper) pause() (resume func()) {
 	if r == nil {

@@ -248,8 +248,8 @@ func (o *sendOptions) outbox(ctx context.Context, f *Factory, acct Account, prin
 	return box
 }
 
-// retryPolicy says how long to keep trying. With --lines a connection that was lost is made
-// again for as long as it takes, unless --retry says how long.
+// retryPolicy says how long to keep trying. With --lines there is no limit after the first
+// login, unless --retry sets one.
 func (o *sendOptions) retryPolicy() session.RetryPolicy {
 	p := session.RetryPolicy{BeforeLogin: time.Duration(o.retry), AfterLogin: time.Duration(o.retry), Passes: account.Temporary}
 	if o.lines {

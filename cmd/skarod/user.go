@@ -50,7 +50,7 @@ func newUserAddCmd(f *Factory, run runFunc[userOptions]) *cobra.Command {
 	return c
 }
 
-// runUserAdd makes an account. It checks the login before anybody types a password.
+// runUserAdd makes an account. It checks the login before the user types a password.
 func runUserAdd(ctx context.Context, f *Factory, o *userOptions) error {
 	login, err := store.Login(o.login)
 	if err != nil {
@@ -96,7 +96,7 @@ func newUserPasswdCmd(f *Factory, run runFunc[userOptions]) *cobra.Command {
 	return c
 }
 
-// runUserPasswd changes a password. It looks for the account before anybody types one.
+// runUserPasswd changes a password. It looks for the account before the user types one.
 func runUserPasswd(ctx context.Context, f *Factory, o *userOptions) error {
 	login, err := store.LoginForm(o.login)
 	if err != nil {

@@ -15,8 +15,8 @@ import (
 	"github.com/skaroctl/skaroctl/internal/terminal"
 )
 
-// folder is a folder with files of ours, held open: a name in it means the same file
-// whatever happens to the folders above it.
+// folder is a folder with private files. It is held open, so that a name in it means the
+// same file even if a folder above it is renamed or replaced.
 type folder struct {
 	path   string // without symbolic links
 	fd     int
@@ -24,7 +24,7 @@ type folder struct {
 	others bool // it belongs to a user other than this one and root
 }
 
-// locate finds a file of ours, which need not exist, from the root folder on. Each step is
+// locate finds a private file, which need not exist, from the root folder on. Each step is
 // taken from the descriptor of the folder before it. Symbolic links are followed, also at
 // the end: dotfiles are often links. It refuses what another user could have laid out:
 // a link of another user, a folder of another user that the file would be in, and as root
@@ -119,7 +119,7 @@ func (d *folder) enter(name string, missing folders) (*folder, error) {
 	}
 	below.others = !trustedUser(below.stat.Uid) && !terminal.ReadOnly(below.fd)
 	// A user may choose a folder that is shared, such as one of a group. Root has more to
-	// lose, and in a folder with the sticky bit anybody may have been first.
+	// lose, and in a folder with the sticky bit another user may have made the name first.
 	if os.Geteuid() == 0 || d.stat.Mode&unix.S_ISVTX != 0 {
 		if err := below.refuseOthers(); err != nil {
 			below.close()

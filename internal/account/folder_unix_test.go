@@ -16,7 +16,7 @@ import (
 // another is the user who lays out folders and links for us.
 const another = 65534
 
-// writers are all that writes, or removes, a file of ours.
+// writers are all functions that write or remove a private file.
 var writers = map[string]func(Files) error{
 	"config": func(f Files) error {
 		return UpdateConfig(newContext(), f.Config, func(c *Config) error { c.DefaultProfile = "y"; return nil })
@@ -170,7 +170,7 @@ func TestReadingRefusesWhatAnotherUserLaidOut(t *testing.T) {
 	}
 }
 
-// A lock is a file of ours with one name: with another user's file, or a link to one, that
+// A lock is our own file with one name: with another user's file, or a link to one, that
 // user could hold it, or have it made somewhere.
 func TestLockIsAFileOfOurs(t *testing.T) {
 	for writer, write := range writers {

@@ -5,7 +5,7 @@ import (
 	"path/filepath"
 )
 
-// folder is a folder with files of ours. It is not held open: the profile of a user is
+// folder is a folder with private files. It is not held open: the profile of a user is
 // closed to others.
 type folder struct{ path string }
 

@@ -150,8 +150,8 @@ func (s *keyringStore) read(ctx context.Context, key Key) (secret string, err er
 	return ask(ctx, func() (string, error) { return s.get(keyringService, key.keyringUser()) })
 }
 
-// calling holds a place for the one call to the library that may run. A call that ctx has
-// ended goes on in its goroutine: however often a keyring does not answer, there is one.
+// calling has an element while a call to the library runs: one at a time, in the whole
+// process. A call that ctx has given up goes on in its goroutine, and keeps the others out.
 var calling = make(chan struct{}, 1)
 
 // ask runs one call to the library, which knows no context. Its error wraps

@@ -17,7 +17,7 @@ import (
 // Each is a stateFile, which locate finds without a step that another user has laid out:
 // every read, replacement and lock is a method of it.
 
-// stateFile is a file of ours, which need not exist, in a folder that is held open.
+// stateFile is a private file, which need not exist, in a folder that is held open.
 type stateFile struct {
 	in   *folder
 	name string

@@ -252,7 +252,7 @@ func flatten(err error) []error {
 	return all
 }
 
-// readerGone reports whether err says that nobody reads the output any more.
+// readerGone reports whether err says that the output has no reader any more.
 func readerGone(err error) bool { return errors.Is(err, ErrReaderGone) || terminal.ReaderGone(err) }
 
 // Run makes the RunE of a command. It refuses a flag with an empty value, because a

@@ -176,7 +176,8 @@ func tightenModes(path string) error {
 	return errors.Join(errs...)
 }
 
-// tightenMode changes the file that it has opened and checked, whatever has the name then.
+// tightenMode changes the file that it has opened and checked, even if another file has
+// the name by then.
 func tightenMode(file string, second bool) error {
 	f, err := os.OpenFile(file, os.O_RDONLY|noFollow, 0)
 	if err != nil {

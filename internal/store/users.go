@@ -218,7 +218,7 @@ func (s *Store) Users(ctx context.Context) ([]User, error) {
 	return users, rows.Err()
 }
 
-// Party is a user or a conference, as a user sees it who asks for it.
+// Party is a user or a conference, as the asking user sees it.
 type Party struct {
 	ID         int64
 	Login      string // or the name of the conference
