@@ -20,7 +20,7 @@ import (
 
 // TestExitStatus is the table of exit statuses (docs/scripting.md, "Exit status").
 func TestExitStatus(t *testing.T) {
-	refused := session.Refused("send_message", "404 Not Found", "")
+	refused := session.Refused("ws://x/", "send_message", "404 Not Found", "")
 	lost := &session.Error{Kind: session.KindUnreachable, Msg: "lost"}
 	late := session.TimedOut(time.Second)
 	for name, c := range map[string]struct {
@@ -72,13 +72,13 @@ func report(t *testing.T, err error) (status int, errs string) {
 
 // Of several errors each is reported, and the worst one gives the exit status.
 func TestReportNamesEachErrorAndTheWorstStatusCounts(t *testing.T) {
-	refused := session.Refused("send_message", "404 Not Found", "no bob")
+	refused := session.Refused("ws://x/", "send_message", "404 Not Found", "no bob")
 	exit, errs := report(t, errors.Join(
 		fmt.Errorf("send to bob: %w", refused),
 		fmt.Errorf("send to carol: %w", session.Unknown("send_message", io.EOF)),
 		cli.Usagef("x"),
 	))
-	want := "skaroctl: send to bob: the server answered 404 Not Found: no bob\nhint: find logins with `skaroctl contacts search TEXT`, and conferences with `skaroctl contacts`\n" +
+	want := "skaroctl: send to bob: ws://x/ answered 404 Not Found: no bob\nhint: find logins with `skaroctl contacts search TEXT`, and conferences with `skaroctl contacts`\n" +
 		"skaroctl: send to carol: sent, but not confirmed by the server: it may or may not have been delivered: EOF\n" +
 		"hint: look whether it took effect before you do it again: `skaroctl history LOGIN --limit 5`\nskaroctl: x\n"
 	if exit != 7 || errs != want {
@@ -121,7 +121,7 @@ func TestRefusalHint(t *testing.T) {
 		"404 Not Found": "contacts search", "413 Content Too Large": "cut -b", "429 Too Many Requests": "try again in a minute: the server is asked for too much at once, and nothing was delivered",
 		"500 Internal Server Error": "try again later: the server has failed (its log says why), and nothing was delivered", "503": "try again later", "501 Not Implemented": "", "400 Bad Request": "", "nonsense": "",
 	} {
-		hint := refusalHint(session.Refused("send_message", status, ""))
+		hint := refusalHint(session.Refused("ws://x/", "send_message", status, ""))
 		if (hint == "") != (want == "") || !strings.Contains(hint, want) {
 			t.Errorf("%s: %q, without %q", status, hint, want)
 		}

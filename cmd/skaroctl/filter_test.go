@@ -56,7 +56,7 @@ func TestFilterWants(t *testing.T) {
 // alone, and tells each thing once.
 func TestFilterResolvesNames(t *testing.T) {
 	online := true
-	refused := func(status string) error { return session.Refused(proto.TypeGetUserData, status, "") }
+	refused := func(status string) error { return session.Refused("ws://x/", proto.TypeGetUserData, status, "") }
 	type answer struct {
 		found proto.Contact
 		err   error
@@ -81,7 +81,7 @@ func TestFilterResolvesNames(t *testing.T) {
 		}},
 		"not for us": {
 			listenOptions{conferences: []string{"ops"}}, []answer{{err: refused("403 Forbidden")}}, "ops",
-			[]string{`the conference "ops": the server answered 403 Forbidden`},
+			[]string{`the conference "ops": ws://x/ answered 403 Forbidden`},
 		},
 		"a user": {
 			listenOptions{conferences: []string{"bob"}}, []answer{{found: proto.Contact{Login: "bob", Online: &online}}}, "bob",
@@ -113,7 +113,7 @@ func TestFilterResolvesNames(t *testing.T) {
 
 // Only a refusal of the name is a matter of the filter; other errors end the connection.
 func TestFilterReturnsOtherErrors(t *testing.T) {
-	for _, want := range []error{session.Refused(proto.TypeGetUserData, "503 Service Unavailable", ""), errors.New("lost")} {
+	for _, want := range []error{session.Refused("ws://x/", proto.TypeGetUserData, "503 Service Unavailable", ""), errors.New("lost")} {
 		f := newFilter(&listenOptions{from: []string{"bob"}}, func(format string, args ...any) { t.Errorf(format, args...) })
 		err := f.respell(t.Context(), func(context.Context, string) (proto.Contact, error) { return proto.Contact{Login: "bob"}, want })
 		if !errors.Is(err, want) {

@@ -14,7 +14,7 @@ import (
 
 var (
 	errLost     = &session.Error{Kind: session.KindUnreachable, Msg: "lost the connection to ws://x/: it hung up", Hint: "try again"}
-	errNotFound = session.Refused("send_message", "404 Not Found", "no such user")
+	errNotFound = session.Refused("ws://x/", "send_message", "404 Not Found", "no such user")
 )
 
 // result is the result of line n for a recipient; a line of zero is that of a single text.
@@ -50,7 +50,7 @@ const (
 	lostText    = "lost the connection to ws://x/: it hung up"
 	unknownText = "sent, but not confirmed by the server: it may or may not have been delivered: " + lostText
 	eachText    = "sent, but not confirmed by the server: each may or may not have been delivered: " + lostText
-	refusedText = "the server answered 404 Not Found: no such user"
+	refusedText = "ws://x/ answered 404 Not Found: no such user"
 )
 
 // reportCase is a run: its results, what ended it, and what it says.

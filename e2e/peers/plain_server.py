@@ -92,7 +92,8 @@ class Connection:
     async def run(self):
         if not await self.misbehave():
             return
-        await self.write({"type": "check_connection", "token": self.challenge})
+        extensions = {"extensions": ["nonce"]} if self.server.options.nonce else {}
+        await self.write({"type": "check_connection", "token": self.challenge, **extensions})
         async for data in self.ws:
             request = cbor.loads(data)
             self.requests += 1
@@ -241,6 +242,7 @@ async def main():
     parser.add_argument("--drop", metavar="TYPE", help="cut the connection when a request of this type comes")
     parser.add_argument("--mute", metavar="TYPE", help="never answer a request of this type")
     parser.add_argument("--slow", metavar="TYPE", help="do a request of this type only when more time has passed")
+    parser.add_argument("--nonce", action="store_true", help="claim to know the nonces of messages")
     options = parser.parse_args()
 
     def process_request(connection, request):

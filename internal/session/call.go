@@ -3,7 +3,6 @@ package session
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
@@ -91,7 +90,7 @@ func (c *Call) wait(ctx context.Context) (proto.Reply, error) {
 	case reply.Status == "":
 		return reply, c.session.invalidReply(errors.New("it has no status"))
 	case !reply.OK():
-		return reply, refused(c.request.Type, reply)
+		return reply, refused(c.session.conn.endpoint.URL, c.request.Type, reply)
 	}
 	return reply, nil
 }
@@ -129,7 +128,7 @@ func (c *Call) answer(ctx context.Context) (proto.Reply, error) {
 	if ctx.Err() == nil { // a context that ends during a write ends the connection too
 		return proto.Reply{}, conn.err
 	}
-	return proto.Reply{}, fmt.Errorf("waiting for the answer to %s: %w", c.request.Type, context.Cause(ctx))
+	return proto.Reply{}, noAnswer(ctx, conn.endpoint.URL, c.request.Type)
 }
 
 // forget makes the connection drop the reply when it comes.

@@ -127,26 +127,26 @@ func isRefusal(err error) bool {
 	return kind == KindRefused || kind == KindAuth
 }
 
-// Refused returns the error for a reply with a status other than 200. info is the
-// server's reason, or "".
-func Refused(request, status, info string) *Error {
-	msg := "the server answered " + status
+// Refused returns the error for a reply of a server with a status other than 200. info is
+// the server's reason, or "".
+func Refused(server, request, status, info string) *Error {
+	msg := server + " answered " + status
 	if info != "" && info != status {
 		msg += ": " + info
 	}
 	return &Error{Kind: KindRefused, Msg: msg, Request: request, Status: status}
 }
 
-func refused(request string, r proto.Reply) *Error {
-	e := Refused(request, r.Status, r.Info)
+func refused(server, request string, r proto.Reply) *Error {
+	e := Refused(server, request, r.Status, r.Info)
 	e.RetryAfter = r.RetryAfter()
 	return e
 }
 
 // loginRefused returns the error for a refused login. It is final: the same credentials
 // are not tried again.
-func loginRefused(request, login string, r proto.Reply) *Error {
-	e := refused(request, r)
+func loginRefused(server, request, login string, r proto.Reply) *Error {
+	e := refused(server, request, r)
 	e.Kind = KindAuth
 	if request == proto.TypeSessionRestore {
 		e.Msg = "the session can't be restored: " + e.Msg
@@ -196,6 +196,23 @@ func interrupted(ctx context.Context, what string) *Error {
 	e := &Error{Kind: KindUnreachable, Msg: what, Err: context.Cause(ctx)}
 	if KindOf(e.Err) == KindTimeout {
 		e.Kind = KindTimeout
+	}
+	return e
+}
+
+// noAnswer returns the error for an answer of the server that did not come before ctx
+// ended. what was asked for is in the user's words.
+func noAnswer(ctx context.Context, server, what string) error {
+	return fmt.Errorf("waiting for %s to answer %s: %w", server, what, context.Cause(ctx))
+}
+
+// outOfTime returns the error for the end of the time, which says what happened last: a
+// user can do something about that.
+func outOfTime(last error) error {
+	e := &Error{Kind: KindTimeout, Msg: "out of time", Err: last}
+	var why *Error
+	if errors.As(last, &why) {
+		e.Hint = why.Hint
 	}
 	return e
 }

@@ -48,24 +48,23 @@ const longestAsked = time.Hour
 
 // retry calls once, which makes a connection and returns at its end, until there is
 // nothing left to do or no point in another attempt. Before each pause it calls lost,
-// which may be nil. It returns the error of the last attempt, or the
-// cause of ctx's end if that error does not wrap it.
+// which may be nil. It returns the error of the last attempt, or why ctx ended.
 func (p RetryPolicy) retry(ctx context.Context, lost func(err error, pause time.Duration), once func(context.Context) attempt) error {
 	limit, lastProgress := p.BeforeLogin, time.Now()
 	pauses, loggedIn := p.pauses(), false
+	var last error
 	for {
 		a := once(ctx)
 		loggedIn = loggedIn || a.loggedIn
 		switch {
 		case a.done:
 			return a.err
-		case ctx.Err() != nil && !errors.Is(a.err, context.Cause(ctx)):
-			return context.Cause(ctx)
-		case ctx.Err() != nil: // it says what ctx ended
-			return a.err
+		case ctx.Err() != nil:
+			return ended(ctx, a.err, last)
 		case !p.mayPass(a.err, loggedIn):
 			return a.err
 		}
+		last = a.err
 		if !a.up.IsZero() {
 			limit = p.AfterLogin
 			pauses.lasted(time.Since(a.up))
@@ -81,10 +80,23 @@ func (p RetryPolicy) retry(ctx context.Context, lost func(err error, pause time.
 		if lost != nil {
 			lost(a.err, pause)
 		}
-		if err := sleep(ctx, pause); err != nil {
-			return err
+		if sleep(ctx, pause) != nil {
+			return ended(ctx, nil, last)
 		}
 	}
+}
+
+// ended returns the error of a run that ctx has ended. err is that of the attempt at that
+// moment, and last that of the one before; nil means none.
+func ended(ctx context.Context, err, last error) error {
+	cause := context.Cause(ctx)
+	switch {
+	case last != nil && KindOf(cause) == KindTimeout: // an attempt that has just begun says less
+		return outOfTime(last)
+	case errors.Is(err, cause): // it says what ctx ended
+		return err
+	}
+	return cause
 }
 
 // Run calls once until it succeeds, its error does not pass by itself, or the time is over

@@ -128,6 +128,38 @@ func TestRetryEndsWithContext(t *testing.T) {
 	}
 }
 
+// If the time is over, the error says what happened last, and not that nothing came at the
+// end.
+func TestRetryOutOfTimeSaysWhatHappenedLast(t *testing.T) {
+	hungUp := &Error{Kind: KindUnreachable, Msg: "hung up", Hint: "try again"}
+	waits := func(ctx context.Context) attempt {
+		<-ctx.Done()
+		return attempt{err: interrupted(ctx, "can't reach x")}
+	}
+	fails := func(context.Context) attempt { return attempt{err: hungUp} }
+	for name, c := range map[string]struct {
+		script []func(context.Context) attempt
+		want   string
+	}{
+		"in a pause":             {[]func(context.Context) attempt{fails, fails, fails, fails}, "out of time: hung up"},
+		"in the next attempt":    {[]func(context.Context) attempt{fails, waits}, "out of time: hung up"},
+		"in the first attempt":   {[]func(context.Context) attempt{waits}, "can't reach x: no answer within 10s"},
+		"at the end of the last": {[]func(context.Context) attempt{func(ctx context.Context) attempt { <-ctx.Done(); return fails(ctx) }}, "no answer within 10s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := WithTimeout(context.Background(), 10*time.Second)
+				defer cancel()
+				n := -1
+				err := policy(Forever, Forever).retry(ctx, nil, func(ctx context.Context) attempt { n++; return c.script[n](ctx) })
+				if err == nil || err.Error() != c.want || KindOf(err) != KindTimeout {
+					t.Errorf("%v, not %s", err, c.want)
+				}
+			})
+		})
+	}
+}
+
 // A pause is between half and all of its bound.
 func TestRetryJitter(t *testing.T) {
 	p := RetryPolicy{}.pauses()

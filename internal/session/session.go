@@ -17,7 +17,6 @@ package session
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 
 	"github.com/skaroctl/skaroctl/internal/proto"
@@ -159,7 +158,7 @@ func (l *login) enter(ctx context.Context, state loginState) {
 
 // answered moves the login on with the reply to its request.
 func (l *login) answered(ctx context.Context, reply proto.Reply, err error) {
-	request := l.call.request.Type
+	server, request := l.session.conn.endpoint.URL, l.call.request.Type
 	switch {
 	case err != nil:
 		l.fail(err)
@@ -170,10 +169,10 @@ func (l *login) answered(ctx context.Context, reply proto.Reply, err error) {
 		l.enter(ctx, authorizing)
 	case reply.Status == "":
 		l.fail(l.session.invalidReply(errors.New("it has no status")))
-	case Temporary(refused(request, reply)):
-		l.fail(refused(request, reply)) // it says nothing about the credentials
+	case Temporary(refused(server, request, reply)):
+		l.fail(refused(server, request, reply)) // it says nothing about the credentials
 	default:
-		l.fail(loginRefused(request, l.cred.Login, reply))
+		l.fail(loginRefused(server, request, l.cred.Login, reply))
 	}
 }
 
@@ -203,7 +202,7 @@ func (s *Session) Account(ctx context.Context) (Account, error) {
 		select {
 		case <-s.authenticated:
 		default:
-			return Account{}, fmt.Errorf("waiting for the answer to the login: %w", context.Cause(ctx))
+			return Account{}, noAnswer(ctx, s.conn.endpoint.URL, "the login")
 		}
 	}
 	if s.login.err != nil && ctx.Err() != nil && s.Err() != nil {
