@@ -65,6 +65,7 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"units":   cmdUnits,
 	"service": cmdService,
 	"icinga":  cmdIcinga,
+	"yaml":    cmdYAML,
 }
 
 // output is the text that a process has written so far to one of its streams.

@@ -5,9 +5,11 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"go.yaml.in/yaml/v3"
 )
 
 var fenced = regexp.MustCompile("(?ms)^```(\\w+)\n(.*?)^```$")
@@ -86,7 +88,9 @@ func cmdUnits(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("%s does not begin with the name of a unit", file)
 		}
 		text = strings.ReplaceAll(text, "/usr/bin/skaroctl", program)
-		ts.Check(os.WriteFile(filepath.Join(folder, name[1]), []byte(text), 0o600))
+		path := filepath.Join(folder, name[1])
+		ts.Check(os.MkdirAll(filepath.Dir(path), 0o700))
+		ts.Check(os.WriteFile(path, []byte(text), 0o600))
 		fmt.Fprintln(ts.Stdout(), name[1])
 	}
 }
@@ -117,22 +121,28 @@ func cmdBehind(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	script += fmt.Sprintf("exec '%s'%s \"$@\"\n", lookPath(ts, "skaroctl"), flags)
-	folder := ts.MkAbs("behind")
-	ts.Check(os.MkdirAll(folder, 0o700))
+	folder, err := os.MkdirTemp(ts.MkAbs("."), "behind") // one behind the other, if there are several
+	ts.Check(err)
 	ts.Check(os.WriteFile(filepath.Join(folder, "skaroctl"), []byte(script), 0o700))
 	ts.Setenv("PATH", folder+string(os.PathListSeparator)+ts.Getenv("PATH"))
 }
 
 var setting = regexp.MustCompile(`(?m)^(Environment|ExecStart)=(.*)$`)
 
-// service UNIT DIR writes a shell script `service.sh` that runs a unit's
-// ExecStart with its Environment, %S being DIR.
+// service UNIT DIR [INSTANCE] writes a shell script `service.sh` that runs a unit's
+// ExecStart with its Environment, %S being DIR and %i being INSTANCE.
 func cmdService(ts *testscript.TestScript, neg bool, args []string) {
-	want(ts, neg, len(args) == 2, "service UNIT DIR")
+	want(ts, neg, len(args) == 2 || len(args) == 3, "service UNIT DIR [INSTANCE]")
+	host, err := os.Hostname()
+	ts.Check(err)
+	specifiers := []string{"%S", args[1], "%H", host}
+	if len(args) == 3 {
+		specifiers = append(specifiers, "%i", args[2])
+	}
 	var script strings.Builder
 	run := ""
 	for _, s := range setting.FindAllStringSubmatch(ts.ReadFile(args[0]), -1) {
-		value := strings.ReplaceAll(s[2], "%S", args[1])
+		value := strings.NewReplacer(specifiers...).Replace(s[2])
 		if strings.Contains(value, "%") {
 			ts.Fatalf("a %% that this test does not know: %s", value)
 		}
@@ -200,4 +210,52 @@ func cmdIcinga(ts *testscript.TestScript, neg bool, args []string) {
 		script += " '" + value + "'"
 	}
 	ts.Check(os.WriteFile(ts.MkAbs("icinga.sh"), []byte(script+"\n"), 0o600))
+}
+
+// yaml [-exec] FILE PATH… prints parts of a YAML file as lines for a shell. A PATH is
+// keys and indices with dots between them. A text is a line, and a map of texts, or a list
+// of names and values, is variables. With -exec a list of texts is the arguments of skaroctl.
+func cmdYAML(ts *testscript.TestScript, neg bool, args []string) {
+	run := len(args) > 0 && args[0] == "-exec"
+	if run {
+		args = args[1:]
+	}
+	want(ts, neg, len(args) >= 2, "yaml [-exec] FILE PATH...")
+	var document any
+	ts.Check(yaml.Unmarshal([]byte(ts.ReadFile(args[0])), &document))
+	for _, path := range args[1:] {
+		part := document
+		for key := range strings.SplitSeq(path, ".") {
+			switch v := part.(type) {
+			case map[string]any:
+				part = v[key]
+			case []any:
+				i, err := strconv.Atoi(key)
+				ts.Check(err)
+				part = v[i]
+			}
+		}
+		switch v := part.(type) {
+		case string:
+			fmt.Fprintln(ts.Stdout(), v)
+		case map[string]any:
+			for name, value := range v {
+				fmt.Fprintf(ts.Stdout(), "export %s='%s'\n", name, value)
+			}
+		case []any:
+			line := "exec skaroctl"
+			for _, item := range v {
+				if pair, ok := item.(map[string]any); ok {
+					fmt.Fprintf(ts.Stdout(), "export %s='%s'\n", pair["name"], pair["value"])
+				} else {
+					line += fmt.Sprintf(" '%s'", item)
+				}
+			}
+			if run && line != "exec skaroctl" {
+				fmt.Fprintln(ts.Stdout(), line)
+			}
+		default:
+			ts.Fatalf("%s of %s is %v", path, args[0], part)
+		}
+	}
 }

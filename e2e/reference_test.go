@@ -135,13 +135,13 @@ var (
 // TestTopics: the help topics agree with the documents and leave nothing out.
 func TestTopics(t *testing.T) {
 	statSources(t)
-	scripting, err := os.ReadFile("../docs/scripting.md")
+	reference, err := os.ReadFile("../docs/reference.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows := statusRow.FindAllStringSubmatch(string(scripting), -1)
+	rows := statusRow.FindAllStringSubmatch(string(reference), -1)
 	if len(rows) != 9 {
-		t.Fatalf("docs/scripting.md has %d exit statuses", len(rows))
+		t.Fatalf("docs/reference.md has %d exit statuses", len(rows))
 	}
 	statuses := helpText(t, "exit-status")
 	for _, row := range rows {
@@ -150,7 +150,7 @@ func TestTopics(t *testing.T) {
 			want = row[1] + " " + row[2] + ": " + row[3]
 		}
 		if want = strings.ReplaceAll(want, "`", ""); !strings.Contains(statuses, want) {
-			t.Errorf("`skaroctl help exit-status` does not say %q, as docs/scripting.md does", want)
+			t.Errorf("`skaroctl help exit-status` does not say %q, as docs/reference.md does", want)
 		}
 	}
 	environment, found := helpText(t, "environment"), 0
@@ -164,8 +164,8 @@ func TestTopics(t *testing.T) {
 				if !strings.Contains(environment, m[1]+" ") {
 					t.Errorf("`skaroctl help environment` says nothing about %s", m[1])
 				}
-				if !strings.Contains(string(scripting), m[1]) {
-					t.Errorf("docs/scripting.md says nothing about %s", m[1])
+				if !strings.Contains(string(reference), m[1]) {
+					t.Errorf("docs/reference.md says nothing about %s", m[1])
 				}
 			}
 		}

@@ -18,7 +18,7 @@ import (
 	"github.com/skaroctl/skaroctl/internal/terminal"
 )
 
-// TestExitStatus is the table of exit statuses (docs/scripting.md, "Exit status").
+// TestExitStatus is the table of exit statuses (docs/reference.md, "Exit status").
 func TestExitStatus(t *testing.T) {
 	refused := session.Refused("ws://x/", "send_message", "404 Not Found", "")
 	lost := &session.Error{Kind: session.KindUnreachable, Msg: "lost"}

@@ -9,7 +9,7 @@ import (
 )
 
 // Kind says what an error means to a script. Each program has one Table from kind to
-// exit status (docs/scripting.md, "Exit status").
+// exit status (docs/reference.md, "Exit status").
 type Kind string
 
 // The kinds of errors, as JSON errors name them.

@@ -11,7 +11,7 @@ import (
 )
 
 // The JSON of a result is a struct here: its fields in this order, and without those that
-// are empty if they say omitempty. Scripts rely on both (docs/scripting.md).
+// are empty if they say omitempty. Scripts rely on both (docs/reference.md).
 
 type messageJSON struct {
 	Type       string         `json:"type"`
@@ -321,7 +321,7 @@ func (p *Printer) Invite(i Invite) error {
 
 // Failure is an error, for a person or a program.
 type Failure struct {
-	Kind       string `json:"kind"` // see docs/scripting.md, "Exit status"
+	Kind       string `json:"kind"` // see docs/reference.md, "Exit status"
 	Message    string `json:"message"`
 	Status     string `json:"status,omitempty"`      // the server's, if it refused the request
 	RetryAfter int64  `json:"retry_after,omitempty"` // how long the server wants us to wait, in seconds

@@ -1,5 +1,5 @@
 // Package output writes what people and programs read: results and failures, as text or as
-// JSON, in colour, and always safe to show. It never sees a connection. docs/scripting.md
+// JSON, in colour, and always safe to show. It never sees a connection. docs/reference.md
 // describes its JSON.
 package output
 
