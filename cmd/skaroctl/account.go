@@ -296,7 +296,7 @@ type credentialSource struct {
 	used bool                // the token that ResolveAccount read has been used
 }
 
-func (acct Account) credentialSource() *credentialSource { return &credentialSource{acct: acct} }
+func newCredentialSource(acct Account) *credentialSource { return &credentialSource{acct: acct} }
 
 // read returns the token, or the SID if the profile has no token.
 func (s *credentialSource) read(ctx context.Context) (session.Credentials, error) {

@@ -226,7 +226,7 @@ func TestCredentialSourceKeepsWhatItHad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	source := acct.credentialSource()
+	source := newCredentialSource(acct)
 	if _, err := source.read(t.Context()); kindOf(err) != cli.KindAuth || !strings.Contains(err.Error(), "the file store has no credentials for alice") {
 		t.Errorf("an empty store: %v", err)
 	}
@@ -241,7 +241,7 @@ func TestCredentialSourceKeepsWhatItHad(t *testing.T) {
 	if again, err := source.read(t.Context()); err != nil || again != first {
 		t.Errorf("%+v, %v", again, err)
 	}
-	if _, err := acct.credentialSource().read(t.Context()); err == nil {
+	if _, err := newCredentialSource(acct).read(t.Context()); err == nil {
 		t.Error("a damaged store is read")
 	}
 }

@@ -131,7 +131,7 @@ func (acct Account) fetchContacts(ctx context.Context) ([]account.Contact, error
 	}
 	ctx, cancel := boundContacts(ctx)
 	defer cancel()
-	s, err := session.Open(ctx, acct.endpoint, acct.credentialSource().read, nil)
+	s, err := session.Open(ctx, acct.endpoint, newCredentialSource(acct).read, nil)
 	if err != nil {
 		return nil, err
 	}

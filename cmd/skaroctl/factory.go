@@ -89,7 +89,7 @@ func (f *Factory) WithSession(ctx context.Context, do func(context.Context, Acco
 func (f *Factory) withAccount(ctx context.Context, acct Account, do func(context.Context, *session.Session) error) error {
 	ctx, cancel := f.withTimeout(ctx)
 	defer cancel()
-	source := acct.credentialSource()
+	source := newCredentialSource(acct)
 	s, err := session.Open(ctx, acct.endpoint, source.read, nil)
 	if err != nil {
 		return err

@@ -128,7 +128,7 @@ func runListen(ctx context.Context, f *Factory, o *listenOptions) error {
 
 // newListener makes the listener of an account, which tells report what happens.
 func newListener(ctx context.Context, acct Account, report *listenReport) *session.Listener {
-	source := acct.credentialSource()
+	source := newCredentialSource(acct)
 	return &session.Listener{
 		Endpoint:       acct.endpoint,
 		Credentials:    source.read,

@@ -26,9 +26,9 @@ const (
 	clearLine = "\r\x1b[K"
 )
 
-// progress shows a bar if standard error is a terminal and the input is a file, whose
+// showProgress shows a bar if standard error is a terminal and the input is a file, whose
 // length is known. Else it returns nil.
-func (o *sendOptions) progress(f *Factory, recipients int) *progress {
+func (o *sendOptions) showProgress(f *Factory, recipients int) *progress {
 	in, ok := f.streams.In.(*os.File)
 	if !o.lines || !ok || !f.streams.ErrTerminal || f.streams.Plain || f.streams.OutTerminal || f.flags.quiet || f.flags.verbose {
 		return nil

@@ -84,7 +84,7 @@ func TestProgressNeedsFileAndTerminal(t *testing.T) {
 	} {
 		streams, o := terminals, &sendOptions{lines: true}
 		c.change(&streams, o)
-		if bar := o.progress(newTestFactory(t, streams, nil), 1); (bar != nil) != c.want {
+		if bar := o.showProgress(newTestFactory(t, streams, nil), 1); (bar != nil) != c.want {
 			t.Errorf("%s: bar %v", name, bar)
 		}
 	}

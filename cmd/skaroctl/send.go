@@ -99,7 +99,7 @@ func runSend(ctx context.Context, f *Factory, o *sendOptions) error {
 	if report.to, err = o.distinct(ctx, f, acct, to); err != nil {
 		return report.finish(acct.hintLogin(err))
 	}
-	in, printer, bar := start(ctx, report.to), f.Printer(), o.progress(f, len(report.to))
+	in, printer, bar := start(ctx, report.to), f.Printer(), o.showProgress(f, len(report.to))
 	cause := o.outbox(ctx, f, acct, printer).Run(ctx, in.messages, func(r session.Result) error {
 		bar.add(len(r.Message.Body) + 1)
 		return cmp.Or(report.add(r), o.print(f, printer, r))
@@ -221,7 +221,7 @@ func notUTF8(what string) error {
 
 // outbox makes the outbox of a run. ctx bounds the storing of a SID.
 func (o *sendOptions) outbox(ctx context.Context, f *Factory, acct Account, printer *output.Printer) *session.Outbox {
-	source := acct.credentialSource()
+	source := newCredentialSource(acct)
 	lost := false
 	box := &session.Outbox{
 		Endpoint:    acct.endpoint,

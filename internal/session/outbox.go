@@ -78,7 +78,7 @@ type Outbox struct {
 // there is no connection. Each message taken from in gets exactly one result, in order.
 func (o *Outbox) Run(ctx context.Context, in <-chan Message, each func(Result) error) error {
 	r := &outboxRun{Outbox: o, in: in, each: each}
-	err := r.Retry.retry(ctx, r.Lost, r.attempt)
+	err := r.Retry.retry(ctx, r.Lost, r.once)
 	r.giveUp(err)
 	return cmp.Or(r.failed, err)
 }
@@ -120,29 +120,29 @@ const (
 	answered                      // its result is known, and waits for one before it
 )
 
-// event is what moves an outgoing message.
-type event int
+// step is what moves an outgoing message.
+type step int
 
 const (
-	eventWritten      event = iota // some of it may have left on this connection
-	eventLost                      // the connection ended without an answer
-	eventLoginRefused              // the connection ended because the login was refused: it delivered nothing
-	eventRefused                   // the server refused the message for now: this connection did not deliver it
-	eventAnswered                  // the server answered, and a message before it is to be sent again
+	stepWritten      step = iota // some of it may have left on this connection
+	stepLost                     // the connection ended without an answer
+	stepLoginRefused             // the connection ended because the login was refused: it delivered nothing
+	stepRefused                  // the server refused the message for now: this connection did not deliver it
+	stepAnswered                 // the server answered, and a message before it is to be sent again
 )
 
 // move changes the state of a message that is not answered.
-func (m *outgoing) move(ev event) {
+func (m *outgoing) move(s step) {
 	switch {
-	case ev == eventAnswered:
+	case s == stepAnswered:
 		m.state = answered
-	case m.state == notSent && ev == eventWritten:
+	case m.state == notSent && s == stepWritten:
 		m.state = inFlight
-	case m.state == unacked && ev == eventWritten:
+	case m.state == unacked && s == stepWritten:
 		m.state = resent
-	case m.state == inFlight && (ev == eventLoginRefused || ev == eventRefused):
+	case m.state == inFlight && (s == stepLoginRefused || s == stepRefused):
 		m.state = notSent
-	case m.state == inFlight && ev == eventLost, m.state == resent && ev != eventWritten:
+	case m.state == inFlight && s == stepLost, m.state == resent && s != stepWritten:
 		m.state = unacked
 	}
 }
@@ -224,10 +224,10 @@ func (r *outboxRun) done() bool {
 	}
 }
 
-// attempt sends over one connection.
-func (r *outboxRun) attempt(ctx context.Context) attempt {
+// once makes one connection, and says what came of it.
+func (r *outboxRun) once(ctx context.Context) attempt {
 	hadUnacked := r.hasUnacked()
-	w, err := r.connection(ctx)
+	w, err := r.connect(ctx)
 	a := attempt{err: err, loggedIn: !w.loggedInAt.IsZero(), up: w.loggedInAt}
 	// A server that answers no message, or refuses the first one for now, brings nothing forward.
 	a.progress = !a.up.IsZero() && (w.reported || !hadUnacked && w.refused == nil)
@@ -240,8 +240,8 @@ func (r *outboxRun) attempt(ctx context.Context) attempt {
 	return a
 }
 
-// connection sends over one connection. It returns nil when nothing is left to be sent.
-func (r *outboxRun) connection(ctx context.Context) (*worker, error) {
+// connect makes one connection, and sends over it. The error is nil when nothing is left to be sent.
+func (r *outboxRun) connect(ctx context.Context) (*worker, error) {
 	w := &worker{run: r}
 	login, cancel := WithTimeout(ctx, r.AttemptTime)
 	defer cancel()

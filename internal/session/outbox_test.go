@@ -252,31 +252,31 @@ func TestOutboxDoesNotRepeatTooLargeMessage(t *testing.T) {
 // TestOutgoingMovesBetweenStates is the table of the states of a message in an outbox.
 func TestOutgoingMovesBetweenStates(t *testing.T) {
 	for _, c := range []struct {
-		events []event
-		want   outgoingState
+		steps []step
+		want  outgoingState
 	}{
 		{nil, notSent},
-		{[]event{eventLost}, notSent},
-		{[]event{eventLoginRefused}, notSent},
-		{[]event{eventWritten}, inFlight},
-		{[]event{eventWritten, eventLoginRefused}, notSent},
-		{[]event{eventWritten, eventRefused}, notSent},
-		{[]event{eventWritten, eventLost, eventWritten, eventRefused}, unacked},
-		{[]event{eventWritten, eventLost}, unacked},
-		{[]event{eventWritten, eventLost, eventLost}, unacked},
-		{[]event{eventWritten, eventLost, eventLoginRefused}, unacked},
-		{[]event{eventWritten, eventLost, eventWritten}, resent},
-		{[]event{eventWritten, eventLost, eventWritten, eventLost}, unacked},
-		{[]event{eventWritten, eventLost, eventWritten, eventLoginRefused}, unacked},
-		{[]event{eventWritten, eventAnswered}, answered},
-		{[]event{eventWritten, eventLost, eventWritten, eventAnswered}, answered},
+		{[]step{stepLost}, notSent},
+		{[]step{stepLoginRefused}, notSent},
+		{[]step{stepWritten}, inFlight},
+		{[]step{stepWritten, stepLoginRefused}, notSent},
+		{[]step{stepWritten, stepRefused}, notSent},
+		{[]step{stepWritten, stepLost, stepWritten, stepRefused}, unacked},
+		{[]step{stepWritten, stepLost}, unacked},
+		{[]step{stepWritten, stepLost, stepLost}, unacked},
+		{[]step{stepWritten, stepLost, stepLoginRefused}, unacked},
+		{[]step{stepWritten, stepLost, stepWritten}, resent},
+		{[]step{stepWritten, stepLost, stepWritten, stepLost}, unacked},
+		{[]step{stepWritten, stepLost, stepWritten, stepLoginRefused}, unacked},
+		{[]step{stepWritten, stepAnswered}, answered},
+		{[]step{stepWritten, stepLost, stepWritten, stepAnswered}, answered},
 	} {
 		m := &outgoing{}
-		for _, ev := range c.events {
-			m.move(ev)
+		for _, s := range c.steps {
+			m.move(s)
 		}
 		if m.state != c.want {
-			t.Errorf("after %v the state is %v, not %v", c.events, m.state, c.want)
+			t.Errorf("after %v the state is %v, not %v", c.steps, m.state, c.want)
 		}
 	}
 }

@@ -51,7 +51,7 @@ const longestAsked = time.Hour
 // which may be nil. It returns the error of the last attempt, or why ctx ended.
 func (p RetryPolicy) retry(ctx context.Context, lost func(err error, pause time.Duration), once func(context.Context) attempt) error {
 	limit, lastProgress := p.BeforeLogin, time.Now()
-	pauses, loggedIn := p.pauses(), false
+	pauses, loggedIn := newPauses(p), false
 	var last error
 	for {
 		a := once(ctx)
@@ -134,7 +134,7 @@ type pauses struct {
 	bound time.Duration // of the next pause
 }
 
-func (p RetryPolicy) pauses() *pauses {
+func newPauses(p RetryPolicy) *pauses {
 	s := &pauses{
 		first:   cmp.Or(p.FirstPause, 500*time.Millisecond),
 		most:    cmp.Or(p.MostPause, 30*time.Second),

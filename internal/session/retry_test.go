@@ -162,7 +162,7 @@ func TestRetryOutOfTimeSaysWhatHappenedLast(t *testing.T) {
 
 // A pause is between half and all of its bound.
 func TestRetryJitter(t *testing.T) {
-	p := RetryPolicy{}.pauses()
+	p := newPauses(RetryPolicy{})
 	for range 1000 {
 		bound := p.bound
 		if pause := p.next(); pause < bound/2 || pause > bound {

@@ -10,6 +10,8 @@
 //   - the login (login.run) waits for the server's answers to the login: Session.Close
 //   - the credentials of the caller are read while the connection is made: Open
 //   - the pings (Session.keepAlive): the function that startPings returns
+//   - the writer of an outbox (worker.write): worker.work
+//   - the wait for an answer during a catch-up (subscription.await): await
 //   - the system's root certificates are read from what may be a pipe (systemRoots): Open,
 //     unless its context ends first
 package session

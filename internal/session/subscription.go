@@ -59,7 +59,7 @@ func (c *subscription) live(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := c.event(ctx, f); err != nil {
+		if err := c.push(ctx, f); err != nil {
 			return err
 		}
 	}
@@ -92,8 +92,8 @@ func (c *subscription) next(ctx context.Context) (proto.Frame, error) {
 	return c.inbox.take(q), nil
 }
 
-// event delivers a push, unless it is a message that was delivered before.
-func (c *subscription) event(ctx context.Context, f proto.Frame) error {
+// push delivers a push, unless it is a message that was delivered before.
+func (c *subscription) push(ctx context.Context, f proto.Frame) error {
 	if f.Type() != proto.TypeShowMessage {
 		return c.other(f)
 	}

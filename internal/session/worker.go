@@ -55,9 +55,9 @@ func (w *worker) work(ctx, login context.Context) error {
 	for m := range w.written { // until the writer has ended
 		w.unanswered = append(w.unanswered, m)
 	}
-	end := eventLost
+	end := stepLost
 	if w.loggedInAt.IsZero() && isRefusal(err) {
-		end = eventLoginRefused
+		end = stepLoginRefused
 	}
 	for _, m := range w.unanswered {
 		m.move(end)
@@ -170,7 +170,7 @@ func (w *worker) send(ctx context.Context, m *outgoing) error {
 	}
 	m.call = w.session.Start(ctx, proto.SendMessage(m.To, m.Body, nonce))
 	if m.call.MaybeSent() {
-		m.move(eventWritten)
+		m.move(stepWritten)
 	}
 	return m.call.Err()
 }
@@ -226,11 +226,11 @@ func (w *worker) collect(ctx, login context.Context, stop func()) error {
 func (w *worker) postpone(m *outgoing, result Result) bool {
 	switch {
 	case w.run.RetryRefused && result.State == StateRefused && Temporary(result.Err) && w.run.failed == nil:
-		m.move(eventRefused)
+		m.move(stepRefused)
 		m.refused = result.Err
 		w.refused = cmp.Or(w.refused, result.Err)
 	case w.refused != nil:
-		m.move(eventAnswered)
+		m.move(stepAnswered)
 		m.result = result
 	default:
 		return false
