@@ -261,7 +261,7 @@ func TestHintsSayWhatToDo(t *testing.T) {
 // TestErrorsHaveNoCapitalAndNoFullStop: an error continues the line that names the program.
 // A name in capitals may start it.
 func TestErrorsHaveNoCapitalAndNoFullStop(t *testing.T) {
-	names, functions := []string{"msg", "why"}, []string{"New", "Errorf", "Usagef", "notice", "Notice", "done"}
+	names, functions := []string{"msg", "why", "info", "format"}, []string{"New", "Errorf", "noticeNone"}
 	eachText(t, false, names, functions, func(where token.Position, text string) {
 		letters := []rune(text + "  ")
 		if unicode.IsUpper(letters[0]) && unicode.IsLower(letters[1]) && !strings.HasPrefix(text, "Windows ") {

@@ -85,7 +85,7 @@ func ownFolders(goos string, getenv func(string) string) (config, state string, 
 		}
 		return "", "", &Error{
 			Msg:  "the config file can't be found: " + why,
-			Hint: "set HOME, or both XDG_CONFIG_HOME and XDG_STATE_HOME; with SKAROCTL_SERVER, SKAROCTL_LOGIN and SKAROCTL_TOKEN_FILE no file of ours is needed",
+			Hint: "set HOME, or both XDG_CONFIG_HOME and XDG_STATE_HOME; with SKAROCTL_SERVER, SKAROCTL_LOGIN and SKAROCTL_TOKEN_FILE, no such file is needed",
 		}
 	}
 	if goos == "darwin" {

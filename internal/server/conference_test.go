@@ -107,11 +107,11 @@ func TestConferenceRequestsNeedMembership(t *testing.T) {
 		status string
 		info   string
 	}{
-		{carol, proto.TypeSendMessage, map[string]any{"to": "ops", "body": "x"}, "403", `you are not in the conference "ops": the operator of the server can add you`},
+		{carol, proto.TypeSendMessage, map[string]any{"to": "ops", "body": "x"}, "403", `you are not in the conference "ops": the administrator of the server can add you`},
 		{carol, proto.TypeGetHistory, map[string]any{"login": "ops"}, "403", "you are not in the conference"},
 		{carol, proto.TypeGetUserData, map[string]any{"login": "ops"}, "403", "you are not in the conference"},
 		{carol, proto.TypeAddContact, map[string]any{"login": "ops"}, "403", "you are not in the conference"},
-		{alice, proto.TypeAddContact, map[string]any{"login": "ops"}, "403", `"ops" is a conference: only the operator of the server changes its members`},
+		{alice, proto.TypeAddContact, map[string]any{"login": "ops"}, "403", `"ops" is a conference: only the administrator of the server changes its members`},
 		{alice, proto.TypeDelContact, map[string]any{"login": "ops"}, "403", "is a conference"},
 		{alice, proto.TypeGetUserData, map[string]any{"login": "ops", "add_contact": true}, "403", "is a conference"},
 		{alice, proto.TypeSendMessage, map[string]any{"to": "ops", "body": strings.Repeat("x", w.options.MaxBody+1)}, "413", ""},

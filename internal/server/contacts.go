@@ -32,7 +32,7 @@ func (c *conn) findParty(ctx context.Context, f proto.Frame, field string) (stor
 func (c *conn) findUser(ctx context.Context, f proto.Frame, field string) (store.Party, error) {
 	o, err := c.findParty(ctx, f, field)
 	if err == nil && o.Conference {
-		err = refuse(proto.StatusForbidden, "%q is a conference: only the operator of the server changes its members", o.Login)
+		err = refuse(proto.StatusForbidden, "%q is a conference: only the administrator of the server changes its members", o.Login)
 	}
 	return o, err
 }
@@ -99,7 +99,7 @@ const maxFound = 100
 func (c *conn) searchContacts(ctx context.Context, f proto.Frame) (map[string]any, error) {
 	text, ok := f.ExactText("text")
 	if !ok || text == "" {
-		return nil, refuse(proto.StatusBadRequest, "text is a part of a login, and not empty")
+		return nil, refuse(proto.StatusBadRequest, "text must be a part of a login, and not empty")
 	}
 	list, more, err := c.server.o.Store.Search(ctx, text, maxFound)
 	if err != nil {

@@ -62,21 +62,21 @@ func (c *conn) parseMessage(f proto.Frame, sender int64) (store.Message, error) 
 	m := store.Message{Sender: sender, Date: c.server.o.Clock()}
 	given := proto.ParseSendMessage(f)
 	if given.To == "" {
-		return m, refuse(proto.StatusBadRequest, "to is a login")
+		return m, refuse(proto.StatusBadRequest, "to must be a login")
 	}
 	var err error
 	if m.To, err = c.recipientForm(given.To); err != nil {
 		return m, err
 	}
 	if m.Body = given.Body; m.Body == "" {
-		return m, refuse(proto.StatusBadRequest, "body is text in UTF-8, and not empty")
+		return m, refuse(proto.StatusBadRequest, "body must be UTF-8 text, and not empty")
 	}
 	if len(m.Body) > c.server.o.MaxBody {
 		return m, refuse(proto.StatusTooLarge, "the body has %d bytes, at most %d are allowed", len(m.Body), c.server.o.MaxBody)
 	}
 	m.Nonce = given.Nonce
 	if n := utf8.RuneCountInString(m.Nonce); given.HasNonce && (n < 16 || n > 64) {
-		return m, refuse(proto.StatusBadRequest, "nonce is text of 16 to 64 characters")
+		return m, refuse(proto.StatusBadRequest, "nonce must be text of 16 to 64 characters")
 	}
 	return m, nil
 }

@@ -46,17 +46,17 @@ func TestSendRefusesWhatIsNoMessage(t *testing.T) {
 	}{
 		"nobody":        {map[string]any{"to": "bobb", "body": "x"}, "404", `no user "bobb"`},
 		"no login":      {map[string]any{"to": "b b", "body": "x"}, "404", `no user "b b"`},
-		"no recipient":  {map[string]any{"body": "x"}, "400", "to is a login"},
-		"to nothing":    {map[string]any{"to": "", "body": "x"}, "400", "to is a login"},
-		"to a number":   {map[string]any{"to": 5, "body": "x"}, "400", "to is a login"},
-		"no body":       {map[string]any{"to": "bob"}, "400", "body is text"},
+		"no recipient":  {map[string]any{"body": "x"}, "400", "to must be a login"},
+		"to nothing":    {map[string]any{"to": "", "body": "x"}, "400", "to must be a login"},
+		"to a number":   {map[string]any{"to": 5, "body": "x"}, "400", "to must be a login"},
+		"no body":       {map[string]any{"to": "bob"}, "400", "body must be UTF-8 text"},
 		"empty":         {map[string]any{"to": "bob", "body": ""}, "400", "not empty"},
-		"bytes":         {map[string]any{"to": "bob", "body": []byte("x")}, "400", "body is text"},
-		"not UTF-8":     {map[string]any{"to": "bob", "body": "a\xffb"}, "400", "body is text"},
+		"bytes":         {map[string]any{"to": "bob", "body": []byte("x")}, "400", "body must be UTF-8 text"},
+		"not UTF-8":     {map[string]any{"to": "bob", "body": "a\xffb"}, "400", "body must be UTF-8 text"},
 		"too large":     {map[string]any{"to": "bob", "body": strings.Repeat("x", w.options.MaxBody+1)}, "413", "262145"},
-		"short nonce":   {map[string]any{"to": "bob", "body": "x", "nonce": "0123456789abcde"}, "400", "nonce is text"},
-		"long nonce":    {map[string]any{"to": "bob", "body": "x", "nonce": strings.Repeat("x", 65)}, "400", "nonce is text"},
-		"another nonce": {map[string]any{"to": "bob", "body": "x", "nonce": 5}, "400", "nonce is text"},
+		"short nonce":   {map[string]any{"to": "bob", "body": "x", "nonce": "0123456789abcde"}, "400", "nonce must be text"},
+		"long nonce":    {map[string]any{"to": "bob", "body": "x", "nonce": strings.Repeat("x", 65)}, "400", "nonce must be text"},
+		"another nonce": {map[string]any{"to": "bob", "body": "x", "nonce": 5}, "400", "nonce must be text"},
 	} {
 		if r := c.request(proto.TypeSendMessage, test.fields); code(r) != test.status || !strings.Contains(r.Info, test.info) {
 			t.Errorf("%s: %s %q", name, r.Status, r.Info)

@@ -30,7 +30,7 @@ func noUser(given string) error {
 
 // notMember refuses a request of a user who is not in the conference.
 func notMember(conference string) error {
-	return refuse(proto.StatusForbidden, "you are not in the conference %q: the operator of the server can add you", conference)
+	return refuse(proto.StatusForbidden, "you are not in the conference %q: the administrator of the server can add you", conference)
 }
 
 // tooManyAccounts refuses an account that would be one too many in a minute.

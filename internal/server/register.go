@@ -25,15 +25,15 @@ func (c *conn) registerType(context.Context, proto.Frame) (map[string]any, error
 func (c *conn) register(_ context.Context, f proto.Frame) (map[string]any, error) {
 	s := c.server
 	if s.o.Registration == RegistrationClosed {
-		return nil, c.refuseUnauthenticated(proto.StatusForbidden, "only the operator of this server makes accounts")
+		return nil, c.refuseUnauthenticated(proto.StatusForbidden, "only the administrator of this server makes accounts")
 	}
 	form, ok := f.Map("form")
 	if !ok {
-		return nil, refuse(proto.StatusBadRequest, "form is a map with login and token")
+		return nil, refuse(proto.StatusBadRequest, "form must be a map with login and token")
 	}
 	given, ok := form.ExactText("login")
 	if !ok {
-		return nil, refuse(proto.StatusBadRequest, "form.login is text")
+		return nil, refuse(proto.StatusBadRequest, "form.login must be text")
 	}
 	login, err := store.Login(given)
 	if err != nil {

@@ -42,7 +42,7 @@ func (c *conn) handle(f proto.Frame) {
 	typ := f.Type()
 	id, ok := f.RequestNumber()
 	if !ok || typ == "" {
-		c.reply(map[string]any{"type": proto.TypeError, "info": "a request has a type, and an integer on_request"})
+		c.reply(map[string]any{"type": proto.TypeError, "info": "a request needs a type, and an integer on_request"})
 		return
 	}
 	if typ == proto.TypeSendMessage {
@@ -163,7 +163,7 @@ func parsePage(f proto.Frame) (store.Page, error) {
 	if f.Has("limit") {
 		n, ok := f.Int("limit")
 		if !ok || n < 1 {
-			return p, refuse(proto.StatusBadRequest, "limit is a number from 1")
+			return p, refuse(proto.StatusBadRequest, "limit must be a whole number above 0")
 		}
 		p.Limit, p.Bytes = int(min(n, maxPage)), pageBytes
 	}
