@@ -16,6 +16,7 @@ import (
 type filter struct {
 	from, conferences []*filterName
 	own, events       bool
+	server            string // its URL
 	notice            func(format string, args ...any)
 }
 
@@ -27,7 +28,7 @@ type filterName struct {
 	noticed string // the last notice about it
 }
 
-func newFilter(o *listenOptions, notice func(string, ...any)) *filter {
+func newFilter(o *listenOptions, server string, notice func(string, ...any)) *filter {
 	names := func(kind string, given []string) []*filterName {
 		var list []*filterName
 		for _, name := range given {
@@ -35,7 +36,7 @@ func newFilter(o *listenOptions, notice func(string, ...any)) *filter {
 		}
 		return list
 	}
-	return &filter{from: names("user", o.from), conferences: names("conference", o.conferences), own: o.own, events: o.events, notice: notice}
+	return &filter{from: names("user", o.from), conferences: names("conference", o.conferences), own: o.own, events: o.events, server: server, notice: notice}
 }
 
 // wants reports whether an event is to be shown.
@@ -70,7 +71,7 @@ func has(names []*filterName, name string) bool {
 func (f *filter) respell(ctx context.Context, spell func(context.Context, string) (proto.Contact, error)) error {
 	for _, n := range slices.Concat(f.from, f.conferences) {
 		found, err := spell(ctx, n.name)
-		text, err := n.learn(found, err)
+		text, err := n.learn(f.server, found, err)
 		if err != nil {
 			return err
 		}
@@ -84,9 +85,9 @@ func (f *filter) respell(ctx context.Context, spell func(context.Context, string
 
 // learn takes over what the server said about a name. text is what the user should know
 // about it; another error than a refusal is returned.
-func (n *filterName) learn(found proto.Contact, err error) (text string, _ error) {
+func (n *filterName) learn(server string, found proto.Contact, err error) (text string, _ error) {
 	if err != nil {
-		return n.explain(err)
+		return n.explain(server, err)
 	}
 	n.name = found.Login
 	switch {
@@ -101,7 +102,7 @@ func (n *filterName) learn(found proto.Contact, err error) (text string, _ error
 
 // explain says why the server refused a name. It returns an error that is no refusal, or
 // that may go away by itself.
-func (n *filterName) explain(err error) (text string, _ error) {
+func (n *filterName) explain(server string, err error) (text string, _ error) {
 	var refused *session.Error
 	switch {
 	case session.Temporary(err), !errors.As(err, &refused), refused.Kind != session.KindRefused:
@@ -109,7 +110,7 @@ func (n *filterName) explain(err error) (text string, _ error) {
 	case proto.StatusCode(refused.Status) != "404":
 		return fmt.Sprintf("the %s %q: %v", n.kind, n.name, refused), nil
 	case n.found:
-		return fmt.Sprintf("the server no longer has a %s %q", n.kind, n.name), nil
+		return fmt.Sprintf("%s no longer has a %s %q", server, n.kind, n.name), nil
 	}
-	return fmt.Sprintf("the server has no %s %q yet", n.kind, n.name), nil
+	return fmt.Sprintf("%s has no %s %q yet", server, n.kind, n.name), nil
 }

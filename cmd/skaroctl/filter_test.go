@@ -43,7 +43,7 @@ func TestFilterWants(t *testing.T) {
 		for _, event := range c.want {
 			want[event] = true
 		}
-		f := newFilter(&c.o, nil)
+		f := newFilter(&c.o, "ws://x/", nil)
 		for event, e := range events {
 			if f.wants(e) != want[event] {
 				t.Errorf("%s: %s: %v", name, event, !want[event])
@@ -70,14 +70,14 @@ func TestFilterResolvesNames(t *testing.T) {
 		"another spelling": {listenOptions{from: []string{"BOB"}}, []answer{{found: proto.Contact{Login: "bob"}}, {found: proto.Contact{Login: "bob"}}}, "bob", nil},
 		"not there": {
 			listenOptions{from: []string{"BOB"}}, []answer{{err: refused("404 Not Found")}, {err: refused("404 Not Found")}}, "BOB",
-			[]string{`the server has no user "BOB" yet`},
+			[]string{`ws://x/ has no user "BOB" yet`},
 		},
 		"gone": {
 			listenOptions{from: []string{"BOB"}}, []answer{{found: proto.Contact{Login: "bob"}}, {err: refused("404 Not Found")}}, "bob",
-			[]string{`the server no longer has a user "bob"`},
+			[]string{`ws://x/ no longer has a user "bob"`},
 		},
 		"there at last": {listenOptions{from: []string{"bob"}}, []answer{{err: refused("404 Not Found")}, {found: proto.Contact{Login: "bob"}}, {err: refused("404 Not Found")}}, "bob", []string{
-			`the server has no user "bob" yet`, `the server no longer has a user "bob"`,
+			`ws://x/ has no user "bob" yet`, `ws://x/ no longer has a user "bob"`,
 		}},
 		"not for us": {
 			listenOptions{conferences: []string{"ops"}}, []answer{{err: refused("403 Forbidden")}}, "ops",
@@ -90,7 +90,7 @@ func TestFilterResolvesNames(t *testing.T) {
 	} {
 		var notices []string
 		given := fmt.Sprint(c.o)
-		f := newFilter(&c.o, func(format string, args ...any) { notices = append(notices, fmt.Sprintf(format, args...)) })
+		f := newFilter(&c.o, "ws://x/", func(format string, args ...any) { notices = append(notices, fmt.Sprintf(format, args...)) })
 		for _, a := range c.answers {
 			err := f.respell(t.Context(), func(_ context.Context, login string) (proto.Contact, error) {
 				if a.err != nil {
@@ -114,7 +114,7 @@ func TestFilterResolvesNames(t *testing.T) {
 // Only a refusal of the name is a matter of the filter; other errors end the connection.
 func TestFilterReturnsOtherErrors(t *testing.T) {
 	for _, want := range []error{session.Refused("ws://x/", proto.TypeGetUserData, "503 Service Unavailable", ""), errors.New("lost")} {
-		f := newFilter(&listenOptions{from: []string{"bob"}}, func(format string, args ...any) { t.Errorf(format, args...) })
+		f := newFilter(&listenOptions{from: []string{"bob"}}, "ws://x/", func(format string, args ...any) { t.Errorf(format, args...) })
 		err := f.respell(t.Context(), func(context.Context, string) (proto.Contact, error) { return proto.Contact{Login: "bob"}, want })
 		if !errors.Is(err, want) {
 			t.Errorf("%v, not %v", err, want)

@@ -51,7 +51,7 @@ func runHistory(ctx context.Context, f *Factory, o *historyOptions) error {
 	if err != nil {
 		return err
 	}
-	return f.WithSession(ctx, func(ctx context.Context, _ Account, s *session.Session) error {
+	return f.WithSession(ctx, func(ctx context.Context, acct Account, s *session.Session) error {
 		messages, err := s.History(ctx, o.login, r)
 		if err != nil {
 			return fmt.Errorf("with %s: %w", o.login, err)
@@ -61,7 +61,7 @@ func runHistory(ctx context.Context, f *Factory, o *historyOptions) error {
 			return err
 		}
 		if len(messages) == 0 {
-			if err := f.noticeUnknownID(ctx, s, r.Since.ID); err != nil {
+			if err := f.noticeUnknownID(ctx, acct, s, r.Since.ID); err != nil {
 				return err
 			}
 			f.noticeNone("no messages with %s there", o.login)
@@ -104,14 +104,14 @@ func (o *historyOptions) historyRange(now time.Time) (session.HistoryRange, erro
 // noticeUnknownID tells the user if no message of the server has reached an id, as far as
 // the server knows: the user may have meant seconds since 1970, or the server may have an
 // older database now.
-func (f *Factory) noticeUnknownID(ctx context.Context, s *session.Session, id int64) error {
+func (f *Factory) noticeUnknownID(ctx context.Context, acct Account, s *session.Session, id int64) error {
 	if id == 0 {
 		return nil
 	}
 	newest, ok, err := s.NewestID(ctx)
 	if err == nil && ok && id > newest {
-		f.notice("there is no message with the id %d: the server's newest has the id %d; a time is written as %s",
-			id, newest, time.Unix(id, 0).UTC().Format(time.RFC3339))
+		f.notice("there is no message with the id %d: the newest of %s has the id %d; a time is written as %s",
+			id, acct.endpoint.URL, newest, time.Unix(id, 0).UTC().Format(time.RFC3339))
 	}
 	return err
 }

@@ -109,8 +109,8 @@ func runListen(ctx context.Context, f *Factory, o *listenOptions) error {
 	}
 
 	report := &listenReport{
-		signaled: ctx, f: f, o: o,
-		filter: newFilter(o, f.notice), printer: f.FormatPrinter(format), saved: position,
+		signaled: ctx, f: f, o: o, server: acct.endpoint.URL,
+		filter: newFilter(o, acct.endpoint.URL, f.notice), printer: f.FormatPrinter(format), saved: position,
 		behind: start != nil || resume != nil,
 	}
 	if o.exec != "" {

@@ -9,6 +9,7 @@ import (
 	"github.com/skaroctl/skaroctl/internal/account"
 	"github.com/skaroctl/skaroctl/internal/cli"
 	"github.com/skaroctl/skaroctl/internal/output"
+	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/session"
 	"github.com/skaroctl/skaroctl/internal/terminal"
 )
@@ -18,6 +19,7 @@ type listenReport struct {
 	signaled context.Context // ends at a signal, but not after --for
 	f        *Factory
 	o        *listenOptions
+	server   string // its URL
 
 	filter   *filter
 	printer  *output.Printer
@@ -35,6 +37,7 @@ type listenReport struct {
 // deliver shows an event that the filter wants.
 func (r *listenReport) deliver(e session.Event) error {
 	if !r.filter.wants(e) {
+		r.noticeError(e.Push)
 		return nil
 	}
 	if r.printer.Full() { // so that the position follows a slow reader, too
@@ -52,6 +55,13 @@ func (r *listenReport) deliver(e session.Event) error {
 		return session.ErrEnough
 	}
 	return nil
+}
+
+// noticeError tells the user of an error that the server has pushed.
+func (r *listenReport) noticeError(push proto.Frame) {
+	if push.Type() == proto.TypeError {
+		r.f.notice("%s reports an error: %s", r.server, output.Excerpt(push.Text("info")))
+	}
 }
 
 // show prints an event, or runs the command of --exec for it.
@@ -105,11 +115,11 @@ func (r *listenReport) caughtUp(got session.Account) {
 	r.lost, r.behind = nil, false
 	switch login := output.Login(got.Login); {
 	case again:
-		r.f.notice("connected again")
+		r.f.notice("connected to %s again", r.server)
 	case r.f.flags.verbose:
-		r.f.stderr.line("listening as " + login)
+		r.f.stderr.line(fmt.Sprintf("listening as %s at %s", login, r.server))
 	case r.f.streams.ErrTerminal:
-		r.f.notice("listening as %s", login)
+		r.f.notice("listening as %s at %s", login, r.server)
 	}
 }
 
@@ -120,7 +130,7 @@ func (r *listenReport) end(err error) error {
 		err = settleErr
 	}
 	if errors.Is(err, errTimeUp) && r.connected && r.behind {
-		r.f.notice("--for ended before all earlier messages were fetched")
+		r.f.notice("--for ended before all earlier messages were fetched from %s", r.server)
 	}
 	return r.withoutPosition(r.errorOf(err))
 }
@@ -133,7 +143,7 @@ func (r *listenReport) withoutPosition(err error) error {
 		return err
 	}
 	unsaved := &cli.Error{
-		Kind: cli.KindTimeout, Msg: "no position was saved, because the run ended before the server said where it is",
+		Kind: cli.KindTimeout, Msg: fmt.Sprintf("no position was saved, because the run ended before %s said where it is", r.server),
 		Hint: "run it again, for longer: until then the next --resume begins with what is new. `skaroctl listen --since 1h` shows what came meanwhile",
 	}
 	var interrupt *terminal.Interrupt
@@ -165,23 +175,28 @@ func (r *listenReport) errorOf(err error) error {
 	return err
 }
 
-// timeUp returns the error of a run that lasted until the end of --for.
+// timeUp returns the error of a run that lasted until the end of --for. It says what
+// happened last.
 func (r *listenReport) timeUp() error {
 	length := time.Duration(r.o.length)
-	offline := !r.connected && r.lost != nil
-	switch {
-	case r.shown < r.o.count:
-		e := &cli.Error{Kind: cli.KindTimeout, Msg: fmt.Sprintf("the time ran out after %v: %d of %d messages came", length, r.shown, r.o.count)}
-		if offline {
-			e.Msg += fmt.Sprintf(", since there was no connection: %v", r.lost)
+	late := &cli.Error{Kind: cli.KindTimeout}
+	switch few := r.shown < r.o.count; {
+	case few:
+		late.Msg = fmt.Sprintf("the time ran out after %v: %d of %d messages came", length, r.shown, r.o.count)
+		switch {
+		case r.lost != nil:
+			late.Msg += fmt.Sprintf("; the last error: %v", r.lost)
+		case !r.connected:
+			late.Msg += fmt.Sprintf("; %s has not answered the login", r.server)
 		}
-		return e
-	case offline:
+	case !r.connected && r.lost != nil:
 		return r.lost
 	case !r.connected:
-		return session.TimedOut(length)
+		late.Msg, late.Hint = fmt.Sprintf("no answer from %s within %v", r.server, length), "give it more time with --for"
+	default:
+		return nil
 	}
-	return nil
+	return late
 }
 
 // backwardsHint returns a command that goes on if the ids of the server went backwards.

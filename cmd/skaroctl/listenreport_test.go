@@ -21,7 +21,7 @@ func newTestReport(t *testing.T, ctx context.Context, o listenOptions, streams t
 	t.Helper()
 	f := newTestFactory(t, streams, nil)
 	return &listenReport{
-		signaled: ctx, f: f, o: &o, filter: newFilter(&o, f.notice), printer: f.Printer(),
+		signaled: ctx, f: f, o: &o, server: "ws://x/", filter: newFilter(&o, "ws://x/", f.notice), printer: f.Printer(),
 		position: func() (session.Position, bool) { return session.Position{}, false },
 	}
 }
@@ -47,18 +47,20 @@ func TestListenReportEnds(t *testing.T) {
 		exit   int    // the status; 0 for no error
 		want   string // a part of what is on standard error; "" for nothing
 	}{
-		"enough":                      {exit: 0},
-		"time up":                     {before: func(r *listenReport) { r.connected = true }, err: errTimeUp},
-		"time up while behind":        {before: func(r *listenReport) { r.connected, r.behind = true, true }, err: errTimeUp, want: "before all earlier messages were fetched"},
-		"time up, too few":            {o: listenOptions{count: 3, length: cli.Duration(time.Second)}, before: func(r *listenReport) { r.connected, r.shown = true, 2 }, err: errTimeUp, exit: 6, want: "the time ran out after 1s: 2 of 3 messages came\n"},
-		"time up, too few, offline":   {o: listenOptions{count: 3}, before: func(r *listenReport) { r.lost = down }, err: errTimeUp, exit: 6, want: "0 of 3 messages came, since there was no connection: can't reach it"},
-		"time up, never connected":    {o: listenOptions{length: cli.Duration(time.Second)}, err: errTimeUp, exit: 6, want: "no answer within 1s"},
-		"time up, offline":            {before: func(r *listenReport) { r.lost = down }, err: errTimeUp, exit: 4, want: "can't reach it"},
-		"time up after a loss":        {before: func(r *listenReport) { r.connected, r.lost = true, down }, err: errTimeUp},
-		"time up during a bad --exec": {before: func(r *listenReport) { r.connected, r.failed = true, failed }, err: errTimeUp, exit: 1, want: "--exec failed"},
-		"lost":                        {err: down, exit: 4, want: "can't reach it"},
-		"reader gone":                 {err: cli.ErrReaderGone},
-		"interrupted":                 {signal: interrupt, err: interrupt, exit: 130},
+		"enough":                         {exit: 0},
+		"time up":                        {before: func(r *listenReport) { r.connected = true }, err: errTimeUp},
+		"time up while behind":           {before: func(r *listenReport) { r.connected, r.behind = true, true }, err: errTimeUp, want: "before all earlier messages were fetched"},
+		"time up, too few":               {o: listenOptions{count: 3, length: cli.Duration(time.Second)}, before: func(r *listenReport) { r.connected, r.shown = true, 2 }, err: errTimeUp, exit: 6, want: "the time ran out after 1s: 2 of 3 messages came\n"},
+		"time up, too few, offline":      {o: listenOptions{count: 3}, before: func(r *listenReport) { r.lost = down }, err: errTimeUp, exit: 6, want: "0 of 3 messages came; the last error: can't reach it"},
+		"time up, too few, after a loss": {o: listenOptions{count: 3, length: cli.Duration(time.Second)}, before: func(r *listenReport) { r.connected, r.shown, r.lost = true, 2, down }, err: errTimeUp, exit: 6, want: "2 of 3 messages came; the last error: can't reach it"},
+		"time up, too few, no answer":    {o: listenOptions{count: 3}, err: errTimeUp, exit: 6, want: "0 of 3 messages came; ws://x/ has not answered the login"},
+		"time up, never connected":       {o: listenOptions{length: cli.Duration(time.Second)}, err: errTimeUp, exit: 6, want: "no answer from ws://x/ within 1s"},
+		"time up, offline":               {before: func(r *listenReport) { r.lost = down }, err: errTimeUp, exit: 4, want: "can't reach it"},
+		"time up after a loss":           {before: func(r *listenReport) { r.connected, r.lost = true, down }, err: errTimeUp},
+		"time up during a bad --exec":    {before: func(r *listenReport) { r.connected, r.failed = true, failed }, err: errTimeUp, exit: 1, want: "--exec failed"},
+		"lost":                           {err: down, exit: 4, want: "can't reach it"},
+		"reader gone":                    {err: cli.ErrReaderGone},
+		"interrupted":                    {signal: interrupt, err: interrupt, exit: 130},
 		"interrupted during a bad --exec": {
 			before: func(r *listenReport) { r.failed = failed }, signal: interrupt, err: interrupt, exit: 130, want: "listen: --exec failed",
 		},
@@ -142,6 +144,41 @@ func TestListenReportTellsOfNoPosition(t *testing.T) {
 	}
 }
 
+// An error that the server pushes is a notice, unless --events shows it, or --quiet is given.
+func TestListenReportNoticesErrors(t *testing.T) {
+	push := newTestPush(t, map[string]any{"type": "error", "info": "too\nbad"})
+	for name, c := range map[string]struct {
+		o     listenOptions
+		quiet bool
+		want  string
+	}{
+		"plainly":  {listenOptions{}, false, "skaroctl: ws://x/ reports an error: too\\nbad\n"},
+		"--events": {listenOptions{events: true}, false, ""},
+		"--quiet":  {listenOptions{}, true, ""},
+	} {
+		var errs strings.Builder
+		r := newTestReport(t, t.Context(), c.o, terminal.Streams{Out: &strings.Builder{}, Err: &errs})
+		r.f.given.quiet = c.quiet
+		if err := r.deliver(push); err != nil || errs.String() != c.want {
+			t.Errorf("%s: %v, %q", name, err, &errs)
+		}
+	}
+}
+
+// newTestPush makes a push that is no message.
+func newTestPush(t *testing.T, fields map[string]any) session.Event {
+	t.Helper()
+	b, err := proto.Encode(fields)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := proto.Decode(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return session.Event{Push: f, Own: "alice"}
+}
+
 // What was shown is counted, and the run ends with the last message of --count.
 func TestListenReportCounts(t *testing.T) {
 	var out strings.Builder
@@ -214,12 +251,12 @@ func TestListenReportNotices(t *testing.T) {
 		want     string
 	}{
 		"no terminal": {false, func(r *listenReport) { r.caughtUp(got) }, ""},
-		"a terminal":  {true, func(r *listenReport) { r.caughtUp(got) }, "skaroctl: listening as alice\n"},
+		"a terminal":  {true, func(r *listenReport) { r.caughtUp(got) }, "skaroctl: listening as alice at ws://x/\n"},
 		"a loss": {false, func(r *listenReport) {
 			r.lostConnection(down, 1234*time.Millisecond)
 			r.caughtUp(got)
 			r.caughtUp(got)
-		}, "skaroctl: down; trying again in 1.2s\nskaroctl: connected again\n"},
+		}, "skaroctl: down; trying again in 1.2s\nskaroctl: connected to ws://x/ again\n"},
 	} {
 		var errs strings.Builder
 		c.run(newTestReport(t, t.Context(), listenOptions{}, terminal.Streams{Err: &errs, ErrTerminal: c.terminal, Plain: true}))

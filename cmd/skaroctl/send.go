@@ -231,7 +231,7 @@ func (o *sendOptions) outbox(ctx context.Context, f *Factory, acct Account, prin
 		Retry:       o.retryPolicy(), RetryRefused: o.retry > 0,
 		LoggedIn: func(got session.Account) {
 			if lost {
-				f.notice("connected again")
+				f.notice("connected to %s again", acct.endpoint.URL)
 			}
 			lost = false
 			source.renewSID(ctx, got)

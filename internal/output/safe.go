@@ -151,3 +151,17 @@ func rightToLeft(s string) bool {
 		return class == bidi.R || class == bidi.AL || class == bidi.AN
 	})
 }
+
+// excerptMost is the number of characters of a peer's text in an error or a notice.
+const excerptMost = 300
+
+// Excerpt returns the beginning of a text of a peer.
+func Excerpt(text string) string {
+	n := 0
+	for i := range text {
+		if n++; n > excerptMost {
+			return text[:i] + "…"
+		}
+	}
+	return text
+}

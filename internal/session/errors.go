@@ -224,10 +224,10 @@ func notSkaro(server, saw, hint string) *Error {
 }
 
 // idsBackwards returns the error for a server whose message ids went backwards.
-func idsBackwards(b Backwards) *Error {
-	msg := fmt.Sprintf("the server's message ids went backwards: its newest message has the id %d, but the listener had reached %d", b.ID, b.Position)
+func idsBackwards(server string, b Backwards) *Error {
+	msg := fmt.Sprintf("the message ids of %s went backwards: its newest message has the id %d, but the listener had reached %d", server, b.ID, b.Position)
 	if b.Start {
-		msg = fmt.Sprintf("there is no message with the id %d: the server's newest has the id %d", b.Position, b.ID)
+		msg = fmt.Sprintf("there is no message with the id %d: the newest of %s has the id %d", b.Position, server, b.ID)
 	}
 	return &Error{Kind: KindIDsBackwards, Msg: msg, Backwards: &b}
 }

@@ -132,7 +132,7 @@ func (u *updates) page(ctx context.Context, c *subscription, after int64, hold f
 		return 0, false, err
 	}
 	if last < after {
-		return 0, false, u.wentBackwards(last, after)
+		return 0, false, u.wentBackwards(c, last, after)
 	}
 	messages, err := proto.ParseMessages(r.Fields, "messages")
 	if err != nil {
@@ -158,7 +158,7 @@ func (u *updates) page(ctx context.Context, c *subscription, after int64, hold f
 		return u.last, true, nil
 	}
 	done, lowest := c.inbox.endBackfill(u.last)
-	return u.last, !done, u.check(lowest)
+	return u.last, !done, u.check(c, lowest)
 }
 
 // passesOver reports whether a message of the updates is from before the listener's
@@ -169,7 +169,7 @@ func (u *updates) passesOver(m proto.Message) bool {
 
 // push delivers a message, unless it was delivered already.
 func (u *updates) push(_ context.Context, c *subscription, m proto.Message) error {
-	if err := u.check(m.ID); err != nil {
+	if err := u.check(c, m.ID); err != nil {
 		return err
 	}
 	return u.deliver(c, m)
@@ -190,15 +190,15 @@ func (u *updates) deliver(c *subscription, m proto.Message) error {
 }
 
 // check returns an error if a message with that id can't be new. Zero is no id.
-func (u *updates) check(id int64) error {
+func (u *updates) check(c *subscription, id int64) error {
 	if id != 0 && id <= u.lastAtLogin {
-		return u.wentBackwards(id, u.lastAtLogin)
+		return u.wentBackwards(c, id, u.lastAtLogin)
 	}
 	return nil
 }
 
-func (u *updates) wentBackwards(id, position int64) error {
-	return idsBackwards(Backwards{ID: id, Position: position, Date: u.date, Start: u.start != nil && u.start.ID == position})
+func (u *updates) wentBackwards(c *subscription, id, position int64) error {
+	return idsBackwards(c.session.conn.endpoint.URL, Backwards{ID: id, Position: position, Date: u.date, Start: u.start != nil && u.start.ID == position})
 }
 
 // clockMargin is how far the clock of a server may have been set back without a message
