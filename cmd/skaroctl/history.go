@@ -40,7 +40,7 @@ zone is local, unless --utc is given.`,
 			return runCommand(c, f, &o, run)
 		},
 	}
-	c.Flags().IntVar(&o.limit, "limit", 0, "show only the newest `N` messages")
+	c.Flags().IntVarP(&o.limit, "limit", "n", 0, "show only the newest `N` messages")
 	c.Flags().StringVar(&o.since, "since", "", "show messages since `WHEN`, or after the message with that id")
 	c.Flags().StringVar(&o.until, "until", "", "show messages before `WHEN`")
 	return c

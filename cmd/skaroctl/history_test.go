@@ -37,7 +37,7 @@ func TestHistoryParse(t *testing.T) {
 	testParse(t, newHistoryCmd, []parseCase[historyOptions]{
 		{name: "a login", args: []string{"bob"}, want: historyOptions{login: "bob"}},
 		{
-			name: "all flags", args: []string{"bob", "--limit", "3", "--since", "2h", "--until", "1h"},
+			name: "all flags", args: []string{"bob", "-n", "3", "--since", "2h", "--until", "1h"},
 			want: historyOptions{login: "bob", limit: 3, limited: true, since: "2h", until: "1h"},
 		},
 		{name: "--limit 0", args: []string{"bob", "--limit", "0"}, want: historyOptions{login: "bob", limited: true}},

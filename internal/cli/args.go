@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -154,8 +155,8 @@ func placeholder(name string, suggestFor []string) *cobra.Command {
 }
 
 // flagError makes an error of usage from an error of pflag. Finish sets it as the
-// FlagErrorFunc of the root.
-func flagError(c *cobra.Command, err error) error {
+// FlagErrorFunc of the root, and Main with the arguments of the program.
+func flagError(c *cobra.Command, err error, args []string) error {
 	var (
 		unknown *pflag.NotExistError
 		missing *pflag.ValueRequiredError
@@ -164,19 +165,23 @@ func flagError(c *cobra.Command, err error) error {
 	)
 	switch {
 	case errors.As(err, &unknown):
-		return unknownFlag(c, unknown)
+		return unknownFlag(c, unknown, args)
 	case errors.As(err, &missing):
 		f := missing.GetFlag()
 		return Usage("--"+f.Name+" needs a value", flagHelp(f))
 	case errors.As(err, &invalid):
 		return Usage(badValue(invalid), flagHelp(invalid.GetFlag()))
 	case errors.As(err, &syntax):
-		return Usage(fmt.Sprintf("%q is not a flag", syntax.GetSpecifiedFlag()), notAFlag(c, syntax.GetSpecifiedFlag()))
+		hint := SeeHelp(c)
+		if takesText(c) {
+			hint = afterDashes(c, syntax.GetSpecifiedFlag())
+		}
+		return Usage(fmt.Sprintf("%q is not a flag", syntax.GetSpecifiedFlag()), hint)
 	}
 	return Usage(err.Error(), SeeHelp(c))
 }
 
-func unknownFlag(c *cobra.Command, err *pflag.NotExistError) *Error {
+func unknownFlag(c *cobra.Command, err *pflag.NotExistError, args []string) *Error {
 	msg, word, typed := "unknown flag --"+err.GetSpecifiedName(), err.GetSpecifiedName(), "--"+err.GetSpecifiedName()
 	if letters := err.GetSpecifiedShortnames(); letters != "" {
 		msg, word, typed = "unknown flag -"+err.GetSpecifiedName(), "", "-"+letters
@@ -189,7 +194,64 @@ func unknownFlag(c *cobra.Command, err *pflag.NotExistError) *Error {
 	if word != "" {
 		names = nearestFlags(c, word)
 	}
-	return Usage(msg, didYouMean(names, notAFlag(c, typed)))
+	otherwise := knownFlags(c)
+	if takesText(c) && (looksLikeText(typed) || textBehind(c.Flags(), typed, args)) {
+		otherwise = afterDashes(c, typed)
+	}
+	return Usage(msg, didYouMean(names, otherwise))
+}
+
+// knownFlags is a hint with the flags of c itself.
+func knownFlags(c *cobra.Command) string {
+	var names []string
+	c.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden && f.Name != "help" {
+			names = append(names, "--"+f.Name)
+		}
+	})
+	if len(names) == 0 {
+		return SeeHelp(c)
+	}
+	return fmt.Sprintf("use one of %s, or of `%s --help`", strings.Join(names, ", "), c.CommandPath())
+}
+
+func takesText(c *cobra.Command) bool { return strings.Contains(c.Use, "TEXT") }
+
+// looksLikeText reports whether a word after - can't be meant as a flag: it is a negative
+// number, or has a space.
+func looksLikeText(typed string) bool {
+	word := strings.TrimLeft(typed, "-")
+	return strings.ContainsFunc(word, unicode.IsSpace) || word != "" && unicode.IsDigit(rune(word[0]))
+}
+
+// textBehind reports whether there is text in args behind an unknown flag: a word that is
+// neither a flag nor the value of a known one.
+func textBehind(set *pflag.FlagSet, typed string, args []string) bool {
+	at := slices.IndexFunc(args, func(arg string) bool { return arg == typed || strings.HasPrefix(arg, typed+"=") })
+	if at < 0 {
+		return false
+	}
+	for i := at + 1; i < len(args); i++ {
+		switch arg := args[i]; {
+		case arg == "--":
+			return i+1 < len(args)
+		case !strings.HasPrefix(arg, "-") || arg == "-":
+			return true
+		case takesNext(set, arg):
+			i++
+		}
+	}
+	return false
+}
+
+// takesNext reports whether an argument is a known flag whose value is the next argument.
+func takesNext(set *pflag.FlagSet, arg string) bool {
+	name, long := strings.CutPrefix(arg, "--")
+	f := set.Lookup(name)
+	if !long && len(arg) == 2 {
+		f = set.ShorthandLookup(arg[1:])
+	}
+	return f != nil && f.NoOptDefVal == ""
 }
 
 // nearestFlags returns the flags of c whose names are close to a mistyped word.
@@ -207,12 +269,8 @@ func nearestFlags(c *cobra.Command, word string) []string {
 	return found
 }
 
-// notAFlag returns the hint for a word that looks like a flag and is none. If c takes
-// text, the word may be a part of it.
-func notAFlag(c *cobra.Command, typed string) string {
-	if !strings.Contains(c.Use, "TEXT") {
-		return SeeHelp(c)
-	}
+// afterDashes is the hint for a part of a text that looks like a flag.
+func afterDashes(c *cobra.Command, typed string) string {
 	words := append([]string{c.CommandPath()}, c.Flags().Args()...)
 	needed, _ := operands(c)
 	for _, operand := range needed[min(c.Flags().NArg(), len(needed)):] {

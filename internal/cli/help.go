@@ -20,7 +20,7 @@ func Finish(root *cobra.Command) {
 	root.SetHelpCommand(help)
 	root.SetHelpFunc(func(c *cobra.Command, _ []string) { _, _ = io.WriteString(c.OutOrStdout(), helpText(c)) })
 	root.AddCommand(help, completionCommand(root.Name()))
-	root.SetFlagErrorFunc(flagError)
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return flagError(c, err, nil) })
 	root.PersistentPreRunE = checkGroups
 	finishGroups(root)
 	completeFiles(root)

@@ -133,6 +133,7 @@ func (r *runner) notice(text string) {
 // execute runs the command that the arguments name.
 func (r *runner) execute(ctx context.Context) error {
 	r.Root.SetArgs(r.Args)
+	r.Root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return flagError(c, err, r.Args) })
 	r.Root.SetIn(r.Streams.In)
 	out := &firstError{out: r.Out}
 	r.Root.SetOut(out)
