@@ -37,9 +37,11 @@ func rawHelp(t *testing.T, program string, words ...string) string {
 // startsPlainly is the first line of a help: a verb, and not more than ten words.
 var startsPlainly = regexp.MustCompile(`^(Add|Change|Create|Delete|Find|Forget|List|Log|Make|Manage|Print|Put|Remove|Replace|Revoke|Run|Send|Show|Take|Write)( \S+){0,9}\.$`)
 
+var quoted = regexp.MustCompile(`"[^"]*"|'[^']*'`)
+
 // TestHelpIsShortAndFitsATerminal: the help of each command starts with an imperative of
-// at most ten words, goes on with at most two paragraphs, and has no line of more than 80
-// columns. Topics have only the last of these.
+// at most ten words, goes on with at most two paragraphs, quotes the variables in its
+// examples, and has no line of more than 80 columns. Topics have only the last of these.
 func TestHelpIsShortAndFitsATerminal(t *testing.T) {
 	statSources(t)
 	for _, program := range []string{"skaroctl", "skarod"} {
@@ -59,6 +61,13 @@ func TestHelpIsShortAndFitsATerminal(t *testing.T) {
 			description, rest, ok := strings.Cut(text, "\n\nUsage:\n")
 			if !ok || words != "" && !strings.Contains(rest, "\n\nCommon flags:") {
 				t.Errorf("%s help %s has no usage, or no common flags:\n%s", program, words, text)
+			}
+			_, examples, _ := strings.Cut(rest, "\n\nExamples:\n")
+			examples, _, _ = strings.Cut(examples, "\n\n")
+			for line := range strings.Lines(examples) {
+				if strings.Contains(quoted.ReplaceAllString(line, ""), "$") {
+					t.Errorf("%s help %s: an example has a variable without quotes: %s", program, words, line)
+				}
 			}
 			prose := 0
 			for i, part := range strings.Split(description, "\n\n") {

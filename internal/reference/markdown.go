@@ -25,21 +25,22 @@ func markdownPage(c *cobra.Command) ([]byte, error) {
 	if err := doc.GenMarkdownCustom(c, &b, func(file string) string { return strings.ReplaceAll(file, "_", "-") }); err != nil {
 		return nil, err
 	}
-	if c.HasParent() && cli.HasFlagsTopic(c) {
-		root := c.Root().Name()
-		text := fmt.Sprintf("Common flags: see [%s](%s.md#options).\n\n", root, root)
-		content := inherited.ReplaceAllLiteralString(b.String(), text)
-		b.Reset()
-		b.WriteString(content)
+	page := b.Bytes()
+	if c.HasParent() {
+		text := "### Common flags\n\n$1"
+		if root := c.Root().Name(); cli.HasFlagsTopic(c) {
+			text = fmt.Sprintf("Common flags: see [%s](%s.md#options).\n\n", root, root)
+		}
+		page = inherited.ReplaceAll(page, []byte(text))
 	}
 	for _, topic := range topics(c) {
-		fmt.Fprintf(&b, "### %s\n\n%s\n\n", strings.ToUpper(topic.Name()[:1])+strings.ReplaceAll(topic.Name()[1:], "-", " "), markdown(topic.Long))
+		page = fmt.Appendf(page, "### %s\n\n%s\n\n", strings.ToUpper(topic.Name()[:1])+strings.ReplaceAll(topic.Name()[1:], "-", " "), markdown(topic.Long))
 	}
-	return append(bytes.TrimRight(b.Bytes(), "\n"), '\n'), nil
+	return append(bytes.TrimRight(page, "\n"), '\n'), nil
 }
 
 // inherited is what cobra/doc writes about the flags of every command.
-var inherited = regexp.MustCompile("(?s)### Options inherited from parent commands\n\n```\n.*?```\n\n")
+var inherited = regexp.MustCompile("(?s)### Options inherited from parent commands\n\n(```\n.*?```\n\n)")
 
 // markdown returns a help text as Markdown: a list of terms becomes a table.
 func markdown(text string) string {
