@@ -40,11 +40,11 @@ func TestRestoreBringsBackWhatTheBackupHas(t *testing.T) {
 		}
 		return strings.Join(logins, " ")
 	}
-	runCommands(t, data, commandCase{args: "restore " + file, errs: "skarod: the database from before is kept as " + filepath.Join(data, "skarod.db.old-1") + "\n"})
+	runCommands(t, data, commandCase{args: "restore " + file, errs: "skarod: the old database is kept as " + filepath.Join(data, "skarod.db.old-1") + "\n"})
 	if got := logins(); got != "alice bob" {
 		t.Errorf("after the restore of a file: %s", got)
 	}
-	runCommands(t, data, commandCase{in: piped, args: "restore -", errs: "skarod: the database from before is kept as " + filepath.Join(data, "skarod.db.old-2") + "\n"})
+	runCommands(t, data, commandCase{in: piped, args: "restore -", errs: "skarod: the old database is kept as " + filepath.Join(data, "skarod.db.old-2") + "\n"})
 	if got := logins(); got != "alice bob carol" {
 		t.Errorf("after the restore of standard input: %s", got)
 	}

@@ -146,7 +146,7 @@ func TestRootLeavesTheDataToItsOwner(t *testing.T) {
 				t.Errorf("a second backup: exit %d, %s", code, errs)
 			}
 			_, _, errs := asRoot(t, "", "restore", copied, "--data", data)
-			if !strings.HasPrefix(errs, "skarod: the database from before is kept as "+db+".old-") || strings.Count(errs, "\n") != 1 {
+			if !strings.HasPrefix(errs, "skarod: the old database is kept as "+db+".old-") || strings.Count(errs, "\n") != 1 {
 				t.Errorf("restore says %s", errs)
 			}
 		}

@@ -25,7 +25,7 @@ func TestDoneIsSaidAtATerminal(t *testing.T) {
 		{"conference remove dev alice", "took alice out of the conference dev"},
 		{"conference delete dev", "deleted the conference dev"},
 		{"user remove alice", "removed the account of alice, and ended its sessions"},
-		{"invite revoke 1", "took the invitation back"},
+		{"invite revoke 1", "revoked the invitation"},
 	} {
 		if code, out, errs := skarod("a long password", append(strings.Split(c.args, " "), "--data", scripted)...); code != 0 || out+errs != "" {
 			t.Errorf("%s in a script: exit %d, %s%s", c.args, code, out, errs)

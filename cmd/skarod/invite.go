@@ -138,6 +138,6 @@ func runInviteRevoke(_ context.Context, f *Factory, o *inviteRevokeOptions) erro
 	case err != nil:
 		return err
 	}
-	f.done("took the invitation back")
+	f.done("revoked the invitation")
 	return nil
 }

@@ -70,12 +70,12 @@ func runRestore(ctx context.Context, f *Factory, o *restoreOptions) error {
 		return restoreError(ctx, path, err)
 	}
 	if restored.Kept != "" {
-		f.notice("the database from before is kept as %s", output.Line(filepath.Join(filepath.Dir(path), filepath.Base(restored.Kept))))
+		f.notice("the old database is kept as %s", output.Line(filepath.Join(filepath.Dir(path), filepath.Base(restored.Kept))))
 	}
 	if restored.Unread != nil {
 		f.notice("the old database can't be read (%s): if a backup was restored before, new messages may get ids that others had since", output.Line(restored.Unread.Error()))
 	}
-	f.done("put the backup in the place of %s; the ids of new messages are above %d", output.Line(path), restored.Above)
+	f.done("replaced %s by the backup; new messages get ids above %d", output.Line(path), restored.Above)
 	return nil
 }
 
