@@ -149,7 +149,7 @@ func (l *lab) serve(ctx context.Context, name string, flags ...string) (url stri
 	}
 	r := bufio.NewReader(said)
 	var first string
-	for !strings.Contains(first, "listening on ") {
+	for !strings.Contains(first, " msg=listening ") {
 		line, err := r.ReadString('\n')
 		if err != nil {
 			return "", fmt.Errorf("skarod did not start: %s", first)
@@ -157,7 +157,7 @@ func (l *lab) serve(ctx context.Context, name string, flags ...string) (url stri
 		first = line
 	}
 	go func() { _, _ = io.Copy(io.Discard, r) }() // ends with skarod
-	_, url, _ = strings.Cut(strings.TrimSpace(first), "listening on ")
+	_, url, _ = strings.Cut(strings.TrimSpace(first), " url=")
 	return url, nil
 }
 

@@ -68,7 +68,7 @@ func TestContainer(t *testing.T) {
 		_ = syscall.Kill(-server.Process.Pid, syscall.SIGTERM)
 		_ = server.Wait()
 	}()
-	listening := regexp.MustCompile(`skarod: listening on (\S+)`)
+	listening := regexp.MustCompile(`msg=listening .* url=(\S+)`)
 	late := time.After(deadline)
 	for {
 		text, grown := log.read()

@@ -132,7 +132,7 @@ func runExample(ts *testscript.TestScript, line string) {
 			heard = true
 			ts.Check(ts.Exec("skaroctl", "send", "--profile", "bob", "alice,dev", "hello"))
 		}
-		if !served && strings.Contains(stderr.String(), "skarod: listening on ") {
+		if !served && strings.Contains(stderr.String(), " msg=listening ") {
 			served = true
 			pid, err := strconv.Atoi(strings.TrimSpace(ts.ReadFile(filepath.Join(ts.Getenv("TMPDIR"), "serve.pid"))))
 			ts.Check(err)

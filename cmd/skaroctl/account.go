@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -91,8 +92,15 @@ func resolveAccount(p profiles, flags commonFlags, getenv func(string) string, t
 		return Account{}, err
 	}
 	acct.env = env
-	acct.login, err = acct.chooseLogin(getenv("SKAROCTL_LOGIN"), flags)
-	return acct, err
+	if acct.login, err = acct.chooseLogin(getenv("SKAROCTL_LOGIN"), flags); err != nil {
+		return Account{}, err
+	}
+	from := "the profile " + strconv.Quote(acct.profile)
+	if env != nil {
+		from = env.Source
+	}
+	acct.trace("the account is %s at %s, from %s", acct.login, acct.endpoint.URL, from)
+	return acct, nil
 }
 
 // chooseLogin returns the login of a command that logs in. SKAROCTL_LOGIN says whose

@@ -34,10 +34,17 @@ type Factory struct {
 
 // newFactory makes the Factory of a process.
 func newFactory(p *cli.Process) *Factory {
-	return &Factory{
+	f := &Factory{
 		streams: p.Streams, getenv: p.Getenv, out: p.Out, stderr: &stderr{w: p.Err},
-		loadProfiles: sync.OnceValues(func() (profiles, error) { return loadProfiles(p.Getenv) }),
 	}
+	f.loadProfiles = sync.OnceValues(func() (profiles, error) {
+		profiles, err := loadProfiles(p.Getenv)
+		if f.flags.verbose && profiles.files.Config != "" {
+			f.stderr.line("the config file is " + profiles.files.Config)
+		}
+		return profiles, err
+	})
+	return f
 }
 
 // profiles are what the config file has, and where that and the other files are.

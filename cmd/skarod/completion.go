@@ -23,7 +23,7 @@ func peek[T any](f *Factory, c *cobra.Command, read func(context.Context, *store
 	ctx, cancel := context.WithTimeout(c.Context(), completionWait)
 	defer cancel()
 	found, _ := terminal.Await(ctx, func() (found T, err error) {
-		path, err := f.databasePath()
+		path, err := f.findDatabase()
 		if err == nil {
 			_, err = os.Stat(path)
 		}

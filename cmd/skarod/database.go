@@ -22,6 +22,14 @@ const databaseName = "skarod.db"
 // databasePath returns the path of the database: in --data, else in skarod's folder of
 // XDG_DATA_HOME (XDG Base Directory Specification) or of the platform.
 func (f *Factory) databasePath() (string, error) {
+	path, err := f.findDatabase()
+	if err == nil {
+		f.trace("the database is %s", output.Line(path))
+	}
+	return path, err
+}
+
+func (f *Factory) findDatabase() (string, error) {
 	if f.data != "" {
 		dir, err := filepath.Abs(f.data)
 		return filepath.Join(dir, databaseName), err
@@ -50,11 +58,15 @@ type database struct {
 
 // enterDatabase makes root the owner of the data folder. Every other path must be resolved
 // before: it may mean something else to that user.
-func enterDatabase(path string) (database, error) {
+func (f *Factory) enterDatabase(path string) (database, error) {
+	before := os.Geteuid()
 	opened, err := store.Enter(path)
 	d := database{path, opened}
 	if err != nil {
 		return d, d.openError("open", err)
+	}
+	if now := os.Geteuid(); now != before {
+		f.trace("became uid %d, the owner of the folder", now)
 	}
 	return d, nil
 }
@@ -118,7 +130,7 @@ func (f *Factory) withStore(missing ifMissing, do func(*store.Store) error) erro
 			return openHint(path, fmt.Errorf("open the database: %w", err))
 		}
 	}
-	d, err := enterDatabase(path)
+	d, err := f.enterDatabase(path)
 	if err != nil {
 		return err
 	}
@@ -126,7 +138,10 @@ func (f *Factory) withStore(missing ifMissing, do func(*store.Store) error) erro
 	if err != nil {
 		return err
 	}
-	return cmp.Or(do(s), s.Close())
+	f.trace("opened the database")
+	err = cmp.Or(do(s), s.Close())
+	f.trace("closed the database")
+	return err
 }
 
 // restoreHint is the hint for a damaged database.

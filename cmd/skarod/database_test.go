@@ -42,9 +42,8 @@ func TestNewDatabaseIsSaid(t *testing.T) {
 	defer func() { cmd.Process.Kill(); cmd.Wait() }()
 	lines := bufio.NewScanner(stderr)
 	for _, want := range []string{
-		"^skarod: made a new database, " + regexp.QuoteMeta(filepath.Join(data, "skarod.db")) + "$",
-		`^skarod: listening on ws://127\.0\.0\.1:\d+/skaro_client/$`,
-		` level=INFO msg=started data=.* registration=closed version=1\.2\.3$`,
+		`^time=\S+ level=INFO msg="made a new database, ` + regexp.QuoteMeta(filepath.Join(data, "skarod.db")) + `"$`,
+		`^time=\S+ level=INFO msg=listening data=.* registration=closed version=1\.2\.3 url=ws://127\.0\.0\.1:\d+/skaro_client/$`,
 	} {
 		if !lines.Scan() || !regexp.MustCompile(want).MatchString(lines.Text()) {
 			t.Errorf("it says %q, not %s", lines.Text(), want)

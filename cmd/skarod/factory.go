@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -21,6 +22,9 @@ type Factory struct {
 	out, stderr io.Writer // on two of the streams; an interrupt ends the wait for their readers
 	getenv      func(string) string
 	data        string // --data
+	verbose     bool   // --verbose
+
+	log *slog.Logger // of a server; nil means that notices are lines for people
 
 	zone sync.Once // checks the time zone the first time
 }
@@ -48,7 +52,19 @@ func (f *Factory) now(utc bool) time.Time {
 
 // notice tells the user something that is neither a result nor an error.
 func (f *Factory) notice(format string, args ...any) {
-	fmt.Fprintln(f.stderr, "skarod: "+fmt.Sprintf(format, args...))
+	text := fmt.Sprintf(format, args...)
+	if f.log != nil {
+		f.log.Info(text)
+		return
+	}
+	fmt.Fprintln(f.stderr, "skarod: "+text)
+}
+
+// trace shows a step with --verbose.
+func (f *Factory) trace(format string, args ...any) {
+	if f.verbose {
+		f.notice(format, args...)
+	}
 }
 
 // done tells a user at a terminal what a command without a result has done. A script has

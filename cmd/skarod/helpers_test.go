@@ -157,7 +157,8 @@ func startServer(t testing.TB, data string, args ...string) *process {
 	t.Cleanup(func() { p.cmd.Process.Kill(); p.cmd.Wait() })
 	lines := bufio.NewReader(stderr)
 	first, err := lines.ReadString('\n')
-	addr, ok := strings.CutPrefix(first, "skarod: listening on ws://")
+	_, addr, ok := strings.Cut(first, " msg=listening ")
+	_, addr, _ = strings.Cut(addr, " url=ws://")
 	if !ok {
 		rest, _ := io.ReadAll(lines)
 		t.Fatalf("it says %q %s, %v", first, rest, err)

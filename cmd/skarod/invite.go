@@ -10,6 +10,7 @@ import (
 
 	"github.com/skaroctl/skaroctl/internal/cli"
 	"github.com/skaroctl/skaroctl/internal/output"
+	"github.com/skaroctl/skaroctl/internal/server"
 	"github.com/skaroctl/skaroctl/internal/store"
 )
 
@@ -53,7 +54,7 @@ func newInviteCreateCmd(f *Factory, run runFunc[inviteCreateOptions]) *cobra.Com
 	return c
 }
 
-func runInviteCreate(_ context.Context, f *Factory, o *inviteCreateOptions) error {
+func runInviteCreate(ctx context.Context, f *Factory, o *inviteCreateOptions) error {
 	return f.withStore(mustExist, func(s *store.Store) error {
 		now := time.Now()
 		until := now.Add(time.Duration(o.expires))
@@ -69,8 +70,21 @@ func runInviteCreate(_ context.Context, f *Factory, o *inviteCreateOptions) erro
 			return err
 		}
 		f.notice("for one account, until %s", until.Local().Format(inviteTime))
-		return nil
+		return f.noticeUseless(ctx, s)
 	})
+}
+
+// noticeUseless says if an invitation is of no use on the server as it was started last.
+func (f *Factory) noticeUseless(ctx context.Context, s *store.Store) error {
+	switch policy, err := s.Registration(ctx); {
+	case err != nil:
+		return err
+	case policy == server.RegistrationClosed:
+		f.notice("nobody can use it: the server was last started with --registration closed; restart it with --registration invite")
+	case policy == server.RegistrationOpen:
+		f.notice("nobody needs it: the server was last started with --registration open")
+	}
+	return nil
 }
 
 func newInviteListCmd(f *Factory, run runFunc[listOptions]) *cobra.Command {

@@ -42,6 +42,7 @@ while the server runs, and take effect within a second.`,
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.Flags().Bool("version", false, "print only the name and the version")
 	root.PersistentFlags().StringVar(&f.data, "data", "", "`FOLDER` of the database (default $XDG_DATA_HOME/skarod)")
+	root.PersistentFlags().BoolVarP(&f.verbose, "verbose", "v", false, "show the database and each step on standard error; serve logs every connection")
 	root.AddCommand(
 		newServeCmd(f, runServe), newUserCmd(f), newConferenceCmd(f), newInviteCmd(f),
 		newBackupCmd(f, runBackup), newRestoreCmd(f, runRestore), newVersionCmd(f, runVersion),

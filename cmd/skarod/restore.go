@@ -53,7 +53,7 @@ func runRestore(ctx context.Context, f *Factory, o *restoreOptions) error {
 		return err
 	}
 	defer backup.Close()
-	d, err := enterDatabase(path)
+	d, err := f.enterDatabase(path)
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,6 @@ type serveOptions struct {
 	certFile, keyFile string
 	registration      string
 	allowPlaintext    bool
-	verbose           bool
 }
 
 const defaultListen = "127.0.0.1:8765"
@@ -61,7 +60,6 @@ data is in /var/lib/skarod. Packages have it in /usr/share/doc/skarod/docs.`,
 	flags.StringVar(&o.registration, "registration", server.RegistrationClosed, "`POLICY` for new accounts: open (anyone), invite (see skarod invite) or closed (only skarod user add)")
 	cli.CompleteFlag(c, "registration", registrations...)
 	flags.BoolVar(&o.allowPlaintext, "allow-plaintext", false, "permit other machines to connect without TLS")
-	flags.BoolVarP(&o.verbose, "verbose", "v", false, "log every connection")
 	cli.Together(c, "tls-cert", "tls-key")
 	return c
 }
@@ -80,6 +78,7 @@ func runServe(ctx context.Context, f *Factory, o *serveOptions) error {
 // prepareAndServe opens the database last: everything that is wrong with the options
 // leaves the data folder as it is.
 func prepareAndServe(ctx context.Context, f *Factory, o *serveOptions) error {
+	f.log = f.newLog() // from here on, everything that is said goes there
 	cert, err := readCertificate(ctx, o.certFile, o.keyFile)
 	if err != nil {
 		return err
@@ -99,7 +98,7 @@ func prepareAndServe(ctx context.Context, f *Factory, o *serveOptions) error {
 			"give --tls-cert and --tls-key; or --allow-plaintext, if a proxy in front of it has TLS",
 		)
 	}
-	d, err := enterDatabase(path)
+	d, err := f.enterDatabase(path)
 	if err != nil {
 		return err
 	}
@@ -112,13 +111,15 @@ func prepareAndServe(ctx context.Context, f *Factory, o *serveOptions) error {
 		return cmp.Or(err, s.Close())
 	}
 	defer unlock()
-	r, err := newRunning(f, o, s, listener, cert)
+	if err := s.SetRegistration(o.registration); err != nil {
+		return cmp.Or(err, s.Close())
+	}
+	r, err := newRunning(o, s, listener, cert, f.log)
 	if err != nil {
 		return cmp.Or(err, s.Close())
 	}
 	r.start()
-	f.notice("listening on %s://%s%s", r.scheme(), listener.Addr(), server.Path)
-	r.log.Info("started", "data", filepath.Dir(d.path), "registration", o.registration, "version", buildInfo().Version)
+	f.log.Info("listening", "data", filepath.Dir(d.path), "registration", o.registration, "version", buildInfo().Version, "url", r.url())
 	err = r.wait(ctx)
 	r.stop()
 	return cmp.Or(err, s.Close())
@@ -134,13 +135,17 @@ type running struct {
 	failed   chan error // from the goroutine that accepts connections, when it ends
 }
 
-// newRunning makes a server on an open store.
-func newRunning(f *Factory, o *serveOptions, s *store.Store, listener net.Listener, cert *certificate) (*running, error) {
+// newLog makes the log of a server.
+func (f *Factory) newLog() *slog.Logger {
 	level := slog.LevelInfo
-	if o.verbose {
+	if f.verbose {
 		level = slog.LevelDebug
 	}
-	log := slog.New(slog.NewTextHandler(f.stderr, &slog.HandlerOptions{Level: level}))
+	return slog.New(slog.NewTextHandler(f.stderr, &slog.HandlerOptions{Level: level}))
+}
+
+// newRunning makes a server on an open store.
+func newRunning(o *serveOptions, s *store.Store, listener net.Listener, cert *certificate, log *slog.Logger) (*running, error) {
 	options := server.DefaultOptions()
 	options.Store, options.Version, options.Registration, options.Log = s, buildInfo().Version, o.registration, log
 	srv, err := server.New(options)
@@ -150,11 +155,13 @@ func newRunning(f *Factory, o *serveOptions, s *store.Store, listener net.Listen
 	return &running{server: srv, http: srv.HTTP(), listener: listener, cert: cert, log: log, failed: make(chan error, 1)}, nil
 }
 
-func (r *running) scheme() string {
+// url returns the address that the server listens on, for a client.
+func (r *running) url() string {
+	scheme := "ws"
 	if r.cert != nil {
-		return "wss"
+		scheme = "wss"
 	}
-	return "ws"
+	return fmt.Sprintf("%s://%s%s", scheme, r.listener.Addr(), server.Path)
 }
 
 // start starts the goroutine that accepts connections. It ends when the listener is closed.

@@ -26,12 +26,12 @@ import (
 
 func TestServeParsing(t *testing.T) {
 	plain := serveOptions{listen: "127.0.0.1:8765", registration: "closed"}
-	tls := serveOptions{listen: ":8443", certFile: "c", keyFile: "k", registration: "open", verbose: true}
+	tls := serveOptions{listen: ":8443", certFile: "c", keyFile: "k", registration: "open"}
 	open := plain
 	open.listen, open.allowPlaintext = ":80", true
 	checkParsing(t, newServeCmd,
 		parsed[serveOptions]{"serve", plain, true},
-		parsed[serveOptions]{"serve --listen :8443 --tls-cert c --tls-key k --registration open -v", tls, true},
+		parsed[serveOptions]{"serve --listen :8443 --tls-cert c --tls-key k --registration open", tls, true},
 		parsed[serveOptions]{"serve --listen :80 --allow-plaintext", open, true},
 		parsed[serveOptions]{args: "serve --tls-cert c"},
 		parsed[serveOptions]{args: "serve --tls-key k"},
@@ -176,7 +176,7 @@ func TestServeEndsWithItsContext(t *testing.T) {
 		var said []string
 		for lines.Scan() {
 			said = append(said, lines.Text())
-			if strings.Contains(lines.Text(), "msg=started") {
+			if strings.Contains(lines.Text(), "msg=listening") {
 				cancel(&terminal.Interrupt{Signal: syscall.SIGTERM})
 			}
 		}

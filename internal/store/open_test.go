@@ -85,6 +85,9 @@ func TestOpenMigratesEarlierVersions(t *testing.T) {
 			t.Fatal(err)
 		}
 		mustSend(t, s, "alice", "ops", "new")
+		if policy, err := s.Registration(t.Context()); err != nil || policy != "" {
+			t.Errorf("version %d: %q, %v", version, policy, err)
+		}
 		if users, err := s.Users(t.Context()); err != nil || len(users) != 3 {
 			t.Errorf("version %d: %v, %v", version, users, err)
 		}

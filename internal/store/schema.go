@@ -68,4 +68,6 @@ CREATE TABLE members (
 	PRIMARY KEY (conference, user)
 ) WITHOUT ROWID;
 CREATE INDEX members_user ON members (user);
+`, `
+ALTER TABLE server ADD COLUMN registration TEXT NOT NULL DEFAULT ''; -- of the server that started last
 `}

@@ -80,6 +80,17 @@ func (s *Store) Sessions(ctx context.Context, since time.Time) ([]Session, error
 	return list, rows.Err()
 }
 
+// SetRegistration stores with which policy for new accounts the server has started.
+func (s *Store) SetRegistration(policy string) error {
+	return s.perform(func() error { return s.exec("UPDATE server SET registration = ?", policy) })
+}
+
+// Registration returns the policy of the server that started last, or "" if none has.
+func (s *Store) Registration(ctx context.Context) (policy string, err error) {
+	err = s.read.QueryRowContext(ctx, "SELECT registration FROM server").Scan(&policy)
+	return policy, err
+}
+
 // Alive stores that the server runs at this time.
 func (s *Store) Alive(now time.Time) error {
 	return s.perform(func() error { return s.exec("UPDATE server SET alive = ?", toMicros(now)) })

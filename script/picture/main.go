@@ -119,7 +119,7 @@ func serve(dir string) (*server, error) {
 	}
 	lines := bufio.NewReader(log)
 	line, err := lines.ReadString('\n')
-	_, url, found := strings.Cut(strings.TrimSpace(line), "listening on ")
+	_, url, found := strings.Cut(strings.TrimSpace(line), " url=")
 	if err != nil || !found {
 		return nil, errors.Join(fmt.Errorf("skarod said %q: %w", line, err), s.stop())
 	}
