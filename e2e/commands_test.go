@@ -106,6 +106,12 @@ type process struct {
 	shared         *shared       // its streams, if the command nonblock started it
 }
 
+// shared are the standard streams of a program, which this process has too.
+type shared struct {
+	input      *os.File // feeds standard input
+	out, write *os.File // standard output: the ends to read from and to write to
+}
+
 // processes are those of one script.
 type processes struct {
 	t       *testing.T

@@ -19,12 +19,6 @@ func init() {
 	commands["drain"] = cmdDrain
 }
 
-// shared are the standard streams of a program, which this process has too.
-type shared struct {
-	input      *os.File // feeds standard input
-	out, write *os.File // standard output: the ends to read from and to write to
-}
-
 // nonblock NAME PATTERN PROGRAM [ARG…] starts a program in the background and waits until
 // its standard error matches. Then it does what ssh, curl or node may do to streams that
 // they share with it: it sets O_NONBLOCK on standard input and output. It fills the latter,
