@@ -201,6 +201,9 @@ func TestOpenChecksCertificate(t *testing.T) {
 				return
 			}
 			checkUnreachable(t, err, test.why, test.advice)
+			if Temporary(err) != (test.name == "not yet valid") { // which a clock that is set may cure
+				t.Errorf("temporary is %v", Temporary(err))
+			}
 		})
 	}
 }

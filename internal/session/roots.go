@@ -174,6 +174,7 @@ func (e Endpoint) diagnoseChain(err error) (diagnosis, bool) {
 	return diagnosis{
 		why:  fmt.Sprintf("the server does not send the certificate of %s, which signed its TLS certificate", issuer),
 		hint: fmt.Sprintf("give the server the whole chain, with the intermediate certificates; or give the certificate of %s to --ca-file", issuer),
+		final: true,
 	}, true
 }
 
