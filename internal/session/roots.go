@@ -172,8 +172,8 @@ func (e Endpoint) diagnoseChain(err error) (diagnosis, bool) {
 	}
 	issuer := authorityName(cert)
 	return diagnosis{
-		why:  fmt.Sprintf("the server does not send the certificate of %s, which signed its TLS certificate", issuer),
-		hint: fmt.Sprintf("give the server the whole chain, with the intermediate certificates; or give the certificate of %s to --ca-file", issuer),
+		why:   fmt.Sprintf("the server does not send the certificate of %s, which signed its TLS certificate", issuer),
+		hint:  fmt.Sprintf("give the server the whole chain, with the intermediate certificates; or give the certificate of %s to --ca-file", issuer),
 		final: true,
 	}, true
 }
