@@ -194,11 +194,19 @@ func unknownFlag(c *cobra.Command, err *pflag.NotExistError, args []string) *Err
 	if word != "" {
 		names = nearestFlags(c, word)
 	}
-	otherwise := knownFlags(c)
-	if takesText(c) && (looksLikeText(typed) || textBehind(c.Flags(), typed, args)) {
-		otherwise = afterDashes(c, typed)
+	return Usage(msg, didYouMean(names, unknownHint(c, typed, args)))
+}
+
+// unknownHint is the hint for an unknown flag that is close to no other. With a word behind,
+// it may be a part of a text; a long one may also be a flag with its value.
+func unknownHint(c *cobra.Command, typed string, args []string) string {
+	switch {
+	case !takesText(c) || !looksLikeText(typed) && !textBehind(c.Flags(), typed, args):
+		return knownFlags(c)
+	case strings.HasPrefix(typed, "--"):
+		return knownFlags(c) + "; " + afterDashes(c, typed)
 	}
-	return Usage(msg, didYouMean(names, otherwise))
+	return afterDashes(c, typed)
 }
 
 // knownFlags is a hint with the flags of c itself.
