@@ -30,8 +30,8 @@ type Account struct {
 	env      *account.Environment // the token comes from here; nil means from the store
 }
 
-// ResolveAccount finds out which account and server are meant, and with which token if
-// the environment gives one. It touches neither keyring nor network.
+// ResolveAccount finds out which account and server are meant, and which token the
+// environment gives. It uses neither keyring nor network.
 func (f *Factory) ResolveAccount(ctx context.Context) (Account, error) {
 	env, err := f.readEnvironment(ctx)
 	if err != nil {
@@ -126,9 +126,8 @@ func (acct Account) chooseLogin(variable string, flags commonFlags) (string, err
 	)
 }
 
-// resolve makes an Account: a flag counts before the environment, and that before the
-// profile. A profile that --profile names is used as a whole. trace gets what --verbose
-// shows.
+// resolve makes an Account: a flag overrides the environment, which overrides the profile.
+// A profile that --profile names is used as a whole. trace gets what --verbose shows.
 func resolve(p profiles, flags commonFlags, getenv func(string) string, trace func(string)) (Account, error) {
 	acct := Account{profiles: p, profile: cmp.Or(flags.profile, p.defaultName())}
 	acct.saved = p.config.Profiles[acct.profile]
@@ -141,7 +140,7 @@ func resolve(p profiles, flags commonFlags, getenv func(string) string, trace fu
 		UserAgent: "skaroctl",
 	}
 	if server := flags.serverFor(acct.saved); server != acct.saved.Server {
-		// What the profile permits, it permits for its own server.
+		// What the profile permits applies to its own server only.
 		acct.endpoint.URL, acct.endpoint.CAFile, acct.endpoint.AllowPlaintext = server, "", flags.allowPlaintext
 	}
 	if flags.caFile != "" {
@@ -361,12 +360,12 @@ func (s *credentialSource) readStore(ctx context.Context) (account.Credentials, 
 	return stored, err
 }
 
-// sidTimeout bounds the wait for a store that another process keeps locked: no user waits
-// for a SID.
+// sidTimeout bounds the wait for a store that another process keeps locked: a SID is not
+// worth a longer wait.
 const sidTimeout = 3 * time.Second
 
-// renewSID records that the SID was used, if a SID is all that the store has. A failure
-// costs the next command a new login, so that it is not an error of this one.
+// renewSID records that the SID was used, if the store has only a SID. A failure is not an
+// error of this command: at worst, the next one needs a new login.
 func (s *credentialSource) renewSID(ctx context.Context, got session.Account) {
 	store, err := s.acct.store()
 	if err == nil {

@@ -16,14 +16,15 @@ import (
 	"github.com/skaroctl/skaroctl/internal/session"
 )
 
-// Completion runs at a key press. It never asks the keyring, which may show a prompt, and
-// it reports no error: it then offers fewer words.
+// Completion runs at a key press. It never asks the keyring, which may show a prompt. It
+// reports no errors: after one, it offers fewer words.
 
-// contactsFresh is how long cached contacts are as good as the server's.
+// contactsFresh is how long cached contacts are used without asking the server.
 const contactsFresh = 5 * time.Minute
 
-// contactsWait is how long a key press may wait for the server. Tests have a longer time,
-// the end-to-end tests by the linker: none depends on the speed of the machine.
+// contactsWait is how long a key press may wait for the server. Tests use a longer time, so
+// that they do not depend on the speed of the machine; the linker sets it for the end-to-end
+// tests.
 var contactsWait = "1s"
 
 // boundContacts returns a context that ends after contactsWait.
@@ -66,8 +67,8 @@ func (f *Factory) completeConference(c *cobra.Command, _ []string, prefix string
 	return f.completeContact(c, nil, "", prefix, func(contact account.Contact) bool { return contact.Conference })
 }
 
-// completeContact completes the first argument from the contacts that are wanted, each
-// prepended with before.
+// completeContact completes the first argument from the wanted contacts, each prepended with
+// before.
 func (f *Factory) completeContact(c *cobra.Command, args []string, before, prefix string, wanted func(account.Contact) bool) ([]cobra.Completion, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
@@ -161,7 +162,7 @@ func (acct Account) cacheContact(login string, add bool) {
 	acct.cacheContacts(contacts)
 }
 
-// toCache returns what is cached of contacts.
+// toCache returns contacts in the form of the cache.
 func toCache(contacts []proto.Contact) []account.Contact {
 	list := make([]account.Contact, len(contacts))
 	for i, c := range contacts {

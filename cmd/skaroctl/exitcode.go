@@ -14,7 +14,7 @@ import (
 // first: a command that failed in several ways ends with that one.
 var exitTable = cli.Table{
 	{Kind: cli.KindUnknown, Exit: 7, When: "a message, or a request that changes something, was sent and never confirmed: it may or may not have been delivered, or done", Hint: lookFirst},
-	{Kind: cli.KindInternal, Exit: 1, When: "anything that is not below: a full disk, a broken config file"},
+	{Kind: cli.KindInternal, Exit: 1, When: "any other error: a full disk, a broken config file"},
 	{Kind: cli.KindProtocol, Exit: 8, When: "the server sent something that is not Skaro", Hint: "check the host, the port and the path in --server"},
 	{Kind: cli.KindTimeout, Exit: 6, When: "--timeout, or --for with too few messages, ran out before the request could take effect"},
 	{Kind: cli.KindUnreachable, Exit: 4, When: "no connection, a TLS failure, or the connection was lost before the request could take effect"},
@@ -72,8 +72,8 @@ func hintOf(err error) string {
 	return ""
 }
 
-// ownHint returns the hint of one error of a chain. final means that the hints of its
-// causes don't count.
+// ownHint returns the hint of one error of a chain. final means that the hints of the causes
+// don't count.
 func ownHint(err error) (hint string, final bool) {
 	switch e := err.(type) {
 	case *cli.Error:
@@ -104,8 +104,8 @@ func statusOf(err error) string {
 	return ""
 }
 
-// shortening tells how to cut a text that is too long. Its last character may be cut in
-// two, hence --lossy.
+// shortening says how to cut a text that is too long. The last character may be cut in two,
+// hence --lossy.
 const shortening = "shorten a text with `head -c 260000`, or each line with `cut -b -260000`, and give --lossy"
 
 // refusalHint says what to do about a refusal.

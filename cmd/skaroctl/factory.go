@@ -47,7 +47,7 @@ func newFactory(p *cli.Process) *Factory {
 	return f
 }
 
-// profiles are what the config file has, and where that and the other files are.
+// profiles is the content of the config file, with the paths of all files.
 type profiles struct {
 	files  account.Files
 	config account.Config

@@ -83,8 +83,8 @@ func (f *filter) respell(ctx context.Context, spell func(context.Context, string
 	return nil
 }
 
-// learn takes over what the server said about a name. text is what the user should know
-// about it; another error than a refusal is returned.
+// learn notes what the server said about a name. text is what the user should know about it.
+// An error that is not a refusal is returned.
 func (n *filterName) learn(server string, found proto.Contact, err error) (text string, _ error) {
 	if err != nil {
 		return n.explain(server, err)
@@ -100,8 +100,8 @@ func (n *filterName) learn(server string, found proto.Contact, err error) (text 
 	return "", nil
 }
 
-// explain says why the server refused a name. It returns an error that is no refusal, or
-// that may go away by itself.
+// explain says why the server refused a name. It returns err if that is not a refusal, or if
+// it may pass by itself.
 func (n *filterName) explain(server string, err error) (text string, _ error) {
 	var refused *session.Error
 	switch {

@@ -101,9 +101,8 @@ func (o *historyOptions) historyRange(now time.Time) (session.HistoryRange, erro
 	return r, nil
 }
 
-// noticeUnknownID tells the user if no message of the server has reached an id, as far as
-// the server knows: the user may have meant seconds since 1970, or the server may have an
-// older database now.
+// noticeUnknownID tells the user if an id is above that of the server's newest message: the
+// user may have meant seconds since 1970, or the server may have an older database now.
 func (f *Factory) noticeUnknownID(ctx context.Context, acct Account, s *session.Session, id int64) error {
 	if id == 0 {
 		return nil

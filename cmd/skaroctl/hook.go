@@ -55,8 +55,8 @@ func hookInherits(goos, name string) bool {
 	return !strings.HasPrefix(name, "SKARO_")
 }
 
-// hookTakes reports whether a variable of the hook may have a value. Systems have limits;
-// the whole message is on standard input anyway.
+// hookTakes reports whether a variable of the hook may have a value: systems have limits.
+// The whole message is on standard input anyway.
 func hookTakes(goos, value string) bool {
 	if value == "" || strings.Contains(value, "\x00") {
 		return false
@@ -71,7 +71,7 @@ func hookTakes(goos, value string) bool {
 	})
 }
 
-// hookInput is what a command gets for an event, and the event's name in an error.
+// hookInput is the input of a command for an event, and the event's name in an error.
 type hookInput struct {
 	stdin   []byte
 	environ []string
@@ -99,14 +99,13 @@ func newHookInput(e session.Event) hookInput {
 	return in
 }
 
-// hookGrace is how long a command that has ended may leave its standard input to a child
-// that does not read it, and how long the signal that ended the command may take to
-// reach us, too.
+// hookGrace is how long to wait, after the command has ended, for a child that has its
+// standard input and does not read it, and for our copy of the signal that ended the command.
 const hookGrace = 2 * time.Second
 
-// run runs the command for one event, and returns its error. After signaled has ended,
-// the command may go on to its end: it runs in a process group of its own, which the
-// signals of a terminal don't reach.
+// run runs the command for one event, and returns its error. The command may finish after
+// signaled has ended: it runs in a process group of its own, which the signals of a terminal
+// don't reach.
 func (h *hook) run(signaled context.Context, e session.Event) error {
 	in := newHookInput(e)
 	cmd := shell(h.command)
@@ -148,7 +147,7 @@ func (h *hook) await(signaled context.Context, cmd *exec.Cmd) error {
 }
 
 // awaitSignal waits for our signal if a signal ended the command: timeout(1) and services
-// signal every process, and which of them is first is chance.
+// signal every process, in no fixed order.
 func awaitSignal(signaled context.Context, err error) {
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || exit.ExitCode() >= 0 {

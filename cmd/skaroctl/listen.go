@@ -80,7 +80,7 @@ func newListenCmd(f *Factory, run runFunc[listenOptions]) *cobra.Command {
 	return c
 }
 
-// runListen shows what comes, or runs --exec for it, until one of the limits is reached.
+// runListen shows messages, or runs --exec for each, until one of the limits is reached.
 func runListen(ctx context.Context, f *Factory, o *listenOptions) error {
 	if err := o.check(); err != nil {
 		return err
@@ -126,7 +126,7 @@ func runListen(ctx context.Context, f *Factory, o *listenOptions) error {
 	return acct.hintLogin(report.end(l.Run(limited, report.deliver)))
 }
 
-// newListener makes the listener of an account, which tells report what happens.
+// newListener makes the listener of an account. It tells report what happens.
 func newListener(ctx context.Context, acct Account, report *listenReport) *session.Listener {
 	source := newCredentialSource(acct)
 	return &session.Listener{
@@ -146,7 +146,7 @@ func newListener(ctx context.Context, acct Account, report *listenReport) *sessi
 	}
 }
 
-// check returns an error for what is wrong in the options, before anything is sent.
+// check returns an error if an option is wrong, before anything is sent.
 func (o *listenOptions) check() error {
 	if o.countGiven && o.count < 1 {
 		return cli.Usage(fmt.Sprintf("--count is %d: less than one message", o.count), "leave it out to listen until interrupted")
@@ -182,7 +182,7 @@ func parseFormat(text string, terminal bool) (*output.Format, error) {
 	return format, nil
 }
 
-// start returns the bound of --since; nil means to begin with what comes from now on.
+// start returns the bound of --since; nil means to begin with new messages.
 func (o *listenOptions) start(now time.Time) (*session.Bound, error) {
 	switch o.since {
 	case "":
@@ -194,8 +194,8 @@ func (o *listenOptions) start(now time.Time) (*session.Bound, error) {
 	return &b, err
 }
 
-// openPosition takes the lock of the account's position if --resume is given, and reads
-// where to resume unless --since says where to begin.
+// openPosition takes the lock of the account's position, if --resume is given. It returns
+// where to resume, unless --since says where to begin.
 func (o *listenOptions) openPosition(acct Account) (file *account.PositionFile, resume *session.Position, err error) {
 	if !o.resume {
 		return nil, nil, nil
@@ -227,8 +227,8 @@ func (o *listenOptions) retry() session.RetryPolicy {
 // errTimeUp is the cause of a run's end after --for.
 var errTimeUp = errors.New("the time of --for is over")
 
-// limit returns a context that ends after --for, too, and when the reader of out goes
-// away. stop ends the watching of out.
+// limit returns a context that also ends after --for, and when the reader of out goes away.
+// stop ends the watching of out.
 func (o *listenOptions) limit(ctx context.Context, out io.Writer) (limited context.Context, stop func()) {
 	limited, cancel := context.WithCancelCause(ctx)
 	giveUp := context.CancelFunc(func() {})

@@ -14,7 +14,8 @@ import (
 	"github.com/skaroctl/skaroctl/internal/terminal"
 )
 
-// listenReport is what a run of listen writes, counts, tells the user and saves.
+// listenReport writes, counts and saves what a run of listen delivers, and tells the user
+// what happens.
 type listenReport struct {
 	signaled context.Context // ends at a signal, but not after --for
 	f        *Factory
@@ -29,8 +30,8 @@ type listenReport struct {
 
 	shown     int   // messages
 	connected bool  // a login has succeeded
-	behind    bool  // something from before may still be missing
-	lost      error // why the connection was lost or not made; nil after the listener caught up
+	behind    bool  // earlier messages may still be missing
+	lost      error // why the last connection was lost or failed; nil after the listener caught up
 	failed    error // of the command of --exec
 }
 
@@ -87,8 +88,8 @@ func (r *listenReport) settle() error {
 	return r.save()
 }
 
-// save saves the position of the listener. It is called only after everything up to
-// there was written, or its command has succeeded.
+// save saves the position of the listener. It is called only after everything up to that
+// position was written, or the command has succeeded for it.
 func (r *listenReport) save() error {
 	if r.saved == nil {
 		return nil
@@ -100,7 +101,7 @@ func (r *listenReport) save() error {
 	return r.saved.Save(p)
 }
 
-// lostConnection tells the user of a connection that was lost or not made.
+// lostConnection tells the user of a lost or failed connection.
 func (r *listenReport) lostConnection(err error, pause time.Duration) {
 	r.lost = err
 	if _, ok := r.position(); ok {
@@ -109,7 +110,7 @@ func (r *listenReport) lostConnection(err error, pause time.Duration) {
 	r.f.noticeLost(err, pause)
 }
 
-// caughtUp tells the user that everything from before was shown.
+// caughtUp tells the user that all earlier messages were shown.
 func (r *listenReport) caughtUp(got session.Account) {
 	again := r.lost != nil
 	r.lost, r.behind = nil, false
@@ -135,16 +136,16 @@ func (r *listenReport) end(err error) error {
 	return r.withoutPosition(r.errorOf(err))
 }
 
-// withoutPosition adds to the error of a run, which may be nil, that the first --resume
-// leaves no position: the server had confirmed the login, and the run ended before it
-// said where it is.
+// withoutPosition tells the user if the first --resume leaves no position: the run ended
+// after the login, and before the server said where it is. It returns the error of the run,
+// which may be nil before.
 func (r *listenReport) withoutPosition(err error) error {
 	if r.saved == nil || !r.connected || r.saved.Saved() {
 		return err
 	}
 	unsaved := &cli.Error{
 		Kind: cli.KindTimeout, Msg: fmt.Sprintf("no position was saved, because the run ended before %s said where it is", r.server),
-		Hint: "run it again, for longer: until then the next --resume begins with what is new. `skaroctl listen --since 1h` shows what came meanwhile",
+		Hint: "run it again, for longer: the next --resume begins with new messages. `skaroctl listen --since 1h` shows what came meanwhile",
 	}
 	var interrupt *terminal.Interrupt
 	switch {
@@ -199,7 +200,7 @@ func (r *listenReport) timeUp() error {
 	return late
 }
 
-// backwardsHint returns a command that goes on if the ids of the server went backwards.
+// backwardsHint returns a command that continues after the ids of the server went backwards.
 // command is the one that failed, without --since.
 func backwardsHint(b *session.Backwards, command string) string {
 	switch {

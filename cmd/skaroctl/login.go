@@ -23,7 +23,7 @@ import (
 
 type loginOptions struct {
 	login       string
-	loginGiven  bool // login is an argument, and not to be asked for
+	loginGiven  bool // login is an argument, so the user is not asked for it
 	password    cli.PasswordOptions
 	store       string
 	replace     bool // take over the profile of another account
@@ -55,7 +55,7 @@ stores it nor sends it. A second account needs a name of its own: --profile.`,
 	return c
 }
 
-// addFlags adds the flags that login and register have in common.
+// addFlags adds the flags that login and register share.
 func (o *loginOptions) addFlags(c *cobra.Command) {
 	o.password.AddFlags(c)
 	c.Flags().StringVar(&o.store, "store", "", "`STORE` of the credentials: keyring or file (default keyring) (SKAROCTL_STORE)")
@@ -91,7 +91,7 @@ func runLogin(ctx context.Context, f *Factory, o *loginOptions) error {
 	return l.finish(ctx, f)
 }
 
-// loginAttempt is an account that logs in, and where its credentials will go.
+// loginAttempt is an account that logs in, and the store for its credentials.
 type loginAttempt struct {
 	Account
 	options  *loginOptions
@@ -181,8 +181,8 @@ func checkServer(f *Factory, acct Account) error {
 	return nil
 }
 
-// checkStore returns an error if the credentials could not be saved: better now than
-// after a password was typed or an account was made.
+// checkStore returns an error if the credentials can't be saved. That is better found before
+// a password is typed or an account is made.
 func (l loginAttempt) checkStore(ctx context.Context, f *Factory) error {
 	if l.options.printToken {
 		return nil
@@ -199,8 +199,7 @@ func (l loginAttempt) checkStore(ctx context.Context, f *Factory) error {
 	return err
 }
 
-// sharedWith returns another profile whose credentials are those that will be saved, or
-// "".
+// sharedWith returns another profile that uses the credentials that will be saved, or "".
 func (l loginAttempt) sharedWith() string {
 	wanted := account.Profile{Server: l.endpoint.URL, Login: l.login, Store: l.newStore.Name()}
 	for _, name := range slices.Sorted(maps.Keys(l.config.Profiles)) {
@@ -211,8 +210,8 @@ func (l loginAttempt) sharedWith() string {
 	return ""
 }
 
-// readPassword reads the password and returns its token, which is all that is kept of it.
-// confirm means that a prompt asks twice.
+// readPassword reads the password and returns its token; the password is not kept. confirm
+// means that a prompt asks twice.
 func (l loginAttempt) readPassword(ctx context.Context, f *Factory, confirm bool) (proto.Token, error) {
 	prompt := fmt.Sprintf("Password of %s at %s: ", output.Login(l.login), l.endpoint.URL)
 	password, err := cli.ReadPassword(ctx, f.streams, l.options.password, prompt, confirm)
@@ -334,8 +333,7 @@ func (l loginAttempt) saveProfile(ctx context.Context, profile account.Profile) 
 	return isDefault, err
 }
 
-// dropOld removes the credentials that the profile had before, because no profile names
-// them any more.
+// dropOld removes the credentials that the profile had before, if no profile uses them now.
 func (l loginAttempt) dropOld(ctx context.Context, f *Factory, profile account.Profile) {
 	old := l.saved
 	if old.Login == "" {
@@ -351,7 +349,7 @@ func (l loginAttempt) dropOld(ctx context.Context, f *Factory, profile account.P
 	}
 }
 
-// describeCredentials says in words what credentials there are.
+// describeCredentials names the stored credentials.
 func describeCredentials(c account.Credentials) string {
 	switch {
 	case !c.Token.IsZero():

@@ -116,7 +116,7 @@ func dropCredentials(ctx context.Context, p profiles, name string) error {
 	return errors.Join(p.files.ForgetContacts(key), store.Delete(ctx, key))
 }
 
-// sameCredentials reports whether two profiles share what a store keeps.
+// sameCredentials reports whether two profiles share their stored credentials.
 func sameCredentials(a, b account.Profile) bool {
 	return a.Server == b.Server && a.Login == b.Login && cmp.Or(a.Store, "keyring") == cmp.Or(b.Store, "keyring")
 }

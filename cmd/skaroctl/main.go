@@ -19,7 +19,7 @@ func buildInfo() build.Info { return build.Read("skaroctl", version) }
 
 // run is the whole program: it returns the exit status.
 func run(args []string, streams terminal.Streams, getenv func(string) string) int {
-	log.SetOutput(io.Discard) // what net/http logs comes back as an error too
+	log.SetOutput(io.Discard) // net/http returns what it logs as an error too
 	return cli.Main(args, streams, getenv, func(p *cli.Process) cli.Program {
 		return newProgram(newFactory(p))
 	})

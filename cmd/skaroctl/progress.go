@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// progress is a bar on the terminal for --lines. A nil *progress means none. A library for
-// it would cost every start more than the bar, which is rare, is worth.
+// progress is a bar on the terminal for --lines. A nil *progress means none. A library would
+// slow every start, for a bar that is rare.
 type progress struct {
 	stderr      *stderr // whose lock guards the fields below
 	now         func() time.Time
@@ -20,9 +20,9 @@ type progress struct {
 
 const (
 	barWidth = 30
-	// barPause is how long a bar stays as it is: a terminal is slow.
+	// barPause is the time between two updates of a bar: a terminal is slow.
 	barPause = 100 * time.Millisecond
-	// clearLine removes what is on the line (ECMA-48, EL).
+	// clearLine clears the line (ECMA-48, EL).
 	clearLine = "\r\x1b[K"
 )
 
@@ -42,7 +42,7 @@ func (o *sendOptions) showProgress(f *Factory, recipients int) *progress {
 	return p
 }
 
-// add counts bytes of the input that one of the recipients has got.
+// add counts bytes of the input that are confirmed for one of the recipients.
 func (p *progress) add(bytes int) {
 	if p == nil {
 		return
@@ -56,7 +56,7 @@ func (p *progress) add(bytes int) {
 	}
 }
 
-// text returns the bar as it is to be drawn.
+// text returns the text of the bar.
 func (p *progress) text() string {
 	const mega = 1e6
 	done := min(p.done/p.recipients, p.total)

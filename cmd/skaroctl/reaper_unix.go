@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// reaper waits for processes that commands of --exec have left behind, when they end. In
-// a container without an init this program is process 1, and they become its children;
-// without a reaper they stay as zombies. A nil reaper does nothing.
+// reaper reaps the processes that commands of --exec have left behind. In a container
+// without an init this program is process 1, so they become its children, and would stay as
+// zombies. A nil reaper does nothing.
 type reaper struct {
 	mu sync.Mutex // held while a command runs: os/exec waits for that one
 }

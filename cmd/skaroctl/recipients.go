@@ -35,10 +35,10 @@ func recipients(s string) ([]string, error) {
 	return to, nil
 }
 
-// distinct returns the recipients without those that are another one in another spelling:
-// a person gets one message. Only the server knows that, and it is asked only about logins
-// that look alike, so that the usual ones cost no connection. A server that can't say is
-// not guessed at: it might be another person.
+// distinct returns the recipients, each person once, whatever the spellings. Only the server
+// knows which spellings are one login; it is asked only about logins that look alike, so
+// that others cost no connection. If the server can't tell, that is an error: they might be
+// two persons.
 func (o *sendOptions) distinct(ctx context.Context, f *Factory, acct Account, to []string) ([]string, error) {
 	like := alike(to)
 	if len(like) == 0 {
@@ -80,12 +80,12 @@ func alike(logins []string) (found []string) {
 }
 
 // spellings returns the logins in the server's spelling. A login that the server refuses
-// keeps its own: so does the message to it.
+// stays as it is: the server will refuse the message too.
 func spellings(ctx context.Context, s *session.Session, logins []string) (map[string]string, error) {
 	if !s.Greeting().Has(proto.ExtUpdates) {
 		return nil, cli.Usage(
-			fmt.Sprintf("%s may be the same login, and this server does not tell", strings.Join(logins, " and ")),
-			"name one of them, or send to each by a command of its own",
+			fmt.Sprintf("%s may be the same login, and this server does not say", strings.Join(logins, " and ")),
+			"name one of them, or send to each with a command of its own",
 		)
 	}
 	spelled := map[string]string{}

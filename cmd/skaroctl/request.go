@@ -191,12 +191,12 @@ func parseJSON(text string) (any, error) {
 		return nil, err
 	}
 	if _, err := d.Token(); err != io.EOF {
-		return nil, errors.New("something follows the value")
+		return nil, errors.New("there is more after the value")
 	}
 	return exact(v)
 }
 
-// exact makes every number an integer, however large, or else a fraction.
+// exact makes every number an integer of any size, or else a fraction.
 func exact(v any) (any, error) {
 	var err error
 	switch v := v.(type) {

@@ -53,7 +53,7 @@ func TestRequestFields(t *testing.T) {
 		{name: "a key of the frame", texts: []string{"type=x"}, err: "is there already"},
 		{name: "no JSON", values: []string{"a=b"}, err: `the value of "a" is not JSON`},
 		{name: "empty JSON", values: []string{"a="}, err: "it is empty"},
-		{name: "two values", values: []string{"a=1 2"}, err: "something follows the value"},
+		{name: "two values", values: []string{"a=1 2"}, err: "there is more after the value"},
 		{name: "not UTF-8", texts: []string{"a=\xff"}, err: "is not UTF-8"},
 		{name: "no such file", values: []string{"a=@" + file + ".none"}, err: "read a field"},
 	} {

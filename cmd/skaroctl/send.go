@@ -111,7 +111,7 @@ func runSend(ctx context.Context, f *Factory, o *sendOptions) error {
 	return report.finish(cmp.Or(acct.hintLogin(cause), in.error(cause), printer.Flush()))
 }
 
-// check checks what a parser can't, and returns the recipients.
+// check checks what the parser can't, and returns the recipients.
 func (o *sendOptions) check() (to []string, err error) {
 	if to, err = recipients(o.to); err != nil {
 		return nil, err
@@ -128,8 +128,8 @@ func (o *sendOptions) check() (to []string, err error) {
 // messageMaker makes the messages of a run, for their recipients.
 type messageMaker func(ctx context.Context, to []string) *messageSource
 
-// read reads the text, or finds out that lines of standard input are to be sent as they
-// come. The result is nil if there is nothing to send, and --skip-empty is given.
+// read reads the text; with --lines, the result reads standard input as it comes. The result
+// is nil if there is nothing to send and --skip-empty is given.
 func (o *sendOptions) read(ctx context.Context, f *Factory) (messageMaker, error) {
 	in := terminal.BlockingReader(f.streams.In)
 	if o.lossy {
@@ -184,8 +184,8 @@ func (o *sendOptions) body(ctx context.Context, f *Factory, in io.Reader) (strin
 	return body, nil
 }
 
-// noticeTyping tells a user at a terminal that the program waits for what is typed, and how
-// that ends.
+// noticeTyping tells a user at a terminal that the program waits for input, and how to end
+// it.
 func (f *Factory) noticeTyping(what string) {
 	keys := "Ctrl-D"
 	if runtime.GOOS == "windows" {
@@ -238,7 +238,7 @@ func (o *sendOptions) outbox(ctx context.Context, f *Factory, acct Account, prin
 		},
 		Lost: func(err error, pause time.Duration) {
 			lost = true
-			_ = printer.Flush() // what is confirmed must not wait for the next connection; the error comes back
+			_ = printer.Flush() // confirmations must not wait for the next connection; an error comes back later
 			f.noticeLost(err, pause)
 		},
 	}

@@ -11,15 +11,15 @@ import (
 	"github.com/skaroctl/skaroctl/internal/terminal"
 )
 
-// sendReport collects the results of a run of send and makes its error of them. The first
-// refusal ends a stream; a single text goes on to its other recipients.
+// sendReport collects the results of a run of send, and makes the error of the run from
+// them. The first refusal ends a stream; a single text still goes to the other recipients.
 type sendReport struct {
 	to     []string // the recipients
 	stream bool     // the messages are the records of an input
 
 	confirmed     int
 	lastConfirmed session.Message
-	failures      []error           // what is not said by a field below, in the order of the messages
+	failures      []error           // all failures except those in a field below, in the order of the messages
 	unknown       *unknownSpan      // the newest messages, if they are unknown
 	refused       *session.Result   // the refusal that ended the stream
 	alsoRefused   []session.Message // those that were in flight then, and were refused too
@@ -68,7 +68,7 @@ func (r *sendReport) addUnknown(result session.Result) {
 	r.unknown.last, r.unknown.err = result.Message, result.Err
 }
 
-// closeSpan makes a failure of the unknown messages: the next result is another one.
+// closeSpan makes one failure of the unknown messages: the next result is of another state.
 func (r *sendReport) closeSpan() {
 	if r.unknown != nil {
 		r.failures = append(r.failures, r.unknown.failure())
@@ -76,8 +76,8 @@ func (r *sendReport) closeSpan() {
 	}
 }
 
-// finish returns the error of the run, which cause has ended; nil means that the input is
-// at its end. Several errors are joined.
+// finish returns the error of the run. cause says why it ended; nil means the end of the
+// input. Several errors are joined.
 func (r *sendReport) finish(cause error) error {
 	if errors.Is(cause, errRefused) {
 		cause = nil
@@ -139,13 +139,13 @@ func (r *sendReport) streamEnd(cause error) error {
 	return r.afterConfirmed(err)
 }
 
-// notSent is the error of a run that came to nothing.
+// notSent is the error of a run that sent nothing.
 func (r *sendReport) notSent(cause error) error {
 	return fmt.Errorf("send to %s: %w", strings.Join(r.to, ","), cause)
 }
 
-// afterConfirmed adds to an error of this machine how many messages were confirmed before
-// it: a user who reads only that something failed might send them again.
+// afterConfirmed adds to a local error how many messages were confirmed before it. Otherwise
+// the user might send them again.
 func (r *sendReport) afterConfirmed(err error) error {
 	if err == nil || r.confirmed == 0 || kindOf(err) != cli.KindInternal || errors.As(err, new(*terminal.Interrupt)) || terminal.ReaderGone(err) {
 		return err
@@ -153,12 +153,12 @@ func (r *sendReport) afterConfirmed(err error) error {
 	return fmt.Errorf("messages confirmed by the server: %d, but: %w", r.confirmed, err)
 }
 
-// unsentSpan says from which message on nothing was sent.
+// unsentSpan names the first message that was not sent.
 func (r *sendReport) unsentSpan() string {
 	return fmt.Sprintf("%s and everything after it was not sent", r.unsent[0])
 }
 
-// cutShort says what has become of the messages when a signal came.
+// cutShort says what became of the messages when a signal ended the run.
 func (r *sendReport) cutShort(signal *terminal.Interrupt) error {
 	said, hint := []string{"nothing is confirmed"}, ""
 	if r.confirmed > 0 {

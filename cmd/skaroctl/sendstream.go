@@ -29,8 +29,8 @@ func textMessages(body string, to []string) *messageSource {
 	return s
 }
 
-// error returns why the input ended early. A run that ended before its input, because of
-// cause, has no such error.
+// error returns why the input ended early. If the run ended first, because of cause, there is
+// no such error.
 func (s *messageSource) error(cause error) error {
 	if cause != nil {
 		return nil
@@ -38,7 +38,7 @@ func (s *messageSource) error(cause error) error {
 	return s.err
 }
 
-// left returns the messages that were not taken, as far as they were read ahead.
+// left returns the messages that were read ahead and not taken.
 func (s *messageSource) left() (list []session.Message) {
 	for range cap(s.messages) { // reading may go on
 		select {
@@ -64,8 +64,8 @@ type record struct {
 // io.EOF.
 type recordReader func() (record, error)
 
-// startingWith returns a reader that returns a record, or an error, and then goes on with
-// next.
+// startingWith returns a reader that returns one record, or an error, and then continues
+// with next.
 func startingWith(first record, err error, next recordReader) recordReader {
 	started := false
 	return func() (record, error) {

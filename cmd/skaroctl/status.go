@@ -47,8 +47,8 @@ func runStatus(ctx context.Context, f *Factory, o *statusOptions) error {
 	return f.printAccounts(about)
 }
 
-// runStatusAll shows every profile, in the order of their names. It asks the servers at
-// the same time: one that is silent does not take the time of the others.
+// runStatusAll shows every profile, sorted by name. It asks the servers at the same time, so
+// that a silent one does not delay the others.
 func runStatusAll(ctx context.Context, f *Factory) error {
 	if f.flags.profileGiven || f.flags.serverGiven {
 		return cli.Usage("--all can't be given together with --profile or --server", "leave one of them out")
@@ -86,7 +86,7 @@ func (f *Factory) resolveNamed(p profiles, name string) (Account, error) {
 	return resolveAccount(p, flags, f.getenv, f.stderr.line, nil)
 }
 
-// status logs in, and returns what is known of the account.
+// status logs in, and returns the account with what the server says.
 func (f *Factory) status(ctx context.Context, acct Account) (output.Account, error) {
 	about := output.Account{
 		Profile: acct.profile, Server: acct.endpoint.URL, Store: acct.storeName(), Default: acct.profile == acct.defaultName(),
@@ -123,7 +123,8 @@ func (f *Factory) printAccounts(accounts ...output.Account) error {
 	return p.Flush()
 }
 
-// credentialsInWords says what credentials the account has, "" if the store does not tell.
+// credentialsInWords names the credentials of the account, or returns "" if the store can't
+// tell.
 func (acct Account) credentialsInWords(ctx context.Context) string {
 	if acct.env != nil {
 		return "token from " + acct.env.Source

@@ -86,8 +86,8 @@ func backupToFile(ctx context.Context, f *Factory, file string) error {
 // ownerWait is how long the process of backupAsOwner may take to end after an interrupt.
 const ownerWait = 5 * time.Second
 
-// backupAsOwner writes a backup to an open file by a process of its own: that one gets the
-// rights of the data folder's owner, and this one keeps those that the file needs.
+// backupAsOwner writes a backup to an open file with a second process, which gets the rights
+// of the data folder's owner. This one keeps the rights that the file needs.
 func backupAsOwner(ctx context.Context, f *Factory, data string, w *os.File) error {
 	program, err := os.Executable()
 	if err != nil {
@@ -100,7 +100,7 @@ func backupAsOwner(ctx context.Context, f *Factory, data string, w *os.File) err
 	err = c.Run()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && exit.ExitCode() > 0 {
-		return cli.Exit(exit.ExitCode()) // it has said why
+		return cli.Exit(exit.ExitCode()) // it has printed the reason
 	}
 	return err
 }

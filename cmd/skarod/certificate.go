@@ -12,7 +12,7 @@ import (
 	"github.com/skaroctl/skaroctl/internal/terminal"
 )
 
-// certificate is the certificate of a server, which can be read again while it is in use.
+// certificate is the certificate of a server. It can be read again while it is in use.
 type certificate struct {
 	certFile, keyFile string
 	hangups           <-chan os.Signal
@@ -47,8 +47,8 @@ func (c *certificate) config() *tls.Config {
 	}
 }
 
-// read makes what the files have the current certificate. After an error it stays as it
-// was.
+// read reads the files, and makes their certificate the current one. After an error, the
+// last one stays current.
 func (c *certificate) read(ctx context.Context) (validUntil time.Time, err error) {
 	pair, err := keyPair(ctx, c.certFile, c.keyFile)
 	if err != nil {

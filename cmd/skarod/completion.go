@@ -17,8 +17,8 @@ import (
 // completionWait is how long a key press may wait for the database.
 const completionWait = time.Second
 
-// peek reads from the database for completion. It reports no error: completion then offers
-// nothing.
+// peek reads from the database for completion. It reports no error: after one, completion
+// offers nothing.
 func peek[T any](f *Factory, c *cobra.Command, read func(context.Context, *store.Store) (T, error)) T {
 	ctx, cancel := context.WithTimeout(c.Context(), completionWait)
 	defer cancel()
@@ -74,7 +74,7 @@ func (f *Factory) completeConference(c *cobra.Command, args []string, typed stri
 }
 
 // completeMembers makes the function that completes NAME LOGIN...: a conference, and then
-// its members, or with member false the users who are not.
+// its members, or, if member is false, the users who are not members.
 func (f *Factory) completeMembers(member bool) cobra.CompletionFunc {
 	return func(c *cobra.Command, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		if len(args) == 0 {

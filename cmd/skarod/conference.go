@@ -248,7 +248,7 @@ func (f *Factory) withMembers(name string, typed []string, do func(s *store.Stor
 	return conferenceError(name, err)
 }
 
-// conferenceError adds a hint, and the name if it lacks that, to what the store refuses.
+// conferenceError adds a hint to a refusal of the store, and the name if it lacks that.
 func conferenceError(name string, err error) error {
 	shown := output.Login(name)
 	named := fmt.Errorf("%q: %w", name, err)
@@ -267,7 +267,7 @@ func conferenceError(name string, err error) error {
 	return err
 }
 
-// listed returns logins as they are shown in a sentence.
+// listed returns logins for a sentence.
 func listed(logins []string) string {
 	var shown []string
 	for _, login := range logins {

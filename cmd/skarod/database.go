@@ -53,11 +53,11 @@ func (f *Factory) findDatabase() (string, error) {
 // database is a database that this process may open.
 type database struct {
 	path   string // as users know it
-	opened string // as this process opens it; it differs after root became the owner of the folder
+	opened string // as this process opens it; it may differ if the process was one of root
 }
 
-// enterDatabase makes root the owner of the data folder. Every other path must be resolved
-// before: it may mean something else to that user.
+// enterDatabase turns a process of root into one of the user who owns the data folder. Every
+// other path must be resolved before, because it may lead elsewhere for that user.
 func (f *Factory) enterDatabase(path string) (database, error) {
 	before := os.Geteuid()
 	opened, err := store.Enter(path)
@@ -71,8 +71,8 @@ func (f *Factory) enterDatabase(path string) (database, error) {
 	return d, nil
 }
 
-// open opens the database. It says if it has made a new one, because --data may be
-// mistyped, and if it has taken it away from other users, because they may have read it.
+// open opens the database. A notice says if it is a new one, because --data may be mistyped,
+// and if others could read it before.
 func (d database) open(f *Factory) (*store.Store, error) {
 	before, missing := os.Lstat(d.opened)
 	s, err := store.Open(d.opened)
@@ -161,9 +161,9 @@ func openHint(path string, err error) error {
 	case errors.Is(err, store.ErrLostLog):
 		hint = fmt.Sprintf("move %s to its database, or away if that is lost", output.Line(path+"-wal"))
 	case errors.Is(err, store.ErrLink):
-		hint = "look where it leads, and remove it; if another folder has the database, name that one with --data"
+		hint = "check where it leads, and remove it; if the database is in another folder, name that one with --data"
 	case errors.Is(err, store.ErrShared):
-		hint = "run it as the user of the server, or take the right to write there from the others"
+		hint = "run it as the user of the server, or remove the write permission of other users"
 	case errors.Is(err, fs.ErrPermission):
 		hint = "run it as root or as the user of the server, or name another folder with --data"
 	case isBelowFile(path):
@@ -176,8 +176,8 @@ func openHint(path string, err error) error {
 	return cli.WithHint(err, hint)
 }
 
-// isBelowFile reports whether a folder on the way to path is a file. Windows has no error
-// for that: the path does not exist.
+// isBelowFile reports whether a folder on the way to path is a file. On Windows the error
+// says only that the path does not exist.
 func isBelowFile(path string) bool {
 	for folder := filepath.Dir(path); folder != path; path, folder = folder, filepath.Dir(folder) {
 		if info, err := os.Stat(folder); err == nil {

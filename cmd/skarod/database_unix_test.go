@@ -263,7 +263,7 @@ func TestLinkBesideTheDatabaseIsRefused(t *testing.T) {
 		if err := errors.Join(os.RemoveAll(link), os.Symlink(target, link)); err != nil {
 			t.Fatal(err)
 		}
-		want := filepath.Base(link) + ": it must be a file of its own, and is a symbolic link\nhint: look where it leads, and remove it; if another folder has the database, name that one with --data\n"
+		want := filepath.Base(link) + ": it must be a file of its own, and is a symbolic link\nhint: check where it leads, and remove it; if the database is in another folder, name that one with --data\n"
 		if code, _, errs := skarod("", "user", "list", "--data", data); code != 1 || !strings.HasSuffix(errs, want) {
 			t.Errorf("exit %d, %s", code, errs)
 		}
@@ -276,7 +276,7 @@ func TestLinkBesideTheDatabaseIsRefused(t *testing.T) {
 // Root works in no folder of its own that other users can change, or take the way to.
 func TestRootRefusesFoldersThatOthersChange(t *testing.T) {
 	needsRoot(t)
-	const shared = ": other users can change what is there\nhint: run it as the user of the server, or take the right to write there from the others\n"
+	const shared = ": other users can change what is there\nhint: run it as the user of the server, or remove the write permission of other users\n"
 	others := folderOf(t, nobody, true)
 	roots := filepath.Join(others, "roots")
 	open := t.TempDir()

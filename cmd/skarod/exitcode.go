@@ -8,8 +8,8 @@ import (
 // exitTable has the exit statuses of errors (`skarod help exit-status`), the most severe
 // first.
 var exitTable = cli.Table{
-	{Kind: cli.KindInternal, Exit: 1, When: "anything that is not below"},
-	{Kind: cli.KindRefused, Exit: 5, When: "no such user, conference or invitation; no member of the conference; the login or name is taken; or the invitation was used"},
+	{Kind: cli.KindInternal, Exit: 1, When: "any other error"},
+	{Kind: cli.KindRefused, Exit: 5, When: "no such user, conference or invitation; not a member of the conference; the login or name is taken; or the invitation was used"},
 	{Kind: cli.KindUsage, Exit: 2, When: "wrong usage: a flag, an argument, a password that can't be one, a second server on the same data"},
 }
 

@@ -20,7 +20,7 @@ func (o *listOptions) addFlags(c *cobra.Command) {
 	c.Flags().BoolVar(&o.utc, "utc", false, "show times in text in UTC")
 }
 
-// list opens the store, and shows what print prints when that is complete.
+// list opens the store, and shows the output of print when it is complete.
 func (f *Factory) list(o *listOptions, print func(*store.Store, *output.Printer) error) error {
 	p, err := f.printer(o.format, func() time.Time { return f.now(o.utc) })
 	if err != nil {

@@ -41,8 +41,8 @@ message had before.`,
 	}
 }
 
-// runRestore opens the backup before it enters the data folder, because the user that root
-// becomes there may have no right to read it.
+// runRestore opens the backup before it enters the data folder, because the owner of that
+// folder may not be allowed to read the backup.
 func runRestore(ctx context.Context, f *Factory, o *restoreOptions) error {
 	path, err := f.databasePath()
 	if err != nil {

@@ -64,8 +64,8 @@ data is in /var/lib/skarod. Packages have it in /usr/share/doc/skarod/docs.`,
 	return c
 }
 
-// runServe runs the server until ctx ends. A signal before it serves ends it as well as a
-// later one does: that is no failure.
+// runServe runs the server until ctx ends. A signal that comes before it serves is not a
+// failure either.
 func runServe(ctx context.Context, f *Factory, o *serveOptions) error {
 	err := prepareAndServe(ctx, f, o)
 	var interrupt *terminal.Interrupt
@@ -75,8 +75,8 @@ func runServe(ctx context.Context, f *Factory, o *serveOptions) error {
 	return err
 }
 
-// prepareAndServe opens the database last: everything that is wrong with the options
-// leaves the data folder as it is.
+// prepareAndServe opens the database last, so that a wrong option leaves the data folder as
+// it is.
 func prepareAndServe(ctx context.Context, f *Factory, o *serveOptions) error {
 	f.log = f.newLog() // from here on, everything that is said goes there
 	cert, err := readCertificate(ctx, o.certFile, o.keyFile)

@@ -6,7 +6,7 @@ import (
 	"github.com/skaroctl/skaroctl/internal/cli"
 )
 
-// topics returns the pages of help that are no commands.
+// topics returns the pages of help that are not about a command.
 func topics() []*cobra.Command {
 	return []*cobra.Command{
 		cli.Topic("exit-status", "What the exit status means", "  0    done; for \"skarod serve\": ended by a signal\n"+exitTable.Help(false)),

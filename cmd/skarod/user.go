@@ -96,7 +96,8 @@ func newUserPasswdCmd(f *Factory, run runFunc[userOptions]) *cobra.Command {
 	return c
 }
 
-// runUserPasswd changes a password. It looks for the account before the user types one.
+// runUserPasswd changes a password. It looks for the account before the user types the
+// password.
 func runUserPasswd(ctx context.Context, f *Factory, o *userOptions) error {
 	login, err := store.LoginForm(o.login)
 	if err != nil {
@@ -189,7 +190,7 @@ const (
 	chooseLogin = "choose another login"
 )
 
-// loginError adds the login and a hint to what the store refuses.
+// loginError adds the login and a hint to a refusal of the store.
 func loginError(login string, err error) error {
 	hint := ""
 	switch {
@@ -208,8 +209,9 @@ func loginError(login string, err error) error {
 // shortPassword is the length, in characters, below which a typed password gets a warning.
 const shortPassword = 8
 
-// tokenSource returns what reads a new password when the database is open. It reads a password
-// file at once: root may have become another user by then (store.Enter), who can't.
+// tokenSource returns the function that reads a new password when the database is open. It
+// reads a password file at once: later the process may be one of another user (store.Enter),
+// who can't read the file.
 func (f *Factory) tokenSource(ctx context.Context, login string, o cli.PasswordOptions) (func() (proto.Token, error), error) {
 	read := func() (proto.Token, error) { return f.newToken(ctx, login, o) }
 	if o.File == "" {
@@ -219,7 +221,7 @@ func (f *Factory) tokenSource(ctx context.Context, login string, o cli.PasswordO
 	return func() (proto.Token, error) { return token, nil }, err
 }
 
-// newToken reads a new password, which a prompt asks for twice, and makes its token.
+// newToken reads a new password, for which a prompt asks twice, and makes its token.
 func (f *Factory) newToken(ctx context.Context, login string, o cli.PasswordOptions) (proto.Token, error) {
 	password, err := cli.ReadPassword(ctx, f.streams, o, "Password of "+output.Login(login)+": ", true)
 	if err != nil {

@@ -87,7 +87,7 @@ func (f Files) CacheContacts(key Key, contacts []Contact) error {
 	return file.replace(append(content, '\n'), volatile)
 }
 
-// ForgetContacts removes what CacheContacts kept, if it kept anything.
+// ForgetContacts removes the contacts that CacheContacts kept, if there are any.
 func (f Files) ForgetContacts(key Key) error {
 	path, err := f.contacts(key)
 	if err != nil {

@@ -20,8 +20,8 @@ type Environment struct {
 	path string // the file that has the token, if it can be read again; else ""
 }
 
-// Reread returns the token that is there now: its file may have been replaced. While it
-// can't be read, because that is under way, the error is of KindRotation.
+// Reread returns the token that is there now: its file may have been replaced. If it can't
+// be read at the moment, because that is under way, the error is of KindRotation.
 func (e Environment) Reread() (proto.Token, error) {
 	if e.path == "" {
 		return e.Token, nil
@@ -61,8 +61,8 @@ func FromEnvironment(getenv func(string) string) (Environment, bool, error) {
 	return Environment{}, false, nil
 }
 
-// TokenVariables returns the names of the variables that FromEnvironment looks at and that
-// are set, so that their unsetting hides every token.
+// TokenVariables returns the names of the set variables that FromEnvironment reads.
+// Unsetting them hides every token.
 func TokenVariables(getenv func(string) string) []string {
 	var names []string
 	for _, name := range []string{"SKAROCTL_TOKEN", "SKAROCTL_TOKEN_FILE"} {
@@ -78,8 +78,8 @@ func TokenVariables(getenv func(string) string) []string {
 	return names
 }
 
-// readToken reads a token file. What a shell's <(command) or a redirection opens may be
-// read once only.
+// readToken reads a token file. What a shell opens for <(command) or a redirection can be
+// read only once.
 func readToken(source, path string) (Environment, error) {
 	text, regular, err := terminal.ReadSecret(path, tokenFileLimit+1)
 	var exposed *terminal.ExposedError

@@ -6,12 +6,12 @@ import (
 	"io/fs"
 )
 
-// Kind is what code decides by when it meets an Error.
+// Kind says what an Error means to the caller.
 type Kind int
 
 // The kinds of errors.
 const (
-	KindOther       Kind = iota // nothing decides by it
+	KindOther       Kind = iota // no caller decides by it
 	KindNone                    // a store has no credentials of the account
 	KindUnavailable             // the keyring can't be used
 	KindUnreadable              // the file of credentials can't be read or used; it was left as it is
@@ -19,7 +19,7 @@ const (
 	KindToken                   // the token of the environment is missing or can't be used
 	KindRotation                // the token of the environment was there, and can't be read at the moment
 	KindFile                    // a file can't be used; it was left as it is
-	KindForeign                 // a file, or the way to it, is another user's; nothing was read or made
+	KindForeign                 // a file, or a folder on the way to it, belongs to another user; nothing was read or made
 	KindLocked                  // another process holds a lock
 )
 
@@ -27,7 +27,7 @@ const (
 type Error struct {
 	Kind Kind
 	Path string // the file that it is about, or ""
-	Line int    // the line of that file, from 1; 0 if no line is meant
+	Line int    // the line of that file, from 1; 0 means no line
 	Msg  string // what happened; "" if Err says it
 	Hint string // an imperative, or "" if the error says what to do
 	Err  error  // the cause, or nil

@@ -139,8 +139,8 @@ func encodeCredentials(entries []entry) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// decodeCredentials checks the whole file, so that what is written back later has lost
-// nothing but the SID beside a token. Nil has no entries. Its errors quote nothing.
+// decodeCredentials checks the whole file, so that a later write loses nothing but the SID
+// beside a token. Nil content has no entries. Its errors quote nothing.
 func decodeCredentials(path string, content []byte) ([]entry, error) {
 	if content == nil {
 		return nil, nil
@@ -180,7 +180,7 @@ func decodeCredentials(path string, content []byte) ([]entry, error) {
 	return entries, nil
 }
 
-// decodeEntry decodes one account, without the SID beside a token. offset is that of an
+// decodeEntry decodes one account, without the SID beside a token. offset is the place of an
 // error.
 func decodeEntry(raw []byte) (e entry, offset int64, err error) {
 	if err := strictJSON(raw, &e); err != nil {

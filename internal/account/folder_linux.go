@@ -8,14 +8,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// searching opens a folder whose names we may use and need not list.
+// searching opens a folder whose names we may use, even if we may not list them.
 const searching = unix.O_PATH
 
 // overflow is the uid that the kernel shows for users outside of a user namespace.
 const overflow = 65534
 
 // outside reports whether a user is outside of the user namespace of this process. In a
-// sandbox these are the owners of the system's folders. No user in the sandbox is meant.
+// sandbox these are the owners of the system's folders, and not users of the sandbox.
 func outside(uid uint32) bool {
 	if uid != overflow {
 		return false

@@ -4,7 +4,7 @@ package account
 
 import "golang.org/x/sys/unix"
 
-// searching opens a folder whose names we may use and need not list.
+// searching opens a folder whose names we may use, even if we may not list them.
 const searching = unix.O_SEARCH
 
 // outside reports false: here each user is in one namespace.

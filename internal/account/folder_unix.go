@@ -24,11 +24,11 @@ type folder struct {
 	others bool // it belongs to a user other than this one and root
 }
 
-// locate finds a private file, which need not exist, from the root folder on. Each step is
-// taken from the descriptor of the folder before it. Symbolic links are followed, also at
-// the end: dotfiles are often links. It refuses what another user could have laid out:
-// a link of another user, a folder of another user that the file would be in, and as root
-// each folder of another user on the way.
+// locate finds a private file, which need not exist, starting at the root folder. Each step
+// starts at the descriptor of the folder before it. locate follows symbolic links, also at
+// the end, because dotfiles are often links. It refuses what another user could have laid
+// out: a link of another user, a folder of another user that the file would be in, and, as
+// root, each folder of another user on the way.
 func locate(path string, missing folders) (*stateFile, error) {
 	d, err := openRoot()
 	if err != nil {
@@ -99,7 +99,7 @@ func (d *folder) close() {
 	}
 }
 
-// enter opens a folder below, which is no link.
+// enter opens a folder below, which is not a link.
 func (d *folder) enter(name string, missing folders) (*folder, error) {
 	below := &folder{path: filepath.Join(d.path, name)}
 	var err error
@@ -181,8 +181,8 @@ func trustedUser(uid uint32) bool {
 	return uid == 0 || int(uid) == os.Geteuid() || outside(uid)
 }
 
-// open opens a file of the folder; with O_CREATE, it is made if it is missing. It follows
-// no link, and does not wait for what writes to a named pipe.
+// open opens a file of the folder; with O_CREATE, it makes a missing one. It follows no link,
+// and does not wait for the writer of a named pipe.
 func (d *folder) open(name string, flag int) (*os.File, error) {
 	path := filepath.Join(d.path, name)
 	fd, err := openAt(d.fd, name, flag|noFollow|unix.O_NONBLOCK)

@@ -11,7 +11,7 @@ type folder struct{ path string }
 
 func (d *folder) close() {}
 
-// open opens a file of the folder; with O_CREATE, it is made if it is missing.
+// open opens a file of the folder; with O_CREATE, it makes a missing one.
 func (d *folder) open(name string, flag int) (*os.File, error) {
 	return os.OpenFile(filepath.Join(d.path, name), flag, 0o600)
 }
@@ -25,8 +25,8 @@ func (d *folder) remove(name string) error { return os.Remove(filepath.Join(d.pa
 // sync does nothing: a folder can't be synced here.
 func (d *folder) sync() error { return nil }
 
-// locate returns the file that symbolic links lead to, which need not exist: that file is
-// to be replaced, and not a link to it.
+// locate returns the file that symbolic links lead to, which need not exist. That file is
+// replaced, not a link to it.
 func locate(path string, missing folders) (*stateFile, error) {
 	path, err := followLinks(path)
 	if err != nil {

@@ -150,8 +150,8 @@ func (s *keyringStore) read(ctx context.Context, key Key) (secret string, err er
 	return ask(ctx, func() (string, error) { return s.get(keyringService, key.keyringUser()) })
 }
 
-// calling has an element while a call to the library runs: one at a time, in the whole
-// process. A call that ctx has given up goes on in its goroutine, and keeps the others out.
+// calling has an element while a call to the library runs: one at a time in the whole
+// process. A call that ctx has ended still runs in its goroutine, and keeps the others out.
 var calling = make(chan struct{}, 1)
 
 // ask runs one call to the library, which knows no context. Its error wraps
@@ -210,7 +210,7 @@ const (
 const windowsNoLogon = syscall.Errno(1312)
 
 // noBus reports whether there is no D-Bus session. The library would then run dbus-launch,
-// which starts a bus that stays after every run of a cron job.
+// which leaves a bus behind at every run of a cron job.
 func noBus(goos string, getenv func(string) string, runtimeFolders string) bool {
 	switch goos {
 	case "linux", "freebsd", "netbsd", "openbsd", "dragonfly":
@@ -230,7 +230,7 @@ func noBus(goos string, getenv func(string) string, runtimeFolders string) bool 
 }
 
 // explain turns an error of the library into words with a hint. Most of its errors can be
-// told apart only by their text; one that is not known is shown as it is.
+// told apart only by their text; an unknown one is shown as it is.
 func explain(goos string, err error) error {
 	if err == nil || errors.Is(err, keyring.ErrNotFound) {
 		return err

@@ -7,9 +7,9 @@ import (
 	"path/filepath"
 )
 
-// PositionFile keeps how far `listen --resume` has come with one account. Its lock is
-// held while the listener runs: two listeners with one position would each believe that
-// the other's messages were its own. No other command takes that lock.
+// PositionFile keeps how far `listen --resume` has come with one account. Its lock is held
+// while the listener runs: of two listeners with one position, each would skip the messages
+// that the other has shown. No other command takes that lock.
 type PositionFile struct {
 	file   *stateFile
 	key    Key
@@ -71,7 +71,7 @@ func (f *PositionFile) Read(into any) (found bool, err error) {
 	if err != nil {
 		return false, &Error{
 			Kind: KindFile, Path: f.file.path(), Msg: fmt.Sprintf("the position can't be read: %v", err), Err: err,
-			Hint: "remove the file to start anew with what comes from now on, or give --since with --resume once, to start at a time",
+			Hint: "remove the file to start with new messages, or give --since with --resume once, to start at a time",
 		}
 	}
 	f.last = content

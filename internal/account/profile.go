@@ -47,7 +47,7 @@ func decodeConfig(path string, content []byte) (Config, error) {
 	return c, nil
 }
 
-// describeTOML says at which line of the config file what is wrong. The decoder's own
+// describeTOML says what is wrong in the config file, and at which line. The decoder's own
 // words name Go types if a value has the wrong type.
 func describeTOML(path string, err error) error {
 	e := &Error{Kind: KindFile, Path: path, Err: err, Hint: "correct the line, or move the file away and log in again with `skaroctl login`"}
@@ -91,9 +91,9 @@ func encodeConfig(c Config) ([]byte, error) {
 	return append([]byte(configHead), content...), err
 }
 
-// UpdateConfig changes the config file under its lock: change gets what is there, its
-// Profiles never nil. The file stays as it is if it is broken, if change returns an error,
-// if nothing changed, and if ctx ends before the lock is free.
+// UpdateConfig changes the config file under its lock: change gets the current content, with
+// Profiles never nil. The file stays as it is if it is broken, if change returns an error, if
+// nothing changed, or if ctx ends before the lock is free.
 func UpdateConfig(ctx context.Context, path string, change func(*Config) error) error {
 	return locked(ctx, path, func(f *stateFile) error {
 		content, err := f.read(ours)
@@ -117,7 +117,7 @@ func UpdateConfig(ctx context.Context, path string, change func(*Config) error) 
 		if content, err = encodeConfig(c); err != nil {
 			return &Error{Kind: KindFile, Path: f.path(), Err: fmt.Errorf("the new config can't be written as TOML: %w", err)}
 		}
-		// What can't be read back would lock its owner out.
+		// A file that can't be read back would lock its owner out.
 		if back, err := decodeConfig(f.path(), content); err != nil || !reflect.DeepEqual(back, c) {
 			return &Error{Kind: KindFile, Path: f.path(), Msg: "the new config can't be written: a name in it is not valid text"}
 		}

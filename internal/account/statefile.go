@@ -13,9 +13,9 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// The files of this package are private: they have mode 0600, in folders of mode 0700.
-// Each is a stateFile, which locate finds without a step that another user has laid out:
-// every read, replacement and lock is a method of it.
+// The files of this package are private: they have mode 0600, in folders of mode 0700. Each
+// is a stateFile, whose methods do every read, replacement and lock. locate finds it without
+// a step that another user has laid out.
 
 // stateFile is a private file, which need not exist, in a folder that is held open.
 type stateFile struct {
@@ -36,7 +36,7 @@ const (
 	volatile durability = false // after a power failure, the old content may be there
 )
 
-// check refuses an open file by what its descriptor says about it.
+// check refuses an open file, according to what its descriptor says about it.
 type check func(f *os.File, info fs.FileInfo) error
 
 // anyMode accepts every file. A folder may be what keeps it private.
@@ -102,8 +102,8 @@ func (f *stateFile) readAccepted(accept check) ([]byte, error) {
 	return io.ReadAll(file)
 }
 
-// regular refuses what is not a regular file: reading it might never end, and it must not
-// be replaced.
+// regular refuses a file that is not a regular one: reading it might never end, and it must
+// not be replaced.
 func regular(f *os.File) (fs.FileInfo, error) {
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {
@@ -112,9 +112,9 @@ func regular(f *os.File) (fs.FileInfo, error) {
 	return info, err
 }
 
-// replace writes a file anew, so that at every moment the old or the new content is there
-// as a whole. The caller holds the file's lock: the temporary file has a fixed name, and
-// what a killed process left there is removed.
+// replace writes a new file, so that at every moment the whole old or the whole new content
+// is there. The caller holds the file's lock: the temporary file has a fixed name, and
+// replace removes what a killed process left there.
 func (f *stateFile) replace(content []byte, d durability) error {
 	temporary := f.name + ".tmp"
 	if err := f.in.remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -149,8 +149,8 @@ func (d *folder) writeNew(name string, content []byte, waitFor durability) error
 	return errors.Join(err, f.Close())
 }
 
-// whileInUse repeats what Windows refuses while another program has the file open. A
-// virus scanner or a backup soon closes it.
+// whileInUse repeats an action that Windows refuses while another program has the file open.
+// A virus scanner or a backup soon closes it.
 func whileInUse(do func() error) error {
 	const limit = 2 * time.Second
 	for end, pause := time.Now().Add(limit), time.Millisecond; ; pause *= 2 {
@@ -219,7 +219,7 @@ func (f *stateFile) lockFile() (l *flock.Flock, made fs.FileInfo, err error) {
 	return flock.New(path, flock.SetFlag(os.O_RDWR|noFollow), flock.SetPermissions(0o600)), made, nil
 }
 
-// hold returns what ends a lock that was taken, if it is the file that was checked.
+// hold returns the function that ends a lock, if the locked file is the one that was checked.
 func hold(l *flock.Flock, made fs.FileInfo) (unlock func(), err error) {
 	taken, err := l.Stat()
 	if err == nil && !os.SameFile(taken, made) {
@@ -233,7 +233,7 @@ func hold(l *flock.Flock, made fs.FileInfo) (unlock func(), err error) {
 }
 
 // locked calls do with the file, which no other process and no other goroutine changes
-// meanwhile. Its folder is made if it is missing.
+// meanwhile. It makes a missing folder.
 func locked(ctx context.Context, path string, do func(f *stateFile) error) error {
 	f, err := locate(path, makeMissing)
 	if err != nil {
@@ -259,7 +259,7 @@ const (
 // linkLimit is how many symbolic links are followed: as many as Linux follows.
 const linkLimit = 40
 
-// tooManyLinks returns the error for a path that does not end.
+// tooManyLinks returns the error for links that lead to links without end.
 func tooManyLinks(path string) error {
 	return &Error{Kind: KindFile, Path: path, Msg: "too many symbolic links"}
 }

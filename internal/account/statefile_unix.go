@@ -22,7 +22,7 @@ const tokenHint = "make one with `(umask 077; skaroctl login LOGIN --server URL 
 // noFollow makes the opening of a symbolic link an error.
 const noFollow = unix.O_NOFOLLOW
 
-// private refuses a file that others than its owner may read or write.
+// private refuses a file that users other than its owner may read or write.
 func private(f *os.File, info fs.FileInfo) error {
 	if info.Mode().Perm()&0o077 == 0 {
 		return nil
@@ -69,5 +69,5 @@ func othersFile(path string, uid int) *Error {
 	}
 }
 
-// inUse reports whether a file is open in another program, which only Windows minds.
+// inUse reports whether a file is open in another program, which matters only on Windows.
 func inUse(error) bool { return false }

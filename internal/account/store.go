@@ -24,7 +24,7 @@ type Key struct {
 	Login  string
 }
 
-// FileName returns the name of a file that is about this account alone.
+// FileName returns the name for a file of this account alone.
 func (k Key) FileName() string {
 	sum := sha256.Sum256([]byte(k.Server + "\n" + k.Login))
 	return hex.EncodeToString(sum[:12]) + ".json"
@@ -73,8 +73,8 @@ type Store interface {
 	Delete(ctx context.Context, key Key) error
 }
 
-// OpenStore returns the store of that name: "keyring", which "" means too, or "file". It
-// touches neither.
+// OpenStore returns the store with a name: "file" or "keyring", which "" means too. It
+// accesses neither.
 func OpenStore(name string, files Files) (Store, error) {
 	switch name {
 	case "", "keyring":
@@ -86,7 +86,7 @@ func OpenStore(name string, files Files) (Store, error) {
 }
 
 // RenewSession records that a command has used the SID of a login with --session-only.
-// stored is what the store had before: no command writes it for nothing.
+// stored is what the store had before: if that is recent, RenewSession writes nothing.
 func RenewSession(ctx context.Context, store Store, key Key, stored Credentials, sid string) error {
 	now := time.Now()
 	age := now.Sub(stored.SIDUsed)
@@ -140,7 +140,7 @@ func (it item) credentials() (Credentials, error) {
 }
 
 // describeJSON says what is wrong with the JSON of a credential store, and at which offset
-// in bytes, without a quote of its secrets.
+// in bytes. It quotes no secret.
 func describeJSON(err error) (what string, offset int64) {
 	var syntax *json.SyntaxError
 	var kind *json.UnmarshalTypeError

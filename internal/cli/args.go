@@ -76,11 +76,11 @@ func usageOf(c *cobra.Command) string {
 // SeeHelp returns the hint for wrong usage that has no better one.
 func SeeHelp(c *cobra.Command) string { return fmt.Sprintf("see `%s --help`", c.CommandPath()) }
 
-// hintKey is the annotation of a command with the hint for a word that is none of its
+// hintKey is the annotation of a command with the hint for a word that is not one of its
 // subcommands.
 func hintKey(word string) string { return "hint for " + word }
 
-// HintFor sets the hint for words that are none of the subcommands of c.
+// HintFor sets the hint for words that are not subcommands of c.
 func HintFor(c *cobra.Command, hint string, words ...string) {
 	if c.Annotations == nil {
 		c.Annotations = map[string]string{}
@@ -90,7 +90,7 @@ func HintFor(c *cobra.Command, hint string, words ...string) {
 	}
 }
 
-// UnknownCommand returns the error of a word that is none of the subcommands of c.
+// UnknownCommand returns the error of a word that is not a subcommand of c.
 func UnknownCommand(c *cobra.Command, word string) *Error {
 	unknown := word
 	if c.HasParent() {
@@ -103,7 +103,7 @@ func UnknownCommand(c *cobra.Command, word string) *Error {
 	return Usage(fmt.Sprintf("unknown command %q", unknown), hint)
 }
 
-// meant returns the commands that an unknown word below c may stand for.
+// meant returns the commands that the user may have meant by an unknown word below c.
 func meant(c *cobra.Command, word string) []string {
 	if names := nearest(c, word); len(names) > 0 {
 		return names
@@ -138,7 +138,7 @@ func didYouMean(names []string, otherwise string) string {
 func typo(word string) int { return min(2, (len(word)+2)/3) }
 
 // nearest returns the commands and topics of c whose names are close to a mistyped word.
-// cobra measures the distance, but passes over topics: they become commands here.
+// cobra measures the distance, but ignores topics: they become commands here.
 func nearest(c *cobra.Command, word string) []string {
 	names := &cobra.Command{SuggestionsMinimumDistance: typo(word)}
 	for _, child := range c.Commands() {
@@ -225,8 +225,8 @@ func knownFlags(c *cobra.Command) string {
 
 func takesText(c *cobra.Command) bool { return strings.Contains(c.Use, "TEXT") }
 
-// looksLikeText reports whether a word after - can't be meant as a flag: it is a negative
-// number, or has a space.
+// looksLikeText reports whether a word after - is surely not a flag: it is a negative number,
+// or has a space.
 func looksLikeText(typed string) bool {
 	word := strings.TrimLeft(typed, "-")
 	return strings.ContainsFunc(word, unicode.IsSpace) || word != "" && unicode.IsDigit(rune(word[0]))
@@ -336,7 +336,7 @@ func annotate(c *cobra.Command, key string, flags []string) {
 	f.Annotations[key] = append(f.Annotations[key], strings.Join(flags, " "))
 }
 
-// checkGroups returns the error of the first group of flags that is not as it should be.
+// checkGroups returns the error of the first group of flags that is given wrongly.
 func checkGroups(c *cobra.Command, _ []string) error {
 	var err error
 	c.Flags().VisitAll(func(f *pflag.Flag) {
@@ -382,7 +382,7 @@ func checkEmptyFlags(c *cobra.Command) error {
 	return err
 }
 
-// CheckChoice returns an error of usage if the value of a flag is none of those allowed.
+// CheckChoice returns an error of usage if the value of a flag is not one of those allowed.
 func CheckChoice(flag, value string, allowed []string) error {
 	if slices.Contains(allowed, value) {
 		return nil

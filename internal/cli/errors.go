@@ -14,7 +14,7 @@ type Kind string
 
 // The kinds of errors, as JSON errors name them.
 const (
-	KindInternal    Kind = "internal"    // anything that has no other kind
+	KindInternal    Kind = "internal"    // any error without another kind
 	KindUsage       Kind = "usage"       // a wrong flag or argument; nothing was sent
 	KindAuth        Kind = "auth"        // no login, or the server refused it
 	KindUnreachable Kind = "unreachable" // no connection, or it was lost before the request could take effect

@@ -27,7 +27,7 @@ func Finish(root *cobra.Command) {
 }
 
 // finishGroups makes a command that only has others below it show its help, and refuse an
-// argument. The root is left to cobra, which finds a word that is no command before it
+// argument. The root is left to cobra, which finds a word that is not a command before it
 // reads any flag.
 func finishGroups(c *cobra.Command) {
 	for _, child := range c.Commands() {
@@ -39,8 +39,8 @@ func finishGroups(c *cobra.Command) {
 	}
 }
 
-// Topic returns a page of help that is no command. It becomes a section of the manual,
-// named as the topic.
+// Topic returns a page of help that is not a command. It becomes a section of the manual,
+// with the name of the topic.
 func Topic(name, short, long string) *cobra.Command {
 	return &cobra.Command{Use: name, Short: short, Long: long}
 }

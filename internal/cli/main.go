@@ -35,7 +35,7 @@ type Program struct {
 	Table Table
 
 	// Classify returns the kind, hint and status of an error that isn't an Error of this
-	// package. A nil Classify knows no such errors.
+	// package. A nil Classify means that there are none.
 	Classify func(error) Error
 	// ErrorStyle returns how errors are written: as JSON or not, and with colour always,
 	// never or auto. A nil ErrorStyle means text and auto.
@@ -65,8 +65,8 @@ var Signals = Table{
 	{KindInterrupted, 129, "by SIGHUP, when a terminal closes", ""},
 }
 
-// ErrReaderGone is the error of a command that has found out, without a write, that the
-// reader of its output has gone.
+// ErrReaderGone is the error of a command that has noticed, without a write, that the reader
+// of its output has gone.
 var ErrReaderGone = errors.New("the reader of the output has gone")
 
 const (
@@ -207,8 +207,8 @@ func (r *runner) report(err error) int {
 	return exit
 }
 
-// describe returns what is to be said of an error. A signal alone is silent, because its
-// sender knows; a signal that leaves something open is not.
+// describe returns what to report of an error. A signal alone is silent, because its sender
+// knows of it; a signal that leaves an outcome open is not.
 func (r *runner) describe(err error) (e Error, silent bool) {
 	e = collect(err)
 	if r.Classify != nil {
@@ -296,7 +296,7 @@ func (w *firstError) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// path is how a command is called, without the program.
+// path returns the words that call a command, without the program.
 func path(c *cobra.Command) string {
 	return strings.TrimPrefix(c.CommandPath(), c.Root().Name()+" ")
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // PasswordOptions say where a password comes from: standard input, a file, or else a
-// prompt. No flag holds the password itself, because every process can see arguments.
+// prompt. No flag has the password itself, because every process can see arguments.
 type PasswordOptions struct {
 	Stdin bool
 	File  string

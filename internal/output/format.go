@@ -38,8 +38,8 @@ func ParseFormat(text string, terminal bool) (*Format, error) {
 	if _, err := f.execute(sample); err != nil {
 		return nil, err
 	}
-	// A misspelt key is an error now, instead of empty lines later. The keys of extra are
-	// the server's, so none of them is misspelt.
+	// A misspelt key is an error now, instead of empty lines later. The keys of extra come
+	// from the server, so any key is possible there.
 	strict, err := t.Clone()
 	if err != nil {
 		return nil, err
@@ -73,8 +73,8 @@ func plainText(v any) string {
 	return fmt.Sprint(v)
 }
 
-// showActions adds the function showName to every action below a node, as html/template
-// adds its own. So a text is made safe after all that the action does to it.
+// showActions adds the function showName at the end of every action below a node, as
+// html/template adds its own, so that a text is made safe after all else that is done to it.
 func showActions(n parse.Node) {
 	switch n := n.(type) {
 	case *parse.ListNode:

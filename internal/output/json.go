@@ -53,7 +53,7 @@ func (e *jsonEncoder) encode(v any) ([]byte, error) {
 // appendEscaped copies JSON and escapes the hostile characters in it, which can only be
 // in strings. With long, it replaces the short escapes like \n by the long ones too.
 func appendEscaped(buf, src []byte, long bool) []byte {
-	start := 0 // of what is not copied yet
+	start := 0 // of the bytes that are not copied yet
 	for i := 0; i < len(src); {
 		var r rune
 		size, hit := 1, false
@@ -151,7 +151,7 @@ func jsonTime(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 // jsonSecond is a time without fractions of a second.
 func jsonSecond(t time.Time) string { return jsonTime(t.Truncate(time.Second)) }
 
-// jsonDate is nil for no date. A date that can't be read is as the server sent it.
+// jsonDate returns nil for no date, and a date that can't be read as the server sent it.
 func jsonDate(d proto.Date) any {
 	switch {
 	case !d.Time.IsZero():

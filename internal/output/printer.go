@@ -42,8 +42,8 @@ const (
 	maxKept = 1 << 20
 )
 
-// Full reports whether a Flush writes a large block. A caller that waits longer does not
-// know how much the Printer has written by itself.
+// Full reports whether a Flush would write a large block. If the caller does not flush then,
+// the Printer writes by itself, and the caller can't know how much it has written.
 func (p *Printer) Full() bool { return p.w.Buffered() >= bufferSize/2 }
 
 // Flush writes out the buffer, and ends a table.

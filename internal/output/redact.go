@@ -5,8 +5,8 @@ import "strings"
 // tokenStart begins every token in its text form (docs/protocol.md, "Authorization").
 const tokenStart = "skaro-token-1:"
 
-// WithoutTokens replaces every token in a text, and what looks like one: errors quote
-// their input, and end in logs and mails.
+// WithoutTokens replaces every token in a text, and everything that looks like one: errors
+// quote their input, and end up in logs and mails.
 func WithoutTokens(s string) string {
 	const base64URL = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	var b strings.Builder

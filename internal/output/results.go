@@ -10,8 +10,8 @@ import (
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
-// The JSON of a result is a struct here: its fields in this order, and without those that
-// are empty if they say omitempty. Scripts rely on both (docs/reference.md).
+// The JSON of each result is a struct here: its fields are in this order, and an empty field
+// with omitempty is left out. Scripts rely on both (docs/reference.md).
 
 type messageJSON struct {
 	Type       string         `json:"type"`
@@ -72,12 +72,12 @@ func newPushJSON(f proto.Frame) *pushJSON {
 	return &pushJSON{Type: typ, Info: info, Extra: jsonExtra(f.Extra(known...))}
 }
 
-// AppendPush appends a push that is no message as one JSON object.
+// AppendPush appends a push that is not a message as one JSON object.
 func AppendPush(buf []byte, f proto.Frame) []byte {
 	return new(jsonEncoder).append(buf, newPushJSON(f))
 }
 
-// Push writes a push that is no message.
+// Push writes a push that is not a message.
 func (p *Printer) Push(f proto.Frame) error {
 	switch {
 	case p.options.Format != nil:

@@ -152,10 +152,10 @@ func rightToLeft(s string) bool {
 	})
 }
 
-// excerptMost is the number of characters of a peer's text in an error or a notice.
+// excerptMost is how many characters of a peer's text are in an error or a notice.
 const excerptMost = 300
 
-// Excerpt returns the beginning of a text of a peer.
+// Excerpt returns a peer's text, cut at excerptMost characters.
 func Excerpt(text string) string {
 	n := 0
 	for i := range text {

@@ -109,7 +109,7 @@ func (p *Printer) messageText(m proto.Message, own string) string {
 }
 
 // bodyText is the body of a message for people. Other servers pass on bodies that are not
-// text; JSON has those whole, in extra.
+// text; JSON has all of them, in extra.
 func bodyText(m proto.Message) string {
 	switch body := m.Extra["body"].(type) {
 	case nil:
@@ -121,8 +121,8 @@ func bodyText(m proto.Message) string {
 	}
 }
 
-// pushText is a push that is no message, for people. It starts as no message does: no date
-// and no login looks like that.
+// pushText is a push that is not a message, for people. It can't be mistaken for a message:
+// no date and no login looks like its start.
 func (p *Printer) pushText(f proto.Frame) string {
 	typ, known := f.Type(), []string{"type"}
 	s := "*** "
@@ -138,8 +138,8 @@ func (p *Printer) pushText(f proto.Frame) string {
 	return styled(s, styleDim, p.options.Colour) + "\n"
 }
 
-// contactRow has the name that users choose for themselves at its end, where it can't look
-// like another column.
+// contactRow ends with the name that users choose for themselves: there it can't look like
+// another column.
 func contactRow(c proto.Contact) []cell {
 	online := cell{"-", styleDim}
 	switch {

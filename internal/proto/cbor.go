@@ -29,8 +29,8 @@ var (
 		MaxNestedLevels:   maxDepth,
 		MaxArrayElements:  maxFrameElements,
 		MaxMapPairs:       maxPairs,
-		// Text that is not UTF-8 is repaired and shown: one bad name must not hide a whole
-		// history.
+		// Text that is not UTF-8 is repaired and shown, because one bad name must not hide a
+		// whole history.
 		UTF8: cbor.UTF8DecodeInvalid,
 	}
 	// frameMode decodes the structure of a frame, and leaves its values encoded.
@@ -83,7 +83,7 @@ const null, undefined = 0xf6, 0xf7
 // decodeStruct reads a map into a struct. It reports whether each field of the map has a
 // place in the struct, and the type of that place: then nothing is lost.
 func decodeStruct(b []byte, into any) bool {
-	// If these bytes mean something else, the way over the fields reads it as well.
+	// If these bytes mean something else, decoding field by field finds that.
 	if bytes.IndexByte(b, null) >= 0 || bytes.IndexByte(b, undefined) >= 0 {
 		return false
 	}
@@ -108,13 +108,13 @@ func decodeMap(b []byte) (map[string]cbor.RawMessage, error) {
 	case errors.As(err, &duplicate):
 		return nil, fmt.Errorf("it has the key %q twice", duplicate.Key)
 	case errors.As(err, &notText):
-		return nil, fmt.Errorf("a key is not text but of the CBOR type %s", notText.CBORType)
+		return nil, fmt.Errorf("a key is not text, but of the CBOR type %s", notText.CBORType)
 	}
 	return nil, errors.New(strings.TrimPrefix(err.Error(), "cbor: "))
 }
 
-// isWrongTag reports whether a value has a tag that can't be right: a date that is a map,
-// say. The library has decoded everything else then.
+// isWrongTag reports whether a value has a tag that can't be right, such as a date that is a
+// map. The library has decoded everything else then.
 func isWrongTag(err error) bool {
 	var wrong *cbor.InadmissibleTagContentTypeError
 	return errors.As(err, &wrong)

@@ -6,7 +6,7 @@ import (
 	"github.com/fxamacker/cbor/v2"
 )
 
-// Message is a message, as a show_message or a history has it.
+// Message is a message of a show_message or a history.
 type Message struct {
 	ID         int64 // 0 if the server gives none
 	Date       Date
@@ -75,7 +75,7 @@ type sender struct {
 	Conference string `cbor:"in_conference,omitempty"`
 }
 
-// absent is in a number before it is decoded, to tell a missing field from a zero.
+// absent is the value of a number before it is decoded, to tell a missing field from zero.
 const absent = math.MinInt64
 
 // decodeMessage reads a message that has fields of the usual types and no others. It
@@ -135,8 +135,8 @@ func EncodePush(m Message) []byte {
 }
 
 // ParseMessages reads an array of messages: the field "history" of get_history or
-// "messages" of get_updates. It fails if the field is no array, or if an element is no
-// map: leaving that out would lose a message.
+// "messages" of get_updates. It fails if the field is not an array, or if an element is not
+// a map: leaving that out would lose a message.
 func ParseMessages(f Frame, field string) ([]Message, error) {
 	return parseList(f, field, func(raw cbor.RawMessage) (Message, error) {
 		if m, ok := decodeMessage(raw, ""); ok {

@@ -41,7 +41,7 @@ type Greeting struct {
 	Extensions []string // those of docs/protocol.md, "Extensions", that the server has
 }
 
-// ParseGreeting reads the first frame of a connection. It fails if that is no greeting.
+// ParseGreeting reads the first frame of a connection. It fails if that is not a greeting.
 func ParseGreeting(f Frame) (Greeting, error) {
 	if f.Type() != TypeGreeting {
 		return Greeting{}, fmt.Errorf("the first frame is not a greeting: its type is %q, not %q", f.Type(), TypeGreeting)
@@ -72,8 +72,8 @@ type Reply struct {
 	Fields Frame  // the whole frame
 }
 
-// ParseReply reads a frame of the type "request". It fails if the number of the request
-// is missing: then nothing tells which request it answers.
+// ParseReply reads a frame of the type "request". It fails if the number of the request is
+// missing: without it, the reply belongs to no request.
 func ParseReply(f Frame) (Reply, error) {
 	if s := f.sent; s != nil {
 		return Reply{For: s.For, ID: s.ID, Status: repaired(s.Status), Fields: f}, nil

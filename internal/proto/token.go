@@ -13,10 +13,10 @@ import (
 	"strings"
 )
 
-// Token replaces a password that is not to be kept: the two SHA-512 chaining values of
+// Token replaces a password that must not be kept: the two SHA-512 chaining values of
 // HMAC-SHA512 (RFC 2104) after its inner and its outer key block, 64 bytes each.
 // It answers every challenge as the password does, and the password can't be read back
-// from it. The zero Token is none. It prints as "[token]": only Text shows it.
+// from it. The zero Token is no token. It prints as "[token]": only Text shows it.
 type Token struct {
 	inner, outer [sha512.Size]byte
 }
@@ -33,8 +33,8 @@ const (
 )
 
 // NewToken makes the token of a password, whose UTF-8 bytes are the HMAC key
-// (docs/protocol.md, "Authorization"). It fails if the program was built with a Go whose
-// crypto/sha512 saves its state in another form.
+// (docs/protocol.md, "Authorization"). It fails if the program was built with a Go version
+// whose crypto/sha512 saves its state in another form.
 func NewToken(password string) (Token, error) {
 	key := []byte(password)
 	if len(key) > sha512.BlockSize {
@@ -89,9 +89,8 @@ func resume(value [sha512.Size]byte, data ...[]byte) []byte {
 	return h.Sum(nil)
 }
 
-// Answer is the answer to a challenge: the lower-case hexadecimal HMAC-SHA512 of
-// its UTF-8 bytes, 128 characters. It is as secret as the token is while the
-// connection lasts.
+// Answer is the answer to a challenge: the lower-case hexadecimal HMAC-SHA512 of its UTF-8
+// bytes, 128 characters. While the connection lasts, it is as secret as the token.
 func (t Token) Answer(challenge string) string {
 	return hex.EncodeToString(resume(t.outer, resume(t.inner, []byte(challenge))))
 }
@@ -111,7 +110,7 @@ func (t Token) Text() string {
 	return tokenPrefix + base64.RawURLEncoding.EncodeToString(t.Bytes())
 }
 
-// ParseToken reads the text form, with white space around it or without. Its errors never
+// ParseToken reads the text form, with or without white space around it. Its errors never
 // quote the text.
 func ParseToken(text string) (Token, error) {
 	text = strings.TrimSpace(text)
@@ -120,7 +119,7 @@ func ParseToken(text string) (Token, error) {
 		return Token{}, fmt.Errorf("a token starts with %q, this text does not", tokenPrefix)
 	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
-	if err != nil || strings.ContainsAny(encoded, "\r\n") { // the decoder passes over line ends
+	if err != nil || strings.ContainsAny(encoded, "\r\n") { // the decoder ignores line ends
 		return Token{}, errors.New("the token is damaged: it is not base64")
 	}
 	return TokenFromBytes(raw)

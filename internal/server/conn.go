@@ -98,8 +98,8 @@ func (c *conn) logEnd(err error) {
 	c.server.o.Log.Debug("connection ended", about...)
 }
 
-// saidGoodbye reports whether the error of a read is the close frame of a client that is
-// done.
+// saidGoodbye reports whether the error of a read is the close frame of a client that has
+// finished.
 func saidGoodbye(err error) bool {
 	switch websocket.CloseStatus(err) {
 	case websocket.StatusNormalClosure, websocket.StatusGoingAway, websocket.StatusNoStatusRcvd:
@@ -150,7 +150,7 @@ func (c *conn) read() error {
 }
 
 // waitForRoom waits until half of the queue is free: a client that does not read its answers
-// delays only its own requests. It reports whether the connection goes on.
+// delays only its own requests. It returns false if the connection ends.
 func (c *conn) waitForRoom() bool {
 	for {
 		c.mu.Lock()
@@ -335,7 +335,7 @@ func (c *conn) requireLogin() {
 	}
 }
 
-// currentSession is the session of the connection; nil means unauthenticated.
+// currentSession returns the session of the connection; nil means unauthenticated.
 func (c *conn) currentSession() *session {
 	c.server.mu.Lock()
 	defer c.server.mu.Unlock()

@@ -37,7 +37,7 @@ func (c *conn) findUser(ctx context.Context, f proto.Frame, field string) (store
 	return o, err
 }
 
-// describe is a user or a conference as other users see it.
+// describe returns a user or a conference as other users see it.
 func (c *conn) describe(id int64, login string, conference bool) map[string]any {
 	if conference {
 		return map[string]any{"login": login, "conference": true}
@@ -88,7 +88,7 @@ func (c *conn) delContact(ctx context.Context, f proto.Frame) (map[string]any, e
 	}
 	err = c.server.o.Store.RemoveContact(c.currentSession().user.ID, u.ID)
 	if errors.Is(err, store.ErrNoContact) {
-		err = refuse(proto.StatusNotFound, "%q is no contact", u.Login)
+		err = refuse(proto.StatusNotFound, "%q is not a contact", u.Login)
 	}
 	return nil, err
 }

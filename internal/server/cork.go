@@ -9,7 +9,8 @@ import (
 
 type corkListener struct{ net.Listener }
 
-// Listener is l with connections whose small writes Server can hold back. It goes below TLS.
+// Listener returns l with connections whose small writes Server can hold back. It belongs
+// below TLS.
 func Listener(l net.Listener) net.Listener { return corkListener{l} }
 
 func (l corkListener) Accept() (net.Conn, error) {
@@ -34,7 +35,8 @@ func connContext(ctx context.Context, c net.Conn) context.Context {
 	return ctx
 }
 
-// corkOf is the connection of a request, or nil if the listener does not come from Listener.
+// corkOf returns the connection of a request, or nil if the listener does not come from
+// Listener.
 func corkOf(ctx context.Context) *cork.Conn {
 	k, _ := ctx.Value(corkKey{}).(*cork.Conn)
 	return k

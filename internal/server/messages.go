@@ -81,8 +81,8 @@ func (c *conn) parseMessage(f proto.Frame, sender int64) (store.Message, error) 
 	return m, nil
 }
 
-// recipientForm is the stored form of a recipient. It remembers the last one: many messages
-// in a row mostly go to one recipient.
+// recipientForm returns the stored form of a recipient. It remembers the last one, because
+// messages in a row mostly go to one recipient.
 func (c *conn) recipientForm(to string) (string, error) {
 	if to != c.lastTo || c.lastForm == "" {
 		form, err := store.LoginForm(to)

@@ -22,11 +22,11 @@ type Options struct {
 	Clock        func() time.Time
 
 	SessionLife   time.Duration // how long a session outlives its last connection
-	AliveInterval time.Duration // how often the time is stored at which the server runs
+	AliveInterval time.Duration // how often the server stores that it is running
 	PingInterval  time.Duration // a connection that is silent for two intervals is dropped
 	AuthTime      time.Duration // how long a connection may stay without a login
 	WriteTime     time.Duration // how long a peer may take to accept a frame, or each fragment of a large one
-	HTTPTime      time.Duration // bounds an HTTP request that becomes no WebSocket, its answer, and the wait for the next one
+	HTTPTime      time.Duration // bounds an HTTP request that does not become a WebSocket, its answer, and the wait for the next one
 
 	MaxConnections          int
 	MaxUnauthenticatedFrame int64 // bytes of a frame before the login; a larger frame ends the connection
@@ -50,7 +50,7 @@ func DefaultOptions() Options {
 	}
 }
 
-// complete replaces zero values by the defaults. Its error names an option that can't be
+// complete replaces zero values by the defaults. An error names an option that can't be
 // used.
 func (o *Options) complete() error {
 	d := DefaultOptions()

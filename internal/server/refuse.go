@@ -7,7 +7,7 @@ import (
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
-// refusal is the error of a request that the server answers with another status than 200.
+// refusal is the error of a request that the server answers with a status other than 200.
 // Any other error is the server's own fault.
 type refusal struct {
 	status, info string
@@ -22,8 +22,8 @@ func refuse(status, format string, args ...any) error {
 
 var notLoggedIn = &refusal{status: proto.StatusUnauthorized, info: "not logged in on this connection"}
 
-// noUser refuses a request about a user who does not exist. The text is no longer than a
-// login, whatever was given for one.
+// noUser refuses a request about a user who does not exist. It quotes no more of what was
+// given than a login can have.
 func noUser(given string) error {
 	return refuse(proto.StatusNotFound, "there is no user %.64q", given)
 }
@@ -33,13 +33,13 @@ func notMember(conference string) error {
 	return refuse(proto.StatusForbidden, "you are not in the conference %q: the administrator of the server can add you", conference)
 }
 
-// tooManyAccounts refuses an account that would be one too many in a minute.
+// tooManyAccounts refuses an account that would exceed the limit of a minute.
 func tooManyAccounts(wait time.Duration) error {
 	return &refusal{proto.StatusTooMany, "too many new accounts at once", wait}
 }
 
-// refuseUnauthenticated refuses a login or a registration, and counts it: after MaxRefusals
-// the connection ends, so that guessing needs a new one again and again.
+// refuseUnauthenticated refuses a login or a registration, and counts it. After MaxRefusals
+// the connection ends, so that guessing needs many connections.
 func (c *conn) refuseUnauthenticated(status, info string) error {
 	c.refusals++
 	return refuse(status, "%s", info)

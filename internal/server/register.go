@@ -20,8 +20,8 @@ func (c *conn) registerType(context.Context, proto.Frame) (map[string]any, error
 	return map[string]any{"register_type": c.server.o.Registration}, nil
 }
 
-// register makes an account, with RegistrationInvite for an invitation only. The client sends
-// the token, not the password (docs/protocol.md, "register").
+// register makes an account. With RegistrationInvite that takes an invitation. The client
+// sends the token, not the password (docs/protocol.md, "register").
 func (c *conn) register(_ context.Context, f proto.Frame) (map[string]any, error) {
 	s := c.server
 	if s.o.Registration == RegistrationClosed {

@@ -139,8 +139,8 @@ func (c *conn) welcome(x *session, sid string) map[string]any {
 	return map[string]any{"session_id": sid, "user": map[string]any{"login": x.user.Login}}
 }
 
-// Limits of the messages in one reply. The WebSocket library of a client that gives no limit
-// may read no more than 1 MiB at once, as libskaro's does.
+// Limits of the messages in one reply. A client whose WebSocket library has a default limit
+// may read no more than 1 MiB at once, as libskaro does.
 const (
 	maxPage    = 1000
 	pageBytes  = 4 << 20

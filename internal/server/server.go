@@ -30,7 +30,7 @@ const Path = "/skaro_client/"
 // Server is a running server.
 type Server struct {
 	o     Options
-	dummy proto.Token // verified if there is no such user, so that both take the same time
+	dummy proto.Token // verified if there is no such user, so that both cases take the same time
 
 	stop         chan struct{}
 	housekeeping sync.WaitGroup // the goroutine keepHouse
@@ -42,7 +42,7 @@ type Server struct {
 	counter       counters
 	lastFailure   atomic.Int64 // see logFailure
 
-	mu       sync.Mutex // guards all below; held only for short looks, never while waiting for the store
+	mu       sync.Mutex // guards all below; held only briefly, never while waiting for the store
 	closing  bool
 	conns    map[*conn]bool
 	online   map[int64]map[*conn]bool    // the authenticated connections of each user
@@ -120,8 +120,8 @@ func (s *Server) keepHouse() {
 	}
 }
 
-// checkUsers ends the sessions and connections of users whom another process has removed, or
-// has given another password.
+// checkUsers ends the sessions and connections of a user that another process has removed or
+// given another password.
 func (s *Server) checkUsers() {
 	s.mu.Lock()
 	users := slices.Collect(maps.Keys(s.owned))
@@ -140,8 +140,8 @@ func (s *Server) checkUsers() {
 }
 
 // HTTP serves the WebSocket at Path, /healthz and /metrics, on a listener that comes from
-// Listener. A connection that becomes no WebSocket ends soon, since MaxConnections does not
-// count it.
+// Listener. A connection that does not become a WebSocket ends soon, because MaxConnections
+// does not count it.
 func (s *Server) HTTP() *http.Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc(Path, s.accept)
@@ -156,7 +156,7 @@ func (s *Server) HTTP() *http.Server {
 	return &http.Server{
 		Handler: mux, ConnContext: connContext,
 		ReadTimeout: s.o.HTTPTime, WriteTimeout: s.o.HTTPTime, IdleTimeout: s.o.HTTPTime, MaxHeaderBytes: 32 << 10,
-		ErrorLog: log.New(io.Discard, "", 0), // what unauthenticated clients send is no error of the server
+		ErrorLog: log.New(io.Discard, "", 0), // what unauthenticated clients send is not an error of the server
 	}
 }
 
@@ -192,8 +192,8 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request) {
 	s.mu.Unlock()
 }
 
-// Close ends every connection with the code for "going away". It waits for their ends until
-// ctx ends, and drops the others.
+// Close ends every connection with the code for "going away". It waits for them until ctx
+// ends, and then drops the rest.
 func (s *Server) Close(ctx context.Context) {
 	s.mu.Lock()
 	s.closing = true
@@ -218,8 +218,8 @@ func (s *Server) Close(ctx context.Context) {
 	_ = s.o.Store.Alive(s.o.Clock())
 }
 
-// login authenticates a connection with a session, which counts it already. It reports
-// whether the session is still there.
+// login authenticates a connection with a session, which already counts the connection. It
+// reports whether the session is still there.
 func (s *Server) login(c *conn, x *session) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -237,7 +237,7 @@ func (s *Server) login(c *conn, x *session) bool {
 	return true
 }
 
-// logout ends the connection's use of its session; finished means that the client said
+// logout ends the connection's use of its session. finished means that the client said
 // goodbye.
 func (s *Server) logout(c *conn, finished bool) {
 	s.mu.Lock()
@@ -282,7 +282,7 @@ func (s *Server) isOnline(id int64) bool {
 	return len(s.online[id]) > 0
 }
 
-// newChallenge is 32 random bytes as text.
+// newChallenge returns 32 random bytes as text.
 func newChallenge() string {
 	b := make([]byte, 32)
 	_, _ = rand.Read(b) // never fails

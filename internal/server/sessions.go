@@ -19,7 +19,7 @@ type session struct {
 	user     store.User
 	conns    int       // connections that use it, with the one that is making or restoring it
 	ended    time.Time // when the last of them ended
-	finished bool      // that connection's client said goodbye: it will hardly come back
+	finished bool      // the client of that connection said goodbye, and will hardly come back
 }
 
 func (x *session) stored() store.Session {
@@ -102,9 +102,9 @@ func (x *session) goesBefore(y *session) bool {
 	return x.ended.Before(y.ended)
 }
 
-// newSession makes a session, which counts the caller's connection. The caller gives it to
-// login. It is stored a little later, so that a login does not wait for the disk: a crash
-// before that loses the SID, and its client has to log in again.
+// newSession makes a session. It counts the caller's connection, and the caller gives it to
+// login. It is stored a little later, so that a login does not wait for the disk. A crash
+// before that loses the SID, and the client has to log in again.
 func (s *Server) newSession(u store.User) (x *session, sid string) {
 	b := make([]byte, 32)
 	_, _ = rand.Read(b) // never fails
@@ -128,8 +128,8 @@ func (s *Server) newSession(u store.User) (x *session, sid string) {
 	return x, sid
 }
 
-// restoreSession is the session of a SID, or nil if it can't be restored. It counts the
-// caller's connection. The caller gives it to login.
+// restoreSession returns the session of a SID, or nil if it can't be restored. The session
+// counts the caller's connection, and the caller gives it to login.
 func (s *Server) restoreSession(sid string) *session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -143,8 +143,8 @@ func (s *Server) restoreSession(sid string) *session {
 	return x
 }
 
-// leaveSession counts one connection less; finished means that its client said goodbye.
-// Server.mu is held.
+// leaveSession takes one connection from the count. finished means that its client said
+// goodbye. Server.mu is held.
 func (s *Server) leaveSession(x *session, finished bool) {
 	x.conns--
 	if x.conns == 0 && s.sessions[x.key] == x {

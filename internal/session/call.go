@@ -7,12 +7,12 @@ import (
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
-// Call is a request on its way: Start makes it, Wait ends it. It belongs to one
-// goroutine at a time.
+// Call is the handle of a request that was sent: Start makes it, Wait ends it. Only one
+// goroutine may use it at a time.
 type Call struct {
 	session *Session
 	request proto.Request
-	early   bool // it left before the login was confirmed
+	early   bool // sent before the login was confirmed
 
 	id    int64
 	reply chan proto.Reply // has room for the one reply
@@ -35,7 +35,7 @@ func (s *Session) Start(ctx context.Context, r proto.Request) *Call {
 	return c
 }
 
-// start sends a request, be it of the login or of a caller.
+// start sends a request of the login or of a caller.
 func (s *Session) start(ctx context.Context, r proto.Request) *Call {
 	c := &Call{session: s, request: r, reply: make(chan proto.Reply, 1)}
 	c.maybeSent, c.err = s.conn.send(ctx, c)
@@ -67,7 +67,7 @@ func (c *Call) Wait(ctx context.Context) (proto.Reply, error) {
 	return reply, err
 }
 
-// wait is Wait, whose errors do not tell yet whether the request may have had an effect.
+// wait is Wait without KindUnknown: its errors do not say whether the request had an effect.
 func (c *Call) wait(ctx context.Context) (proto.Reply, error) {
 	if c.err != nil {
 		return proto.Reply{}, c.notSent(ctx)
@@ -78,7 +78,7 @@ func (c *Call) wait(ctx context.Context) (proto.Reply, error) {
 	}
 	reply, err := c.answer(ctx)
 	if err == nil && c.early && unauthorized(reply) {
-		// It overtook the login. Now that the login is confirmed, it is sent again.
+		// The server took it before the login. The login is confirmed now: send it again.
 		c.session.conn.endpoint.trace("%s was refused before the login was done, sending it again", c.request.Type)
 		*c = *c.session.start(ctx, c.request)
 		reply, err = c.answer(ctx)
@@ -106,8 +106,8 @@ func (c *Call) notSent(ctx context.Context) error {
 	return c.err
 }
 
-// answer returns the reply, whatever its status. Its error is the end of the
-// connection or of ctx; a reply that is there by then is returned nevertheless.
+// answer returns the reply, whatever its status. It returns an error if the connection or
+// ctx ends first; a reply that has arrived by then still counts.
 func (c *Call) answer(ctx context.Context) (proto.Reply, error) {
 	if c.err != nil {
 		return proto.Reply{}, c.err

@@ -23,10 +23,10 @@ type conn struct {
 	greeting proto.Greeting // set before connect returns
 	onPush   PushFunc       // called by the reader, or nil
 
-	heard atomic.Uint64 // grows by one before and after each frame is handled: odd while one is
+	heard atomic.Uint64 // grows by one before and after each frame is handled, so it is odd meanwhile
 
 	closeOnce sync.Once
-	closing   chan struct{} // closed when nothing more is wanted of the connection
+	closing   chan struct{} // closed when the connection is to end
 	done      chan struct{} // closed when the reader has ended; then err is set
 	err       error
 
@@ -36,8 +36,8 @@ type conn struct {
 	calls   map[int64]chan<- proto.Reply // sent and not answered
 }
 
-// PushFunc takes a frame that is no reply, from the reader. While it blocks, nothing else
-// is read; it must return when closing is closed.
+// PushFunc takes a frame that is not a reply. The reader calls it: while it blocks, nothing
+// else is read. It must return when closing is closed.
 type PushFunc func(f proto.Frame, closing <-chan struct{})
 
 // connect dials and waits for the greeting.
@@ -92,15 +92,15 @@ func (c *conn) read(greeted chan<- struct{}) {
 	}
 }
 
-// readFrame reads the next frame. buf is its memory, used again for the next one.
+// readFrame reads the next frame into buf, whose memory the next call reuses.
 func (c *conn) readFrame(buf *bytes.Buffer) (proto.Frame, error) {
 	if buf.Cap() > 1<<20 {
 		*buf = bytes.Buffer{} // one large reply must not occupy memory while the connection lives
 	}
 	typ, err := c.readMessage(buf)
 	if err == nil && buf.Len() == 0 {
-		// The library shows a connection that ends after the head of a frame as an empty
-		// message. A message that is really empty is followed by another one.
+		// If the connection ends after the header of a frame, the library reports an empty
+		// message. Only after a message that is really empty can another one be read.
 		if _, err = c.readMessage(buf); err == nil {
 			return proto.Frame{}, notSkaro(c.endpoint.URL, "it sent an empty message", "")
 		}
@@ -121,8 +121,8 @@ func (c *conn) readFrame(buf *bytes.Buffer) (proto.Frame, error) {
 	return frame, nil
 }
 
-// readMessage reads the next WebSocket message into buf. Its context never ends: one that
-// ends would tear down the connection without a close frame.
+// readMessage reads the next WebSocket message into buf. Its context never ends, because
+// the library drops the connection without a close frame when the context of a read ends.
 func (c *conn) readMessage(buf *bytes.Buffer) (websocket.MessageType, error) {
 	buf.Reset()
 	typ, r, err := c.ws.Reader(context.Background())
@@ -214,8 +214,8 @@ func (c *conn) forget(id int64) {
 	delete(c.calls, id)
 }
 
-// failed returns the error for a write that failed. If the server has said why it closed
-// the connection, the reader finds that at the same time, and it is the better reason.
+// failed returns the error for a write that failed. If the server said why it closed the
+// connection, the reader learns that at the same time, and that is the better reason.
 func (c *conn) failed(err error) error {
 	c.endpoint.trace("the write failed: %v", err)
 	why, ok := diagnoseNetwork(err)

@@ -23,8 +23,8 @@ import (
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
-// This file has every sentence about a connection that was not made or that was lost.
-// What a library says appears only in the trace.
+// This file has every sentence about a failed or lost connection. The words of libraries
+// appear only in the trace.
 
 // diagnosis is why a connection failed, in plain words.
 type diagnosis struct {
@@ -33,7 +33,7 @@ type diagnosis struct {
 	final bool   // another attempt would end in the same way
 	other bool   // another program answers instead of the server
 
-	retryAfter time.Duration // when the server or a proxy wants another attempt; zero if it does not say
+	retryAfter time.Duration // how long the server or a proxy asks us to wait; zero if it does not say
 }
 
 // Hints that several diagnoses share.
@@ -159,7 +159,7 @@ func selfSigned(c *x509.Certificate) bool {
 	return c.CheckSignature(c.SignatureAlgorithm, c.RawTBSCertificate, c.Signature) == nil
 }
 
-// diagnoseTLS explains why a TLS handshake failed, but for the certificate.
+// diagnoseTLS explains why a TLS handshake failed for another reason than the certificate.
 func diagnoseTLS(err error) (diagnosis, bool) {
 	var record tls.RecordHeaderError
 	var op *net.OpError
@@ -331,7 +331,7 @@ func bareText(err error) string {
 	return text
 }
 
-// diagnoseAnswer returns the error for an HTTP answer that is no WebSocket handshake.
+// diagnoseAnswer returns the error for an HTTP answer that is not a WebSocket handshake.
 func (e Endpoint) diagnoseAnswer(resp *http.Response) *Error {
 	status := "HTTP status " + strings.TrimSpace(resp.Status)
 	switch code := resp.StatusCode; {
@@ -410,9 +410,9 @@ func (e Endpoint) diagnoseRedirect(location string) diagnosis {
 	return d
 }
 
-// corrected returns the URL that a redirect shows to be meant, if it is ours with a slip:
-// a missing slash, the usual path, TLS. Otherwise it returns "": a login page or another
-// host need not be a Skaro server.
+// corrected returns the URL that a redirect suggests, if it differs from ours only by a
+// slip: a missing slash, the usual path, TLS. Otherwise it returns "": a login page or
+// another host may not be a Skaro server.
 func (e Endpoint) corrected(location string) string {
 	u, err := url.Parse(e.URL)
 	if err != nil {
@@ -441,8 +441,8 @@ func isTLSAlert(err error) bool {
 	return strings.Contains(err.Error(), `malformed HTTP response "\x15\x03`)
 }
 
-// isNotHTTP reports whether an HTTP client met something that is not HTTP, and not the
-// start of a good answer that was cut off. net/http has no type for it.
+// isNotHTTP reports whether the peer did not answer in HTTP. The beginning of a good answer
+// that was cut off counts as HTTP. net/http has no type for it.
 func isNotHTTP(err error) bool {
 	text := err.Error()
 	for what, good := range map[string]string{"malformed HTTP response ": "HTTP/1.1", "malformed HTTP status code ": "101"} {
@@ -451,6 +451,6 @@ func isNotHTTP(err error) bool {
 			return err != nil || !strings.HasPrefix(good, saw)
 		}
 	}
-	// The second text is that of a peer that speaks first.
+	// net/http gives the second text if the peer speaks first.
 	return strings.Contains(text, "malformed HTTP") || strings.Contains(text, "readLoopPeekFailLocked: %!w(<nil>)")
 }

@@ -21,8 +21,8 @@ import (
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
-// netConn is the network connection below a WebSocket. It can be corked, and it can be
-// closed right after its last write: a close frame, whose answer is not awaited.
+// netConn is the network connection below a WebSocket. It can be corked, and it can close
+// itself after its last write, a close frame, without waiting for the answer.
 type netConn struct {
 	cork.Conn
 	last atomic.Bool // the next write is the last one
@@ -36,10 +36,10 @@ func (c *netConn) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// dialer makes one WebSocket connection. Its functions are called by net/http, in
-// goroutines of its own, and have returned before the connection is used.
+// dialer makes one WebSocket connection. net/http calls its functions in goroutines of its
+// own; they return before the connection is used.
 type dialer struct {
-	ctx   context.Context // ends when dial returns: net/http goes on with abandoned dials
+	ctx   context.Context // ends when dial returns: net/http keeps abandoned dials running
 	proxy *url.URL
 	body  *handshakeBody // of the server's answer, if that is a WebSocket handshake
 	conn  *netConn
@@ -188,7 +188,7 @@ func (e Endpoint) dialError(ctx context.Context, d *dialer, resp *http.Response,
 }
 
 // proxyFor returns the proxy of the environment. A proxy that is not a URL is an error:
-// net/http would silently go around it.
+// net/http would silently connect without it.
 func proxyFor(r *http.Request) (*url.URL, error) {
 	u, err := http.ProxyFromEnvironment(r)
 	if err != nil {

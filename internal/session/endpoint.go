@@ -11,10 +11,10 @@ import (
 	"unicode"
 )
 
-// Endpoint is where a connection goes and how.
+// Endpoint says where a connection goes, and how.
 type Endpoint struct {
 	URL            string // ws:// or wss://, path included
-	CAFile         string // PEM file with further root certificates, or ""
+	CAFile         string // PEM file with additional root certificates, or ""
 	AllowPlaintext bool   // ws:// may go to another machine
 
 	// ReadCA reads CAFile before each connection that needs it; nil means os.ReadFile.

@@ -35,7 +35,7 @@ type Error struct {
 	// Final says for KindUnreachable that another attempt would end in the same way.
 	Final bool
 	// Other says that another program answered instead of the server, such as a proxy in
-	// front of it, or that the server's words can't be read.
+	// front of it, or that the server sent a frame that can't be read.
 	Other bool
 
 	// RetryAfter is how long the server wants us to wait before another attempt; zero if it
@@ -50,12 +50,12 @@ type Error struct {
 	Backwards *Backwards
 }
 
-// Backwards is a server whose message ids went backwards: an older copy of its database
-// was put in place, for example. What it has sent since can't be told from what was
-// delivered before.
+// Backwards describes message ids that went backwards, for example because an older copy of
+// the server's database was put in place. Messages that were sent since then can't be told
+// from those that were delivered before.
 type Backwards struct {
 	ID       int64     // of the server's newest message
-	Position int64     // the id that it must not be below
+	Position int64     // the id that it must have reached
 	Date     time.Time // of the last message that was delivered; zero if it is not known
 	Start    bool      // Position is where the listener was asked to start
 }
@@ -113,8 +113,8 @@ func RetryAfter(err error) time.Duration {
 	return 0
 }
 
-// temporaryAfterLogin is Temporary for a run whose server has confirmed a login. It was the
-// right server: if another program answers at its URL now, the server is away for a while.
+// temporaryAfterLogin is Temporary for a run in which the server has confirmed a login. The
+// URL was right then: if another program answers there now, the server is away for a while.
 func temporaryAfterLogin(err error) bool {
 	var e *Error
 	return Temporary(err) || errors.As(err, &e) && e.Other
@@ -191,7 +191,7 @@ func lostConnection(server string, d diagnosis) *Error {
 }
 
 // interrupted returns the error for a connection that ended with its context. Its kind is
-// KindTimeout if the time ran out. what says how far the connection had come.
+// KindTimeout if the time ran out. what says what was tried.
 func interrupted(ctx context.Context, what string) *Error {
 	e := &Error{Kind: KindUnreachable, Msg: what, Err: context.Cause(ctx)}
 	if KindOf(e.Err) == KindTimeout {
@@ -201,13 +201,13 @@ func interrupted(ctx context.Context, what string) *Error {
 }
 
 // noAnswer returns the error for an answer of the server that did not come before ctx
-// ended. what was asked for is in the user's words.
+// ended. what names the request, in the user's words.
 func noAnswer(ctx context.Context, server, what string) error {
 	return fmt.Errorf("waiting for %s to answer %s: %w", server, what, context.Cause(ctx))
 }
 
-// outOfTime returns the error for the end of the time, which says what happened last: a
-// user can do something about that.
+// outOfTime returns the error for a run whose time is over. It says what happened last,
+// because that is what the user can act on.
 func outOfTime(last error) error {
 	e := &Error{Kind: KindTimeout, Msg: "out of time", Err: last}
 	var why *Error

@@ -35,7 +35,7 @@ func newHistories(start *Bound, resume *Position) *histories {
 
 func (h *histories) position() (Position, stage) { return h.seen.position(), h.stage }
 
-// withIDs returns the catchUp for the same server after it has got the extension updates.
+// withIDs returns the catchUp for the same server after it has gained the extension updates.
 func (h *histories) withIDs(start *Bound) *updates {
 	if h.stage == unset {
 		return newUpdates(start, nil)
@@ -45,8 +45,8 @@ func (h *histories) withIDs(start *Bound) *updates {
 
 func (h *histories) first() proto.Request { return proto.GetContacts() }
 
-// begin puts what the server has into the seen set, so that it is not taken for missed
-// later. What the server pushes meanwhile is new. If the position comes first, it is held.
+// begin puts the messages that the server has into the seen set, so that they do not count
+// as missed later. What it pushes meanwhile is new; with positionFirst, that is held.
 func (h *histories) begin(ctx context.Context, c *subscription) error {
 	h.held = held{}
 	var delivered []proto.Message
@@ -83,8 +83,8 @@ func (h *histories) present(ctx context.Context, c *subscription, push func(prot
 	return old, err
 }
 
-// note puts the messages of histories into the seen set, and the pushes that were
-// delivered. A push that is held is not put there, even if a history has it.
+// note adds the messages of histories and the delivered pushes to the seen set. It leaves
+// out the held pushes, even if a history has them.
 func (h *histories) note(c *subscription, old [][]proto.Message, delivered []proto.Message) {
 	later, have := countsOf(h.held.messages), map[fingerprint]int{}
 	for _, m := range byDate(old) {
@@ -104,7 +104,7 @@ func (h *histories) note(c *subscription, old [][]proto.Message, delivered []pro
 		}
 	}
 	for _, m := range h.held.messages {
-		h.seen.addDialog(m.Dialog(c.own)) // if it is not delivered in this run, its history is asked for in the next
+		h.seen.addDialog(m.Dialog(c.own)) // so that the next run asks for its history, if this run does not deliver it
 	}
 }
 
@@ -134,8 +134,8 @@ func (h *histories) fetch(ctx context.Context, c *subscription) error {
 	return h.fetchDialogs(ctx, c, dialogs, &r)
 }
 
-// push delivers a message. If it looks like a message that was fetched, the history
-// tells whether it is another one.
+// push delivers a message. If it looks like a message that was fetched, the history decides
+// whether it is another one.
 func (h *histories) push(ctx context.Context, c *subscription, m proto.Message) error {
 	if h.wasFetched(m) {
 		return h.fetchDialogs(ctx, c, []string{m.Dialog(c.own)}, &round{})
@@ -196,8 +196,8 @@ func (h *histories) fetchRound(ctx context.Context, c *subscription, dialogs []s
 		h.fetched[fingerprintOf(m)]++
 	}
 	for _, m := range r.messages {
-		// A message of a dialog that needs another round waits for that round too: it must
-		// not overtake, and the history will have it.
+		// A message of a dialog that needs another round waits for that round, so that it
+		// does not overtake others. The history will have it.
 		if dialog := m.Dialog(c.own); slices.Contains(r.again, dialog) || h.wasFetched(m) {
 			r.again = append(r.again, dialog)
 		} else if err := h.deliver(c, m); err != nil {
@@ -207,8 +207,8 @@ func (h *histories) fetchRound(ctx context.Context, c *subscription, dialogs []s
 	return nil
 }
 
-// wasFetched reports whether a push may be of a message that a history had before. Each
-// message of a history answers for one push.
+// wasFetched reports whether a push may repeat a message that a history already had. Each
+// message of a history accounts for one push.
 func (h *histories) wasFetched(m proto.Message) bool {
 	f := fingerprintOf(m)
 	if h.fetched[f] == 0 {
@@ -243,7 +243,7 @@ func (h *histories) dialogs(c *subscription, r proto.Reply, err error) ([]string
 	return dialogs, nil
 }
 
-// ask asks for the histories of dialogs, and gives each to take.
+// ask requests the histories of dialogs, and passes each one to take.
 func (h *histories) ask(ctx context.Context, c *subscription, dialogs []string, push func(proto.Frame) error, take func([]proto.Message)) error {
 	for _, dialog := range dialogs {
 		r, err := c.ask(ctx, proto.GetHistory(dialog, proto.Page{}), push)
@@ -262,7 +262,7 @@ func (h *histories) ask(ctx context.Context, c *subscription, dialogs []string, 
 	return nil
 }
 
-// ignoreRefusal returns nil for a refusal that would come again, such as that of a
+// ignoreRefusal returns nil for a refusal that would be repeated, such as that of a
 // conference whose history we may not see.
 func ignoreRefusal(err error) error {
 	if KindOf(err) == KindRefused && !Temporary(err) {

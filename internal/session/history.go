@@ -86,8 +86,8 @@ func (p *historyPages) add(reply proto.Frame) (more bool, err error) {
 	return more && (p.r.Limit == 0 || p.count < p.r.Limit), nil
 }
 
-// goesBack moves to the page before a page, and reports whether it can hold anything. A
-// page that begins no earlier than the last one did comes from a server with a fault.
+// goesBack moves to the page before a page, and reports whether there can be one. There is
+// none if the server is faulty, and the page begins no earlier than the last one did.
 func (p *historyPages) goesBack(page []proto.Message) bool {
 	if len(page) == 0 || page[0].ID <= 0 || p.before != 0 && page[0].ID >= p.before {
 		return false

@@ -77,9 +77,9 @@ func (b *inbox) beginBackfill() {
 	b.backfill = &backfill{}
 }
 
-// endBackfill queues messages again, unless one that was left out is newer than
-// position, to which the updates were fetched. lowest is the lowest id that was left out,
-// or zero.
+// endBackfill makes the inbox queue messages again, and reports whether it did. It does not
+// if a message that was left out is newer than position, the last one that was fetched.
+// lowest is the lowest id that was left out, or zero.
 func (b *inbox) endBackfill(position int64) (done bool, lowest int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -114,10 +114,10 @@ type held struct {
 	size     int // of their bodies, in bytes
 }
 
-// heldMost is how many messages wait at most; see also inboxBytes.
+// heldMost is the largest number of held messages; see also inboxBytes.
 const heldMost = 1 << 12
 
-// full reports whether no further message is to wait.
+// full reports whether there is no room for another message.
 func (h *held) full() bool { return len(h.messages) >= heldMost || h.size >= inboxBytes }
 
 // add adds a message, unless h is full.
@@ -128,7 +128,7 @@ func (h *held) add(m proto.Message) {
 	}
 }
 
-// flush gives the messages to deliver, and forgets them.
+// flush passes the messages to deliver, and forgets them.
 func (h *held) flush(deliver func(proto.Message) error) error {
 	for i, m := range h.messages {
 		if err := deliver(m); err != nil {

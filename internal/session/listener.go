@@ -15,8 +15,8 @@ type Event struct {
 	Own     string      // our login, in the server's spelling
 }
 
-// ErrEnough is returned by a deliver function that has taken the event and wants no
-// further one.
+// ErrEnough is what a deliver function returns if it has taken the event and wants no
+// more.
 var ErrEnough = errors.New("no further message is wanted")
 
 // state is what a listener is doing. A lost connection leads from any state to
@@ -29,39 +29,38 @@ const (
 	live                    // everything from before is delivered; waiting for pushes
 )
 
-// Listener receives what the server pushes, over as many connections as it takes, and
-// fetches what it missed between them. It calls its functions one after the other, from
-// the goroutine of Run; only Credentials has a goroutine of its own.
+// Listener receives what the server pushes, over as many connections as needed, and fetches
+// what it missed between them. It calls its functions one at a time, from the goroutine of
+// Run; only Credentials has a goroutine of its own.
 type Listener struct {
 	Endpoint       Endpoint
 	Credentials    func(context.Context) (Credentials, error) // called before every connection
 	ConnectTimeout time.Duration                              // limits each attempt to connect and log in; zero means no limit
-	PingInterval   time.Duration                              // a link that is silent for two of them is dead; zero means no pings
-	Retry          RetryPolicy                                // how long a connection that is lost or not made is made again
+	PingInterval   time.Duration                              // a connection that is silent for two of them is dead; zero means no pings
+	Retry          RetryPolicy                                // how long to try again after a lost or failed connection
 
-	// Start or Resume says where to begin; at most one of them is set. Nil means to begin
-	// with what comes from now on.
+	// Start or Resume says where to begin; at most one of them is set. If both are nil, the
+	// listener begins with new messages.
 	Start  *Bound
 	Resume *Position
 
-	// PositionFirst says that the caller saves the position: no message is delivered
-	// before there is one, unless a server without ids pushes too many meanwhile.
+	// PositionFirst means that no message is delivered before there is a position to save.
+	// If a server without ids pushes too many before that, they are delivered anyway.
 	PositionFirst bool
 
-	// Prepare may ask the server something after each login, before anything is
-	// delivered. A nil Prepare means that there is nothing to ask.
+	// Prepare is called after each login, before anything is delivered, and may make
+	// requests. Prepare may be nil.
 	Prepare func(context.Context, *Session) error
 
-	// LoggedIn is called after each login; Lost for each connection that is lost or not
-	// made, before the pause that follows; and Listening when everything from before is
-	// delivered. Each of them may be nil.
+	// LoggedIn is called after each login, Lost before the pause after each lost or failed
+	// connection, and Listening when the listener has caught up. Each of them may be nil.
 	LoggedIn  func(Account)
 	Lost      func(err error, pause time.Duration)
 	Listening func(Account)
 
-	// Settled is called when no event is ready any more, so that output can be written in
-	// large blocks; Position is then what was delivered. Its error ends Run, as one of
-	// deliver does. Settled may be nil.
+	// Settled is called when no other event is ready, so that output can be written in
+	// large blocks. Position then covers everything that was delivered. An error of Settled
+	// ends Run, as an error of deliver does. Settled may be nil.
 	Settled func() error
 
 	state   state
@@ -70,12 +69,12 @@ type Listener struct {
 	sid     string    // of the last session: the next connection restores it
 }
 
-// catchUp is how a listener finds what it missed and recognizes what it delivered.
-// It outlives a connection. updates and histories implement it.
+// catchUp fetches what a listener missed, and recognizes what it has delivered. It outlives
+// a connection. updates and histories implement it.
 type catchUp interface {
-	// first returns the request with which begin begins. It leaves with the login.
+	// first returns the first request of begin, which is sent together with the login.
 	first() proto.Request
-	// begin finds out where the server is at the login; what came before is passed over.
+	// begin takes the server's position at the login, and skips earlier messages.
 	begin(context.Context, *subscription) error
 	// meanwhile delivers what the server pushed during begin.
 	meanwhile(context.Context, *subscription) error
@@ -83,22 +82,22 @@ type catchUp interface {
 	fetch(context.Context, *subscription) error
 	// push delivers a message that the server has pushed, unless it was delivered before.
 	push(context.Context, *subscription, proto.Message) error
-	// position returns where the listener has come to.
+	// position returns how far the listener has come.
 	position() (Position, stage)
 }
 
-// stage is how firm the position of a listener is.
+// stage says where the position of a listener comes from.
 type stage int
 
 const (
 	unset   stage = iota // there is no position: begin asks the server for one
-	claimed              // Start or Resume gave the position, and no server has agreed to it yet
-	agreed               // a server goes on from the position
+	claimed              // Start or Resume gave the position, and no server has accepted it yet
+	agreed               // a server gave the position, or accepted it
 )
 
-// Position returns where the listener has come to: everything up to it was delivered. ok
-// is false before a server has agreed to go on from there. Position is for deliver and
-// Settled to call, and for use after Run.
+// Position returns how far the listener has come: everything up to it was delivered. ok is
+// false until a server has given or accepted it. Only deliver and Settled may call Position,
+// and the caller of Run after Run has returned.
 func (l *Listener) Position() (p Position, ok bool) {
 	if l.catchUp == nil {
 		return Position{}, false
@@ -118,7 +117,7 @@ func (l *Listener) Run(ctx context.Context, deliver func(Event) error) error {
 		case errors.Is(err, ErrEnough):
 			return attempt{done: true}
 		case errors.As(err, &stopped):
-			return attempt{done: ctx.Err() == nil, err: stopped.err} // an interrupt counts before what it makes fail
+			return attempt{done: ctx.Err() == nil, err: stopped.err} // report the interrupt, not the failure that it causes
 		case l.state != live:
 			return attempt{err: err, loggedIn: l.state == catchingUp}
 		}
@@ -177,8 +176,8 @@ func (l *Listener) connect(ctx context.Context, deliver func(Event) error) error
 	return c.live(ctx)
 }
 
-// credentials returns the credentials of the caller. The last session takes the place of
-// the one that was stored; if the server refuses it, the token is next.
+// credentials returns the credentials of the caller, with the SID of the last session. If
+// the server refuses that SID, the session uses the token.
 func (l *Listener) credentials(ctx context.Context) (Credentials, error) {
 	c, err := l.Credentials(ctx)
 	if l.sid != "" {
@@ -209,8 +208,8 @@ func (l *Listener) catchUpWith(g proto.Greeting) catchUp {
 	return newHistories(l.Start, l.Resume)
 }
 
-// stop is an error of deliver or Settled: it ends the listening, even if it looks like that
-// of a lost connection.
+// stop is an error of deliver or Settled: it ends Run, even if it looks like the error of a
+// lost connection.
 type stop struct{ err error }
 
 func (e *stop) Error() string { return e.err.Error() }

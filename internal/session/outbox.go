@@ -38,8 +38,8 @@ const (
 	StateConfirmed              // the server has it
 )
 
-// Result is what became of a message. Only a confirmed one has what Sent holds, and
-// only the others have an error.
+// Result says what became of a message. Sent is set only if the message was confirmed, and
+// Err only if it was not.
 type Result struct {
 	Message Message
 	State   State
@@ -48,9 +48,9 @@ type Result struct {
 	More bool // another message is in flight: its result follows, so output can be held back
 }
 
-// Outbox sends messages in order, many in flight, over as many connections as that
-// takes. If the server has the extension nonce, a message whose confirmation was lost
-// with its connection is sent again and delivered once; else its state is StateUnknown.
+// Outbox sends messages in order, many in flight, over as many connections as needed. If the
+// server has the extension nonce, a message whose confirmation was lost with its connection
+// is sent again and delivered once; else its state is StateUnknown.
 type Outbox struct {
 	Endpoint    Endpoint
 	Credentials func(context.Context) (Credentials, error) // called before each connection
@@ -62,8 +62,8 @@ type Outbox struct {
 	// Retry says how long to try again. Messages that were sent, and can safely be sent
 	// again, get AttemptTime at least.
 	Retry RetryPolicy
-	// RetryRefused says to send a message again, after a pause, that the server refuses for
-	// now: with 429 or 5xx. Those behind it wait.
+	// RetryRefused means that a message that the server refuses for now, with 429 or 5xx, is
+	// sent again after a pause. The messages behind it wait.
 	RetryRefused bool
 	PingInterval time.Duration // as in Listener
 
@@ -102,7 +102,7 @@ type outgoing struct {
 	Message
 	nonce string
 	state outgoingState
-	sent  time.Time // first; zero if it was not
+	sent  time.Time // for the first time; zero if it was not
 	call  *Call     // on the connection that it was last written to
 
 	refused error  // why the server refused it for now, nil if it did not
@@ -117,10 +117,10 @@ const (
 	inFlight                      // it was written, in part at least, to this connection alone
 	unacked                       // it was written to a connection that is gone: it may have arrived
 	resent                        // it is unacked, and was written to this connection too
-	answered                      // its result is known, and waits for one before it
+	answered                      // its result is known, and is reported after those before it
 )
 
-// step is what moves an outgoing message.
+// step is an event that moves an outgoing message to another state.
 type step int
 
 const (
@@ -229,7 +229,7 @@ func (r *outboxRun) once(ctx context.Context) attempt {
 	hadUnacked := r.hasUnacked()
 	w, err := r.connect(ctx)
 	a := attempt{err: err, loggedIn: !w.loggedInAt.IsZero(), up: w.loggedInAt}
-	// A server that answers no message, or refuses the first one for now, brings nothing forward.
+	// There is no progress if the server answers no message, or refuses the first one for now.
 	a.progress = !a.up.IsZero() && (w.reported || !hadUnacked && w.refused == nil)
 	if r.hasUnacked() {
 		a.patience = r.AttemptTime
@@ -256,7 +256,7 @@ func (r *outboxRun) connect(ctx context.Context) (*worker, error) {
 	defer s.Close()
 	r.greeted = true
 	w.session, w.hasNonces = s, s.Greeting().Has(proto.ExtNonce)
-	r.dropUnsafe(w.hasNonces, errors.New("the server can't tell any more whether it has it"))
+	r.dropUnsafe(w.hasNonces, errors.New("the server no longer knows whether it has the message"))
 	if r.failed != nil {
 		return w, r.failed
 	}

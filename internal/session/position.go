@@ -8,9 +8,9 @@ import (
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
-// Position is where a listener has come to. On a server with the extension updates, ID
-// says it all, and Date says where to go on if the ids ever go back. On any other
-// server, messages are told apart by date, sender, recipient and body.
+// Position is how far a listener has come. On a server with the extension updates, ID is
+// enough, and Date says where to continue if the ids go backwards. On any other server,
+// messages are told apart by date, sender, recipient and body.
 type Position struct {
 	ID      int64     `json:"id,omitempty"`      // of the last message that was delivered or passed over
 	Date    time.Time `json:"date,omitzero"`     // of the newest of these messages

@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// Forever is a time that is never over, for a RetryPolicy.
+// Forever is a time without end, for a RetryPolicy.
 const Forever = time.Duration(math.MaxInt64)
 
-// RetryPolicy says how long a connection that is lost or not made is made again, and with
-// which pauses. The zero policy makes no second attempt.
+// RetryPolicy says how long to try again after a lost or failed connection, and with which
+// pauses. The zero policy makes no second attempt.
 type RetryPolicy struct {
 	// BeforeLogin and AfterLogin say how long to keep trying before and after the first
 	// login. The time starts over with each attempt that makes progress.
@@ -27,23 +27,23 @@ type RetryPolicy struct {
 	// one of Credentials may. A nil Passes means that none does.
 	Passes func(error) bool
 
-	// jitter shortens a pause, so that many clients do not come back at once. Nil means to
-	// a random length of at least half of it.
+	// jitter shortens a pause, so that many clients do not come back at once. A nil jitter
+	// chooses a random length, at least half of the pause.
 	jitter func(time.Duration) time.Duration
 }
 
-// attempt is what came of one connection.
+// attempt is the result of one connection.
 type attempt struct {
 	err  error // why it ended
 	done bool  // there is nothing left to do, whatever err is
 
 	loggedIn bool          // the server confirmed the login
-	up       time.Time     // when it began to be of use; zero if it never did
-	progress bool          // it brought the work forward
+	up       time.Time     // when it became useful; zero if it never did
+	progress bool          // it made progress
 	patience time.Duration // keep trying at least that long
 }
 
-// longestAsked bounds the pauses that a server asks for: it may have become ready sooner.
+// longestAsked bounds the pauses that a server asks for: it may be ready sooner.
 const longestAsked = time.Hour
 
 // retry calls once, which makes a connection and returns at its end, until there is
@@ -99,8 +99,8 @@ func ended(ctx context.Context, err, last error) error {
 	return cause
 }
 
-// Run calls once until it succeeds, its error does not pass by itself, or the time is over
-// that BeforeLogin gives. It calls lost, which may be nil, before each pause.
+// Run calls once until it succeeds, its error can't pass by itself, or the time of
+// BeforeLogin is over. It calls lost, which may be nil, before each pause.
 func (p RetryPolicy) Run(ctx context.Context, lost func(err error, pause time.Duration), once func(context.Context) error) error {
 	return p.retry(ctx, lost, func(ctx context.Context) attempt {
 		err := once(ctx)
@@ -108,8 +108,8 @@ func (p RetryPolicy) Run(ctx context.Context, lost func(err error, pause time.Du
 	})
 }
 
-// mayPass reports whether another attempt may end in another way. loggedIn means that the
-// server has confirmed a login in this run.
+// mayPass reports whether another attempt may succeed. loggedIn means that the server has
+// confirmed a login in this run.
 func (p RetryPolicy) mayPass(err error, loggedIn bool) bool {
 	return Temporary(err) || loggedIn && temporaryAfterLogin(err) || p.Passes != nil && p.Passes(err)
 }

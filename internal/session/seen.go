@@ -11,7 +11,7 @@ import (
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
-// fingerprint stands for a message on a server that gives no ids.
+// fingerprint identifies a message on a server without ids.
 type fingerprint [16]byte
 
 func fingerprintOf(m proto.Message) fingerprint {
@@ -80,7 +80,7 @@ func (s *seenSet) addTexts(texts []string, date time.Time) {
 	}
 }
 
-// position returns the Position that seenUpTo makes an equivalent set of.
+// position returns the Position from which seenUpTo makes an equivalent set.
 func (s *seenSet) position() Position {
 	p := Position{Date: s.from(), Undated: texts(s.undated), Dialogs: slices.Clone(s.dialogs)}
 	if p.Date.Equal(s.newest) {
@@ -105,7 +105,7 @@ func (s *seenSet) from() time.Time {
 	return s.newest
 }
 
-// add notes a message of a dialog that was delivered, or that is not to be.
+// add adds a message of a dialog. It was delivered, or is to be skipped.
 func (s *seenSet) add(m proto.Message, dialog string) {
 	s.addOne(seenMessage{fingerprintOf(m), m.Date.Time})
 	s.addDialog(dialog)
@@ -158,8 +158,8 @@ func (s *seenSet) forgetOldest() {
 	}
 }
 
-// has reports whether a message was delivered, going by its date. It serves a server
-// that has begun to give ids, whose messages are asked for by date.
+// has reports whether a message was delivered, by its date. It is for a server that has
+// begun to give ids: its messages are requested by date.
 func (s *seenSet) has(m proto.Message) bool {
 	if s.newest.IsZero() || m.Date.Time.IsZero() {
 		return false

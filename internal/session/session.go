@@ -158,7 +158,7 @@ func (l *login) enter(ctx context.Context, state loginState) {
 	l.state, l.call = state, l.session.start(ctx, request)
 }
 
-// answered moves the login on with the reply to its request.
+// answered advances the login with the reply to its request.
 func (l *login) answered(ctx context.Context, reply proto.Reply, err error) {
 	server, request := l.session.conn.endpoint.URL, l.call.request.Type
 	switch {

@@ -18,7 +18,7 @@ type subscription struct {
 	settled func() error
 
 	positionFirst bool  // no message is delivered before there is a position
-	first         *Call // the request with which begin begins; nil if there is a position
+	first         *Call // the first request of begin; nil if there is a position
 }
 
 // sendFirst sends the first request of begin with the login, if the listener has no
@@ -100,8 +100,8 @@ func (c *subscription) push(ctx context.Context, f proto.Frame) error {
 	return c.catchUp.push(ctx, c, proto.ParseMessage(f))
 }
 
-// messages returns a function for pushes that gives messages to take, and delivers
-// anything else.
+// messages returns a function for pushes that passes messages to take, and delivers all
+// other pushes.
 func (c *subscription) messages(take func(proto.Message) error) func(proto.Frame) error {
 	return func(f proto.Frame) error {
 		if f.Type() != proto.TypeShowMessage {
@@ -111,7 +111,7 @@ func (c *subscription) messages(take func(proto.Message) error) func(proto.Frame
 	}
 }
 
-// other delivers a push that is no message.
+// other delivers a push that is not a message.
 func (c *subscription) other(f proto.Frame) error {
 	return stopping(c.deliver(Event{Push: f, Own: c.own}))
 }
@@ -133,8 +133,8 @@ func (c *subscription) settle() error {
 	return stopping(c.settled())
 }
 
-// requestTime limits each request of a catch-up: a server that never answers one must
-// not keep a listener from listening.
+// requestTime limits each request of a catch-up: a server that never answers one must not
+// stop the listener.
 const requestTime = time.Minute
 
 // ask sends a request and returns the reply, as await does.
@@ -142,8 +142,8 @@ func (c *subscription) ask(ctx context.Context, r proto.Request, push func(proto
 	return c.await(ctx, push, func(ctx context.Context) (proto.Reply, error) { return c.session.Do(ctx, r) })
 }
 
-// await returns the reply that wait waits for. Meanwhile it gives what the server pushes to
-// push: the reader would stop at a full inbox, and never come to the reply.
+// await returns the reply that wait returns. Meanwhile it passes what the server pushes to
+// push: at a full inbox, the reader would block and never read the reply.
 func (c *subscription) await(ctx context.Context, push func(proto.Frame) error, wait func(context.Context) (proto.Reply, error)) (proto.Reply, error) {
 	ctx, cancel := WithTimeout(ctx, requestTime)
 	defer cancel()

@@ -9,8 +9,8 @@ import (
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
-// updates is the catchUp for a server with the extension updates. The ids of messages
-// grow over the whole server, so that one id says what was delivered.
+// updates is the catchUp for a server with the extension updates. Message ids grow across
+// the whole server, so that one id says what was delivered.
 type updates struct {
 	stage       stage
 	last        int64     // the id of the last message that was delivered or passed over; zero if there was none yet
@@ -19,7 +19,7 @@ type updates struct {
 
 	start *Bound   // what came before it is passed over; nil means no bound
 	held  held     // what was pushed during begin
-	older *seenSet // where to begin by date, until the first fetch is done; nil means that last says it all
+	older *seenSet // where to begin by date, until the first fetch is done; nil means that last is enough
 }
 
 func newUpdates(start *Bound, resume *Position) *updates {
@@ -42,7 +42,7 @@ func (u *updates) position() (Position, stage) {
 }
 
 // withoutIDs returns the catchUp for the same server after it has lost the extension
-// updates: an id says nothing there.
+// updates: an id means nothing there.
 func (u *updates) withoutIDs() *histories {
 	if u.older == nil {
 		return newHistories(nil, nil)
@@ -52,10 +52,9 @@ func (u *updates) withoutIDs() *histories {
 
 func (u *updates) first() proto.Request { return proto.GetLastID() }
 
-// begin takes over the id of the newest message that the server has pushed to this
-// connection (docs/protocol.md, "updates"). A message that is pushed before the answer is
-// newer than our login, and waits until the position is settled: the position is below it,
-// even if there is no answer.
+// begin takes the id of the newest message that the server has pushed to this connection
+// (docs/protocol.md, "updates"). A message that is pushed before the answer is newer than
+// our login, and is held: the position stays below it, even if there is no answer.
 func (u *updates) begin(ctx context.Context, c *subscription) error {
 	u.held = held{}
 	lowest := int64(math.MaxInt64)
@@ -161,8 +160,8 @@ func (u *updates) page(ctx context.Context, c *subscription, after int64, hold f
 	return u.last, !done, u.check(c, lowest)
 }
 
-// passesOver reports whether a message of the updates is from before the listener's
-// beginning, or was delivered when the server gave no ids.
+// passesOver reports whether a message of the updates is older than the start of the
+// listener, or was delivered when the server gave no ids.
 func (u *updates) passesOver(m proto.Message) bool {
 	return u.start != nil && !u.start.after(m) || u.older != nil && u.older.has(m)
 }
@@ -201,13 +200,13 @@ func (u *updates) wentBackwards(c *subscription, id, position int64) error {
 	return idsBackwards(c.session.conn.endpoint.URL, Backwards{ID: id, Position: position, Date: u.date, Start: u.start != nil && u.start.ID == position})
 }
 
-// clockMargin is how far the clock of a server may have been set back without a message
-// being passed over for that.
+// clockMargin is how far the clock of a server may have been set back without the search
+// by date missing a message.
 const clockMargin = 10 * time.Minute
 
-// firstID returns the id after which to fetch. If only a date says where to begin, it
-// searches for an id: all of our messages up to it are older than that date. The search
-// halves the ids in question with each request, and looks at one message in each.
+// firstID returns the id after which to fetch. If the start is a date, a binary search finds
+// an id such that all of our messages up to it are older than the date. Each request of the
+// search looks at one message.
 func (u *updates) firstID(ctx context.Context, c *subscription, hold func(proto.Frame) error) (int64, error) {
 	if u.last != 0 || u.older == nil || u.older.from().IsZero() {
 		return u.last, nil

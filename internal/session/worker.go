@@ -9,10 +9,10 @@ import (
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
-// What may leave before the login is confirmed, which saves a round trip. A server that
-// refuses such a message because the login is not done gets it again (Call.Wait): so each
-// goes to another recipient, and none overtakes another. A server reads less from a client
-// before the login.
+// Limits for the messages that leave before the login is confirmed, which saves a round
+// trip. If the server refuses one because the login is not done, it is sent again
+// (Call.Wait); so each goes to another recipient, and none can overtake another. A server
+// reads less from a client before the login.
 const (
 	earlyMessages = 16
 	earlyBody     = 64 << 10 // bytes
@@ -30,7 +30,7 @@ type worker struct {
 	ahead    map[string]bool // the writer's: recipients of messages that left before that
 	places   chan struct{}   // each message in flight holds a place
 	written  chan *outgoing  // in flight or answered, in order; the writer closes it when it ends
-	more     context.Context // ends when the writer is to stop
+	more     context.Context // ends when the writer must stop
 	inputEnd bool            // there are no more messages; set before written is closed
 
 	unanswered []*outgoing // taken out of written
@@ -221,8 +221,9 @@ func (w *worker) collect(ctx, login context.Context, stop func()) error {
 	}
 }
 
-// postpone keeps a result from being reported if the server refused the message for now,
-// so that it is to be sent again, or if one before it was. It reports whether it did so.
+// postpone reports whether a result must not be reported yet: the server refused the
+// message for now, so that it is sent again, or it refused one before it. Then postpone
+// notes that.
 func (w *worker) postpone(m *outgoing, result Result) bool {
 	switch {
 	case w.run.RetryRefused && result.State == StateRefused && Temporary(result.Err) && w.run.failed == nil:

@@ -16,7 +16,7 @@ import (
 )
 
 // Backup writes the database as it is at one moment into a new file, which only its owner
-// can read, and checks the copy; fs.ErrExist if there is a file of that name. A server may
+// can read, and checks the copy. If the file exists, the error is fs.ErrExist. A server may
 // run meanwhile. (SQLite's online backup starts again after every write of another process,
 // and may never end.)
 func (s *Store) Backup(ctx context.Context, file string) error {
@@ -41,7 +41,7 @@ func (s *Store) Backup(ctx context.Context, file string) error {
 }
 
 // WriteNew makes a new file, which only its owner can read. It gets its name when fill is
-// done and its contents are on disk; fs.ErrExist if there is a file of that name.
+// done and its contents are on disk. If the file exists, the error is fs.ErrExist.
 func WriteNew(file string, fill func(*os.File) error) error {
 	file, err := filepath.Abs(file) // a name that begins with file: is a URI to SQLite
 	if err != nil {
@@ -66,13 +66,13 @@ func WriteNew(file string, fill func(*os.File) error) error {
 }
 
 var (
-	// ErrForeign is the error for a file that is no database of skarod.
+	// ErrForeign is the error for a file that is not a database of skarod.
 	ErrForeign = errors.New("it is not a database of skarod")
-	// ErrDamaged is the error for a database that is not whole.
+	// ErrDamaged is the error for a damaged database.
 	ErrDamaged = errors.New("it is damaged")
 )
 
-// check is an error if a database is damaged, or not one that this skarod can read.
+// check returns an error if a database is damaged, or if this skarod can't read it.
 func check(ctx context.Context, db *sql.DB) error {
 	var version int
 	if err := db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
@@ -110,10 +110,10 @@ type Restored struct {
 	Above  int64  // the ids of new messages are above it
 }
 
-// Restore puts a backup in the place of the database, whose server must not run. It checks
-// the backup, keeps the previous database under another name, makes the ids of messages
-// continue far above those of both, and ends all sessions: one may have been ended after
-// the backup.
+// Restore replaces the database by a backup. No server may run. Restore checks the backup,
+// keeps the previous database under another name, makes the ids of messages continue far
+// above those of both, and ends all sessions, since one may have been ended after the
+// backup.
 func Restore(ctx context.Context, path string, backup io.Reader, now time.Time) (Restored, error) {
 	if err := checkOwnFiles(path); err != nil {
 		return Restored{}, err
@@ -194,7 +194,7 @@ type oldDatabase struct {
 	unread error // why lastID is not known
 }
 
-// lookAtOld folds the write-ahead log of the old database, so that all of it is in one
+// lookAtOld folds the write-ahead log into the old database, so that all of it is in one
 // file.
 func lookAtOld(ctx context.Context, path string) (old oldDatabase, err error) {
 	info, err := os.Stat(path)

@@ -18,8 +18,8 @@ type Conference struct {
 	Members []string // their logins, in order
 }
 
-// CreateConference makes a conference with members; ErrIsConference, ErrTaken, ErrNoUser.
-// It does all or nothing. The name must come from Login.
+// CreateConference makes a conference with members: all or nothing. The name must come from
+// Login. The error may be ErrIsConference, ErrTaken or ErrNoUser.
 func (s *Store) CreateConference(name string, logins []string, now time.Time) error {
 	return s.perform(func() error {
 		if err := s.checkFree(name); err != nil {
@@ -37,8 +37,8 @@ func (s *Store) CreateConference(name string, logins []string, now time.Time) er
 	})
 }
 
-// AddMembers adds users to a conference, and returns those that were members already;
-// ErrNoConference, ErrNoUser. It does all or nothing.
+// AddMembers adds users to a conference, all or none of them, and returns those that were
+// members already. The error may be ErrNoConference or ErrNoUser.
 func (s *Store) AddMembers(name string, logins []string) (already []string, err error) {
 	err = s.changeConference(name, logins, func(id int64, users []int64) error {
 		members, err := s.membersOf(id)
@@ -51,8 +51,8 @@ func (s *Store) AddMembers(name string, logins []string) (already []string, err 
 	return already, err
 }
 
-// RemoveMembers takes users out of a conference; ErrNoConference, ErrNoUser, ErrNotMember.
-// It does all or nothing.
+// RemoveMembers takes users out of a conference, all or none of them. The error may be
+// ErrNoConference, ErrNoUser or ErrNotMember.
 func (s *Store) RemoveMembers(name string, logins []string) error {
 	return s.changeConference(name, logins, func(id int64, users []int64) error {
 		members, err := s.membersOf(id)
@@ -77,7 +77,7 @@ func contains(members []int64, user int64) bool {
 	return in
 }
 
-// filter returns the logins of the users that are wanted.
+// filter returns the logins of the wanted users.
 func filter(logins []string, users []int64, wanted func(int64) bool) (found []string) {
 	for i, user := range users {
 		if wanted(user) {
@@ -87,8 +87,8 @@ func filter(logins []string, users []int64, wanted func(int64) bool) (found []st
 	return found
 }
 
-// DeleteConference deletes a conference; ErrNoConference. Its messages are still delivered
-// to its members.
+// DeleteConference deletes a conference. Its messages are still delivered to its members.
+// The error may be ErrNoConference.
 func (s *Store) DeleteConference(name string, now time.Time) error {
 	return s.changeConference(name, nil, func(id int64, _ []int64) error {
 		delete(s.names, name)
@@ -96,7 +96,7 @@ func (s *Store) DeleteConference(name string, now time.Time) error {
 	})
 }
 
-// changeConference is a change of a conference that is about some users.
+// changeConference changes a conference in a way that concerns some users.
 func (s *Store) changeConference(name string, logins []string, change func(id int64, users []int64) error) error {
 	return s.perform(func() error {
 		conference, err := s.holderOf(name)
@@ -125,7 +125,7 @@ func (s *Store) insertMembers(conference int64, users []int64) error {
 	return nil
 }
 
-// userIDs are the ids of users, inside the writing goroutine. Its ErrNoUser names every
+// userIDs returns the ids of users, inside the writing goroutine. Its ErrNoUser names every
 // login that no user has.
 func (s *Store) userIDs(logins []string) ([]int64, error) {
 	var ids []int64
@@ -154,7 +154,7 @@ func quoted(names []string) string {
 	return strings.Join(q, ", ")
 }
 
-// membersOf are the ids of a conference's members, in order, inside the writing goroutine.
+// membersOf returns the ids of a conference's members, in order, inside the writing goroutine.
 func (s *Store) membersOf(conference int64) ([]int64, error) {
 	if members, ok := s.members[conference]; ok {
 		return members, nil
@@ -166,7 +166,7 @@ func (s *Store) membersOf(conference int64) ([]int64, error) {
 	return members, err
 }
 
-// Conferences are all conferences, by name.
+// Conferences returns all conferences, by name.
 func (s *Store) Conferences(ctx context.Context) ([]Conference, error) {
 	rows, err := s.read.QueryContext(ctx, `SELECT c.login, c.created, u.login FROM users c
 		LEFT JOIN members m ON m.conference = c.id LEFT JOIN users u ON u.id = m.user

@@ -9,14 +9,14 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// Contact is a user whom another one knows, or a conference that this one is in.
+// Contact is a contact of a user: another user, or a conference that the user is in.
 type Contact struct {
 	ID         int64
 	Login      string
 	Conference bool
 }
 
-// Contacts are the contacts of a user, without the user, and the user's conferences, by
+// Contacts returns the contacts of a user, without the user, and the user's conferences, by
 // login.
 func (s *Store) Contacts(ctx context.Context, user int64) ([]Contact, error) {
 	return scanContacts(s.read.QueryContext(ctx, `SELECT id, login, conference FROM users WHERE removed IS NULL AND id IN (
@@ -31,7 +31,7 @@ func scanContacts(rows *sql.Rows, err error) ([]Contact, error) {
 	return collect(rows, func(c *Contact) []any { return []any{&c.ID, &c.Login, &c.Conference} })
 }
 
-// searchForm is the form of LoginForm for a part of a login, which may be any text.
+// searchForm is LoginForm for a part of a login, which may be any text.
 var searchForm = precis.NewFreeform(precis.FoldWidth, precis.LowerCase(), precis.Norm(norm.NFC))
 
 // Search finds the users whose login contains a text, by login, and reports whether there
@@ -57,8 +57,8 @@ func (s *Store) AddContact(user, contact int64) error {
 	return s.perform(func() error { return s.addContact(user, contact) })
 }
 
-// RemoveContact removes a contact of a user, until there is a message between them;
-// ErrNoContact.
+// RemoveContact removes a contact of a user, until there is a message between them. The
+// error may be ErrNoContact.
 func (s *Store) RemoveContact(user, contact int64) error {
 	return s.perform(func() error {
 		n, err := s.change("DELETE FROM contacts WHERE user = ? AND contact = ?", user, contact)

@@ -16,14 +16,14 @@ import (
 )
 
 var (
-	// ErrEmpty is the error for a database file with nothing in it, as a copy that failed
-	// leaves it. It never becomes a new database: a database with data was wanted there.
+	// ErrEmpty is the error for an empty database file, which a failed copy leaves. It never
+	// becomes a new database, because one with data was expected there.
 	ErrEmpty = errors.New("the file is empty")
 	// ErrLostLog is the error for a write-ahead log without its database. SQLite would write
-	// its contents into any other database that came to that place, and so damage it.
+	// its contents into any other database that is put in that place, and so damage it.
 	ErrLostLog = errors.New("there is a write-ahead log without its database; it may have the newest messages")
-	// ErrLink is the error for a file of the database that is a symbolic link, not a regular
-	// file, or one with a second name: a change of it would be a change of a file elsewhere.
+	// ErrLink is the error for a file of the database that is a symbolic link, is not a regular
+	// file, or has a second name: a write to it would change a file elsewhere.
 	ErrLink = errors.New("it must be a file of its own")
 	// ErrShared is the error for a folder that other users can change, if root would work
 	// in it.
@@ -42,9 +42,9 @@ func allFiles(path string) []string {
 	return files
 }
 
-// prepare makes the database if there is none, and takes the rights to it from all users
-// but its owner, as a careless copy may have given them: it is as good as every password.
-// SQLite gives new side files the mode of the database.
+// prepare makes the database if there is none, and makes it private to its owner, because a
+// careless copy may have opened it to others, and it is as good as every password. SQLite
+// gives new side files the mode of the database.
 func prepare(path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
@@ -69,9 +69,9 @@ func prepare(path string) error {
 	return tightenModes(path)
 }
 
-// create makes a new database. It gets its name only when it is whole, so that an empty
-// file is never one that is still being made. It has its journal mode already: of several
-// processes that change it at the same time, SQLite lets one, and the others fail.
+// create makes a new database. It gets its name only when it is complete, so that an empty
+// file is never one that is still being made. It has its journal mode by then: if several
+// processes set that at the same time, SQLite lets one succeed, and the others fail.
 func create(path string) error {
 	if err := checkLostLog(path); err != nil {
 		if _, there := os.Lstat(path); there == nil {
@@ -120,7 +120,7 @@ func foldLog(ctx context.Context, db *sql.DB) error {
 	return err
 }
 
-// checkLostLog is ErrLostLog if a database that does not exist has a write-ahead log.
+// checkLostLog returns ErrLostLog if a database that does not exist has a write-ahead log.
 func checkLostLog(path string) error {
 	if log, err := os.Stat(path + "-wal"); err == nil && log.Size() > 0 {
 		return ErrLostLog
@@ -128,7 +128,7 @@ func checkLostLog(path string) error {
 	return nil
 }
 
-// checkOwnFiles is ErrLink if the database or a side file is not a file of its own. A
+// checkOwnFiles returns ErrLink if the database or a side file is not a file of its own. A
 // database has two names while it is made.
 func checkOwnFiles(path string) error {
 	for _, file := range allFiles(path) {
@@ -146,8 +146,8 @@ func checkOwnFiles(path string) error {
 	return nil
 }
 
-// checkOwnFile is ErrLink if a file is a symbolic link, not a regular file, or has a second
-// name that it must not have.
+// checkOwnFile returns ErrLink if a file is a symbolic link, is not a regular file, or has a
+// second name that it must not have.
 func checkOwnFile(info fs.FileInfo, second bool) error {
 	switch {
 	case info.Mode()&fs.ModeSymlink != 0:
@@ -160,9 +160,9 @@ func checkOwnFile(info fs.FileInfo, second bool) error {
 	return nil
 }
 
-// tightenModes takes the rights from all users but the owner, for a database and its side
-// files. It opens only a file whose mode it changes: a process that closes a file loses
-// SQLite's locks on it. Windows has no such modes.
+// tightenModes makes a database and its side files private to the owner. It opens only a
+// file whose mode it changes, because a process that closes a file loses SQLite's locks on
+// it. Windows has no such modes.
 func tightenModes(path string) error {
 	if runtime.GOOS == "windows" {
 		return nil
@@ -228,14 +228,15 @@ func createTemp(path string) (*os.File, error) {
 	return os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
 }
 
-// removeDatabase removes a database and what is beside it, if it exists.
+// removeDatabase removes a database and its side files, if they exist.
 func removeDatabase(path string) {
 	for _, file := range append(allFiles(path), path+"-journal") {
 		os.Remove(file)
 	}
 }
 
-// giveName gives a whole file its name, durably; fs.ErrExist if another file has the name.
+// giveName gives a complete file its name, durably. If another file has the name, the error
+// is fs.ErrExist.
 func giveName(temp, path string) error {
 	err := os.Link(temp, path)
 	if err != nil && !errors.Is(err, fs.ErrExist) { // this file system may have no hard links

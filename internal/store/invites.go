@@ -28,7 +28,7 @@ const (
 	codeGroup  = 4
 )
 
-// newCode makes a code, as people see it.
+// newCode makes a code, in the form that people see.
 func newCode() string {
 	text := strings.ToLower(rand.Text()[:codeLength])
 	groups := make([]string, 0, codeLength/codeGroup)
@@ -38,7 +38,7 @@ func newCode() string {
 	return strings.Join(groups, "-")
 }
 
-// codeKey is what is stored of a code. Case, spaces and hyphens don't matter.
+// codeKey returns the stored hash of a code. Case, spaces and hyphens don't matter.
 func codeKey(code string) []byte {
 	plain := strings.Map(func(r rune) rune {
 		if r == '-' || r == ' ' {
@@ -58,7 +58,7 @@ func (s *Store) CreateInvite(now, expires time.Time) (code string, err error) {
 	})
 }
 
-// Invites are all invitations, oldest first.
+// Invites returns all invitations, oldest first.
 func (s *Store) Invites(ctx context.Context) ([]Invite, error) {
 	rows, err := s.read.QueryContext(ctx, "SELECT i.id, i.created, i.expires, coalesce(u.login, '') FROM invites i LEFT JOIN users u ON u.id = i.user ORDER BY i.id")
 	if err != nil {
@@ -78,8 +78,8 @@ func (s *Store) Invites(ctx context.Context) ([]Invite, error) {
 	return list, rows.Err()
 }
 
-// RevokeInvite deletes an invitation, by its number or its code; ErrNoInvite,
-// ErrInviteUsed.
+// RevokeInvite deletes an invitation, by its number or its code. The error may be
+// ErrNoInvite or ErrInviteUsed.
 func (s *Store) RevokeInvite(which string) error {
 	return s.perform(func() error {
 		condition, arg := "code = ?", any(codeKey(which))
@@ -100,9 +100,9 @@ func (s *Store) RevokeInvite(which string) error {
 	})
 }
 
-// Redeem makes an account, as AddUser does, and uses up the invitation with a code: both
-// or neither. ErrNoInvite does not tell a code that was used or has expired from one that
-// never was; after ErrTaken the invitation is still good.
+// Redeem makes an account, as AddUser does, and uses up the invitation with a code: both or
+// neither. ErrNoInvite means that the code was used, has expired, or never existed. After
+// ErrTaken the invitation is still good.
 func (s *Store) Redeem(code, login string, token proto.Token, now time.Time) error {
 	return s.perform(func() error {
 		var invite int64

@@ -32,8 +32,8 @@ type Stored struct {
 }
 
 // Send stores a message. done is called when it is on disk, from the writing goroutine, in
-// the order of the ids: it must not wait. Its error is ErrNoUser, ErrNotMember,
-// ErrNonceUsed, or what kept the message from the disk.
+// the order of the ids; it must not wait. Its error is ErrNoUser, ErrNotMember,
+// ErrNonceUsed, or the reason why the message is not on disk.
 func (s *Store) Send(m Message, done func(Stored, error)) {
 	var stored Stored
 	s.submit(func() (err error) {
@@ -70,8 +70,8 @@ func (s *Store) insertMessage(m Message) (Stored, error) {
 	return stored, s.addContacts(m.Sender, to.id)
 }
 
-// recipient looks up the recipient of a message, and the members if that is a conference;
-// ErrNoUser, ErrNotMember.
+// recipient looks up the recipient of a message, and the members if that is a conference.
+// The error may be ErrNoUser or ErrNotMember.
 func (s *Store) recipient(m Message) (to holder, members []int64, err error) {
 	if to, err = s.holderOf(m.To); err != nil || !to.conference {
 		return to, nil, err
@@ -85,8 +85,8 @@ func (s *Store) recipient(m Message) (to holder, members []int64, err error) {
 	return to, members, nil
 }
 
-// firstWithNonce is the message that the sender has stored with the same nonce, or
-// sql.ErrNoRows. If that is older than NonceLife, the new message is stored.
+// firstWithNonce returns the message that the sender has stored with the same nonce, or
+// sql.ErrNoRows. If that message is older than NonceLife, the new one is stored.
 func (s *Store) firstWithNonce(m Message) (Stored, error) {
 	var first Stored
 	var date int64
@@ -112,9 +112,9 @@ func (s *Store) firstWithNonce(m Message) (Stored, error) {
 // pruneBatch bounds how long PruneNonces keeps messages waiting.
 const pruneBatch = 2000
 
-// PruneNonces forgets the nonces of messages older than NonceLife. It looks at each
-// message once. Ids grow with the dates, near enough: firstWithNonce ignores an old nonce
-// that was passed over.
+// PruneNonces forgets the nonces of messages older than NonceLife. It looks at each message
+// once, because ids grow roughly with the dates: firstWithNonce ignores an old nonce that
+// was left over.
 func (s *Store) PruneNonces(now time.Time) error {
 	before := toMicros(now.Add(-NonceLife))
 	for {
@@ -137,7 +137,7 @@ func (s *Store) PruneNonces(now time.Time) error {
 	}
 }
 
-// LastID is the id of the newest message of all, or 0.
+// LastID returns the id of the newest message of all, or 0.
 func (s *Store) LastID(ctx context.Context) (int64, error) {
 	return lastID(ctx, s.read)
 }
@@ -165,8 +165,8 @@ func (p Page) before() int64 {
 // However many messages there are, no query reads much more than its limit, and none sorts
 // messages: each part is a range of one index in the order of the ids, and SQLite merges
 // the parts. Only updatesQuery sorts, and only ids: of each conference the first ones, up
-// to the limit. It passes over what its user sent to conferences that the user is no longer
-// in, which costs half a microsecond for each message.
+// to the limit. It skips what its user sent to conferences that the user has left, which
+// costs half a microsecond for each message.
 const (
 	columns      = "SELECT m.id, m.date, s.login, r.login, r.conference, m.body FROM messages m CROSS JOIN users s ON s.id = m.sender CROSS JOIN users r ON r.id = m.recipient "
 	historyQuery = columns + "WHERE m.sender = ?1 AND m.recipient = ?2 AND m.id > ?3 AND m.id < ?4 UNION ALL " +

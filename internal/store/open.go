@@ -17,7 +17,7 @@ import (
 	"modernc.org/sqlite"
 )
 
-// The refusals: the database is fine, and what was asked for is not.
+// The refusals: the database is fine, but the request can't be done.
 var (
 	ErrNoUser       = errors.New("no such user")
 	ErrTaken        = errors.New("the login is taken")
@@ -40,8 +40,8 @@ func Refused(err error) bool {
 // ErrClosed is the error of every write after Close.
 var ErrClosed = errors.New("the store is closed")
 
-// Damaged reports whether an error says that a file is not an SQLite database, or no
-// longer a whole one: SQLITE_CORRUPT or SQLITE_NOTADB.
+// Damaged reports whether an error says that a file is not an SQLite database, or a damaged
+// one: SQLITE_CORRUPT or SQLITE_NOTADB.
 func Damaged(err error) bool {
 	var e *sqlite.Error
 	return errors.As(err, &e) && (e.Code()&0xff == 11 || e.Code()&0xff == 26)
@@ -133,8 +133,8 @@ func connect(path string, pragmas ...string) (*sql.DB, error) {
 	return sql.Open("sqlite", (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String())
 }
 
-// Peek opens a database for a moment, only to read from it, as it is; look may call the
-// methods that list something. If the database is busy, the error comes soon.
+// Peek opens a database for a moment, only to read it as it is. look may call the methods
+// that list. If the database is busy, Peek soon returns an error.
 func Peek(path string, look func(*Store) error) error {
 	db, err := connect(path, "busy_timeout(100)", "query_only(1)")
 	if err != nil {
@@ -174,10 +174,10 @@ func newer(version int) error {
 	return fmt.Errorf("it was written by a newer skarod (version %d of the data, this one knows %d)", version, len(schema))
 }
 
-// Path is the path that the database was opened by.
+// Path returns the path by which the database was opened.
 func (s *Store) Path() string { return s.path }
 
-// Ping is an error if the database does not answer.
+// Ping returns an error if the database does not answer.
 func (s *Store) Ping(ctx context.Context) error {
 	if err := s.checkFile(); err != nil {
 		return err
@@ -186,8 +186,8 @@ func (s *Store) Ping(ctx context.Context) error {
 	return s.read.QueryRowContext(ctx, "SELECT count(*) FROM server").Scan(&n)
 }
 
-// checkFile is an error if the file that is open no longer has its path: SQLite would go
-// on writing into a file that no server opens again.
+// checkFile returns an error if the open file no longer has its path: SQLite would keep
+// writing into a file that no server opens again.
 func (s *Store) checkFile() error {
 	info, err := os.Stat(s.path)
 	if err == nil && !os.SameFile(info, s.file) {

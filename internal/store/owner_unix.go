@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// noFollow makes the opening of a symbolic link an error, and that of a pipe no wait.
+// noFollow makes opening a symbolic link an error. Opening a pipe does not wait.
 const noFollow = syscall.O_NOFOLLOW | syscall.O_NONBLOCK
 
 // links is how many names a file has.
@@ -24,7 +24,7 @@ func links(info fs.FileInfo) uint64 { return uint64(info.Sys().(*syscall.Stat_t)
 
 func owner(info fs.FileInfo) int { return int(info.Sys().(*syscall.Stat_t).Uid) }
 
-// way is what a path leads to, and which users can make it lead elsewhere.
+// way says where a path leads, and which users can make it lead elsewhere.
 type way struct {
 	folder  string   // the deepest folder of the path that exists, without symbolic links
 	missing []string // the names below it that don't exist
@@ -87,8 +87,8 @@ func walk(path string) (way, error) {
 	return w, nil
 }
 
-// mayChange adds the users who can put something else in the place of an entry of a folder.
-// In a folder with the sticky bit those are the owners of both.
+// mayChange adds the users who can replace an entry of a folder. In a folder with the sticky
+// bit those are the owners of the folder and of the entry.
 func (w *way) mayChange(folder string, entry fs.FileInfo) error {
 	info, err := os.Stat(folder)
 	if err != nil {
@@ -111,7 +111,7 @@ func writableByOthers(info fs.FileInfo) bool {
 	return mode&0o002 != 0 || mode&0o020 != 0 && info.Sys().(*syscall.Stat_t).Gid != 0
 }
 
-// heldBy is ErrShared if a user other than root and the given one can change the way.
+// heldBy returns ErrShared if a user other than root and the given one can change the way.
 func (w *way) heldBy(user int) error {
 	for _, c := range w.changes {
 		if c.user != 0 && c.user != user {
@@ -121,18 +121,18 @@ func (w *way) heldBy(user int) error {
 	return nil
 }
 
-// Enter makes root the owner of the folder of a database, for good, if the owner is another
-// user: a symbolic link that this user has put there then opens no file of root.
-// It returns the path by which the database is opened from now on.
+// Enter turns a process of root into one of the user who owns the folder of a database, for
+// good: a symbolic link that this user has put there then opens no file of root. It returns
+// the path by which the database is opened from then on.
 //
-// A folder of root stays so, and is made if it is missing. If other users can
-// change what the path leads to, the error is ErrShared. A process of any other user is
-// left as it is.
+// If root owns the folder, the process stays one of root, and Enter makes the folder if it is
+// missing. If other users can change where the path leads, the error is ErrShared. In a
+// process of any other user, Enter does nothing.
 func Enter(path string) (string, error) {
 	if os.Geteuid() != 0 {
 		return path, nil
 	}
-	for range 10 { // times that another process makes the same folder
+	for range 10 { // another process may make the same folder
 		w, err := walk(filepath.Dir(path))
 		if err != nil {
 			return "", err
@@ -163,7 +163,8 @@ func Enter(path string) (string, error) {
 	return "", fmt.Errorf("%s: %w", filepath.Dir(path), ErrShared)
 }
 
-// makeFolders makes folders one below the other; fs.ErrExist if another process is faster.
+// makeFolders makes folders one below the other. If another process is faster, the error is
+// fs.ErrExist.
 func makeFolders(folder string, names []string) error {
 	for _, name := range names {
 		folder = filepath.Join(folder, name)
@@ -174,8 +175,8 @@ func makeFolders(folder string, names []string) error {
 	return nil
 }
 
-// become makes this process, with all its threads, the owner of the folder of a way. If the
-// owner can't reach that folder by its path (systemd keeps those of DynamicUser= below one
+// become gives this process, with all its threads, the user who owns the folder of a way. If
+// that user can't reach the folder by its path (systemd keeps those of DynamicUser= below one
 // that only root can enter), the folder becomes the root of all paths.
 func become(w way, info fs.FileInfo, path string) (string, error) {
 	folder, err := openSame(w.folder, info)
@@ -231,7 +232,8 @@ func becomeOwner(w way, folder *os.File, info fs.FileInfo, path string) (string,
 	return path, nil
 }
 
-// reaches reports whether a user can reach a folder by its path. It is that user meanwhile.
+// reaches reports whether a user can reach a folder by its path. The thread has the rights
+// of that user meanwhile.
 func reaches(uid int, path string, info fs.FileInfo) (bool, error) {
 	if err := syscall.Setreuid(-1, uid); err != nil {
 		return false, err
@@ -240,8 +242,8 @@ func reaches(uid int, path string, info fs.FileInfo) (bool, error) {
 	return err == nil && os.SameFile(seen, info), syscall.Setreuid(-1, 0)
 }
 
-// groupsOf is the group of a user and all its groups. A user without an account, as systemd
-// makes them up, has the group of its folder; unless that is root's.
+// groupsOf returns the group of a user and all its groups. A user without an account, as
+// systemd makes them, has the group of its folder, unless that is root's.
 func groupsOf(uid, folderGroup int) (gid int, groups []int) {
 	gid = folderGroup
 	if gid == 0 {
@@ -264,10 +266,10 @@ func groupsOf(uid, folderGroup int) (gid int, groups []int) {
 	return gid, groups
 }
 
-// NeedsTwoProcesses reports whether a backup into a file has to be written by two processes: one that
-// opens the file, and one that opens the database. It has if root has the database of
-// another user, or if other users can change the folder of the file: SQLite opens both by
-// their names.
+// NeedsTwoProcesses reports whether two processes have to write a backup into a file: one
+// opens the file, and the other the database, because SQLite would open both by their names.
+// That is so if root backs up the database of another user, or if other users can change the
+// folder of the file.
 func NeedsTwoProcesses(path, file string) bool {
 	if w, err := walk(filepath.Dir(path)); os.Geteuid() == 0 && err == nil {
 		if info, err := os.Stat(w.folder); err == nil && owner(info) != 0 {
@@ -285,8 +287,8 @@ func NeedsTwoProcesses(path, file string) bool {
 	return err == nil && w.heldBy(os.Geteuid()) != nil
 }
 
-// CheckLink is ErrShared for a file that root has opened by a symbolic link of another user:
-// that user may not be allowed to read it.
+// CheckLink returns ErrShared for a file that root has opened by a symbolic link of another
+// user, who may not be allowed to read it.
 func CheckLink(path string, file *os.File) error {
 	info, err := file.Stat()
 	if err != nil || os.Geteuid() != 0 || !info.Mode().IsRegular() {

@@ -15,5 +15,5 @@ func Enter(path string) (string, error) { return path, nil }
 // NeedsTwoProcesses is false: no command runs for another user.
 func NeedsTwoProcesses(path, file string) bool { return false }
 
-// CheckLink does nothing, as Enter.
+// CheckLink does nothing, like Enter.
 func CheckLink(path string, file *os.File) error { return nil }

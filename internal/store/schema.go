@@ -1,7 +1,7 @@
 package store
 
-// schema is every version of the database, oldest first: a database of version n
-// (PRAGMA user_version) has had the first n applied.
+// schema has the steps from each version of the database to the next, oldest first: the
+// first n have been applied to a database of version n (PRAGMA user_version).
 var schema = []string{`
 CREATE TABLE users (
 	id       INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -14,8 +14,8 @@ type Session struct {
 }
 
 // AddSession stores a new session. It does not wait; done is called when the session is
-// on disk, which is deferred a little. Its error is ErrNoUser if the user was removed, or
-// got another password since the session was made.
+// on disk, which is deferred a little. The error of done is ErrNoUser if the user was removed,
+// or got another password since the session was made.
 func (s *Store) AddSession(x Session, done func(error)) {
 	s.submitDeferred(func() error {
 		n, err := s.change(`INSERT INTO sessions (sid, user, revision, ended)
@@ -28,13 +28,13 @@ func (s *Store) AddSession(x Session, done func(error)) {
 }
 
 // UpdateSession stores when a session ended, or that it is in use again. A session that
-// was dropped meanwhile stays so. It does not wait, and tells of no error: the server has
+// was dropped meanwhile stays so. It does not wait, and reports no error: the server has
 // the session in memory, and needs the stored one only after a crash.
 func (s *Store) UpdateSession(x Session) {
 	s.submitDeferred(func() error { return s.exec("UPDATE sessions SET ended = ? WHERE sid = ?", x.ended(), x.SID[:]) }, func(error) {})
 }
 
-// ended is what is stored of Ended.
+// ended returns the stored form of Ended.
 func (x Session) ended() any {
 	if x.Ended.IsZero() {
 		return nil
@@ -47,9 +47,9 @@ func (s *Store) DropSession(sid [32]byte) {
 	s.submitDeferred(func() error { return s.exec("DELETE FROM sessions WHERE sid = ?", sid[:]) }, func(error) {})
 }
 
-// Sessions are the sessions that have not ended before a time, for a server that starts;
-// the others are dropped. A session that was in use when the last server stopped counts as
-// ended at the last Alive of that server.
+// Sessions returns the sessions that have not ended before a time, and drops the others. It
+// is for a server that starts: a session that was in use when the last server stopped counts
+// as ended at the last Alive of that server.
 func (s *Store) Sessions(ctx context.Context, since time.Time) ([]Session, error) {
 	err := s.perform(func() error {
 		if err := s.exec("UPDATE sessions SET ended = (SELECT alive FROM server) WHERE ended IS NULL"); err != nil {
@@ -80,7 +80,7 @@ func (s *Store) Sessions(ctx context.Context, since time.Time) ([]Session, error
 	return list, rows.Err()
 }
 
-// SetRegistration stores with which policy for new accounts the server has started.
+// SetRegistration stores the policy for new accounts with which the server has started.
 func (s *Store) SetRegistration(policy string) error {
 	return s.perform(func() error { return s.exec("UPDATE server SET registration = ?", policy) })
 }
@@ -91,7 +91,7 @@ func (s *Store) Registration(ctx context.Context) (policy string, err error) {
 	return policy, err
 }
 
-// Alive stores that the server runs at this time.
+// Alive stores that the server is running at a time.
 func (s *Store) Alive(now time.Time) error {
 	return s.perform(func() error { return s.exec("UPDATE server SET alive = ?", toMicros(now)) })
 }

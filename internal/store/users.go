@@ -21,7 +21,7 @@ const (
 	maxSpelled = maxLogin * 12
 )
 
-// Login is the stored form of a login for a new account. It fails for what LoginForm
+// Login returns the stored form of a login for a new account. It fails for what LoginForm
 // refuses, and for what the command line of a client can't name.
 func Login(s string) (string, error) {
 	login, err := LoginForm(s)
@@ -36,7 +36,7 @@ func Login(s string) (string, error) {
 	return login, nil
 }
 
-// LoginForm is the one form of a login that is stored and compared: PRECIS
+// LoginForm returns the one form of a login that is stored and compared: PRECIS
 // UsernameCaseMapped (RFC 8265, 3.3), so that two accounts never differ only by case or by
 // equivalent forms of a letter. It fails for what no account has. Accounts are looked up by
 // it, not by Login, which was less strict in earlier versions.
@@ -69,7 +69,8 @@ type User struct {
 	Revision int64
 }
 
-// AddUser makes an account; ErrTaken, ErrIsConference. The login must come from Login.
+// AddUser makes an account. The login must come from Login. The error may be ErrTaken or
+// ErrIsConference.
 func (s *Store) AddUser(login string, token proto.Token, now time.Time) error {
 	return s.perform(func() error {
 		_, err := s.insertUser(login, token, now)
@@ -85,8 +86,7 @@ func (s *Store) insertUser(login string, token proto.Token, now time.Time) (int6
 	return s.insertHolder(login, token.Bytes(), false, now)
 }
 
-// Free is an error for a name that a user (ErrTaken) or a conference (ErrIsConference)
-// has.
+// Free returns an error if a user (ErrTaken) or a conference (ErrIsConference) has a name.
 func (s *Store) Free(name string) error { return s.perform(func() error { return s.checkFree(name) }) }
 
 // checkFree is Free inside the writing goroutine.
@@ -108,15 +108,15 @@ func (s *Store) insertHolder(name string, token []byte, conference bool, now tim
 	return id, err
 }
 
-// SetToken changes a password, and ends the user's sessions; ErrNoUser.
+// SetToken changes a password, and ends the user's sessions. The error may be ErrNoUser.
 func (s *Store) SetToken(login string, token proto.Token) error {
 	return s.changeUser(login, func(id int64) error {
 		return s.exec("UPDATE users SET token = ?, revision = revision + 1 WHERE id = ?", token.Bytes(), id)
 	})
 }
 
-// RemoveUser removes an account, also from its conferences, and ends its sessions;
-// ErrNoUser. Its messages are still delivered, and shown to the other side.
+// RemoveUser removes an account, also from its conferences, and ends its sessions. The error
+// may be ErrNoUser. Its messages are still delivered, and shown to the other side.
 func (s *Store) RemoveUser(login string, now time.Time) error {
 	return s.changeUser(login, func(id int64) error {
 		s.clearCaches()
@@ -127,7 +127,7 @@ func (s *Store) RemoveUser(login string, now time.Time) error {
 	})
 }
 
-// changeUser is a change of a user that ends the user's sessions.
+// changeUser changes a user in a way that ends the user's sessions.
 func (s *Store) changeUser(login string, change func(id int64) error) error {
 	return s.perform(func() error {
 		id, err := s.userID(login)
@@ -147,7 +147,7 @@ type holder struct {
 	conference bool
 }
 
-// holderOf looks up a name, inside the writing goroutine; ErrNoUser.
+// holderOf looks up a name, inside the writing goroutine. The error may be ErrNoUser.
 func (s *Store) holderOf(name string) (holder, error) {
 	if h, ok := s.names[name]; ok {
 		return h, nil
@@ -163,7 +163,7 @@ func (s *Store) holderOf(name string) (holder, error) {
 	return h, err
 }
 
-// userID is the id of a user, inside the writing goroutine; ErrNoUser.
+// userID returns the id of a user, inside the writing goroutine, or ErrNoUser.
 func (s *Store) userID(login string) (int64, error) {
 	h, err := s.holderOf(login)
 	if err == nil && h.conference {
@@ -190,17 +190,17 @@ func scanUser(row scanner) (User, error) {
 	return u, err
 }
 
-// User is the account with a login; ErrNoUser.
+// User returns the account with a login, or ErrNoUser.
 func (s *Store) User(ctx context.Context, login string) (User, error) {
 	return scanUser(s.read.QueryRowContext(ctx, selectUser+" AND login = ?", login))
 }
 
-// UserByID is the account with an id; ErrNoUser if it was removed.
+// UserByID returns the account with an id, or ErrNoUser if it was removed.
 func (s *Store) UserByID(ctx context.Context, id int64) (User, error) {
 	return scanUser(s.read.QueryRowContext(ctx, selectUser+" AND id = ?", id))
 }
 
-// Users are all accounts, by login.
+// Users returns all accounts, by login.
 func (s *Store) Users(ctx context.Context) ([]User, error) {
 	rows, err := s.read.QueryContext(ctx, selectUser+" ORDER BY login")
 	if err != nil {
@@ -227,7 +227,7 @@ type Party struct {
 	Member     bool // the asking user is in the conference
 }
 
-// FindParty looks up the user or the conference with a name; ErrNoUser.
+// FindParty looks up the user or the conference with a name. The error may be ErrNoUser.
 func (s *Store) FindParty(ctx context.Context, name string, asking int64) (Party, error) {
 	var p Party
 	var created int64

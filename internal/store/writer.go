@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// writer is the state of the goroutine that writes. The caches hold what is in the
-// database while no other process writes to it.
+// writer is the state of the writing goroutine. The caches hold what the database has, as
+// far as no other process has written to it.
 type writer struct {
 	stmts   map[string]*sql.Stmt
 	names   map[string]holder // the user or conference that has a name
@@ -39,8 +39,8 @@ const (
 
 // job is a write on its way to the writing goroutine.
 type job struct {
-	// run works inside the transaction. A refusal is the error of this job alone, and comes
-	// before run has written anything; any other error fails every job of the group.
+	// run works inside the transaction. A refusal concerns this job alone: run returns it
+	// before it writes. Any other error fails every job of the group.
 	run     func() error
 	done    func(error) // called after the commit, in the order of the jobs
 	refusal error
@@ -177,8 +177,8 @@ func (s *Store) commitAll() {
 func (s *Store) commit(jobs []job) {
 	if err := s.exec("BEGIN IMMEDIATE"); err != nil {
 		s.rollBack()
-		// SQLite has waited for another process. The jobs that came meanwhile must not each
-		// wait as long again.
+		// SQLite has waited for another process. The jobs that came meanwhile must not all wait
+		// as long again.
 		for range len(s.jobs) {
 			jobs = append(jobs, <-s.jobs)
 		}

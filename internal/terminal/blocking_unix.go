@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// readiness is what a file is awaited for.
+// readiness says what a file must be ready for.
 type readiness int16
 
 const (
@@ -16,7 +16,7 @@ const (
 	writable readiness = unix.POLLOUT
 )
 
-// wouldBlock reports whether a call on a non-blocking file would have had to wait.
+// wouldBlock reports whether a call on a non-blocking file failed because it would wait.
 func wouldBlock(err error) bool { return errors.Is(err, unix.EAGAIN) }
 
 // await waits until a file is ready, or its other end has gone.

@@ -1,6 +1,6 @@
 package terminal
 
-// readiness is what a file is awaited for.
+// readiness says what a file must be ready for.
 type readiness int
 
 const (

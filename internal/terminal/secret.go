@@ -7,8 +7,8 @@ import (
 	"os"
 )
 
-// ExposedError is a file with a secret that others can read, and that its owner, who runs
-// this process, can change.
+// ExposedError is the error for a file with a secret that others can read, although this
+// process could make it private.
 type ExposedError struct {
 	Path string
 	Mode fs.FileMode

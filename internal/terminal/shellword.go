@@ -6,9 +6,9 @@ import (
 	"unicode"
 )
 
-// ShellWord quotes a word of a command that people are shown, and may run: for a POSIX
-// shell, and on Windows for cmd and PowerShell at once. A word that no quotes make safe
-// in both becomes "...".
+// ShellWord quotes a word of a command that people see and may run: for a POSIX shell, and
+// on Windows for cmd and PowerShell at once. A word that no quotes make safe in both
+// becomes "...".
 func ShellWord(word string) string {
 	if runtime.GOOS == "windows" {
 		return windowsWord(word)

@@ -27,7 +27,7 @@ func openTerminal() (keys, screen *os.File, close func(), err error) {
 	return tty, tty, func() { tty.Close() }, nil
 }
 
-// hideInput makes a terminal show nothing of the keys that are typed.
+// hideInput turns off the echo of a terminal.
 func hideInput(fd int) {
 	state, err := unix.IoctlGetTermios(fd, getTermios)
 	if err != nil {
@@ -46,13 +46,13 @@ func inForeground(fd int) bool {
 	return err != nil || group == unix.Getpgrp()
 }
 
-// readHidden reads a line from a terminal that hides the input. It is not
-// term.ReadPassword because that goes on reading at Ctrl-D.
+// readHidden reads a line from a terminal that hides the input. term.ReadPassword would
+// keep reading after Ctrl-D.
 func readHidden(keys *os.File) (string, error) { return readLine(keys) }
 
-// onContinue calls repeat whenever the process goes on after Ctrl-Z, until stop. Catching
-// the stop itself, to give the shell its echo, is not possible: Go never lets go of
-// SIGTSTP again. Shells that edit lines restore the terminal themselves.
+// onContinue calls repeat whenever the process continues after Ctrl-Z, until stop. It can't
+// catch the stop itself, to give the shell its echo: Go never restores the default action of
+// SIGTSTP. Shells that edit lines restore the terminal themselves.
 func onContinue(repeat func()) (stop func()) {
 	continued := make(chan os.Signal, 1)
 	signal.Notify(continued, syscall.SIGCONT)

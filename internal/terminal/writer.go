@@ -8,8 +8,8 @@ import (
 )
 
 // InterruptibleWriter is a writer that an interrupt ends: it writes normally until its
-// context ends, and from then on for a grace period. A pipe may have a reader that reads
-// nothing, and a terminal may be stopped. What it gives up may be written in part.
+// context ends, and then for a grace period. A pipe may have a reader that reads nothing,
+// and a terminal may be stopped. A write that is given up may be written in part.
 type InterruptibleWriter struct {
 	ctx     context.Context
 	w       io.Writer
