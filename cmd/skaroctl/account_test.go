@@ -37,10 +37,10 @@ func TestLoginCommand(t *testing.T) {
 	}
 }
 
-// Whose account a command uses. A flag counts before a variable, and that before the
-// default profile. SKAROCTL_LOGIN belongs to a token in the environment and to login, and
-// has no say if a profile is named. Two variables that contradict each other are an error:
-// no message goes out in the name of the wrong account.
+// The account that a command uses: a flag overrides a variable, which overrides the default
+// profile. SKAROCTL_LOGIN belongs to a token in the environment and to login, and is ignored
+// if a profile is named. Two variables that contradict each other are an error, so that no
+// message is sent as the wrong account.
 func TestWhichAccount(t *testing.T) {
 	p := profiles{config: account.Config{Profiles: map[string]account.Profile{
 		"default": {Server: "wss://a/", Login: "alice"}, "bob": {Server: "wss://b/", Login: "bob"},
@@ -134,7 +134,7 @@ func TestWhichAccount(t *testing.T) {
 	}
 }
 
-// What a profile permits, it permits for its own server.
+// What a profile permits applies to its own server only.
 func TestResolveEndpoint(t *testing.T) {
 	p := profiles{config: account.Config{DefaultProfile: "home", Profiles: map[string]account.Profile{
 		"home": {Server: "wss://home/", Login: "alice", CAFile: "/home.pem"},

@@ -29,7 +29,7 @@ func TestContactsParse(t *testing.T) {
 	})
 }
 
-// What can be seen to be wrong is refused before the account is resolved.
+// Wrong arguments are refused before the account is resolved.
 func TestContactsRefuseBadText(t *testing.T) {
 	f := newTestFactory(t, terminal.Streams{}, nil)
 	for _, text := range []string{"", "b\xff"} {

@@ -52,8 +52,8 @@ func TestFilterWants(t *testing.T) {
 	}
 }
 
-// The filter takes over the server's spelling at each connection, leaves the options
-// alone, and tells each thing once.
+// At each connection the filter adopts the server's spelling. It leaves the options alone,
+// and gives each notice once.
 func TestFilterResolvesNames(t *testing.T) {
 	online := true
 	refused := func(status string) error { return session.Refused("ws://x/", proto.TypeGetUserData, status, "") }

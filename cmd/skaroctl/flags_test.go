@@ -10,7 +10,7 @@ import (
 	"github.com/skaroctl/skaroctl/internal/cli"
 )
 
-// A flag counts before its variable, and that before the default.
+// A flag overrides its variable, which overrides the default.
 func TestFlagsResolve(t *testing.T) {
 	for _, c := range []struct {
 		name string

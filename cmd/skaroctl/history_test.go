@@ -47,7 +47,7 @@ func TestHistoryParse(t *testing.T) {
 	})
 }
 
-// What can be seen to be wrong is refused before a connection is made.
+// Wrong options are refused before a connection is made.
 func TestHistoryRange(t *testing.T) {
 	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 	for _, c := range []struct {

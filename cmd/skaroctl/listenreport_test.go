@@ -165,7 +165,7 @@ func TestListenReportNoticesErrors(t *testing.T) {
 	}
 }
 
-// newTestPush makes a push that is no message.
+// newTestPush makes a push that is not a message.
 func newTestPush(t *testing.T, fields map[string]any) session.Event {
 	t.Helper()
 	b, err := proto.Encode(fields)

@@ -29,7 +29,7 @@ func TestSendParses(t *testing.T) {
 	})
 }
 
-// What a command line can't mean is a usage error.
+// A command line without a possible meaning is a usage error.
 func TestSendRefusesWrongUsage(t *testing.T) {
 	for want, o := range map[string]sendOptions{
 		"names an empty login":        {to: "bob,", inFlight: 1},

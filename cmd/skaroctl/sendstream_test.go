@@ -53,8 +53,8 @@ func TestStreamSendsEachRecordToEachRecipient(t *testing.T) {
 	}
 }
 
-// The reading of an input without end stops with its context, and the messages that are
-// left can be named.
+// Reading an endless input stops with its context, and the messages that are left can be
+// named.
 func TestStreamStopsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	n := 0

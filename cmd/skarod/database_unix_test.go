@@ -66,7 +66,7 @@ func needsRoot(t *testing.T) {
 	}
 }
 
-// asRoot runs the program as root, which becomes the owner of the data.
+// asRoot runs the program as root; it then gets the rights of the data's owner.
 func asRoot(t *testing.T, in string, args ...string) (code int, out, errs string) {
 	t.Helper()
 	var o, e bytes.Buffer
@@ -273,7 +273,7 @@ func TestLinkBesideTheDatabaseIsRefused(t *testing.T) {
 	}
 }
 
-// Root works in no folder of its own that other users can change, or take the way to.
+// Root does not use a folder of its own if other users can change it, or the way to it.
 func TestRootRefusesFoldersThatOthersChange(t *testing.T) {
 	needsRoot(t)
 	const shared = ": other users can change what is there\nhint: run it as the user of the server, or remove the write permission of other users\n"

@@ -46,7 +46,7 @@ func TestUserParsing(t *testing.T) {
 }
 
 // A signal that comes while the password is read changes nothing, however much of it was
-// there.
+// read.
 func TestInterruptedPasswordChangesNothing(t *testing.T) {
 	data := t.TempDir()
 	addUsers(t, data, "alice")

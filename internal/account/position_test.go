@@ -17,7 +17,7 @@ type somePosition struct {
 	Seen []string  `json:"seen,omitempty"`
 }
 
-// UnmarshalJSON refuses what no position is.
+// UnmarshalJSON refuses JSON that is not a position.
 func (p *somePosition) UnmarshalJSON(text []byte) error {
 	type plain somePosition
 	if err := json.Unmarshal(text, (*plain)(p)); err != nil {

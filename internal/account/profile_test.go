@@ -119,7 +119,7 @@ func TestUpdateConfig(t *testing.T) {
 		t.Error("a name that is not UTF-8 was written")
 	}
 	untouched(t, path, content)
-	// Without a change, what the user wrote stays as it is.
+	// Without a change, the file stays as the user wrote it.
 	content = append([]byte("# mine\n"), content...)
 	if err := os.WriteFile(path, content, 0o600); err != nil {
 		t.Fatal(err)
@@ -128,7 +128,7 @@ func TestUpdateConfig(t *testing.T) {
 		t.Error(err)
 	}
 	untouched(t, path, content)
-	// A change may throw everything away.
+	// A change may remove everything.
 	if err := UpdateConfig(t.Context(), path, func(c *Config) error { *c = Config{}; return nil }); err != nil {
 		t.Error(err)
 	}

@@ -175,7 +175,7 @@ func BenchmarkReply(b *testing.B) {
 	}
 }
 
-// A reply says how long to wait in whole seconds; anything else says nothing.
+// A reply says how long to wait in whole seconds; anything else counts as missing.
 func TestRetryAfterHasBounds(t *testing.T) {
 	for name, c := range map[string]struct {
 		value any

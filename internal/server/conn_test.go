@@ -311,7 +311,7 @@ func (w *testServer) goodbye() {
 	if resp.StatusCode != http.StatusSwitchingProtocols {
 		w.t.Fatal(resp.Status)
 	}
-	// The greeting is read, because the system tells the other side of what is not.
+	// The greeting is read, because the system resets a connection with unread data.
 	header := make([]byte, 4) // final, binary, and a length of two bytes
 	_, err = io.ReadFull(r, header)
 	check(err)

@@ -176,8 +176,8 @@ func TestHTTPHasHealthAndMetrics(t *testing.T) {
 	}
 }
 
-// An HTTP connection that becomes no WebSocket ends soon, whatever its client does not send or
-// does not read. A WebSocket stays.
+// An HTTP connection that does not become a WebSocket ends soon, whatever its client fails to
+// send or to read. A WebSocket stays.
 func TestIdleHTTPConnectionsEnd(t *testing.T) {
 	w := newTestServer(t, func(o *Options) { o.HTTPTime = 200 * time.Millisecond }, "alice")
 	c := &client{t: t}

@@ -57,7 +57,7 @@ func TestRequestLeavesBeforeLoginIsConfirmed(t *testing.T) {
 	}
 }
 
-// A refusal, of the request or of the login it left with, means "not delivered"; no answer
+// A refusal of the request, or of the login before it, means "not delivered"; no answer
 // means "unknown".
 func TestWaitTellsRefusedFromUnknown(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -410,7 +410,7 @@ func TestLostServerIsNotLostReader(t *testing.T) {
 	}
 }
 
-// Retry-After has seconds or a date, and what is neither says nothing.
+// Retry-After has seconds or a date; anything else counts as missing.
 func TestRetryAfterIsReadInBothForms(t *testing.T) {
 	const never = 30 * 24 * time.Hour
 	for _, c := range []struct {

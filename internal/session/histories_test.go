@@ -179,8 +179,8 @@ func TestHistoriesAndPushesMeanwhile(t *testing.T) {
 			s.send(said("bob", "start", 1))
 			return
 		}
-		// A push that comes late, of a message that a history had; and a new one
-		// that looks the same.
+		// A late push of a message that a history had, and a new message that
+		// looks the same.
 		s.mu.Lock()
 		s.conns[0].send(pushed(said("bob", "missed", 2)))
 		s.mu.Unlock()
@@ -331,7 +331,7 @@ func TestHistoriesThroughManyConnections(t *testing.T) {
 	}
 }
 
-// After a position went through JSON, what came since is delivered once.
+// After a position went through JSON, newer messages are delivered once.
 func TestHistoriesResume(t *testing.T) {
 	for name, c := range map[string]struct {
 		before, delivered, missed []proto.Message
@@ -389,7 +389,7 @@ func TestHistoriesResume(t *testing.T) {
 				if strings.Join(got, " ") != c.want {
 					t.Errorf("resumed at %s: got %q, want %s", text, got, c.want)
 				}
-				// And from the position after that, nothing comes.
+				// From the position after that, nothing is delivered.
 				resumed, _ = l.Position()
 				c.want = ""
 			}
@@ -415,8 +415,8 @@ func TestHistoriesBeginAtStart(t *testing.T) {
 	}
 }
 
-// A listener can resume at the position of one that was given a start, whatever that was,
-// and whether anything came or not.
+// A listener can resume at the position of one with a start, whatever the start was, and
+// whether or not a message came.
 func TestHistoriesResumeAfterStart(t *testing.T) {
 	for name, c := range map[string]struct {
 		start Bound

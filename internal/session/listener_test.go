@@ -202,7 +202,7 @@ func TestListenEndsDuringFloodBeforeLogin(t *testing.T) {
 }
 
 // Between two connections, a server may get the extension updates, or lose it. In the
-// first case the listener goes on by date; in the second it begins anew.
+// first case the listener continues by date; in the second it starts over.
 func TestListenThroughReplacedServers(t *testing.T) {
 	noContacts := map[string]any{"data": []any{}}
 	url := serve(t, func(p *peer) {

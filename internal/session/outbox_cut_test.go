@@ -16,8 +16,8 @@ import (
 )
 
 // cutter is a proxy to a server that cuts its first connection after so many
-// bytes in one direction; -1 means never. settle waits until the server has done all that
-// it was asked for.
+// bytes in one direction; -1 means never. settle waits until the server has handled
+// every request.
 func cutter(t *testing.T, to string, up, down int64) (through string, settle func()) {
 	t.Helper()
 	u, err := url.Parse(to)

@@ -69,8 +69,8 @@ func TestOutboxSendsAgainWhatIsRefusedForNow(t *testing.T) {
 	}
 }
 
-// If the time is over, a message that was refused last is refused, and what is known of the
-// others is said.
+// If the time is over, a message that was refused last is refused, and the others have the
+// state that is known.
 func TestOutboxGivesUpWhatIsRefusedForNow(t *testing.T) {
 	list, ch := input(3)
 	server := &busyServer{mailServer: mailServer{nonces: true}, status: proto.StatusTooMany, busy: map[string]int{list[1].Body: 1 << 30}}

@@ -74,7 +74,7 @@ func TestOutboxAttemptTimeBoundsAnswer(t *testing.T) {
 	}
 }
 
-// A server that is not there yet is waited for until Retry is over.
+// The outbox waits for a server that is not there yet, until Retry is over.
 func TestOutboxWaitsForServerUntilRetryIsOver(t *testing.T) {
 	server := &mailServer{nonces: true}
 	url := serve(t, server.serve)
@@ -251,8 +251,7 @@ func TestOutboxDoesNotReconnectForNothing(t *testing.T) {
 	}
 }
 
-// An attempt that takes long and comes to nothing is no connection that lasted: the pauses
-// grow.
+// A long attempt that fails does not count as a connection that lasted: the pauses grow.
 func TestOutboxPausesGrow(t *testing.T) {
 	url := serve(t, func(p *peer) { p.recv() })
 	_, ch := input(1)

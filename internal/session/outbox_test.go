@@ -137,7 +137,7 @@ func TestOutboxKeepsOrder(t *testing.T) {
 	}
 }
 
-// The last result of those that are ready says so: what was held back is written then.
+// The last result that is ready has no More, so that held-back output is written.
 func TestOutboxSaysWhenNoResultFollows(t *testing.T) {
 	server := &mailServer{nonces: true}
 	_, ch := input(50)
@@ -199,8 +199,8 @@ func TestOutboxReportsEachMessageOnceAfterAnError(t *testing.T) {
 	}
 }
 
-// A message leaves when it is there, not when more come; and a connection that is lost
-// while there is none is made again.
+// A message leaves at once, without waiting for others. A connection that is lost while
+// there is no message is made again.
 func TestOutboxSendsAtOnce(t *testing.T) {
 	server := &mailServer{nonces: true}
 	url := serve(t, func(p *peer) {

@@ -32,7 +32,7 @@ import (
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
-// patience bounds the wait for something that must happen, also on a slow machine.
+// patience bounds the wait for an event that must happen, also on a slow machine.
 const patience = 5 * time.Minute
 
 // nowhere is an address where nothing listens. A free port would not do: another test may

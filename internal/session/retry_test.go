@@ -69,7 +69,7 @@ func loses(after time.Duration, progress bool) func() attempt {
 	}
 }
 
-// unanswered is an attempt that leaves something for which it pays to keep trying.
+// unanswered is an attempt that leaves unanswered messages, which extend the time.
 func unanswered() attempt { return attempt{err: down, patience: 5 * time.Second} }
 
 func TestRetryPauses(t *testing.T) {

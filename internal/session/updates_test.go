@@ -139,9 +139,8 @@ func TestUpdatesNoticeIDsThatWentBackwards(t *testing.T) {
 	}
 }
 
-// The id to begin at is found in few requests if only a time is given: wherever that is,
-// however rare our messages are among those of others, and after the server's clock was
-// set back.
+// For a time, the id to begin at is found in few requests: wherever it is, however rare our
+// messages are among those of others, and after the server's clock was set back.
 func TestUpdatesFindIDForTime(t *testing.T) {
 	const newest = 1 << 20
 	even := func(id int64) int64 { return id } // one message a second

@@ -15,7 +15,8 @@ import (
 	"time"
 )
 
-// A backup has what was there when it began, while another process writes. It replaces no file.
+// A backup has the data of the moment when it began, while another process writes. It does not
+// replace an existing file.
 func TestBackupIsOfOneMoment(t *testing.T) {
 	s := newStore(t, "alice")
 	for n := range 100 {
@@ -171,7 +172,7 @@ func TestRestoreKeepsTheLogOfACrash(t *testing.T) {
 	}
 }
 
-// A file that is no backup changes nothing.
+// A file that is not a backup changes nothing.
 func TestRestoreRefusesWhatIsNoBackup(t *testing.T) {
 	s := newStore(t, "alice")
 	for n := range 200 {
@@ -248,7 +249,7 @@ func TestEmptyFileIsNoNewDatabase(t *testing.T) {
 	open(t, path)
 }
 
-// A write-ahead log without its database goes into no other one, whether restored or new.
+// A write-ahead log without its database is not used for another one, restored or new.
 func TestLostLogGoesIntoNoOtherDatabase(t *testing.T) {
 	s := newStore(t, "alice")
 	b := backup(t, s)

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sharedPipe makes a pipe whose ends are as those of a program that inherits them: the
-// files of the test don't know of later changes of the flags.
+// sharedPipe makes a pipe with ends as a program inherits them: the files of the test don't
+// know of later changes of the flags.
 func sharedPipe(t *testing.T) (r, w *os.File) {
 	t.Helper()
 	var fds [2]int
@@ -27,7 +27,7 @@ func sharedPipe(t *testing.T) (r, w *os.File) {
 	return r, w
 }
 
-// setNonblock does to a file what another program does that shares it.
+// setNonblock makes a file non-blocking, as another program that shares it would.
 func setNonblock(t *testing.T, f *os.File) {
 	t.Helper()
 	if err := unix.SetNonblock(descriptor(f), true); err != nil {
