@@ -22,6 +22,9 @@ import (
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
+// gorace is for programs with the race detector: by default each sleeps for a second at its end.
+const gorace = "halt_on_error=1 atexit_sleep_ms=0"
+
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 // run builds both programs, puts them on PATH, and runs the tests.
@@ -42,6 +45,7 @@ func run(m *testing.M) int {
 		return 1
 	}
 	os.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+	os.Setenv("GORACE", gorace)
 	return m.Run()
 }
 
@@ -135,7 +139,7 @@ func runScripts(t *testing.T, dir string, vars []string) {
 				"TZ=UTC",
 				"SKAROCTL_TIMEOUT="+deadline.String(), // a busy machine is no silent server
 				"DBUS_SESSION_BUS_ADDRESS=disabled:",
-				"GORACE=halt_on_error=1 atexit_sleep_ms=0", // by default every program sleeps for a second
+				"GORACE="+gorace,
 			)
 			for name, folder := range map[string]string{
 				"HOME": "home", "XDG_CONFIG_HOME": "config", "XDG_STATE_HOME": "state", "XDG_DATA_HOME": "share",

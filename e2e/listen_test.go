@@ -27,7 +27,7 @@ func TestListenerKilled(t *testing.T) {
 	)
 	random := rand.New(rand.NewPCG(5, 5))
 	dir := t.TempDir()
-	env := append(os.Environ(), "HOME="+dir, "XDG_CONFIG_HOME="+dir, "XDG_STATE_HOME="+dir, "XDG_DATA_HOME="+dir, "GORACE=halt_on_error=1 atexit_sleep_ms=0")
+	env := append(os.Environ(), "HOME="+dir, "XDG_CONFIG_HOME="+dir, "XDG_STATE_HOME="+dir, "XDG_DATA_HOME="+dir)
 	program := func(name string, args ...string) *exec.Cmd {
 		cmd := exec.Command(name, args...)
 		cmd.Env = env
