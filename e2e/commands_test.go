@@ -149,7 +149,10 @@ func spawn(ts *testscript.TestScript, name string, cmd *exec.Cmd) *process {
 		ts.Fatalf("%s is running already", name)
 	}
 	p := &process{name: name, cmd: cmd, stdout: newOutput(), stderr: newOutput(), done: make(chan struct{})}
-	cmd.Stdout, cmd.Stderr = p.stdout, p.stderr
+	if cmd.Stdout == nil { // nonblock has its own
+		cmd.Stdout = p.stdout
+	}
+	cmd.Stderr = p.stderr
 	var stdin *os.File
 	if cmd.Stdin == nil {
 		// Open while the process runs: some peers end with it.
