@@ -321,7 +321,7 @@ func TestHostileServer(t *testing.T) {
 	dir := t.TempDir()
 	env := []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "XDG_CONFIG_HOME=" + dir, "XDG_STATE_HOME=" + dir, "XDG_CACHE_HOME=" + dir, "XDG_RUNTIME_DIR=" + dir,
-		"TERM=xterm-256color", "TZ=UTC", "DBUS_SESSION_BUS_ADDRESS=disabled:", "SKAROCTL_TIMEOUT=60s", "GORACE="+gorace,
+		"TERM=xterm-256color", "TZ=UTC", "DBUS_SESSION_BUS_ADDRESS=disabled:", "SKAROCTL_TIMEOUT=60s", "GORACE=" + gorace,
 	}
 	tokenEnv := append(env[:len(env):len(env)], "SKAROCTL_LOGIN=alice", "SKAROCTL_TOKEN="+newToken("pw").Text())
 
