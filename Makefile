@@ -15,8 +15,8 @@ FUZZTIME ?= 10s
 build:
 	CGO_ENABLED=0 go build -buildvcs=$(BUILDVCS) -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/ ./cmd/skaroctl ./cmd/skarod
 
-demo:
-	@sh script/demo
+demo: build
+	@DEMO_PATH='$(CURDIR)/bin' sh script/demo
 
 # The limit of an hour ends a test that hangs; none depends on the speed of the machine.
 test: peers
