@@ -96,9 +96,9 @@ func RenewSession(ctx context.Context, store Store, key Key, stored Credentials,
 	return store.Renew(ctx, key, sid, now)
 }
 
-// item is the JSON form of credentials, in the keyring and in the file. All are strings:
-// then no message of a decoder quotes them. An empty item counts as none. Earlier
-// versions kept a SID beside the token: it is ignored, and gone after the next write.
+// item is the JSON form of credentials, in the keyring and in the file. All fields are
+// strings, because an error of the decoder quotes a number. An empty item counts as none.
+// Earlier versions kept a SID beside the token: it is ignored, and gone after the next write.
 type item struct {
 	Token   string `json:"token,omitempty"`
 	SID     string `json:"sid,omitempty"`

@@ -11,8 +11,8 @@ import (
 
 // Limits for the messages that leave before the login is confirmed, which saves a round
 // trip. If the server refuses one because the login is not done, it is sent again
-// (Call.Wait); so each goes to another recipient, and none can overtake another. A server
-// reads less from a client before the login.
+// (Call.Wait). So each goes to a different recipient: the repeated one can't fall behind
+// another to the same recipient. A server reads less from a client before the login.
 const (
 	earlyMessages = 16
 	earlyBody     = 64 << 10 // bytes
