@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -25,6 +26,7 @@ type serveOptions struct {
 	certFile, keyFile string
 	registration      string
 	allowPlaintext    bool
+	limits            []string // NAME=VALUE
 }
 
 const defaultListen = "127.0.0.1:8765"
@@ -50,6 +52,9 @@ data is in /var/lib/skarod. Packages have it in /usr/share/doc/skarod/docs.`,
 			if err := cli.CheckChoice("--registration", o.registration, registrations); err != nil {
 				return err
 			}
+			if err := setLimits(new(server.Options), o.limits); err != nil {
+				return err
+			}
 			return run(ctx, f, &o)
 		}),
 	}
@@ -60,8 +65,33 @@ data is in /var/lib/skarod. Packages have it in /usr/share/doc/skarod/docs.`,
 	flags.StringVar(&o.registration, "registration", server.RegistrationClosed, "`POLICY` for new accounts: open (anyone), invite (see skarod invite) or closed (only skarod user add)")
 	cli.CompleteFlag(c, "registration", registrations...)
 	flags.BoolVar(&o.allowPlaintext, "allow-plaintext", false, "permit other machines to connect without TLS")
+	flags.StringArrayVar(&o.limits, "limit", nil, "change a limit: `NAME=VALUE`, as docs/server.md lists them")
+	cli.CompleteFlagFunc(c, "limit", completeLimits)
 	cli.Together(c, "tls-cert", "tls-key")
 	return c
+}
+
+// setLimits changes the limits that --limit names.
+func setLimits(o *server.Options, values []string) error {
+	for _, v := range values {
+		name, value, ok := strings.Cut(v, "=")
+		if !ok {
+			return cli.Usage(fmt.Sprintf("--limit is %q, not NAME=VALUE", v), "write it like --limit max-connections-per-user=128")
+		}
+		if err := o.SetLimit(name, value); err != nil {
+			return cli.Usage("--limit: "+err.Error(), "use a name and a value as in docs/server.md, \"Limits\"")
+		}
+	}
+	return nil
+}
+
+// completeLimits completes the name of a limit; its help is the default and what it bounds.
+func completeLimits(_ *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	var names []cobra.Completion
+	for _, l := range server.Limits() {
+		names = append(names, cobra.CompletionWithDesc(l.Name+"=", l.Default+": "+l.About))
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
 }
 
 // runServe runs the server until ctx ends. A signal that comes before it serves is not a
@@ -148,6 +178,9 @@ func (f *Factory) newLog() *slog.Logger {
 func newRunning(o *serveOptions, s *store.Store, listener net.Listener, cert *certificate, log *slog.Logger) (*running, error) {
 	options := server.DefaultOptions()
 	options.Store, options.Version, options.Registration, options.Log = s, buildInfo().Version, o.registration, log
+	if err := setLimits(&options, o.limits); err != nil {
+		return nil, err
+	}
 	srv, err := server.New(options)
 	if err != nil {
 		return nil, err

@@ -1,9 +1,7 @@
 package server
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -26,6 +24,9 @@ type conn struct {
 	// Used by the reader alone.
 	refusals         int
 	lastTo, lastForm string // of the last message: the recipient as given, and its stored form
+	maxFrame         int    // bytes
+	incoming         incoming
+	late             *time.Timer // runs while a frame arrives
 
 	session  *session       // guarded by Server.mu; nil means unauthenticated
 	inFlight chan struct{}  // has an element for each message that is not yet on disk
@@ -44,10 +45,12 @@ type conn struct {
 }
 
 func newConn(s *Server, ws *websocket.Conn, k *cork.Conn, peer string) *conn {
-	return &conn{
-		server: s, ws: ws, cork: k, peer: peer, challenge: newChallenge(),
+	c := &conn{
+		server: s, ws: ws, cork: k, peer: peer, challenge: newChallenge(), maxFrame: s.o.MaxUnauthenticatedFrame,
 		inFlight: make(chan struct{}, s.o.MaxInFlight), wake: make(chan struct{}, 1), taken: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
+	c.incoming.conn = c
+	return c
 }
 
 // serve runs the connection until it ends.
@@ -111,33 +114,10 @@ func saidGoodbye(err error) bool {
 // read is the reader. It returns when the connection ends; the error is nil if the server
 // ended it.
 func (c *conn) read() error {
-	var buf bytes.Buffer
 	for {
-		typ, r, err := c.ws.Reader(context.Background())
-		if err == nil {
-			buf.Reset()
-			_, err = buf.ReadFrom(r)
-		}
-		if err != nil {
-			switch {
-			case errors.Is(err, websocket.ErrMessageTooBig):
-				c.end(websocket.StatusMessageTooBig, "the frame is too large")
-			case c.isEnding():
-				return nil
-			}
+		frame, ok, err := c.readFrame()
+		if !ok {
 			return err
-		}
-		if typ != websocket.MessageBinary {
-			c.end(websocket.StatusUnsupportedData, "Skaro frames are binary messages")
-			return nil
-		}
-		frame, err := proto.Decode(buf.Bytes())
-		if err != nil {
-			c.end(websocket.StatusInvalidFramePayloadData, "not a Skaro frame")
-			return err
-		}
-		if buf.Cap() > 64<<10 {
-			buf = bytes.Buffer{}
 		}
 		if c.isEnding() { // the writer may take a while yet, and the account may be gone
 			return nil

@@ -57,7 +57,7 @@ func TestBadFramesGetAnErrorOrEndTheConnection(t *testing.T) {
 		"text":      {websocket.MessageText, []byte(`{"type":"register_type"}`), websocket.StatusUnsupportedData},
 		"garbage":   {websocket.MessageBinary, []byte("<html>"), websocket.StatusInvalidFramePayloadData},
 		"empty":     {websocket.MessageBinary, nil, websocket.StatusInvalidFramePayloadData},
-		"too large": {websocket.MessageBinary, make([]byte, int(w.options.MaxFrame)+1), websocket.StatusMessageTooBig},
+		"too large": {websocket.MessageBinary, make([]byte, w.options.MaxFrame+1), websocket.StatusMessageTooBig},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := w.login("alice")
@@ -346,7 +346,7 @@ func TestEndOfAConnectionIsLogged(t *testing.T) {
 		"1002":      {func() { w.login("alice").ws.Close(websocket.StatusProtocolError, "") }, ` error=".*StatusProtocolError.*"`},
 		"text":      {ended(websocket.MessageText, nil, websocket.StatusUnsupportedData), ` reason="Skaro frames are binary messages"`},
 		"garbage":   {ended(websocket.MessageBinary, []byte("x"), websocket.StatusInvalidFramePayloadData), ` reason="not a Skaro frame" error=.*`},
-		"too large": {ended(websocket.MessageBinary, make([]byte, w.options.MaxUnauthenticatedFrame+1), websocket.StatusMessageTooBig), ` reason="the frame is too large" error=.*`},
+		"too large": {ended(websocket.MessageBinary, make([]byte, w.options.MaxUnauthenticatedFrame+1), websocket.StatusMessageTooBig), ` reason="the frame is too large: max-unauthenticated-frame is 16 KiB; the server's operator can change it with --limit"`},
 		"passwd": {func() {
 			c := w.login("alice")
 			if err := w.store.SetToken("alice", newToken("secret of alice")); err != nil {

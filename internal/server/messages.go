@@ -72,7 +72,7 @@ func (c *conn) parseMessage(f proto.Frame, sender int64) (store.Message, error) 
 		return m, refuse(proto.StatusBadRequest, "body must be UTF-8 text, and not empty")
 	}
 	if len(m.Body) > c.server.o.MaxBody {
-		return m, refuse(proto.StatusTooLarge, "the body has %d bytes, at most %d are allowed", len(m.Body), c.server.o.MaxBody)
+		return m, refuse(proto.StatusTooLarge, "the body has %d bytes: %s", len(m.Body), c.server.o.limited(maxBody))
 	}
 	m.Nonce = given.Nonce
 	if n := utf8.RuneCountInString(m.Nonce); given.HasNonce && (n < 16 || n > 64) {

@@ -53,7 +53,7 @@ func TestSendRefusesWhatIsNoMessage(t *testing.T) {
 		"empty":         {map[string]any{"to": "bob", "body": ""}, "400", "not empty"},
 		"bytes":         {map[string]any{"to": "bob", "body": []byte("x")}, "400", "body must be UTF-8 text"},
 		"not UTF-8":     {map[string]any{"to": "bob", "body": "a\xffb"}, "400", "body must be UTF-8 text"},
-		"too large":     {map[string]any{"to": "bob", "body": strings.Repeat("x", w.options.MaxBody+1)}, "413", "262145"},
+		"too large":     {map[string]any{"to": "bob", "body": strings.Repeat("x", w.options.MaxBody+1)}, "413", "262145 bytes: max-body is 256 KiB; the server's operator can change it with --limit"},
 		"short nonce":   {map[string]any{"to": "bob", "body": "x", "nonce": "0123456789abcde"}, "400", "nonce must be text"},
 		"long nonce":    {map[string]any{"to": "bob", "body": "x", "nonce": strings.Repeat("x", 65)}, "400", "nonce must be text"},
 		"another nonce": {map[string]any{"to": "bob", "body": "x", "nonce": 5}, "400", "nonce must be text"},

@@ -8,46 +8,83 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/store"
 )
 
 // Options are the settings of a server. A zero value means the default of DefaultOptions;
-// only Store has none.
+// only Store has none. Each field that is a limit has its row in the table limits.
 type Options struct {
-	Store        *store.Store
-	Version      string
-	Registration string // RegistrationOpen, RegistrationInvite or RegistrationClosed
-	Log          *slog.Logger
-	Clock        func() time.Time
-
-	SessionLife   time.Duration // how long a session outlives its last connection
+	Store         *store.Store
+	Version       string
+	Registration  string // RegistrationOpen, RegistrationInvite or RegistrationClosed
+	Log           *slog.Logger
+	Clock         func() time.Time
 	AliveInterval time.Duration // how often the server stores that it is running
-	PingInterval  time.Duration // a connection that is silent for two intervals is dropped
-	AuthTime      time.Duration // how long a connection may stay without a login
-	WriteTime     time.Duration // how long a peer may take to accept a frame, or each fragment of a large one
-	HTTPTime      time.Duration // bounds an HTTP request that does not become a WebSocket, its answer, and the wait for the next one
 
 	MaxConnections          int
-	MaxUnauthenticatedFrame int64 // bytes of a frame before the login; a larger frame ends the connection
-	MaxFrame                int64 // bytes of a frame after the login
-	MaxBody                 int   // bytes; a larger body is refused
-	MaxQueue                int   // frames that wait for a slow peer; more end its connection
+	MaxUnauthenticatedFrame int // bytes
+	MaxFrame                int // bytes
+	MaxUnfinishedBytes      int
+	MaxBody                 int // bytes
+	MaxQueue                int
 	MaxQueueBytes           int
-	MaxInFlight             int // messages of one connection that are not yet on disk
-	MaxSessions             int // of one user; more only if all are in use
-	MaxRefusals             int // refused logins and registrations of one connection
-	MaxRegistrations        int // accounts made in a minute, with RegistrationOpen
+	MaxInFlight             int
+	MaxSessions             int
+	MaxRefusals             int
+	MaxRegistrations        int
+
+	FrameTime    time.Duration
+	AuthTime     time.Duration
+	SessionLife  time.Duration
+	PingInterval time.Duration
+	WriteTime    time.Duration
+	HTTPTime     time.Duration
+}
+
+// Names of limits that refusals mention.
+const (
+	maxConnections          = "max-connections"
+	maxUnauthenticatedFrame = "max-unauthenticated-frame"
+	maxFrame                = "max-frame"
+	maxUnfinishedBytes      = "max-unfinished-bytes"
+	maxBody                 = "max-body"
+	maxRefusals             = "max-refusals-per-connection"
+	maxRegistrations        = "max-registrations"
+	frameTime               = "frame-time"
+	authTime                = "login-time"
+)
+
+// limits are all limits, with their defaults. docs/server.md lists them.
+var limits = []Limit{
+	count(maxConnections, 10000, "connections", func(o *Options) *int { return &o.MaxConnections }),
+	size(maxUnauthenticatedFrame, 16<<10, "a frame before the login", func(o *Options) *int { return &o.MaxUnauthenticatedFrame }),
+	size(maxFrame, 1<<20, "a frame after the login", func(o *Options) *int { return &o.MaxFrame }),
+	size(maxUnfinishedBytes, 256<<20, "all frames that have not arrived completely", func(o *Options) *int { return &o.MaxUnfinishedBytes }),
+	size(maxBody, 256<<10, "the text of a message", func(o *Options) *int { return &o.MaxBody }),
+	count("max-queue", 8192, "frames that wait for a client that reads slowly", func(o *Options) *int { return &o.MaxQueue }),
+	size("max-queue-bytes", 8<<20, "these frames", func(o *Options) *int { return &o.MaxQueueBytes }),
+	count("max-in-flight", 1024, "messages of one connection that are not on disk yet", func(o *Options) *int { return &o.MaxInFlight }),
+	count("max-sessions-per-user", 1000, "sessions of one user; those in use stay", func(o *Options) *int { return &o.MaxSessions }),
+	count(maxRefusals, 10, "refused logins and registrations of one connection", func(o *Options) *int { return &o.MaxRefusals }),
+	count(maxRegistrations, 60, "new accounts a minute, with --registration open", func(o *Options) *int { return &o.MaxRegistrations }),
+	span(frameTime, 30*time.Second, "from the beginning of a frame to its end", func(o *Options) *time.Duration { return &o.FrameTime }),
+	span(authTime, time.Minute, "a connection without a login", func(o *Options) *time.Duration { return &o.AuthTime }),
+	span("session-life", 5*time.Minute, "a session without a connection", func(o *Options) *time.Duration { return &o.SessionLife }),
+	span("ping-interval", 30*time.Second, "between two pings; a connection that answers none ends within two intervals", func(o *Options) *time.Duration { return &o.PingInterval }),
+	span("write-time", 10*time.Second, "until a client accepts a frame, or the next 16 KiB of a large one", func(o *Options) *time.Duration { return &o.WriteTime }),
+	span("http-time", 10*time.Second, "an HTTP request, its answer, and the wait for the next one, each", func(o *Options) *time.Duration { return &o.HTTPTime }),
 }
 
 // DefaultOptions are what skarod runs with.
 func DefaultOptions() Options {
-	return Options{
+	o := Options{
 		Version: "dev", Registration: RegistrationClosed, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Clock: time.Now,
-		SessionLife: 5 * time.Minute, AliveInterval: 30 * time.Second, PingInterval: 30 * time.Second, AuthTime: time.Minute, WriteTime: 10 * time.Second, HTTPTime: 10 * time.Second,
-		MaxConnections: 10000, MaxUnauthenticatedFrame: 1 << 20, MaxFrame: proto.MaxFrame, MaxBody: 256 << 10, MaxQueue: 8192, MaxQueueBytes: 8 << 20,
-		MaxInFlight: 1024, MaxSessions: 1000, MaxRefusals: 10, MaxRegistrations: 60,
+		AliveInterval: 30 * time.Second,
 	}
+	for _, l := range limits {
+		_ = l.complete(&o) // zero is no error
+	}
+	return o
 }
 
 // complete replaces zero values by the defaults. An error names an option that can't be
@@ -65,31 +102,14 @@ func (o *Options) complete() error {
 	if o.Registration != RegistrationOpen && o.Registration != RegistrationInvite && o.Registration != RegistrationClosed {
 		return fmt.Errorf("unknown Registration %q", o.Registration)
 	}
-	return cmp.Or(
-		orDefault("SessionLife", &o.SessionLife, d.SessionLife),
-		orDefault("AliveInterval", &o.AliveInterval, d.AliveInterval),
-		orDefault("PingInterval", &o.PingInterval, d.PingInterval),
-		orDefault("AuthTime", &o.AuthTime, d.AuthTime),
-		orDefault("WriteTime", &o.WriteTime, d.WriteTime),
-		orDefault("HTTPTime", &o.HTTPTime, d.HTTPTime),
-		orDefault("MaxConnections", &o.MaxConnections, d.MaxConnections),
-		orDefault("MaxUnauthenticatedFrame", &o.MaxUnauthenticatedFrame, d.MaxUnauthenticatedFrame),
-		orDefault("MaxFrame", &o.MaxFrame, d.MaxFrame),
-		orDefault("MaxBody", &o.MaxBody, d.MaxBody),
-		orDefault("MaxQueue", &o.MaxQueue, d.MaxQueue),
-		orDefault("MaxQueueBytes", &o.MaxQueueBytes, d.MaxQueueBytes),
-		orDefault("MaxInFlight", &o.MaxInFlight, d.MaxInFlight),
-		orDefault("MaxSessions", &o.MaxSessions, d.MaxSessions),
-		orDefault("MaxRefusals", &o.MaxRefusals, d.MaxRefusals),
-		orDefault("MaxRegistrations", &o.MaxRegistrations, d.MaxRegistrations),
-	)
-}
-
-// orDefault gives an option its default if it is zero. A negative one is an error.
-func orDefault[T int | int64 | time.Duration](name string, option *T, byDefault T) error {
-	if *option < 0 {
-		return fmt.Errorf("negative %s: %v", name, *option)
+	if o.AliveInterval < 0 {
+		return fmt.Errorf("negative AliveInterval: %v", o.AliveInterval)
 	}
-	*option = cmp.Or(*option, byDefault)
+	o.AliveInterval = cmp.Or(o.AliveInterval, d.AliveInterval)
+	for _, l := range limits {
+		if err := l.complete(o); err != nil {
+			return err
+		}
+	}
 	return nil
 }

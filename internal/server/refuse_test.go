@@ -23,7 +23,7 @@ func TestMaxRefusalsEndTheConnection(t *testing.T) {
 func TestHugeLoginsGetShortRefusals(t *testing.T) {
 	w := newTestServer(t, func(o *Options) { o.Registration = RegistrationOpen }, "alice")
 	c := w.login("alice")
-	huge := strings.Repeat("\x01", 4<<20)
+	huge := strings.Repeat("\x01", 256<<10)
 	for typ, status := range map[string]string{
 		proto.TypeAuthorize: "401", proto.TypeGetHistory: "404", proto.TypeGetUserData: "404", proto.TypeAddContact: "404", proto.TypeDelContact: "404",
 		proto.TypeSendMessage: "404", proto.TypeRegister: "400",

@@ -133,7 +133,7 @@ func (c *conn) sessionRestore(_ context.Context, f proto.Frame) (map[string]any,
 
 // welcome lifts the limits of an unauthenticated connection. It returns the reply to a login.
 func (c *conn) welcome(x *session, sid string) map[string]any {
-	c.ws.SetReadLimit(c.server.o.MaxFrame)
+	c.maxFrame = c.server.o.MaxFrame
 	c.server.counter.logins.Add(1)
 	c.server.o.Log.Debug("logged in", "peer", c.peer, "login", x.user.Login)
 	return map[string]any{"session_id": sid, "user": map[string]any{"login": x.user.Login}}

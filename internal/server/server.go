@@ -37,6 +37,7 @@ type Server struct {
 	changed      chan struct{}  // wakes it: sessions are in unstored; has room for one
 	accounts     chan struct{}  // wakes it: another process has written to the store; has room for one
 
+	unfinished    frameBudget
 	inFlight      *semaphore.Weighted // bounds the bytes of all messages that are not yet on disk
 	registrations *rate.Limiter       // MaxRegistrations each minute
 	counter       counters
@@ -74,6 +75,7 @@ func New(o Options) (*Server, error) {
 		o: o, dummy: dummy, stop: make(chan struct{}), changed: make(chan struct{}, 1), accounts: make(chan struct{}, 1),
 		conns: map[*conn]bool{}, online: map[int64]map[*conn]bool{}, sessions: map[[32]byte]*session{},
 		owned: map[int64]map[*session]bool{}, unstored: map[*session]bool{},
+		unfinished:    frameBudget{limit: o.MaxUnfinishedBytes},
 		inFlight:      semaphore.NewWeighted(inFlightBytes),
 		registrations: rate.NewLimiter(rate.Every(time.Minute/time.Duration(o.MaxRegistrations)), o.MaxRegistrations),
 	}
@@ -175,7 +177,7 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request) {
 		s.o.Log.Debug("no WebSocket handshake", "peer", r.RemoteAddr, "error", err)
 		return
 	}
-	ws.SetReadLimit(s.o.MaxUnauthenticatedFrame)
+	ws.SetReadLimit(-1) // conn.readFrame has limits of its own
 	c := newConn(s, ws, corkOf(r.Context()), r.RemoteAddr)
 	s.mu.Lock()
 	if s.closing {

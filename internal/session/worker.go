@@ -15,7 +15,7 @@ import (
 // another to the same recipient. A server reads less from a client before the login.
 const (
 	earlyMessages = 16
-	earlyBody     = 64 << 10 // bytes
+	earlyBody     = 12 << 10 // bytes; a frame of skarod has at most 16 KiB before the login
 )
 
 // worker sends over one connection. Its writer is a goroutine of its own, which work
