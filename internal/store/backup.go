@@ -59,7 +59,7 @@ func WriteNew(file string, fill func(*os.File) error) error {
 	if err := fill(f); err != nil {
 		return err
 	}
-	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+	if err := errors.Join(fsync(f), f.Close()); err != nil {
 		return err
 	}
 	return giveName(f.Name(), file)
@@ -137,6 +137,9 @@ func Restore(ctx context.Context, path string, backup io.Reader, now time.Time) 
 		return Restored{}, err
 	}
 	if err := errors.Join(foldLog(ctx, db), db.Close()); err != nil {
+		return done, err
+	}
+	if err := syncFile(temp); err != nil {
 		return done, err
 	}
 	if old.exists {

@@ -134,6 +134,135 @@ func TestRestoreNeverGivesAnIDTwice(t *testing.T) {
 	}
 }
 
+// The ids continue above those of the backup if it has higher ones than the database that it
+// replaces.
+func TestRestoreContinuesAboveABackupWithHigherIDs(t *testing.T) {
+	newest := newStore(t, "alice")
+	for range 5 {
+		mustSend(t, newest, "alice", "alice", "x")
+	}
+	old := newStore(t, "alice")
+	mustSend(t, old, "alice", "alice", "x")
+	if err := old.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if done := restore(t, old.path, backup(t, newest)); done.Above != 5+idGap {
+		t.Errorf("the ids continue above %d", done.Above)
+	}
+	if sent := mustSend(t, open(t, old.path), "alice", "alice", "y"); sent.ID != 5+idGap+1 {
+		t.Errorf("the next id is %d", sent.ID)
+	}
+}
+
+// synced watches what is waited for until it is on disk, as the names of files and folders. A name
+// that is given meanwhile stands between them.
+func synced(t *testing.T, path string, do func()) string {
+	t.Helper()
+	var events []string
+	given := false
+	fsync = func(f *os.File) error {
+		if _, err := os.Lstat(path); err == nil && !given {
+			given = true
+			events = append(events, "named")
+		}
+		switch info, err := f.Stat(); {
+		case err != nil:
+			t.Error(err)
+		case info.IsDir():
+			events = append(events, "folder "+filepath.Base(f.Name()))
+		case strings.HasPrefix(filepath.Base(f.Name()), "."+filepath.Base(path)+"-"):
+			events = append(events, "file")
+		default:
+			events = append(events, f.Name())
+		}
+		return f.Sync()
+	}
+	defer func() { fsync = (*os.File).Sync }()
+	do()
+	return strings.Join(events, ", ")
+}
+
+// A new file is on disk before it gets its name, and its name before the command is done: a power
+// failure never leaves half a file with that name.
+func TestNewFilesAreOnDiskBeforeTheirNames(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows syncs no folder")
+	}
+	const want = "file, named, folder data"
+	folder := filepath.Join(t.TempDir(), "data")
+	path, copied := filepath.Join(folder, "skarod.db"), filepath.Join(folder, "copy.db")
+	var s *Store
+	if got := synced(t, path, func() { s = open(t, path) }); got != want {
+		t.Errorf("a new database: %s", got)
+	}
+	if got := synced(t, copied, func() {
+		if err := s.Backup(t.Context(), copied); err != nil {
+			t.Fatal(err)
+		}
+	}); got != want {
+		t.Errorf("a backup: %s", got)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b := copyOf(t, copied)
+	// The old database has two names for a moment.
+	if got := synced(t, path, func() { restore(t, path, b) }); got != "named, file, folder data, folder data" {
+		t.Errorf("a restore: %s", got)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if got := synced(t, path, func() { restore(t, path, b) }); got != want {
+		t.Errorf("a restore without a database from before: %s", got)
+	}
+}
+
+// A backup of a damaged database fails, and leaves no file: also if the copy itself succeeds, and
+// only its check finds the damage.
+func TestBackupOfDamagedDatabaseFails(t *testing.T) {
+	hole := func(t *testing.T, s *Store) {
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		b := copyOf(t, s.path)
+		clear(b[len(b)/2 : len(b)/2+4096])
+		if err := os.WriteFile(s.path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	missing := func(t *testing.T, s *Store) { // a value, which a copy does not notice
+		for _, statement := range []string{
+			"PRAGMA writable_schema = ON",
+			"UPDATE sqlite_schema SET sql = replace(sql, 'removed  INTEGER', 'removed  INTEGER NOT NULL') WHERE name = 'users'",
+		} {
+			if _, err := s.conn.ExecContext(t.Context(), statement); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, damage := range map[string]func(*testing.T, *Store){"a hole": hole, "a missing value": missing} {
+		t.Run(name, func(t *testing.T) {
+			s := newStore(t, "alice")
+			for n := range 200 {
+				mustSend(t, s, "alice", "alice", strings.Repeat(fmt.Sprint(n), 100))
+			}
+			damage(t, s)
+			file := filepath.Join(t.TempDir(), "copy")
+			err := (&Store{path: s.path}).Backup(t.Context(), file)
+			if !Damaged(err) && !errors.Is(err, ErrDamaged) {
+				t.Errorf("%v", err)
+			}
+			if got := beside(t, file); got != "" {
+				t.Errorf("there is %s", got)
+			}
+		})
+	}
+}
+
 // The newest messages of a server that was killed are in the write-ahead log. The old database keeps
 // them.
 func TestRestoreKeepsTheLogOfACrash(t *testing.T) {

@@ -97,6 +97,9 @@ func create(path string) error {
 		err = foldLog(context.Background(), db)
 	}
 	if err = errors.Join(err, db.Close()); err == nil {
+		err = syncFile(temp)
+	}
+	if err == nil {
 		err = giveName(temp, path)
 	}
 	if errors.Is(err, fs.ErrExist) {
@@ -251,6 +254,18 @@ func giveName(temp, path string) error {
 	return syncFolder(filepath.Dir(path))
 }
 
+// fsync waits until what an open file or folder has is on disk. Tests watch it.
+var fsync = (*os.File).Sync
+
+// syncFile waits until a closed file is on disk.
+func syncFile(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|noFollow, 0) // Windows syncs no file that is open only for reading
+	if err != nil {
+		return err
+	}
+	return errors.Join(fsync(f), f.Close())
+}
+
 // syncFolder waits until the names in a folder are on disk. Windows has no such call.
 func syncFolder(path string) error {
 	if runtime.GOOS == "windows" {
@@ -261,5 +276,5 @@ func syncFolder(path string) error {
 		return err
 	}
 	defer f.Close()
-	return f.Sync()
+	return fsync(f)
 }

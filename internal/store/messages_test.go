@@ -151,8 +151,13 @@ func TestNonceStoresOneMessageInADay(t *testing.T) {
 			t.Errorf("%+v: %v", other, err)
 		}
 	}
-	if other, err := send(s, Message{Sender: bob, To: "bob", Body: "hi", Nonce: l.Nonce, Date: now}); err != nil || other.Repeated {
+	ofBob := Message{Sender: bob, To: "bob", Body: "hi", Nonce: l.Nonce, Date: now}
+	other, err := send(s, ofBob)
+	if err != nil || other.Repeated || other.ID == first.ID {
 		t.Errorf("the same nonce from another user: %+v, %v", other, err)
+	}
+	if again, err := send(s, ofBob); err != nil || !again.Repeated || again.ID != other.ID {
+		t.Errorf("the same nonce from another user again: %+v, %v", again, err)
 	}
 	// Both in one group.
 	var wg sync.WaitGroup
@@ -194,6 +199,46 @@ func TestNonceStoresOneMessageInADay(t *testing.T) {
 	if n := nonces(t, s); n != 1 {
 		t.Errorf("%d nonces are left", n)
 	}
+}
+
+// A young nonce stays, also between old ones: the clock of the server may have been wrong for a
+// while.
+func TestPruneNoncesKeepsEveryYoungOne(t *testing.T) {
+	s := newStore(t, "alice")
+	alice := id(t, s, "alice")
+	young := Message{Sender: alice, To: "alice", Body: "young", Nonce: "0123456789abcdef", Date: now.Add(time.Hour)}
+	put := func(m Message) Stored {
+		t.Helper()
+		stored, err := send(s, m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return stored
+	}
+	old := func(n int) {
+		put(Message{Sender: alice, To: "alice", Body: "old", Nonce: fmt.Sprintf("%016d", n), Date: now})
+	}
+	old(1)
+	first := put(young)
+	old(2)
+	last := young
+	last.Nonce = "fedcba9876543210"
+	put(last)
+	prune := func(at time.Time, left int) {
+		t.Helper()
+		if err := s.PruneNonces(at); err != nil {
+			t.Fatal(err)
+		}
+		if n := nonces(t, s); n != left {
+			t.Errorf("%d nonces are left, not %d", n, left)
+		}
+	}
+	prune(now.Add(NonceLife), 4) // exactly as old as they may be
+	prune(now.Add(NonceLife+time.Minute), 2)
+	if again := put(young); !again.Repeated || again.ID != first.ID {
+		t.Errorf("%+v", again)
+	}
+	prune(now.Add(NonceLife+2*time.Hour), 1) // what is behind the last one that was looked at is looked at now
 }
 
 func nonces(t testing.TB, s *Store) (n int) {

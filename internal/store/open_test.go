@@ -54,6 +54,21 @@ func TestOpenRefusesWhatIsNoDatabase(t *testing.T) {
 	}
 }
 
+// What is confirmed is on disk: SQLite waits for the disk at every commit (synchronous=FULL is 2).
+func TestEveryCommitWaitsForTheDisk(t *testing.T) {
+	s := newStore(t)
+	var synchronous int
+	var journal string
+	if err := s.perform(func() error {
+		return errors.Join(s.row("PRAGMA synchronous").Scan(&synchronous), s.row("PRAGMA journal_mode").Scan(&journal))
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if synchronous != 2 || journal != "wal" {
+		t.Errorf("synchronous is %d, the journal is %s", synchronous, journal)
+	}
+}
+
 // A database of an earlier version keeps everything.
 func TestOpenMigratesEarlierVersions(t *testing.T) {
 	for version := 1; version < len(schema); version++ {
