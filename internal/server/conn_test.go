@@ -134,6 +134,65 @@ func TestClientThatReadsNothingIsDropped(t *testing.T) {
 	}
 }
 
+// The queue of a peer that reads nothing is bounded in frames and in bytes. When it is full, it is
+// given up: the peer gets the close frame next, and catches up later.
+func TestQueueIsBounded(t *testing.T) {
+	w := newTestServer(t, func(o *Options) { o.MaxQueue, o.MaxQueueBytes = 4, 1000 })
+	for name, x := range map[string]struct {
+		frames []int // bytes of each
+		fits   bool
+	}{
+		"all frames":           {[]int{1, 1, 1, 1}, true},
+		"a frame more":         {[]int{1, 1, 1, 1, 1}, false},
+		"all bytes":            {[]int{500, 500}, true},
+		"a byte more":          {[]int{500, 501}, false},
+		"one that is larger":   {[]int{5000}, true}, // any reply must be possible
+		"one behind a larger":  {[]int{5000, 1}, false},
+		"a larger one behind":  {[]int{1, 5000}, false},
+		"one after a full one": {[]int{500, 501, 1}, false},
+	} {
+		c := newConn(w.srv, nil, nil, "") // without a writer, which would empty the queue
+		sum := 0
+		for _, size := range x.frames {
+			c.enqueue(make([]byte, size))
+			sum += size
+		}
+		switch {
+		case x.fits && (c.ending || len(c.queue) != len(x.frames) || c.bytes != sum):
+			t.Errorf("%s: %d frames, %d bytes, ending %v", name, len(c.queue), c.bytes, c.ending)
+		case !x.fits && (!c.ending || c.code != websocket.StatusTryAgainLater || len(c.queue) != 0 || c.bytes != 0):
+			t.Errorf("%s: %d frames, %d bytes, ending %v with %d", name, len(c.queue), c.bytes, c.ending, c.code)
+		}
+	}
+}
+
+// A peer that takes nothing is dropped after WriteTime, also when the frames are small: one by one,
+// or several in one packet.
+func TestDeafPeerIsDroppedAfterWriteTime(t *testing.T) {
+	w := newTestServer(t, func(o *Options) { o.WriteTime = 50 * time.Millisecond })
+	for _, n := range []int{1, 2} {
+		w.dialPipe(func(c net.Conn) net.Conn { return c }) // reads the greeting, and no more
+		c := w.connection()
+		frame, err := proto.Encode(map[string]any{"type": proto.TypeInfo})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.mu.Lock()
+		for range n {
+			c.queue = append(c.queue, frame)
+			c.bytes += len(frame)
+		}
+		c.mu.Unlock()
+		wake(c.wake)
+		select {
+		case <-c.ended:
+		case <-time.After(patience):
+			t.Fatalf("%d frames: the connection lives on", n)
+		}
+		w.left(0)
+	}
+}
+
 // slowLink is a connection that is read slowly, 4 KiB at a time.
 type slowLink struct{ net.Conn }
 

@@ -130,6 +130,20 @@ func (w *testServer) sizes() (connections, users, sessions int) {
 	return len(w.srv.conns), len(w.srv.online), len(w.srv.sessions)
 }
 
+// connection is the server's side of the only connection.
+func (w *testServer) connection() *conn {
+	w.t.Helper()
+	w.srv.mu.Lock()
+	defer w.srv.mu.Unlock()
+	for c := range w.srv.conns {
+		if len(w.srv.conns) == 1 {
+			return c
+		}
+	}
+	w.t.Fatalf("there are %d connections", len(w.srv.conns))
+	return nil
+}
+
 // left waits until there are only so many connections.
 func (w *testServer) left(connections int) {
 	w.t.Helper()

@@ -57,9 +57,15 @@ func TestSendRefusesWhatIsNoMessage(t *testing.T) {
 		"short nonce":   {map[string]any{"to": "bob", "body": "x", "nonce": "0123456789abcde"}, "400", "nonce must be text"},
 		"long nonce":    {map[string]any{"to": "bob", "body": "x", "nonce": strings.Repeat("x", 65)}, "400", "nonce must be text"},
 		"another nonce": {map[string]any{"to": "bob", "body": "x", "nonce": 5}, "400", "nonce must be text"},
+		"15 characters": {map[string]any{"to": "bob", "body": "x", "nonce": strings.Repeat("é", 15)}, "400", "nonce must be text"},
 	} {
 		if r := c.request(proto.TypeSendMessage, test.fields); code(r) != test.status || !strings.Contains(r.Info, test.info) {
 			t.Errorf("%s: %s %q", name, r.Status, r.Info)
+		}
+	}
+	for _, nonce := range []string{strings.Repeat("x", 16), strings.Repeat("😀", 64)} {
+		if r := c.request(proto.TypeSendMessage, map[string]any{"to": "alice", "body": "x", "nonce": nonce}); !r.OK() {
+			t.Errorf("the nonce %s: %s", nonce, r.Status)
 		}
 	}
 	largest := strings.Repeat("x", w.options.MaxBody)
@@ -68,7 +74,7 @@ func TestSendRefusesWhatIsNoMessage(t *testing.T) {
 	if m := bob.message(); m.Body != largest {
 		t.Errorf("the largest body comes as %d bytes", len(m.Body))
 	}
-	if list, _, err := w.store.Updates(t.Context(), 1, store.Page{Limit: 10, Bytes: 1 << 20}); err != nil || len(list) != 1 {
+	if list, _, err := w.store.Updates(t.Context(), 1, store.Page{Limit: 10, Bytes: 1 << 20}); err != nil || len(list) != 3 {
 		t.Errorf("%d messages, %v", len(list), err)
 	}
 }
@@ -223,10 +229,7 @@ func TestFailedCommitIsNotConfirmed(t *testing.T) {
 	if _, err := w.exec("CREATE TRIGGER full BEFORE INSERT ON messages WHEN new.body = 'no room' BEGIN SELECT RAISE(ABORT, 'no room'); END"); err != nil {
 		t.Fatal(err)
 	}
-	r := alice.request(proto.TypeSendMessage, map[string]any{"to": "bob", "body": "no room"})
-	if code(r) != "500" || r.Info == "" || strings.Contains(r.Info, "trigger") {
-		t.Errorf("%s %q", r.Status, r.Info)
-	}
+	failed(t, alice.request(proto.TypeSendMessage, map[string]any{"to": "bob", "body": "no room"}))
 	if !strings.Contains(w.log.String(), "no room") {
 		t.Errorf("the log does not say why: %s", w.log)
 	}
@@ -235,6 +238,33 @@ func TestFailedCommitIsNotConfirmed(t *testing.T) {
 		t.Errorf("%+v", m)
 	}
 	bob.quiet()
+}
+
+// failed checks the answer to a request that the server could not do. It has nothing of the error,
+// which may name tables and files.
+func failed(t *testing.T, r proto.Reply) {
+	t.Helper()
+	if r.Status != proto.StatusInternal || r.Info != "the server could not do it; nothing was done" || len(r.Fields.Describe()) > 200 {
+		t.Errorf("%s", r.Fields.Describe())
+	}
+}
+
+// If the database fails, a request gets a 500, and a login too: 401 would say that the password is
+// wrong.
+func TestFailingDatabaseIsNoRefusal(t *testing.T) {
+	w := newTestServer(t, nil, "alice", "bob")
+	alice := w.login("alice")
+	for _, statement := range []string{"ALTER TABLE contacts RENAME TO lost_contacts", "ALTER TABLE users RENAME TO lost_users"} {
+		if _, err := w.exec(statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	failed(t, alice.request(proto.TypeGetContacts, nil))
+	failed(t, alice.request(proto.TypeGetHistory, map[string]any{"login": "bob"}))
+	failed(t, w.dial().authorize("alice", "secret of alice"))
+	if !strings.Contains(w.log.String(), "no such table") {
+		t.Errorf("the log does not say why: %s", w.log)
+	}
 }
 
 // BenchmarkSend is one sender with many messages in flight, over loopback, each

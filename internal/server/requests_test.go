@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 
@@ -114,6 +115,25 @@ func TestHistoryAndUpdatesComeInPages(t *testing.T) {
 	} {
 		if got := list(bob.request(proto.TypeGetUpdates, test.fields), "messages"); got != test.want {
 			t.Errorf("updates %v: %q", test.fields, got)
+		}
+	}
+}
+
+// A page has at most 1,000 messages, however many are asked for.
+func TestPageHasAtMostAThousandMessages(t *testing.T) {
+	w := newTestServer(t, nil, "alice")
+	if _, err := w.exec("INSERT INTO messages (date, sender, recipient, body) SELECT 1, 1, 1, 'x' FROM json_each('[' || substr(replace(hex(zeroblob(1001)), '00', ',1'), 2) || ']')"); err != nil {
+		t.Fatal(err)
+	}
+	c := w.login("alice")
+	c.send("alice", "the newest") // it makes the server know that it has 1,002
+	for name, field := range map[string]string{proto.TypeGetHistory: "history", proto.TypeGetUpdates: "messages"} {
+		for _, limit := range []int64{1000, 1001, 5000, math.MaxInt64} {
+			r := c.request(name, map[string]any{"login": "alice", "after": 0, "limit": limit})
+			list, err := proto.ParseMessages(r.Fields, field)
+			if more, _ := r.Fields.Bool("more"); err != nil || len(list) != 1000 || !more {
+				t.Errorf("%s of %d: %d messages, more %v, %v", name, limit, len(list), more, err)
+			}
 		}
 	}
 }

@@ -2,7 +2,9 @@ package server
 
 import (
 	"bytes"
+	"database/sql"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -147,6 +149,14 @@ func TestHTTPHasHealthAndMetrics(t *testing.T) {
 			t.Errorf("metrics: %d, no %q in\n%s", status, line, body)
 		}
 	}
+	c.ws.CloseNow()
+	w.left(0)
+	_, after := get(t, "http://"+w.addr+"/metrics")
+	for _, line := range []string{"skarod_connections 0", "skarod_users_online 0", "skarod_sessions 1"} {
+		if !strings.Contains(after, line+"\n") {
+			t.Errorf("metrics after the last connection: no %q in\n%s", line, after)
+		}
+	}
 	manual, err := os.ReadFile(filepath.Join("..", "..", "docs", "server.md"))
 	if err != nil {
 		t.Fatal(err)
@@ -173,6 +183,37 @@ func TestHTTPHasHealthAndMetrics(t *testing.T) {
 	handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/healthz", nil))
 	if answer.Code != http.StatusServiceUnavailable {
 		t.Errorf("healthz without a database: %d", answer.Code)
+	}
+}
+
+// keepHouse does by itself what no connection asks for: it says that the server runs, forgets old
+// sessions, and old nonces.
+func TestHousekeepingDoesItsWork(t *testing.T) {
+	w := newTestServer(t, func(o *Options) { o.AliveInterval = time.Millisecond }, "alice")
+	c := w.login("alice")
+	c.request(proto.TypeSendMessage, map[string]any{"to": "alice", "body": "x", "nonce": "0123456789abcdef"})
+	c.ws.CloseNow()
+	w.left(0)
+	w.clock.Add(store.NonceLife + time.Hour)
+	db, err := sql.Open("sqlite", "file:"+w.path+"?mode=ro")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for what, query := range map[string]string{
+		"alive":    fmt.Sprintf("SELECT alive = %d FROM server", w.clock.Now().UnixMicro()),
+		"sessions": "SELECT count(*) = 0 FROM sessions",
+		"nonces":   "SELECT count(nonce) = 0 FROM messages",
+	} {
+		eventually(t, what, func() (done bool) {
+			if err := db.QueryRow(query).Scan(&done); err != nil {
+				t.Fatal(err)
+			}
+			return done
+		})
+	}
+	if _, _, sessions := w.sizes(); sessions != 0 {
+		t.Errorf("%d sessions", sessions)
 	}
 }
 

@@ -131,6 +131,30 @@ func TestForgottenSessionIsNotStoredAgain(t *testing.T) {
 	}
 }
 
+// A session that ends after it was found, and before the connection has it, gives no login.
+func TestSessionThatEndsDuringTheLoginIsGone(t *testing.T) {
+	w := newTestServer(t, nil, "alice")
+	c := w.dial()
+	sid := c.authorize("alice", "secret of alice").Fields.Text("session_id")
+	c.ws.CloseNow()
+	w.left(0)
+	late := w.dial()
+	x := w.srv.restoreSession(sid)
+	if x == nil {
+		t.Fatal("the session is not there")
+	}
+	w.srv.endSessions(x.user.ID, func(*session) bool { return true })
+	if w.srv.login(w.connection(), x) {
+		t.Error("it is logged in with a session that has ended")
+	}
+	if r := late.request(proto.TypeGetContacts, nil); code(r) != "401" {
+		t.Errorf("the connection: %s", r.Status)
+	}
+	if r := late.request(proto.TypeSessionRestore, map[string]any{"sid": sid}); code(r) != "410" {
+		t.Errorf("the SID: %s", r.Status)
+	}
+}
+
 // Room is made for a login by the sessions of clients that have said goodbye, then by those
 // of lost connections, and never by one that is in use.
 func TestFinishedSessionsMakeRoomFirst(t *testing.T) {

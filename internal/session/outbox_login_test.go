@@ -186,8 +186,38 @@ func TestOutboxRefusedLoginDeliversNothing(t *testing.T) {
 	}
 }
 
-// The same holds for a message that is just being written when the login is refused and
-// the connection closed.
+// A server that can't answer a login for now says nothing about the password: the login is tried
+// again.
+func TestOutboxTriesAgainALoginRefusedForNow(t *testing.T) {
+	for _, status := range []string{"503 Service Unavailable", proto.StatusInternal, proto.StatusTooMany} {
+		server := &mailServer{}
+		url := serve(t, func(p *peer) {
+			if p.nth > 2 {
+				server.serve(p)
+				return
+			}
+			p.greet()
+			for f, ok := p.recv(); ok; f, ok = p.recv() {
+				p.reply(f, status, nil)
+			}
+		})
+		ctx, first := open(t, url, withToken)
+		_, err := first.Account(ctx)
+		first.Close()
+		if !isKind(err, KindRefused) || isKind(err, KindAuth) {
+			t.Errorf("%s, without another attempt: %v", status, err)
+		}
+		_, ch := input(3)
+		o := outbox(url)
+		o.Retry = retryFor(patience)
+		if got, err := run(t.Context(), o, ch); err != nil || len(got) != 3 {
+			t.Errorf("%s: %v, %+v", status, err, got)
+		}
+	}
+}
+
+// A refused login also means that nothing was delivered of a message that is just being written
+// when the login is refused and the connection closed.
 func TestOutboxRefusedLoginDuringWriteDeliversNothing(t *testing.T) {
 	writing, closed := make(chan struct{}), make(chan struct{})
 	url := serve(t, func(p *peer) {
