@@ -37,7 +37,7 @@ func (c *conn) sendMessage(f proto.Frame, id int64) {
 }
 
 // confirm delivers a message that is stored, and answers its sender. It runs in the store's
-// writing goroutine, in the order of the ids, and must not wait.
+// announcing goroutine, in the order of the ids, and must not wait for the store.
 func (c *conn) confirm(id int64, from store.User, m store.Message, stored store.Stored, err error) {
 	switch {
 	case errors.Is(err, store.ErrNoUser):

@@ -154,7 +154,7 @@ func (s *Server) leaveSession(x *session, finished bool) {
 }
 
 // storeLater has keepHouse store the change of a session. Server.mu is held: waiting for the
-// store here would be a deadlock, since its writing goroutine takes Server.mu.
+// store here would be a deadlock, since its announcing goroutine takes Server.mu.
 func (s *Server) storeLater(x *session) {
 	s.unstored[x] = true
 	wake(s.changed)

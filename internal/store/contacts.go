@@ -54,13 +54,13 @@ func (s *Store) Search(ctx context.Context, text string, limit int) (list []Cont
 
 // AddContact makes a user a contact of another one.
 func (s *Store) AddContact(user, contact int64) error {
-	return s.perform(func() error { return s.addContact(user, contact) })
+	return s.performFor(user, func() error { return s.addContact(user, contact) })
 }
 
 // RemoveContact removes a contact of a user, until there is a message between them. The
 // error may be ErrNoContact.
 func (s *Store) RemoveContact(user, contact int64) error {
-	return s.perform(func() error {
+	return s.performFor(user, func() error {
 		n, err := s.change("DELETE FROM contacts WHERE user = ? AND contact = ?", user, contact)
 		delete(s.known, [2]int64{user, contact})
 		if err == nil && n == 0 {

@@ -31,12 +31,13 @@ type Stored struct {
 	Repeated  bool    // its nonce was known: this is the first message with it
 }
 
-// Send stores a message. done is called when it is on disk, from the writing goroutine, in
-// the order of the ids; it must not wait. Its error is ErrNoUser, ErrNotMember,
-// ErrNonceUsed, or the reason why the message is not on disk.
+// Send stores a message. done is called when it is on disk, from the announcing goroutine, in
+// the order of the ids; it must not wait for the store. Its error is ErrNoUser, ErrNotMember,
+// ErrNonceUsed, or the reason why the message is not on disk. Send waits while the sender has
+// more than a share of what may wait for the disk.
 func (s *Store) Send(m Message, done func(Stored, error)) {
 	var stored Stored
-	s.submit(func() (err error) {
+	s.submit(m.Sender, jobCost+len(m.Body), func() (err error) {
 		stored, err = s.insertMessage(m)
 		return err
 	}, func(err error) { done(stored, err) })
@@ -82,6 +83,7 @@ func (s *Store) recipient(m Message) (to holder, members []int64, err error) {
 	if _, in := slices.BinarySearch(members, m.Sender); !in {
 		return to, nil, ErrNotMember
 	}
+	s.extra += memberCost * len(members)
 	return to, members, nil
 }
 

@@ -55,11 +55,12 @@ type Store struct {
 	write *sql.DB
 	conn  *sql.Conn // the one connection of write
 
-	jobs         chan job
-	deferredJobs chan job
+	queue        queue
+	deferredJobs chan *job
 	foreign      chan func() // sets onForeign
 	quit         chan struct{}
-	done         chan struct{} // closed when the writing goroutine has ended
+	committed    chan []*job   // from the writing to the announcing goroutine; has room for one
+	done         chan struct{} // closed when both have ended
 
 	writer // used by the writing goroutine alone
 }
@@ -83,14 +84,15 @@ func openStore(path string) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		path: path, jobs: make(chan job, maxQueued), deferredJobs: make(chan job, maxQueued), foreign: make(chan func()), quit: make(chan struct{}), done: make(chan struct{}),
-		writer: newWriter(),
+		path: path, queue: newQueue(), deferredJobs: make(chan *job, maxDeferred), foreign: make(chan func()),
+		quit: make(chan struct{}), committed: make(chan []*job, 1), done: make(chan struct{}), writer: newWriter(),
 	}
 	err := s.connect()
 	if err != nil {
 		return nil, errors.Join(err, s.closeFiles())
 	}
 	go s.writeLoop()
+	go s.announceLoop()
 	return s, nil
 }
 

@@ -4,7 +4,10 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"sync"
 	"time"
+
+	"github.com/skaroctl/skaroctl/internal/fair"
 )
 
 // writer is the state of the writing goroutine. The caches hold what the database has, as
@@ -15,8 +18,9 @@ type writer struct {
 	members map[int64][]int64 // of conferences, in order
 	known   map[[2]int64]bool // contacts: user, contact
 	version int64             // PRAGMA data_version: it changes when another process has written
+	extra   int               // cost of the job that runs, beyond that with which it was queued
 
-	deferred  []job         // they share the next commit; see submitDeferred
+	deferred  []*job        // they share the next commit; see submitDeferred
 	deferTime time.Duration // how long the first of them waits for that
 
 	onForeign func()        // see OnForeignWrite
@@ -41,14 +45,24 @@ const (
 type job struct {
 	// run works inside the transaction. A refusal concerns this job alone: run returns it
 	// before it writes. Any other error fails every job of the group.
-	run     func() error
-	done    func(error) // called after the commit, in the order of the jobs
-	refusal error
+	run   func() error
+	done  func(error)   // called after the commit, in the order of the jobs
+	err   error         // for done
+	taken chan struct{} // closed when the writing goroutine takes the job; nil if no caller waits for that
 }
 
+// server is the user whose turns are those of jobs that belong to no user.
+const server = 0
+
+// The cost of a job is the time that it takes in a commit, in the time that a byte of a body
+// takes.
 const (
-	maxQueued = 4096 // jobs that wait
-	maxGroup  = 512  // jobs of one transaction
+	jobCost     = 4 << 10 // of a job without a body
+	memberCost  = 32      // of each member of the conference that a message goes to
+	turnCost    = 16 << 10
+	maxQueued   = 16 << 20  // of the jobs that wait
+	maxGroup    = 256 << 10 // of the jobs of one transaction, so that a commit stays short
+	maxDeferred = 4096      // deferred jobs that wait, and that share a commit
 
 	// deferTime is how long a deferred job waits for another job to share its commit. A
 	// login and the message that follows it then need one commit instead of two, which
@@ -56,36 +70,115 @@ const (
 	deferTime = 10 * time.Millisecond
 )
 
-// submit queues a job. It waits while too many are queued. done gets the job's error, or
-// ErrClosed; it is called from the writing goroutine, and must not wait.
-func (s *Store) submit(run func() error, done func(error)) {
-	s.queue(s.jobs, job{run: run, done: done})
+// queue is what waits for the writing goroutine, which takes it in turn by user.
+type queue struct {
+	mu     sync.Mutex // guards the two below
+	jobs   *fair.Queue[*job]
+	closed bool // the writing goroutine has ended, or is about to
+
+	wake chan struct{} // there are jobs; has room for one
+}
+
+func newQueue() queue {
+	return queue{jobs: fair.NewQueue[*job](turnCost), wake: make(chan struct{}, 1)}
+}
+
+// push queues a job. If the user has more than a share of the queue, it waits until the job
+// is taken. It reports whether the queue is open.
+func (q *queue) push(user int64, cost int, j *job) bool {
+	q.mu.Lock()
+	if q.closed {
+		q.mu.Unlock()
+		return false
+	}
+	q.jobs.Push(user, cost, j)
+	if q.jobs.CostOf(user) > q.jobs.Share(maxQueued) {
+		j.taken = make(chan struct{})
+	}
+	taken := j.taken
+	q.mu.Unlock()
+	q.ring()
+	if taken != nil {
+		<-taken
+	}
+	return true
+}
+
+// ring wakes the writing goroutine.
+func (q *queue) ring() {
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+// pop takes the next job, its user and its cost.
+func (q *queue) pop() (j *job, user int64, cost int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	x := q.jobs.Pop()
+	if x == nil {
+		return nil, 0, 0
+	}
+	if x.Value.taken != nil {
+		close(x.Value.taken)
+	}
+	return x.Value, x.User, x.Cost()
+}
+
+// charge adds to the cost of the user's last job.
+func (q *queue) charge(user int64, cost int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.jobs.Charge(user, cost)
+}
+
+func (q *queue) empty() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.jobs.Len() == 0
+}
+
+// close lets nothing more in. It reports false if there are jobs.
+func (q *queue) close() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed = q.jobs.Len() == 0
+	return q.closed
+}
+
+// submit queues a job of a user. It waits while the user has more than a share of the queue.
+// done gets the job's error, or ErrClosed; it is called from the announcing goroutine, in the
+// order of the jobs, and must not wait for the store.
+func (s *Store) submit(user int64, cost int, run func() error, done func(error)) {
+	if !s.queue.push(user, cost, &job{run: run, done: done}) {
+		done(ErrClosed)
+	}
 }
 
 // submitDeferred queues a job that no caller waits for: it is committed with the next job,
 // or after deferTime. Deferred jobs keep their order.
 func (s *Store) submitDeferred(run func() error, done func(error)) {
-	s.queue(s.deferredJobs, job{run: run, done: done})
-}
-
-func (s *Store) queue(jobs chan<- job, j job) {
 	select {
 	case <-s.quit:
-		j.done(ErrClosed)
+		done(ErrClosed)
 		return
 	default:
 	}
 	select {
-	case jobs <- j:
+	case s.deferredJobs <- &job{run: run, done: done}:
 	case <-s.quit:
-		j.done(ErrClosed)
+		done(ErrClosed)
 	}
 }
 
-// perform submits a job, and waits until it is done.
-func (s *Store) perform(run func() error) error {
+// perform submits a job that belongs to no user, and waits until it is done.
+func (s *Store) perform(run func() error) error { return s.performFor(server, run) }
+
+// performFor submits a job of a user, and waits until it is done.
+func (s *Store) performFor(user int64, run func() error) error {
 	done := make(chan error, 1)
-	s.submit(run, func(err error) { done <- err })
+	s.submit(user, jobCost, run, func(err error) { done <- err })
 	select {
 	case err := <-done:
 		return err
@@ -110,7 +203,7 @@ func (s *Store) OnForeignWrite(f func()) {
 
 // writeLoop is the writing goroutine. Close ends it, when all jobs are done.
 func (s *Store) writeLoop() {
-	defer close(s.done)
+	defer close(s.committed)
 	ticker := time.NewTicker(s.interval)
 	defer ticker.Stop()
 	late := time.NewTimer(s.deferTime) // the first deferred job has waited for long enough
@@ -118,15 +211,18 @@ func (s *Store) writeLoop() {
 	defer late.Stop()
 	for {
 		select {
-		case j := <-s.jobs:
+		case <-s.queue.wake:
+			if s.queue.empty() {
+				continue // the commit before took them
+			}
 			late.Stop()
-			s.commit(append(s.takeDeferred(), j))
+			s.commit(s.takeDeferred())
 		case j := <-s.deferredJobs:
 			if len(s.deferred) == 0 {
 				late.Reset(s.deferTime)
 			}
 			s.deferred = append(s.deferred, j)
-			if len(s.deferred) == maxGroup {
+			if len(s.deferred) == maxDeferred {
 				late.Stop()
 				s.commit(s.takeDeferred())
 			}
@@ -143,10 +239,10 @@ func (s *Store) writeLoop() {
 }
 
 // takeDeferred takes the deferred jobs, to be committed now.
-func (s *Store) takeDeferred() []job {
+func (s *Store) takeDeferred() []*job {
 	jobs := s.deferred
 	s.deferred = nil
-	for len(jobs) < maxGroup {
+	for len(jobs) < maxDeferred {
 		select {
 		case j := <-s.deferredJobs:
 			jobs = append(jobs, j)
@@ -157,38 +253,33 @@ func (s *Store) takeDeferred() []job {
 	return jobs
 }
 
-// commitAll commits every queued job.
+// commitAll commits every queued job, and closes the queue.
 func (s *Store) commitAll() {
 	for {
 		jobs := s.takeDeferred()
-		select {
-		case j := <-s.jobs:
-			jobs = append(jobs, j)
-		default:
-		}
-		if len(jobs) == 0 {
+		if len(jobs) == 0 && s.queue.close() {
 			return
 		}
 		s.commit(jobs)
 	}
 }
 
-// commit runs jobs and the others that are queued, in one transaction.
-func (s *Store) commit(jobs []job) {
+// commit runs deferred jobs and then those that are queued, as many as a group may have, in
+// one transaction. It hands them to the announcing goroutine, and goes on: what they cause
+// takes place beside the next commit.
+func (s *Store) commit(group []*job) {
 	if err := s.exec("BEGIN IMMEDIATE"); err != nil {
 		s.rollBack()
 		// SQLite has waited for another process. The jobs that came meanwhile must not all wait
 		// as long again.
-		for range len(s.jobs) {
-			jobs = append(jobs, <-s.jobs)
+		for j, _, _ := s.queue.pop(); j != nil; j, _, _ = s.queue.pop() {
+			group = append(group, j)
 		}
-		for _, j := range jobs {
-			j.done(err)
-		}
+		s.announce(group, err)
 		return
 	}
 	s.checkForeign()
-	group, err := s.runGroup(jobs)
+	group, err := s.runGroup(group)
 	if err == nil {
 		err = s.checkFile()
 	}
@@ -198,31 +289,63 @@ func (s *Store) commit(jobs []job) {
 	if err != nil {
 		s.rollBack()
 	}
-	for _, j := range group {
-		j.done(cmp.Or(err, j.refusal))
+	s.announce(group, err)
+	if !s.queue.empty() {
+		s.queue.ring()
 	}
 }
 
-// runGroup runs jobs and then the others that are queued, up to the first that fails.
-func (s *Store) runGroup(group []job) ([]job, error) {
-	for i := 0; ; i++ {
-		if i == len(group) {
-			if len(group) >= maxGroup {
-				return group, nil
-			}
-			select {
-			case next := <-s.jobs:
-				group = append(group, next)
-			default:
-				return group, nil
-			}
+// announce hands a group that was committed, or has failed, to the announcing goroutine. It
+// waits while that is busy with the group before the last one.
+func (s *Store) announce(group []*job, err error) {
+	for _, j := range group {
+		j.err = cmp.Or(err, j.err)
+	}
+	s.committed <- group
+}
+
+// announceLoop is the announcing goroutine: it calls the done of each job, in the order of the
+// commits. It ends after the writing goroutine.
+func (s *Store) announceLoop() {
+	defer close(s.done)
+	for group := range s.committed {
+		for _, j := range group {
+			j.done(j.err)
 		}
-		if err := group[i].run(); Refused(err) {
-			group[i].refusal = err
-		} else if err != nil {
+	}
+}
+
+// runGroup runs deferred jobs and then the others that are queued, up to the first that fails.
+func (s *Store) runGroup(group []*job) ([]*job, error) {
+	for _, j := range group {
+		if err := s.runJob(j); err != nil {
 			return group, err
 		}
 	}
+	for left := maxGroup; left > 0; {
+		j, user, cost := s.queue.pop()
+		if j == nil {
+			break
+		}
+		group = append(group, j)
+		s.extra = 0
+		if err := s.runJob(j); err != nil {
+			return group, err
+		}
+		if s.extra > 0 {
+			s.queue.charge(user, s.extra)
+		}
+		left -= cost + s.extra
+	}
+	return group, nil
+}
+
+// runJob runs a job. A refusal is the result of the job; any other error is returned.
+func (s *Store) runJob(j *job) error {
+	if j.err = j.run(); Refused(j.err) {
+		return nil
+	}
+	return j.err
 }
 
 // rollBack ends a transaction that has failed. SQLite may have rolled it back already:

@@ -95,10 +95,10 @@ func TestFailedJobFailsItsGroup(t *testing.T) {
 	result := make(chan error, 3)
 	// The first of these keeps the writer busy until the rest is queued.
 	started, queued := make(chan struct{}), make(chan struct{})
-	s.submit(func() error { close(started); <-queued; return nil }, func(err error) { result <- err })
+	s.submit(server, jobCost, func() error { close(started); <-queued; return nil }, func(err error) { result <- err })
 	<-started
 	s.Send(Message{Sender: alice, To: "bob", Body: "x", Date: now}, func(_ Stored, err error) { result <- err })
-	s.submit(func() error { return broken }, func(err error) { result <- err })
+	s.submit(server, jobCost, func() error { return broken }, func(err error) { result <- err })
 	close(queued)
 	for range 3 {
 		if err := <-result; !errors.Is(err, broken) {
@@ -150,6 +150,144 @@ func TestLockedDatabaseRefusesAllTogether(t *testing.T) {
 		if err := <-results; err == nil || !strings.Contains(err.Error(), "locked") {
 			t.Errorf("the result is %v", err)
 		}
+	}
+}
+
+// hold keeps the writing goroutine inside a job until release is called.
+func hold(s *Store) (release func()) {
+	started, free := make(chan struct{}), make(chan struct{})
+	s.submit(server, maxGroup, func() error { close(started); <-free; return nil }, func(error) {})
+	<-started
+	return func() { close(free) }
+}
+
+// A user who sends one message waits for a turn of each other user, not for all that they have
+// queued.
+func TestUsersAreWrittenInTurn(t *testing.T) {
+	const flood = 1000
+	s := newStore(t, "alice", "bob", "mallory")
+	alice, mallory := id(t, s, "alice"), id(t, s, "mallory")
+	release := hold(s)
+	ids := make(chan int64, flood)
+	for range flood {
+		s.Send(Message{Sender: mallory, To: "bob", Body: "x", Date: now}, func(stored Stored, _ error) { ids <- stored.ID })
+	}
+	var honest int64
+	s.Send(Message{Sender: alice, To: "bob", Body: "x", Date: now}, func(stored Stored, _ error) { honest = stored.ID })
+	release()
+	last := int64(0)
+	for range flood {
+		id := <-ids
+		if id <= last {
+			t.Fatalf("the message %d of one user comes after %d", id, last)
+		}
+		last = id
+	}
+	if honest < 1 || honest > 2*turnCost/jobCost {
+		t.Errorf("the other user's message is number %d of %d", honest, flood+1)
+	}
+}
+
+// The members of a conference count in the turns of the sender.
+func TestConferenceMessagesCostTheirMembers(t *testing.T) {
+	const members, flood = 400, 200
+	s := newStore(t, "alice", "bob", "mallory")
+	logins := []string{"mallory"}
+	err := s.perform(func() error {
+		for i := range members {
+			login := fmt.Sprint("m", i)
+			logins = append(logins, login)
+			if _, err := s.insertUser(login, newToken("x"), now); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.CreateConference("ops", logins, now); err != nil {
+		t.Fatal(err)
+	}
+	alice, mallory := id(t, s, "alice"), id(t, s, "mallory")
+	release := hold(s)
+	var order []int64
+	for range flood {
+		s.Send(Message{Sender: mallory, To: "ops", Body: "x", Date: now}, func(Stored, error) { order = append(order, mallory) })
+		s.Send(Message{Sender: alice, To: "bob", Body: "x", Date: now}, func(Stored, error) { order = append(order, alice) })
+	}
+	release()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	conference := 0
+	for _, sender := range order[:flood] {
+		if sender == mallory {
+			conference++
+		}
+	}
+	// Each costs as much as four messages to a user.
+	if len(order) != 2*flood || conference < flood/8 || conference > flood/3 {
+		t.Errorf("%d messages to the conference are among the first %d", conference, flood)
+	}
+}
+
+// What one user may have queued is bounded: then Send waits until the message is taken.
+func TestSendWaitsWhileTheSenderHasTheShare(t *testing.T) {
+	s := newStore(t, "alice", "bob")
+	alice := id(t, s, "alice")
+	release := hold(s)
+	var done sync.WaitGroup
+	body := strings.Repeat("x", 100<<10)
+	queued := make(chan bool)
+	const n = maxQueued / (100 << 10)
+	done.Add(n)
+	go func() {
+		for range n {
+			s.Send(Message{Sender: alice, To: "bob", Body: body, Date: now}, func(Stored, error) { done.Done() })
+			queued <- true
+		}
+		close(queued)
+	}()
+	for range n/2 - 5 {
+		<-queued
+	}
+	// Half of the queue is full. Sends go on until the share of one user is exceeded, and the
+	// next one waits: it is in the queue, and its sender has no answer.
+	eventually(t, "a Send waits", func() bool {
+		select {
+		case <-queued:
+		default:
+		}
+		s.queue.mu.Lock()
+		defer s.queue.mu.Unlock()
+		return s.queue.jobs.CostOf(alice) > s.queue.jobs.Share(maxQueued)
+	})
+	select {
+	case <-queued:
+		t.Error("a Send above the share has returned")
+	default:
+	}
+	release()
+	for range queued {
+	}
+	done.Wait()
+}
+
+// The writing goroutine goes on while callers are told about the commit before.
+func TestCommitsGoOnBesideTheirAnnouncements(t *testing.T) {
+	s := newStore(t)
+	told, goOn := make(chan struct{}), make(chan struct{})
+	s.submit(server, jobCost, func() error { return nil }, func(error) { close(told); <-goOn })
+	<-told
+	ran := make(chan struct{})
+	var order []int
+	s.submit(server, jobCost, func() error { close(ran); return nil }, func(error) { order = append(order, 2) })
+	<-ran
+	order = append(order, 1)
+	close(goOn)
+	if err := s.Close(); err != nil || fmt.Sprint(order) != "[1 2]" {
+		t.Errorf("the order is %v; %v", order, err)
 	}
 }
 
