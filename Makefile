@@ -8,7 +8,7 @@ BUILDVCS := $(shell git rev-parse --quiet --verify HEAD >/dev/null 2>&1 && echo 
 # The race detector needs a C compiler; without one, cgo is off.
 RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 PYTHON ?= python3
-FUZZTIME ?= 10s
+FUZZTIME ?= 10m
 
 .PHONY: build demo test peers docs venv lint picture release reproduce package-test fuzz bench clean
 
@@ -68,14 +68,9 @@ reproduce:
 package-test:
 	@sh script/package-test
 
-# go test fuzzes one target at a time.
+# FUZZTIME is for all targets together.
 fuzz:
-	@set -e; for package in $$(go list ./...); do \
-		for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
-			echo "$$package $$target"; \
-			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
-		done; \
-	done
+	go run ./script/fuzz -total $(FUZZTIME)
 
 # The program names the peers that are missing.
 bench: build

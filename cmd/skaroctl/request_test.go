@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"io"
 	"math/big"
 	"os"
@@ -12,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/skaroctl/skaroctl/internal/cli"
+	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/terminal"
 )
 
@@ -105,4 +108,48 @@ func TestRequestFieldIsInterrupted(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), interrupt.Error()) {
 		t.Errorf("%v", err)
 	}
+}
+
+// FuzzFieldJSON: a value that -F takes is JSON, and reaches the server as it is: integers of any
+// size are exact.
+func FuzzFieldJSON(f *testing.F) {
+	for _, s := range []string{`1`, `-9223372036854775809`, `123456789012345678901234567890`, `1.5e3`, `"a\u0000"`, `[1,{"a":null}]`, `{"a":1,"a":2}`, `1 2`, ``, `1e400`, `"\ud800"`} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		v, err := parseJSON(text)
+		if err != nil {
+			return
+		}
+		if !json.Valid([]byte(text)) {
+			t.Fatalf("%q is taken for JSON", text)
+		}
+		b, err := proto.Encode(map[string]any{"type": "x", "x": v})
+		if err != nil {
+			return
+		}
+		frame, err := proto.Decode(b)
+		if err != nil {
+			return // it is deeper than a frame, for example
+		}
+		d := json.NewDecoder(strings.NewReader(text))
+		d.UseNumber()
+		var number any
+		if err := d.Decode(&number); err != nil {
+			t.Fatal(err)
+		}
+		n, isNumber := number.(json.Number)
+		if want, isInteger := new(big.Int).SetString(n.String(), 10); isNumber && isInteger {
+			got := frame.Value("x")
+			if n, isLong := got.(big.Int); isLong {
+				got = &n
+			}
+			if fmt.Sprint(got) != want.String() {
+				t.Errorf("%q becomes %v", text, got)
+			}
+		}
+		if s, isText := number.(string); isText && frame.Text("x") != s {
+			t.Errorf("%q becomes %q", text, frame.Text("x"))
+		}
+	})
 }

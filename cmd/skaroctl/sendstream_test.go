@@ -8,8 +8,10 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/skaroctl/skaroctl/internal/session"
+	"github.com/skaroctl/skaroctl/internal/terminal"
 )
 
 func TestLineReaderKeepsEachLine(t *testing.T) {
@@ -70,4 +72,47 @@ func TestStreamStopsWithItsContext(t *testing.T) {
 	}
 	for range s.messages { // until the reading has ended
 	}
+}
+
+// FuzzLines: the records of `send --lines` are the lines of the input that are not empty, up to
+// the first that is not UTF-8, into whatever pieces the input is cut.
+func FuzzLines(f *testing.F) {
+	for _, s := range []string{"", "a", "a\n\nb\r\nc", "\n\n", "a\xff\nb", "\r\n\r", "a\x00b\n"} {
+		f.Add([]byte(s), 1)
+	}
+	f.Fuzz(func(t *testing.T, input []byte, most int) {
+		in := &pieces{rest: input, most: max(1, most%100)}
+		next := newLineReader(in)
+		for i, line := range strings.SplitAfter(string(input), "\n") {
+			want := string(terminal.TrimNewline([]byte(line)))
+			if want == "" {
+				continue
+			}
+			got, err := next()
+			if !utf8.ValidString(want) {
+				if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("line %d", i+1)) {
+					t.Errorf("line %d is not UTF-8: %v", i+1, err)
+				}
+				return
+			}
+			if err != nil || got.number != i+1 || got.body != want {
+				t.Fatalf("line %d is %+v, %v, not %q", i+1, got, err, want)
+			}
+		}
+	})
+}
+
+// pieces is an input of which each read returns most bytes at most.
+type pieces struct {
+	rest []byte
+	most int
+}
+
+func (p *pieces) Read(into []byte) (int, error) {
+	if len(p.rest) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(into, p.rest[:min(p.most, len(p.rest))])
+	p.rest = p.rest[n:]
+	return n, nil
 }

@@ -100,7 +100,7 @@ func TestPositionIsWrittenOnlyIfItChanged(t *testing.T) {
 }
 
 // FuzzPosition: whatever the file holds, Read returns a position or an error that names
-// the file, and leaves the file as it is.
+// the file, and leaves the file as it is. What it returns can be saved, and reads back.
 func FuzzPosition(f *testing.F) {
 	for _, s := range []string{
 		``, `null`, `[]`, `{}`, `{"version":1}`, `{"version":2}`, `{"version":1,"position":{"id":7}}`, `{"version":1,"position":{"id":-1}}`, `{"version":1,"position":{"id":1.5}}`,
@@ -129,5 +129,16 @@ func FuzzPosition(f *testing.F) {
 			t.Errorf("%v", err)
 		}
 		untouched(t, path, content)
+		if !found {
+			return
+		}
+		var again somePosition
+		f := &PositionFile{file: file, key: alice}
+		if err := f.Save(got); err != nil {
+			t.Fatal(err)
+		}
+		if found, err := f.Read(&again); !found || err != nil || !reflect.DeepEqual(got, again) {
+			t.Errorf("%+v is saved as %+v, %v, %v", got, again, found, err)
+		}
 	})
 }

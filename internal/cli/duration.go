@@ -103,15 +103,15 @@ func parse(s string) (time.Duration, error) {
 var layouts = []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02T15:04", "2006-01-02 15:04", time.DateOnly}
 
 // ParseTime reads a point in time: with a date, as "15:04" or "15:04:05" of today, or as
-// "today" or "yesterday" for the midnight at its beginning. A time without a zone is in
+// "today" or "yesterday" for the first moment of that day. A time without a zone is in
 // the zone of now.
 func ParseTime(s string, now time.Time) (t time.Time, ok bool) {
 	year, month, day := now.Date()
 	switch s {
 	case "today":
-		return time.Date(year, month, day, 0, 0, 0, 0, now.Location()), true
+		return startOfDay(year, month, day, now.Location()), true
 	case "yesterday":
-		return time.Date(year, month, day-1, 0, 0, 0, 0, now.Location()), true
+		return startOfDay(year, month, day-1, now.Location()), true
 	}
 	for _, layout := range layouts {
 		if t, err := time.ParseInLocation(layout, s, now.Location()); err == nil {
@@ -124,4 +124,21 @@ func ParseTime(s string, now time.Time) (t time.Time, ok bool) {
 		}
 	}
 	return time.Time{}, false
+}
+
+// startOfDay returns the first moment of a day. That is not always midnight, and not always the
+// midnight that time.Date takes: in some zones, summer time begins or ends at that hour.
+func startOfDay(year int, month time.Month, day int, zone *time.Location) time.Time {
+	t := time.Date(year, month, day, 0, 0, 0, 0, zone)
+	changed, changes := t.ZoneBounds()
+	if t.Hour() == 23 { // the clocks skip midnight
+		return changes
+	}
+	before := changed.Add(-1)
+	if !changed.IsZero() && before.Format(time.DateOnly) == t.Format(time.DateOnly) { // it is midnight twice
+		_, was := before.Zone()
+		_, is := t.Zone()
+		return t.Add(time.Duration(is-was) * time.Second)
+	}
+	return t
 }

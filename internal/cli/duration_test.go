@@ -1,6 +1,9 @@
 package cli
 
 import (
+	"fmt"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -76,4 +79,78 @@ func TestParseTime(t *testing.T) {
 			t.Errorf("%q: %v", in, got)
 		}
 	}
+}
+
+// FuzzDuration: a duration is the sum of its parts, where a week has 168 hours and a day 24.
+// What a flag holds reads back as it is shown.
+func FuzzDuration(f *testing.F) {
+	for _, s := range []string{"10s", "1w2d3h", "-1d12h", "1.5d", "0", "106751d24h", "5", "1d-2h", "0.1w0.1d", "00007d", "1d.5h"} {
+		f.Add(s)
+	}
+	parts := regexp.MustCompile(`^(-?)(?:(\d{1,4})w)?(?:(\d{1,4})d)?([^wd]*)$`)
+	f.Fuzz(func(t *testing.T, s string) {
+		got, err := ParseDuration(s)
+		if p := parts.FindStringSubmatch(s); p != nil && p[2]+p[3] != "" && p[4] != "0" {
+			weeks, _ := strconv.Atoi(p[2])
+			days, _ := strconv.Atoi(p[3])
+			want, wantErr := time.ParseDuration(fmt.Sprintf("%s%dh%s", p[1], 168*weeks+24*days, p[4]))
+			if (err == nil) != (wantErr == nil) || err == nil && got != want {
+				t.Errorf("%q is %v, %v, not %v, %v", s, got, err, want, wantErr)
+			}
+		}
+		var d, again Duration
+		if d.Set(s) != nil {
+			return
+		}
+		if err := again.Set(d.String()); err != nil || again != d {
+			t.Errorf("%q is shown as %s, which is %s, %v", s, &d, &again, err)
+		}
+	})
+}
+
+// zones change their clocks in every way: at 2:00, at midnight, by half an hour, by a whole day.
+var zones = []string{
+	"UTC", "Europe/Berlin", "America/New_York", "Africa/Cairo", "America/Havana", "Asia/Beirut", "America/Sao_Paulo", "America/Asuncion", "Australia/Lord_Howe",
+	"Asia/Kolkata", "Pacific/Apia", "America/Santiago", "Atlantic/Azores", "Asia/Tehran",
+}
+
+// FuzzTime: "today" and "yesterday" are the first moments of these days in every zone and at
+// every change of summer time; a time of day is today's; a time with a date reads back.
+func FuzzTime(f *testing.F) {
+	for i := range zones {
+		f.Add("today", int64(1463313600), uint8(i))
+		f.Add("2016-05-15 12:00", int64(1463313600), uint8(i))
+	}
+	f.Add("yesterday", int64(1682632800), uint8(3)) // in Cairo, 28 April 2023 began at 1:00
+	f.Add("today", int64(1541300400), uint8(6))     // in São Paulo, 4 November 2018 began at 1:00
+	f.Add("yesterday", int64(1699246800), uint8(4)) // in Havana, 5 November 2023 had 0:30 twice
+	f.Add("yesterday", int64(1793012400), uint8(1)) // the day before, 25 October 2026, had 25 hours
+	f.Add("23:59:59", int64(0), uint8(1))
+	f.Add("2016-05-15T12:00:00.5+02:00", int64(0), uint8(1))
+	f.Fuzz(func(t *testing.T, s string, unix int64, zone uint8) {
+		place, err := time.LoadLocation(zones[int(zone)%len(zones)])
+		if err != nil {
+			t.Fatal(err)
+		}
+		const years = 4_000_000_000 // until 2096
+		now := time.Unix(max(unix%years, -unix%years), 0).In(place)
+		for word, ago := range map[string]int{"today": 0, "yesterday": 1} {
+			got, ok := ParseTime(word, now)
+			day := time.Date(now.Year(), now.Month(), now.Day()-ago, 12, 0, 0, 0, time.UTC).Format(time.DateOnly)
+			if place.String() == "Pacific/Apia" && day == "2011-12-30" {
+				continue // there was no such day
+			}
+			if !ok || got.Format(time.DateOnly) != day || got.Add(-1).Format(time.DateOnly) == got.Format(time.DateOnly) {
+				t.Errorf("%s at %v is %v, %v", word, now, got, ok)
+			}
+		}
+		got, ok := ParseTime(s, now)
+		if !ok {
+			return
+		}
+		again, ok := ParseTime(got.Format(time.RFC3339Nano), now)
+		if year := got.Year(); year >= 0 && year <= 9999 && (!ok || !again.Equal(got)) && got.Format("05") == got.UTC().Format("05") { // RFC 3339 has no zones with seconds
+			t.Errorf("%q is %v, which reads as %v, %v", s, got, again, ok)
+		}
+	})
 }

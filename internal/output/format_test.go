@@ -63,3 +63,43 @@ func TestFormatWritesByTheTemplate(t *testing.T) {
 		t.Error(err) // some message might have it
 	}
 }
+
+// FuzzFormat: whatever a template does with a message, a terminal gets safe text and a pipe
+// the exact bytes. The template is put together of parts, because any text at all could be a
+// template that runs for ever.
+func FuzzFormat(f *testing.F) {
+	parts := []string{
+		"{{.body}}", "{{.from}} ", "{{.}}", "{{.extra.x}}", `{{printf "%s %v" .body .id}}`, `{{printf "%c" 27}}`, "{{with .body}}{{.}}", "{{if .own}}", "{{else}}", "{{end}}",
+		"{{range $k, $v := .extra}}{{$k}}={{$v}}", "{{$b := .body}}", "{{$b}}", "{{json .}}", "{{html .body}}", "{{slice .body 1}}", "{{len .body}}", "{{js .from}}",
+		"{{- .to -}}", "{{/* a comment */}}", `{{"\x1b[31m"}}`, "{{`\u202e`}}", "{{break}}", "text ", "{{eq .from .to}}", "{{index .extra .body}}", "{{urlquery .body}}", "{{.body | print | print}}",
+	}
+	f.Add([]byte{0}, "hi", "x")
+	f.Add([]byte{6, 1, 9, 10, 9, 13}, "\x1b[31m", "\u202e")
+	f.Add([]byte{20, 21, 5, 3, 26}, "\xff\x9b", "\n")
+	f.Fuzz(func(t *testing.T, choice []byte, body, from string) {
+		text := ""
+		for _, c := range choice[:min(len(choice), 64)] {
+			text += parts[int(c)%len(parts)]
+		}
+		m := proto.Message{ID: 1, From: from, To: "alice", Body: body, Extra: map[string]any{"x": body, body: from}}
+		run := func(terminal bool) (string, error) {
+			format, err := ParseFormat(text, terminal)
+			if err != nil {
+				return "", err
+			}
+			got, err := format.execute(AppendMessage(nil, m, "alice"))
+			return string(got), err
+		}
+		shown, terminalErr := run(true)
+		if c := forbidden.FindString(strings.NewReplacer("\n", "", "\t", "").Replace(shown)); c != "" {
+			t.Errorf("%s shows %+q of %+q", text, c, body)
+		}
+		exact, pipeErr := run(false)
+		if (terminalErr == nil) != (pipeErr == nil) {
+			t.Errorf("%s: for a terminal %v, for a pipe %v", text, terminalErr, pipeErr)
+		}
+		if text == "{{.body}}" && exact != string([]rune(body))+"\n" {
+			t.Errorf("%+q is written as %+q", body, exact)
+		}
+	})
+}

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"math/big"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/fxamacker/cbor/v2"
 
@@ -120,4 +122,41 @@ func BenchmarkMessageJSON(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// FuzzMessageJSON: a message with any text and any CBOR in a further field is one safe line of
+// JSON, which gives the text back and is no longer than the input justifies.
+func FuzzMessageJSON(f *testing.F) {
+	f.Add(int64(1), "bob", "ops", "alice", "hi", []byte("\xf6"))
+	f.Add(int64(1)<<62, "a\x1b", "", "\xff", "\u2028\\\"\x00", []byte("\xc1\xfb\x7f\xf8\x00\x00\x00\x00\x00\x00"))
+	f.Add(int64(0), "", "", "", "", []byte("\xa2\x41\xff\x01\x41\xfe\x02"))
+	f.Add(int64(-1), "", "", "", "", []byte("\x82\xc2\x49\x01\x00\x00\x00\x00\x00\x00\x00\x00\xd8\x63\xf9\x7e\x00"))
+	f.Fuzz(func(t *testing.T, id int64, from, conference, to, body string, field []byte) {
+		m := proto.Message{ID: id, From: from, Conference: conference, To: to, Body: body}
+		frame, err := proto.Decode(append([]byte("\xa1\x65field"), field...))
+		if err == nil {
+			m.Extra = frame.Extra()
+			m.Date = frame.Date("field")
+		}
+		line := AppendMessage(nil, m, "alice")
+		if size := len(from) + len(conference) + len(to) + len(body) + len(field); len(line) > 1024+24*size {
+			t.Errorf("%d bytes of input are %d of JSON", size, len(line))
+		}
+		if c := forbidden.FindString(string(line)); c != "" || !utf8.Valid(line) {
+			t.Errorf("%q has %+q", line, c)
+		}
+		var got struct {
+			Type, From, To, Body, Dialog, Conference string
+			ID                                       json.Number
+			Extra                                    map[string]any
+		}
+		if err := json.Unmarshal(line, &got); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		repaired := func(s string) string { return string([]rune(s)) }
+		if got.Type != "message" || got.From != repaired(from) || got.To != repaired(to) || got.Body != repaired(body) || got.Conference != repaired(conference) ||
+			got.Dialog != repaired(m.Dialog("alice")) || id != 0 && got.ID.String() != fmt.Sprint(id) || len(got.Extra) != len(m.Extra) {
+			t.Errorf("%+v is shown as %q", m, line)
+		}
+	})
 }

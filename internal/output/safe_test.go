@@ -2,7 +2,8 @@ package output
 
 import (
 	"encoding/json"
-	"reflect"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"unicode"
@@ -70,31 +71,98 @@ func TestRightToLeftKnowsEveryScript(t *testing.T) {
 	}
 }
 
-// FuzzStrings: JSON of any text reads back as the text, repaired if it was not UTF-8, and
-// no form has hostile characters.
+// forbidden are the characters that no form may have as they are: control characters, line and
+// paragraph separators, and those that embed, override or isolate a direction. Beside flags,
+// so are tags. These are Unicode's own names for what safe.go lists by its numbers.
+var (
+	forbidden = regexp.MustCompile(`[\p{Cc}\p{Zl}\p{Zp}\x{202a}-\x{202e}\x{2066}-\x{2069}]`)
+	tags      = regexp.MustCompile(`[\x{e0000}-\x{e007f}]`)
+	flags     = regexp.MustCompile(`\x{1f3f4}[\x{e0030}-\x{e0039}\x{e0061}-\x{e007a}]{3,6}\x{e007f}`)
+)
+
+// unescaped reads text with escapes as Go's own parser of strings reads it. In quotes, a quote is
+// escaped too.
+func unescaped(t *testing.T, text string, quote byte) string {
+	t.Helper()
+	var b strings.Builder
+	for text != "" {
+		r, _, rest, err := strconv.UnquoteChar(text, quote)
+		if err != nil {
+			t.Fatalf("%+q has an escape that nobody knows: %v", text, err)
+		}
+		b.WriteRune(r)
+		text = rest
+	}
+	return b.String()
+}
+
+// FuzzStrings: no form of a text has a forbidden character, and each form reads back as the
+// text, with U+FFFD for each byte that is not UTF-8. No form is longer than 12 bytes for each
+// byte of the text.
 func FuzzStrings(f *testing.F) {
-	for _, s := range []string{"", "é\x00\x1b\u009b\u202e", "\xff\xed\xa0\x80", `"\`, "\ufffd"} {
+	for _, s := range []string{
+		"", "é\x00\x1b\u009b\u202e", "\xff\xed\xa0\x80", `"\`, "\ufffd", "a\u2028b\u2029c\u2066\u2069", "\r\n\t\x7f",
+		"🏴\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f", "🏴\U000e0067\U000e007f\U000e0041",
+	} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		j := []byte(valueText(s))
-		var back string
-		if err := json.Unmarshal(j, &back); err != nil {
-			t.Fatalf("%q: %v", j, err)
-		}
 		want := string([]rune(s)) // each bad byte becomes U+FFFD
-		if !reflect.DeepEqual(back, want) {
-			t.Errorf("%q comes back as %q", s, back)
+		inJSON := valueText(s)
+		var back string
+		if err := json.Unmarshal([]byte(inJSON), &back); err != nil || back != want {
+			t.Errorf("JSON of %+q reads back as %+q, %v", s, back, err)
 		}
-		for form, text := range map[string]string{"json": string(j), "line": Line(s), "block": Block(s)} {
+		// Line and Block leave the text's own backslashes as they are, so the text has none here.
+		plain := strings.ReplaceAll(s, `\`, "/")
+		want = string([]rune(plain))
+		for form, text := range map[string]string{"line": Line(plain), "block": Block(plain)} {
+			if got := unescaped(t, text, 0); got != want {
+				t.Errorf("%s of %+q reads back as %+q", form, plain, got)
+			}
+		}
+		for form, text := range map[string]string{
+			"json": inJSON, "line": Line(s), "block": strings.NewReplacer("\n", "", "\t", "").Replace(Block(s)),
+		} {
 			if !utf8.ValidString(text) {
-				t.Errorf("%s of %q is not UTF-8", form, s)
+				t.Errorf("%s of %+q is not UTF-8", form, s)
 			}
-			for _, r := range text {
-				if hostile(r) && !(form == "block" && (r == '\n' || r == '\t')) {
-					t.Errorf("%s of %q holds %q", form, s, r)
-				}
+			if c := forbidden.FindString(text); c != "" {
+				t.Errorf("%s of %+q has %+q", form, s, c)
 			}
+			if form != "json" {
+				text = flags.ReplaceAllString(text, "")
+			}
+			if c := tags.FindString(text); c != "" {
+				t.Errorf("%s of %+q has %+q", form, s, c)
+			}
+			if len(text) > 12*len(s)+2 {
+				t.Errorf("%s of %d bytes has %d", form, len(s), len(text))
+			}
+		}
+	})
+}
+
+// FuzzLogins: a login that is shown has no invisible character and reads back as the login,
+// so that no two logins look the same because of such characters.
+func FuzzLogins(f *testing.F) {
+	for _, s := range []string{"bob", "", "bob\u200b", `"bob"`, `CORP\bob`, "b ob", "\u0301bob", "b\xffob", "محمد"} {
+		f.Add(s)
+	}
+	hidden := regexp.MustCompile(`[\p{C}\p{Zl}\p{Zp}\x{a0}\x{34f}\x{115f}\x{1160}\x{17b4}\x{17b5}\x{180b}-\x{180f}\x{2000}-\x{200a}\x{202f}\x{205f}\x{2800}\x{3000}\x{3164}\x{fe00}-\x{fe0f}\x{ffa0}]`)
+	f.Fuzz(func(t *testing.T, s string) {
+		shown, want := Login(s), string([]rune(s))
+		if c := hidden.FindString(shown); c != "" {
+			t.Errorf("%+q is shown with %+q", s, c)
+		}
+		back := shown
+		if strings.HasPrefix(shown, `"`) {
+			back = unescaped(t, strings.TrimSuffix(shown[1:], `"`), '"')
+		} else if strings.Contains(shown, " ") {
+			t.Errorf("%+q is shown with a space and without quotes", s)
+		}
+		if back != want {
+			t.Errorf("%+q is shown as %s", s, shown)
 		}
 	})
 }

@@ -5,7 +5,9 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math"
+	"math/big"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -184,10 +186,9 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			return
 		}
-		_, _ = ParseGreeting(frame)
-		_, _ = ParseReply(frame)
-		_, _ = ParseContacts(frame)
-		_, _ = ParseMessages(frame, "history")
+		if n := allocated(func() { readEverything(b) }); n > allocatedMost(len(b)) {
+			t.Errorf("%d bytes of input allocate %d", len(b), n)
+		}
 		m := ParseMessage(frame)
 		if frame.message != nil {
 			if other := ParseMessage(Frame{fields: frame.all()}); !reflect.DeepEqual(m, other) {
@@ -197,11 +198,53 @@ func FuzzDecode(f *testing.F) {
 		if m.Dialog(m.From) != m.To {
 			t.Errorf("dialog of our own message: %+v", m)
 		}
-		for name := range frame.all() {
-			frame.Value(name)
-		}
-		frame.Describe()
 	})
+}
+
+// allocatedMost is how much the readers of a frame may allocate for n bytes of input. The
+// readers of an array of empty maps, a byte each, need most.
+func allocatedMost(n int) int { return 1<<20 + 4096*n }
+
+// Four times the input costs four times the work, whatever the server has filled it with.
+func TestWorkGrowsAsTheInputDoes(t *testing.T) {
+	list := func(n int, element any) []any { return slices.Repeat([]any{element}, n) }
+	text := strings.Repeat("\x1b\u202e", 8)
+	for what, make := range map[string]func(n int) any{
+		"empty messages": func(n int) any { return map[string]any{"history": list(n, map[string]any{})} },
+		"messages": func(n int) any {
+			return map[string]any{"history": list(n, Message{ID: 1, From: "bob", To: "alice", Body: text}.Fields())}
+		},
+		"odd messages": func(n int) any {
+			return map[string]any{"history": list(n, map[string]any{"id": text, "from": 1, "x": nil})}
+		},
+		"contacts": func(n int) any {
+			return map[string]any{"type": "request", "id": 1, "data": list(n, map[string]any{"login": text, "x": 1})}
+		},
+		"extensions": func(n int) any {
+			return map[string]any{"type": "check_connection", "token": text, "extensions": list(n, text)}
+		},
+		"fields": func(n int) any {
+			fields := map[string]any{}
+			for i := range min(n, maxPairs) {
+				fields[fmt.Sprint(i)] = text
+			}
+			return fields
+		},
+		"a long text":    func(n int) any { return map[string]any{"type": "show_message", "body": strings.Repeat(text, n)} },
+		"many integers":  func(n int) any { return map[string]any{"x": list(n, 1)} },
+		"a long integer": func(n int) any { return map[string]any{"x": new(big.Int).Lsh(big.NewInt(1), uint(8*n))} },
+		"bytes":          func(n int) any { return map[string]any{"x": bytes.Repeat([]byte{0xff}, n)} },
+	} {
+		const n = 1000
+		work := func(n int) int {
+			b := enc(t, make(n))
+			readEverything(b) // caches of the library are filled once
+			return allocated(func() { readEverything(b) })
+		}
+		if few, many := work(n), work(4*n); many > 5*few+1<<20 {
+			t.Errorf("%s: 4 times the input allocates %.1f times the memory: %d and %d bytes", what, float64(many)/float64(few), few, many)
+		}
+	}
 }
 
 func TestFrameTypesAreExact(t *testing.T) {

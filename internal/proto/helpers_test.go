@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"runtime"
 	"testing"
 )
 
@@ -90,4 +91,36 @@ func framesOf(t *testing.T, typ string) []Frame {
 		t.Fatalf("no recorded frame of type %s", typ)
 	}
 	return frames
+}
+
+// allocated returns how many bytes do allocates. Unlike its time, that does not depend on the
+// machine.
+func allocated(do func()) int {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	do()
+	runtime.ReadMemStats(&after)
+	return int(after.TotalAlloc - before.TotalAlloc)
+}
+
+// readEverything calls every reader of a frame.
+func readEverything(b []byte) {
+	f, err := Decode(b)
+	if err != nil {
+		return
+	}
+	_, _ = ParseGreeting(f)
+	if r, err := ParseReply(f); err == nil {
+		ParseSent(r)
+		r.RetryAfter()
+	}
+	_, _ = ParseContacts(f)
+	_, _ = ParseMessages(f, "history")
+	ParseMessage(f)
+	ParseContact(f)
+	ParseSendMessage(f)
+	for name := range f.all() {
+		f.Value(name)
+	}
+	f.Describe()
 }

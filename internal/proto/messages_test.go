@@ -175,3 +175,46 @@ func BenchmarkMessage(b *testing.B) {
 		})
 	}
 }
+
+// FuzzMessage: a message reads the same in every place where a server writes it, and as it
+// was written.
+func FuzzMessage(f *testing.F) {
+	f.Add(int64(1), int64(1463313600_500000), "bob", "ops", "alice", "hi")
+	f.Add(int64(0), int64(0), "", "", "", "")
+	f.Add(int64(1)<<53, int64(-1), "\xff", "\u202e", "send_message", "show_message")
+	f.Add(int64(-1), int64(1)<<60, "a\x00", "é", "\xed\xa0\x80", "on_request")
+	f.Fuzz(func(t *testing.T, id, micros int64, from, conference, to, body string) {
+		const day = int64(86400 * 1e6)
+		m := Message{
+			ID: max(id, 1), Date: Date{Time: time.UnixMicro(micros % (100_000 * day)).UTC()},
+			From: repaired(from), Conference: repaired(conference), To: repaired(to), Body: repaired(body),
+		}
+		want := m
+		want.Date.Time = m.Date.Time.Round(0)
+		push, err := Decode(EncodePush(m))
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, err := Decode(enc(t, map[string]any{"history": []any{m.Fields()}}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		history, err := ParseMessages(list, "history")
+		if err != nil || len(history) != 1 {
+			t.Fatalf("%+v, %v", history, err)
+		}
+		got := map[string]Message{"push": ParseMessage(push), "push, field by field": ParseMessage(Frame{fields: push.all()})}
+		if m.Date.Time.UnixMicro() != 0 { // Fields leaves out no other date
+			got["history"] = history[0]
+		}
+		for where, m := range got {
+			if d := m.Date.Time.Sub(want.Date.Time).Abs(); d > time.Microsecond { // a float64 has no more
+				t.Errorf("%s: the date is %v off", where, d)
+			}
+			m.Date = want.Date
+			if !reflect.DeepEqual(m, want) {
+				t.Errorf("%s: %+v, not %+v", where, m, want)
+			}
+		}
+	})
+}

@@ -2,6 +2,8 @@ package proto
 
 import (
 	"testing"
+	"time"
+	"unicode/utf8"
 
 	"github.com/fxamacker/cbor/v2"
 )
@@ -81,4 +83,50 @@ func BenchmarkSendMessage(b *testing.B) {
 		f.RequestNumber()
 		ParseSendMessage(f)
 	}
+}
+
+// FuzzRequest: the server reads a request and the client its reply as the other side wrote
+// them; text that is not UTF-8 is refused instead of changed.
+func FuzzRequest(f *testing.F) {
+	f.Add("alice", "hi", "0123456789abcdef", int64(1), int64(7), uint32(1463313600))
+	f.Add("", "", "", int64(-1), int64(0), uint32(0))
+	f.Add("\xff", "on_request", "send_message", int64(1)<<62, int64(1)<<53, uint32(1)<<31)
+	f.Fuzz(func(t *testing.T, to, body, nonce string, number, id int64, date uint32) {
+		exact := func(s string) string {
+			if utf8.ValidString(s) {
+				return s
+			}
+			return ""
+		}
+		request := SendMessage(to, body, nonce)
+		b, err := EncodeRequest(request.Type, number, request.Fields)
+		if err != nil {
+			t.Fatal(err)
+		}
+		frame, err := Decode(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := Outgoing{To: exact(to), Body: exact(body), Nonce: exact(nonce), HasNonce: nonce != ""}
+		for how, frame := range map[string]Frame{"at once": frame, "field by field": {fields: frame.all()}} {
+			if n, ok := frame.RequestNumber(); n != number || !ok || frame.Type() != TypeSendMessage {
+				t.Errorf("%s: %s number %d, %v", how, frame.Type(), n, ok)
+			}
+			if got := ParseSendMessage(frame); got != want {
+				t.Errorf("%s: %+v, not %+v", how, got, want)
+			}
+		}
+		if frame, err = Decode(EncodeSent(number, id, time.Unix(int64(date), 0), repaired(to))); err != nil {
+			t.Fatal(err)
+		}
+		for how, frame := range map[string]Frame{"at once": frame, "field by field": {fields: frame.all()}} {
+			r, err := ParseReply(frame)
+			if err != nil || r.ID != number || r.For != TypeSendMessage || !r.OK() {
+				t.Fatalf("%s: %+v, %v", how, r, err)
+			}
+			if s := ParseSent(r); s.ID != id || s.To != repaired(to) || s.Date.Time.Unix() != int64(date) || s.Extra != nil {
+				t.Errorf("%s: %+v", how, s)
+			}
+		}
+	})
 }

@@ -112,7 +112,7 @@ func TestParseTokenRefusesOtherTexts(t *testing.T) {
 	}
 }
 
-// FuzzParseToken: a text that reads as a token writes the same token again.
+// FuzzParseToken: a token has one text form, so what reads as a token is that.
 func FuzzParseToken(f *testing.F) {
 	f.Add(newToken(f, "").Text())
 	f.Add(tokenPrefix)
@@ -121,8 +121,8 @@ func FuzzParseToken(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if again, err := ParseToken(token.Text()); err != nil || again != token {
-			t.Errorf("%q reads as a token that does not come back: %v", s, err)
+		if token.Text() != strings.TrimSpace(s) {
+			t.Errorf("%q reads as the token %q", s, token.Text())
 		}
 	})
 }

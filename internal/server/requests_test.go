@@ -3,10 +3,16 @@ package server
 import (
 	"context"
 	"fmt"
+	"log/slog"
+	"maps"
 	"math"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/coder/websocket"
+	"github.com/fxamacker/cbor/v2"
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
@@ -192,5 +198,126 @@ func TestRequestsSentWithTheLoginFindItDone(t *testing.T) {
 	}
 	if messages, err := proto.ParseMessages(c.reply(e).Fields, "history"); err != nil || len(messages) != 1 {
 		t.Errorf("the history does not have what was sent before it: %v, %v", messages, err)
+	}
+}
+
+// detached returns a connection of alice whose handler the test calls itself. Nothing reads
+// from the network or writes to it, but the WebSocket below it is real.
+func (w *testServer) detached(ws *websocket.Conn) *conn {
+	w.t.Helper()
+	u, err := w.store.User(context.Background(), "alice")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	c := newConn(w.srv, ws, nil, "fuzz")
+	x, _ := w.srv.newSession(u)
+	if !w.srv.login(c, x) {
+		w.t.Fatal("no login")
+	}
+	return c
+}
+
+// takeQueue returns the frames that wait for the writer of a connection.
+func takeQueue(t *testing.T, c *conn) (frames []proto.Frame) {
+	t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, b := range c.queue {
+		f, err := proto.Decode(b)
+		if err != nil {
+			t.Fatalf("the server sends %x: %v", b, err)
+		}
+		frames = append(frames, f)
+	}
+	c.queue, c.bytes = nil, 0
+	return frames
+}
+
+// FuzzHandle: every request with a number gets one reply, with its number and a status that
+// is documented, and never 500. A message that is confirmed has reached the recipient as it
+// was sent. Fields have the right names, so that the input reaches the handlers; raw replaces
+// one of them by any CBOR.
+func FuzzHandle(f *testing.F) {
+	types := append(slices.Sorted(maps.Keys(handlers)), proto.TypeSendMessage, "no_request", "")
+	for i := range types {
+		f.Add(uint8(i), int64(1), "bob", "hi", "0123456789abcdef", int64(10), int64(0), int64(5), uint8(99), []byte{})
+		f.Add(uint8(i), int64(-1), "alice", "\xff", "x", int64(-1), int64(1)<<62, int64(-5), uint8(i), []byte("\xf6"))
+	}
+	f.Add(uint8(len(types)-3), int64(7), "ops", "to a conference", "0123456789abcdeff", int64(0), int64(0), int64(0), uint8(0), []byte("\xa1\x01\x02"))
+	w := newTestServer(f, func(o *Options) {
+		o.MaxRefusals, o.Registration, o.MaxRegistrations = 1<<30, RegistrationOpen, 1<<30
+		o.AliveInterval = time.Hour // the log stays short
+		o.Log = slog.New(slog.DiscardHandler)
+	}, "alice", "bob")
+	w.conference("ops", "alice", "bob")
+	ws := w.dial().ws // any WebSocket: a login sets its read limit
+	c, other := w.detached(ws), w.detached(ws)
+	f.Fuzz(func(t *testing.T, typ uint8, number int64, to, body, nonce string, limit, before, after int64, place uint8, raw []byte) {
+		w.t = t
+		if x := c.currentSession(); x.user.Login != "alice" { // an earlier input logged in as bob
+			w.srv.logout(c, true)
+			c = w.detached(ws)
+		}
+		request := types[int(typ)%len(types)]
+		fields := map[string]any{
+			"type": request, "on_request": number, "login": to, "to": to, "body": body, "nonce": nonce, "text": body, "limit": limit, "before": before,
+			"after": after, "sid": nonce, "password": newToken("secret of " + to).Answer(c.challenge), "add_contact": limit > 0, "register_type": body,
+			"form": map[string]any{"login": body, "token": newToken(nonce).Text(), "invite": nonce},
+		}
+		names := slices.Sorted(maps.Keys(fields))
+		if int(place) < len(names) && cbor.Wellformed(raw) == nil {
+			fields[names[place]] = cbor.RawMessage(raw)
+		}
+		b, err := proto.Encode(fields)
+		if err != nil {
+			t.Skip(err) // it has too many elements, for example
+		}
+		frame, err := proto.Decode(b)
+		if err != nil {
+			t.Skip(err)
+		}
+		c.handle(frame)
+		c.sending.Wait()
+		checkAnswer(t, frame, takeQueue(t, c), takeQueue(t, other))
+	})
+}
+
+// checkAnswer checks what one request has put into the queue of its connection, and of another
+// one of the same user.
+func checkAnswer(t *testing.T, request proto.Frame, answers, pushes []proto.Frame) {
+	t.Helper()
+	number, numbered := request.RequestNumber()
+	if len(answers) != 1 {
+		t.Fatalf("%s has %d answers", request.Describe(), len(answers))
+	}
+	r, err := proto.ParseReply(answers[0])
+	if answers[0].Type() != proto.TypeReply {
+		if answers[0].Type() != proto.TypeError || numbered && request.Type() != "" {
+			t.Errorf("%s is answered with %s", request.Describe(), answers[0].Describe())
+		}
+		return
+	}
+	known := []string{
+		proto.StatusOK, proto.StatusBadRequest, proto.StatusUnauthorized, proto.StatusForbidden, proto.StatusNotFound,
+		proto.StatusConflict, proto.StatusGone, proto.StatusTooLarge, proto.StatusTooMany, proto.StatusUnknown,
+	}
+	if err != nil || !numbered || r.ID != number || r.For != request.Type() || !slices.Contains(known, r.Status) || r.OK() != (r.Info == "") {
+		t.Errorf("%s is answered with %s", request.Describe(), answers[0].Describe())
+	}
+	if request.Type() != proto.TypeSendMessage || !r.OK() {
+		if len(pushes) > 0 {
+			t.Errorf("%s pushes %s", request.Describe(), pushes[0].Describe())
+		}
+		return
+	}
+	body, ok := request.ExactText("body")
+	if len(pushes) == 0 { // the nonce was used before
+		if _, used := request.ExactText("nonce"); !used {
+			t.Errorf("%s is confirmed, and delivered to nobody", request.Describe())
+		}
+		return
+	}
+	if m := proto.ParseMessage(pushes[0]); len(pushes) != 1 || !ok || m.Body != body || m.From != "alice" || m.ID == 0 {
+		t.Errorf("%s is delivered as %d times %s", request.Describe(), len(pushes), pushes[0].Describe())
 	}
 }

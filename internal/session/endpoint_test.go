@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
+	"net/url"
 	"strings"
 	"testing"
 )
@@ -103,4 +105,38 @@ func TestCompleteURL(t *testing.T) {
 			t.Errorf("%q: got %q, want %q", url, got, want)
 		}
 	}
+}
+
+// FuzzEndpoint: a URL that passes leads to a host by ws or wss, unencrypted to this machine
+// alone. An error never shows what may be a password, and completing twice changes nothing.
+func FuzzEndpoint(f *testing.F) {
+	for _, s := range []string{
+		"ws://127.0.0.1:8765", "wss://chat.example.org/skaro_client/", "ws://[::1]:1?x#y", "wss://u:s3cr3t@h/", "http://h", "h:1", "ws:/h", "ws://h\\@127.0.0.1/",
+		"wss://h:0/", "wss://h:65536/", "WS://LOCALHOST./", "wss://%zz", "ws://127.0.0.1.example.org/", "ws://0x7f.1/",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		whole := CompleteURL(raw)
+		if CompleteURL(whole) != whole {
+			t.Errorf("%q is completed to %q, and that to %q", raw, whole, CompleteURL(whole))
+		}
+		err := Endpoint{URL: whole}.Check()
+		if err != nil {
+			if before, _, isUser := strings.Cut(whole, "@"); isUser && len(before) > 20 && strings.Contains(err.Error(), before) {
+				t.Errorf("%q: the error shows what is before the @: %v", whole, err)
+			}
+			return
+		}
+		u, parseErr := url.Parse(whole)
+		if parseErr != nil || u.Scheme != "ws" && u.Scheme != "wss" || u.Hostname() == "" || u.User != nil {
+			t.Fatalf("%q passes", whole)
+		}
+		if u.Scheme == "wss" {
+			return
+		}
+		if addr, err := netip.ParseAddr(u.Hostname()); strings.TrimSuffix(strings.ToLower(u.Hostname()), ".") != "localhost" && (err != nil || !addr.Unmap().IsLoopback()) {
+			t.Errorf("%q passes without encryption", whole)
+		}
+	})
 }
