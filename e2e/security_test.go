@@ -44,6 +44,43 @@ func TestLimitsNameTheirConstants(t *testing.T) {
 	}
 }
 
+// TestThreatsNameTheirTests finds every test that docs/security.md names in its list of threats.
+// A threat without a test has the words "not protected".
+func TestThreatsNameTheirTests(t *testing.T) {
+	known := map[string]bool{}
+	for _, root := range []string{"../cmd", "../internal", "."} {
+		parseAll(t, root, func(path string, file *ast.File) {
+			for _, decl := range file.Decls {
+				if d, ok := decl.(*ast.FuncDecl); ok && strings.HasSuffix(path, "_test.go") {
+					known[d.Name.Name] = true
+				}
+			}
+		})
+	}
+	scripts, err := filepath.Glob("testdata/script/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range scripts {
+		known["TestProgram/"+strings.TrimSuffix(filepath.Base(path), ".txtar")] = true
+	}
+	for _, row := range securityTable(t, "Threats") {
+		threat, tests := row[0], row[len(row)-1]
+		if strings.HasPrefix(threat, "*") {
+			continue // the head of a group
+		}
+		names := inCode.FindAllStringSubmatch(tests, -1)
+		if len(row) != 3 || len(names) == 0 && tests != "not protected" {
+			t.Errorf("the threat that %s has no test: %q", threat, tests)
+		}
+		for _, name := range names {
+			if !known[name[1]] {
+				t.Errorf("the threat that %s names the test %s, which does not exist", threat, name[1])
+			}
+		}
+	}
+}
+
 var inCode = regexp.MustCompile("`([^`]+)`")
 
 // securityTable returns the rows of the table in a section of docs/security.md, without its
