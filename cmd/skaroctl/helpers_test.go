@@ -54,7 +54,7 @@ func newTestServer(t *testing.T, users ...string) (url string) {
 	}
 	web := srv.HTTP()
 	served := make(chan error, 1)
-	go func() { served <- web.Serve(server.Listener(ln)) }()
+	go func() { served <- web.Serve(srv.Listener(ln)) }()
 	t.Cleanup(func() {
 		_ = web.Close()
 		<-served

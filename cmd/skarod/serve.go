@@ -27,6 +27,7 @@ type serveOptions struct {
 	registration      string
 	allowPlaintext    bool
 	limits            []string // NAME=VALUE
+	proxies           []string // as server.ParseProxy reads them
 }
 
 const defaultListen = "127.0.0.1:8765"
@@ -52,7 +53,7 @@ data is in /var/lib/skarod. Packages have it in /usr/share/doc/skarod/docs.`,
 			if err := cli.CheckChoice("--registration", o.registration, registrations); err != nil {
 				return err
 			}
-			if err := setLimits(new(server.Options), o.limits); err != nil {
+			if err := o.configure(new(server.Options)); err != nil {
 				return err
 			}
 			return run(ctx, f, &o)
@@ -67,13 +68,22 @@ data is in /var/lib/skarod. Packages have it in /usr/share/doc/skarod/docs.`,
 	flags.BoolVar(&o.allowPlaintext, "allow-plaintext", false, "permit other machines to connect without TLS")
 	flags.StringArrayVar(&o.limits, "limit", nil, "change a limit: `NAME=VALUE`, as docs/server.md lists them")
 	cli.CompleteFlagFunc(c, "limit", completeLimits)
+	flags.StringSliceVar(&o.proxies, "trusted-proxy", nil, "`NETWORK` whose X-Forwarded-For names the client, such as 127.0.0.1 or 10.0.0.0/8; or unix")
+	cli.CompleteFlag(c, "trusted-proxy", "127.0.0.1", "::1", "unix")
 	cli.Together(c, "tls-cert", "tls-key")
 	return c
 }
 
-// setLimits changes the limits that --limit names.
-func setLimits(o *server.Options, values []string) error {
-	for _, v := range values {
+// configure sets what --trusted-proxy and --limit say.
+func (s *serveOptions) configure(o *server.Options) error {
+	for _, v := range s.proxies {
+		p, err := server.ParseProxy(v)
+		if err != nil {
+			return cli.Usage("--trusted-proxy: "+err.Error(), "give the addresses from which your proxies connect to this server")
+		}
+		o.TrustedProxies = append(o.TrustedProxies, p)
+	}
+	for _, v := range s.limits {
 		name, value, ok := strings.Cut(v, "=")
 		if !ok {
 			return cli.Usage(fmt.Sprintf("--limit is %q, not NAME=VALUE", v), "write it like --limit max-connections-per-user=128")
@@ -178,7 +188,7 @@ func (f *Factory) newLog() *slog.Logger {
 func newRunning(o *serveOptions, s *store.Store, listener net.Listener, cert *certificate, log *slog.Logger) (*running, error) {
 	options := server.DefaultOptions()
 	options.Store, options.Version, options.Registration, options.Log = s, buildInfo().Version, o.registration, log
-	if err := setLimits(&options, o.limits); err != nil {
+	if err := o.configure(&options); err != nil {
 		return nil, err
 	}
 	srv, err := server.New(options)
@@ -199,7 +209,7 @@ func (r *running) url() string {
 
 // start starts the goroutine that accepts connections. It ends when the listener is closed.
 func (r *running) start() {
-	corked := server.Listener(r.listener)
+	corked := r.server.Listener(r.listener)
 	if r.cert != nil {
 		corked = tls.NewListener(corked, r.cert.config())
 	}

@@ -29,10 +29,13 @@ func TestServeParsing(t *testing.T) {
 	tls := serveOptions{listen: ":8443", certFile: "c", keyFile: "k", registration: "open"}
 	open := plain
 	open.listen, open.allowPlaintext = ":80", true
-	limited := plain
+	limited, proxied := plain, plain
+	proxied.proxies = []string{"127.0.0.1", "::1", "unix"}
 	limited.limits = []string{"max-frame=2MiB", "login-time=10s"}
 	checkParsing(t, newServeCmd,
 		parsed[serveOptions]{"serve --limit max-frame=2MiB --limit login-time=10s", limited, true},
+		parsed[serveOptions]{"serve --trusted-proxy 127.0.0.1,::1 --trusted-proxy unix", proxied, true},
+		parsed[serveOptions]{args: "serve --trusted-proxy localhost"},
 		parsed[serveOptions]{args: "serve --limit max-frame"},
 		parsed[serveOptions]{args: "serve --limit max-frame=0"},
 		parsed[serveOptions]{args: "serve --limit max-colors=7"},

@@ -24,6 +24,7 @@ const (
 	StatusTooMany      = "429 Too Many Requests"
 	StatusInternal     = "500 Internal Server Error"
 	StatusUnknown      = "501 Not Implemented"
+	StatusUnavailable  = "503 Service Unavailable"
 )
 
 // StatusCode is the part of a status that has a meaning: its first three characters.

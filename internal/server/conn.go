@@ -18,7 +18,8 @@ type conn struct {
 	server    *Server
 	ws        *websocket.Conn
 	cork      *cork.Conn // nil means that the listener did not come from Listener
-	peer      string     // its address
+	peer      peer
+	place     *place
 	challenge string
 
 	// Used by the reader alone.
@@ -44,9 +45,9 @@ type conn struct {
 	ended chan struct{} // closed when all goroutines of the connection have ended
 }
 
-func newConn(s *Server, ws *websocket.Conn, k *cork.Conn, peer string) *conn {
+func newConn(s *Server, ws *websocket.Conn, k *cork.Conn, peer peer, place *place) *conn {
 	c := &conn{
-		server: s, ws: ws, cork: k, peer: peer, challenge: newChallenge(), maxFrame: s.o.MaxUnauthenticatedFrame,
+		server: s, ws: ws, cork: k, peer: peer, place: place, challenge: newChallenge(), maxFrame: s.o.MaxUnauthenticatedFrame,
 		inFlight: make(chan struct{}, s.o.MaxInFlight), wake: make(chan struct{}, 1), taken: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
 	c.incoming.conn = c
@@ -85,7 +86,7 @@ func (c *conn) logEnd(err error) {
 	c.mu.Lock()
 	code, reason := c.code, c.reason
 	c.mu.Unlock()
-	about := []any{"peer", c.peer}
+	about := []any{"peer", c.peer.text}
 	if saidGoodbye(err) {
 		err = nil
 		if code == websocket.StatusAbnormalClosure {

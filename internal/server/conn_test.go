@@ -151,7 +151,7 @@ func TestQueueIsBounded(t *testing.T) {
 		"a larger one behind":  {[]int{1, 5000}, false},
 		"one after a full one": {[]int{500, 501, 1}, false},
 	} {
-		c := newConn(w.srv, nil, nil, "") // without a writer, which would empty the queue
+		c := newConn(w.srv, nil, nil, peer{}, &place{}) // without a writer, which would empty the queue
 		sum := 0
 		for _, size := range x.frames {
 			c.enqueue(make([]byte, size))
@@ -225,7 +225,7 @@ func (w *testServer) dialPipe(link func(net.Conn) net.Conn) *client {
 	links := pipes{ln, make(chan net.Conn)}
 	web := w.srv.HTTP()
 	served := make(chan error, 1)
-	go func() { served <- web.Serve(Listener(links)) }()
+	go func() { served <- web.Serve(w.srv.Listener(links)) }()
 	w.t.Cleanup(func() { close(links.far); <-served; web.Close() })
 	through := &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
 		near, far := net.Pipe()

@@ -3,22 +3,78 @@ package server
 import (
 	"context"
 	"net"
+	"net/netip"
+	"sync"
 
 	"github.com/skaroctl/skaroctl/internal/cork"
 )
 
-type corkListener struct{ net.Listener }
+type corkListener struct {
+	net.Listener
+	links *links
+}
 
-// Listener returns l with connections whose small writes Server can hold back. It belongs
-// below TLS.
-func Listener(l net.Listener) net.Listener { return corkListener{l} }
+// Listener returns l with connections whose small writes Server can hold back, and closes those
+// that one address makes far beyond its limit. It belongs below TLS.
+func (s *Server) Listener(l net.Listener) net.Listener { return corkListener{l, s.links} }
 
 func (l corkListener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if counted := l.links.count(c); counted != nil {
+			return &cork.Conn{Conn: counted}, nil
+		}
+		c.Close()
 	}
-	return &cork.Conn{Conn: c}, nil
+}
+
+// links counts the network connections of each address, whatever becomes of them. Those above
+// MaxConnectionsPerAddress get an answer of HTTP, so there is room for spareLinks more.
+type links struct {
+	o *Options
+
+	mu     sync.Mutex
+	counts map[netip.Prefix]int // without local and trusted proxies
+}
+
+const spareLinks = 64
+
+// link is a network connection that is counted until it is closed.
+type link struct {
+	net.Conn
+	release func() // of sync.OnceFunc
+}
+
+func (l link) Close() error {
+	l.release()
+	return l.Conn.Close()
+}
+
+// count returns the connection as a link, or nil if its address has too many.
+func (l *links) count(c net.Conn) net.Conn {
+	addr := parseAddr(c.RemoteAddr().String())
+	key := addressOf(addr)
+	if key == local || l.o.trusts(addr) {
+		return c
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.counts[key] >= l.o.MaxConnectionsPerAddress+spareLinks {
+		return nil
+	}
+	l.counts[key]++
+	return link{c, sync.OnceFunc(func() { l.release(key) })}
+}
+
+func (l *links) release(key netip.Prefix) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.counts[key]--; l.counts[key] == 0 {
+		delete(l.counts, key)
+	}
 }
 
 type corkKey struct{}

@@ -5,8 +5,11 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
+	"net/http"
+	"net/netip"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -109,7 +112,7 @@ func (w *testServer) start() {
 	w.addr = ln.Addr().String()
 	web := w.srv.HTTP()
 	served := make(chan error, 1)
-	go func() { served <- web.Serve(Listener(ln)) }()
+	go func() { served <- web.Serve(w.srv.Listener(ln)) }()
 	w.stop = sync.OnceFunc(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
@@ -169,18 +172,52 @@ func (w *testServer) dial() *client {
 // connect is dial for a test that closes the connection.
 func (w *testServer) connect() *client {
 	w.t.Helper()
+	c, refused := w.connectFrom("")
+	if c == nil {
+		w.t.Fatal(refused)
+	}
+	return c
+}
+
+// dialFrom is dial through a trusted proxy, for a client with an address.
+func (w *testServer) dialFrom(address string) *client {
+	w.t.Helper()
+	c, refused := w.connectFrom(address)
+	if c == nil {
+		w.t.Fatal(refused)
+	}
+	w.t.Cleanup(func() { c.ws.CloseNow() })
+	return c
+}
+
+// connectFrom is dialFrom for a connection that may be refused: then it returns the answer.
+func (w *testServer) connectFrom(address string) (*client, string) {
+	w.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	ws, _, err := websocket.Dial(ctx, "ws://"+w.addr+Path, nil)
+	header := http.Header{}
+	if address != "" {
+		header.Set("X-Forwarded-For", address)
+	}
+	ws, resp, err := websocket.Dial(ctx, "ws://"+w.addr+Path, &websocket.DialOptions{HTTPHeader: header})
 	if err != nil {
-		w.t.Fatal(err)
+		if resp == nil || resp.Header.Get("Retry-After") != "10" {
+			w.t.Fatalf("%v: %v", err, resp)
+		}
+		body, _ := io.ReadAll(resp.Body)
+		return nil, fmt.Sprintf("%d %s", resp.StatusCode, body)
 	}
 	ws.SetReadLimit(proto.MaxFrame)
 	c := &client{t: w.t, ws: ws}
 	if c.greeting, err = proto.ParseGreeting(c.read()); err != nil {
 		w.t.Fatal(err)
 	}
-	return c
+	return c, ""
+}
+
+// behindProxy makes the server trust the X-Forwarded-For of the tests.
+func behindProxy(o *Options) {
+	o.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 }
 
 // login is a new authorized connection of a user.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"github.com/skaroctl/skaroctl/internal/store"
@@ -14,24 +15,30 @@ import (
 // Options are the settings of a server. A zero value means the default of DefaultOptions;
 // only Store has none. Each field that is a limit has its row in the table limits.
 type Options struct {
-	Store         *store.Store
-	Version       string
-	Registration  string // RegistrationOpen, RegistrationInvite or RegistrationClosed
-	Log           *slog.Logger
-	Clock         func() time.Time
-	AliveInterval time.Duration // how often the server stores that it is running
+	Store        *store.Store
+	Version      string
+	Registration string // RegistrationOpen, RegistrationInvite or RegistrationClosed
+	Log          *slog.Logger
+	Clock        func() time.Time
+	// TrustedProxies are those whose X-Forwarded-For names the client.
+	TrustedProxies []netip.Prefix
+	AliveInterval  time.Duration // how often the server stores that it is running
 
-	MaxConnections          int
-	MaxUnauthenticatedFrame int // bytes
-	MaxFrame                int // bytes
-	MaxUnfinishedBytes      int
-	MaxBody                 int // bytes
-	MaxQueue                int
-	MaxQueueBytes           int
-	MaxInFlight             int
-	MaxSessions             int
-	MaxRefusals             int
-	MaxRegistrations        int
+	MaxConnections               int
+	ReservedConnections          int
+	MaxConnectionsPerUser        int
+	MaxConnectionsPerAddress     int
+	MaxUnauthenticatedPerAddress int
+	MaxUnauthenticatedFrame      int // bytes
+	MaxFrame                     int // bytes
+	MaxUnfinishedBytes           int
+	MaxBody                      int // bytes
+	MaxQueue                     int
+	MaxQueueBytes                int
+	MaxInFlight                  int
+	MaxSessions                  int
+	MaxRefusals                  int
+	MaxRegistrations             int
 
 	FrameTime    time.Duration
 	AuthTime     time.Duration
@@ -43,20 +50,28 @@ type Options struct {
 
 // Names of limits that refusals mention.
 const (
-	maxConnections          = "max-connections"
-	maxUnauthenticatedFrame = "max-unauthenticated-frame"
-	maxFrame                = "max-frame"
-	maxUnfinishedBytes      = "max-unfinished-bytes"
-	maxBody                 = "max-body"
-	maxRefusals             = "max-refusals-per-connection"
-	maxRegistrations        = "max-registrations"
-	frameTime               = "frame-time"
-	authTime                = "login-time"
+	maxConnections               = "max-connections"
+	reservedConnections          = "reserved-connections"
+	maxConnectionsPerUser        = "max-connections-per-user"
+	maxConnectionsPerAddress     = "max-connections-per-address"
+	maxUnauthenticatedPerAddress = "max-unauthenticated-per-address"
+	maxUnauthenticatedFrame      = "max-unauthenticated-frame"
+	maxFrame                     = "max-frame"
+	maxUnfinishedBytes           = "max-unfinished-bytes"
+	maxBody                      = "max-body"
+	maxRefusals                  = "max-refusals-per-connection"
+	maxRegistrations             = "max-registrations"
+	frameTime                    = "frame-time"
+	authTime                     = "login-time"
 )
 
 // limits are all limits, with their defaults. docs/server.md lists them.
 var limits = []Limit{
 	count(maxConnections, 10000, "connections", func(o *Options) *int { return &o.MaxConnections }),
+	count(reservedConnections, 2000, "of these, for users who have a session and no connection; at most a fifth of max-connections", func(o *Options) *int { return &o.ReservedConnections }),
+	count(maxConnectionsPerUser, 64, "connections of one user", func(o *Options) *int { return &o.MaxConnectionsPerUser }),
+	count(maxConnectionsPerAddress, 256, "connections of one address", func(o *Options) *int { return &o.MaxConnectionsPerAddress }),
+	count(maxUnauthenticatedPerAddress, 32, "of these, without a login", func(o *Options) *int { return &o.MaxUnauthenticatedPerAddress }),
 	size(maxUnauthenticatedFrame, 16<<10, "a frame before the login", func(o *Options) *int { return &o.MaxUnauthenticatedFrame }),
 	size(maxFrame, 1<<20, "a frame after the login", func(o *Options) *int { return &o.MaxFrame }),
 	size(maxUnfinishedBytes, 256<<20, "all frames that have not arrived completely", func(o *Options) *int { return &o.MaxUnfinishedBytes }),

@@ -45,10 +45,16 @@ func (c *conn) refuseUnauthenticated(status, info string) error {
 	return refuse(status, "%s", info)
 }
 
+// refused counts a login that a limit refuses.
+func (c *conn) refused(err error) error {
+	c.refusals++
+	return err
+}
+
 // refuseLogin refuses a login, and logs it.
 func (c *conn) refuseLogin(status, info string) error {
 	c.server.counter.refusedLogins.Add(1)
-	c.server.o.Log.Info("login refused", "peer", c.peer, "reason", info)
+	c.server.o.Log.Info("login refused", "peer", c.peer.text, "reason", info)
 	return c.refuseUnauthenticated(status, info)
 }
 

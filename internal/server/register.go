@@ -68,7 +68,7 @@ func (c *conn) register(_ context.Context, f proto.Frame) (map[string]any, error
 		return nil, err
 	}
 	s.counter.registered.Add(1)
-	s.o.Log.Info("account made", "peer", c.peer, "login", login)
+	s.o.Log.Info("account made", "peer", c.peer.text, "login", login)
 	return map[string]any{"user": map[string]any{"login": login}}, nil
 }
 

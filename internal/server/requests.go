@@ -115,7 +115,10 @@ func (c *conn) authorize(ctx context.Context, f proto.Frame) (map[string]any, er
 	if !token.Verify(c.challenge, f.Text("password")) || err != nil {
 		return nil, c.refuseLogin(proto.StatusUnauthorized, "wrong login or password")
 	}
-	x, sid := c.server.newSession(u)
+	x, sid, err := c.server.newSession(c, u)
+	if err != nil {
+		return nil, c.refused(err)
+	}
 	if !c.server.login(c, x) { // the account was changed just now
 		return nil, c.refuseLogin(proto.StatusUnauthorized, "wrong login or password")
 	}
@@ -124,7 +127,10 @@ func (c *conn) authorize(ctx context.Context, f proto.Frame) (map[string]any, er
 
 func (c *conn) sessionRestore(_ context.Context, f proto.Frame) (map[string]any, error) {
 	sid := f.Text("sid")
-	x := c.server.restoreSession(sid)
+	x, err := c.server.restoreSession(c, sid)
+	if err != nil {
+		return nil, c.refused(err)
+	}
 	if x == nil || !c.server.login(c, x) {
 		return nil, c.refuseLogin(proto.StatusGone, "the session can't be restored")
 	}
@@ -135,7 +141,7 @@ func (c *conn) sessionRestore(_ context.Context, f proto.Frame) (map[string]any,
 func (c *conn) welcome(x *session, sid string) map[string]any {
 	c.maxFrame = c.server.o.MaxFrame
 	c.server.counter.logins.Add(1)
-	c.server.o.Log.Debug("logged in", "peer", c.peer, "login", x.user.Login)
+	c.server.o.Log.Debug("logged in", "peer", c.peer.text, "login", x.user.Login)
 	return map[string]any{"session_id": sid, "user": map[string]any{"login": x.user.Login}}
 }
 

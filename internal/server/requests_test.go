@@ -209,10 +209,10 @@ func (w *testServer) detached(ws *websocket.Conn) *conn {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	c := newConn(w.srv, ws, nil, "fuzz")
-	x, _ := w.srv.newSession(u)
-	if !w.srv.login(c, x) {
-		w.t.Fatal("no login")
+	c := newConn(w.srv, ws, nil, peer{text: "fuzz"}, &place{})
+	x, _, err := w.srv.newSession(c, u)
+	if err != nil || !w.srv.login(c, x) {
+		w.t.Fatalf("no login: %v", err)
 	}
 	return c
 }

@@ -11,6 +11,7 @@ import (
 	"log"
 	"maps"
 	"net/http"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -37,19 +38,21 @@ type Server struct {
 	changed      chan struct{}  // wakes it: sessions are in unstored; has room for one
 	accounts     chan struct{}  // wakes it: another process has written to the store; has room for one
 
+	links         *links
 	unfinished    frameBudget
 	inFlight      *semaphore.Weighted // bounds the bytes of all messages that are not yet on disk
 	registrations *rate.Limiter       // MaxRegistrations each minute
 	counter       counters
 	lastFailure   atomic.Int64 // see logFailure
 
-	mu       sync.Mutex // guards all below; held only briefly, never while waiting for the store
-	closing  bool
-	conns    map[*conn]bool
-	online   map[int64]map[*conn]bool    // the authenticated connections of each user
-	sessions map[[32]byte]*session       // by the SHA-256 of the SID
-	owned    map[int64]map[*session]bool // the same, by user
-	unstored map[*session]bool           // changed, and not yet given to the store
+	mu        sync.Mutex // guards all below; held only briefly, never while waiting for the store
+	closing   bool
+	admission admission
+	conns     map[*conn]bool
+	online    map[int64]map[*conn]bool    // the authenticated connections of each user
+	sessions  map[[32]byte]*session       // by the SHA-256 of the SID
+	owned     map[int64]map[*session]bool // the same, by user
+	unstored  map[*session]bool           // changed, and not yet given to the store
 
 	beforeUpdates func() // hook of a test, between taking unstored and the store; else nil
 
@@ -74,11 +77,13 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		o: o, dummy: dummy, stop: make(chan struct{}), changed: make(chan struct{}, 1), accounts: make(chan struct{}, 1),
 		conns: map[*conn]bool{}, online: map[int64]map[*conn]bool{}, sessions: map[[32]byte]*session{},
-		owned: map[int64]map[*session]bool{}, unstored: map[*session]bool{},
+		admission: admission{users: map[int64]int{}, addresses: map[netip.Prefix]*counted{}},
+		owned:     map[int64]map[*session]bool{}, unstored: map[*session]bool{},
 		unfinished:    frameBudget{limit: o.MaxUnfinishedBytes},
 		inFlight:      semaphore.NewWeighted(inFlightBytes),
 		registrations: rate.NewLimiter(rate.Every(time.Minute/time.Duration(o.MaxRegistrations)), o.MaxRegistrations),
 	}
+	s.links = &links{o: &s.o, counts: map[netip.Prefix]int{}}
 	o.Store.OnForeignWrite(func() { wake(s.accounts) }) // before the sessions are read, so that no change is missed
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
@@ -164,21 +169,24 @@ func (s *Server) HTTP() *http.Server {
 
 // accept does the WebSocket handshake, and serves the connection until it ends.
 func (s *Server) accept(w http.ResponseWriter, r *http.Request) {
-	s.mu.Lock()
-	full, closing := len(s.conns) >= s.o.MaxConnections, s.closing
-	s.mu.Unlock()
-	if full || closing {
-		w.Header().Set("Retry-After", "10")
-		http.Error(w, "too many connections", http.StatusServiceUnavailable)
+	from := s.o.peerOf(r)
+	place, full := s.enter(from)
+	if full != nil {
+		full.refuse(w)
 		return
 	}
+	defer func() {
+		s.mu.Lock()
+		s.leave(place)
+		s.mu.Unlock()
+	}()
 	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled})
 	if err != nil {
-		s.o.Log.Debug("no WebSocket handshake", "peer", r.RemoteAddr, "error", err)
+		s.o.Log.Debug("no WebSocket handshake", "peer", from.text, "error", err)
 		return
 	}
 	ws.SetReadLimit(-1) // conn.readFrame has limits of its own
-	c := newConn(s, ws, corkOf(r.Context()), r.RemoteAddr)
+	c := newConn(s, ws, corkOf(r.Context()), from, place)
 	s.mu.Lock()
 	if s.closing {
 		s.mu.Unlock()
@@ -186,6 +194,7 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.conns[c] = true
+	place.waiting = s.admission.waiting.PushBack(c)
 	s.mu.Unlock()
 	s.counter.accepted.Add(1)
 	c.serve()
@@ -226,10 +235,12 @@ func (s *Server) login(c *conn, x *session) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.sessions[x.key] != x {
+		s.part(x.user.ID)
 		return false
 	}
 	s.logoutLocked(c, true)
 	c.session = x
+	s.authenticated(c.place)
 	users := s.online[x.user.ID]
 	if users == nil {
 		users = map[*conn]bool{}

@@ -88,19 +88,6 @@ func TestChangedAccountLosesItsSessions(t *testing.T) {
 	}
 }
 
-func TestMaxConnectionsRefuseMore(t *testing.T) {
-	w := newTestServer(t, func(o *Options) { o.MaxConnections = 2 })
-	a := w.dial()
-	w.dial()
-	_, resp, err := websocket.Dial(t.Context(), "ws://"+w.addr+Path, nil)
-	if err == nil || resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" {
-		t.Fatalf("%v", err)
-	}
-	a.ws.CloseNow()
-	w.left(1)
-	w.dial()
-}
-
 func TestForeignOriginIsRefused(t *testing.T) {
 	w := newTestServer(t, nil)
 	_, resp, err := websocket.Dial(t.Context(), "ws://"+w.addr+Path, &websocket.DialOptions{HTTPHeader: http.Header{"Origin": {"https://example.invalid"}}})

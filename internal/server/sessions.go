@@ -102,15 +102,19 @@ func (x *session) goesBefore(y *session) bool {
 	return x.ended.Before(y.ended)
 }
 
-// newSession makes a session. It counts the caller's connection, and the caller gives it to
-// login. It is stored a little later, so that a login does not wait for the disk. A crash
+// newSession makes a session, unless a limit on connections refuses it. It counts the caller's
+// connection, and the caller gives it to login. It is stored a little later, so that a login does not wait for the disk. A crash
 // before that loses the SID, and the client has to log in again.
-func (s *Server) newSession(u store.User) (x *session, sid string) {
+func (s *Server) newSession(c *conn, u store.User) (x *session, sid string, err error) {
 	b := make([]byte, 32)
 	_, _ = rand.Read(b) // never fails
 	sid = base64.RawURLEncoding.EncodeToString(b)
 	x = &session{key: sha256.Sum256([]byte(sid)), user: u, conns: 1}
 	s.mu.Lock()
+	if err := s.join(c, u.ID); err != nil {
+		s.mu.Unlock()
+		return nil, "", err
+	}
 	dropped := s.makeRoom(u.ID)
 	s.addSession(x)
 	s.mu.Unlock()
@@ -125,27 +129,32 @@ func (s *Server) newSession(u store.User) (x *session, sid string) {
 			s.logFailure("store a session", err)
 		}
 	})
-	return x, sid
+	return x, sid, nil
 }
 
-// restoreSession returns the session of a SID, or nil if it can't be restored. The session
-// counts the caller's connection, and the caller gives it to login.
-func (s *Server) restoreSession(sid string) *session {
+// restoreSession returns the session of a SID, or nil if it can't be restored, unless a limit
+// on connections refuses it. The session counts the caller's connection, and the caller gives
+// it to login.
+func (s *Server) restoreSession(c *conn, sid string) (*session, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	x := s.sessions[sha256.Sum256([]byte(sid))]
 	if x == nil || x.conns == 0 && s.o.Clock().Sub(x.ended) > s.o.SessionLife {
-		return nil
+		return nil, nil
+	}
+	if err := s.join(c, x.user.ID); err != nil {
+		return nil, err
 	}
 	if x.conns++; x.conns == 1 {
 		s.storeLater(x)
 	}
-	return x
+	return x, nil
 }
 
 // leaveSession takes one connection from the count. finished means that its client said
 // goodbye. Server.mu is held.
 func (s *Server) leaveSession(x *session, finished bool) {
+	s.part(x.user.ID)
 	x.conns--
 	if x.conns == 0 && s.sessions[x.key] == x {
 		x.ended, x.finished = s.o.Clock(), finished

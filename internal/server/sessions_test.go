@@ -139,9 +139,9 @@ func TestSessionThatEndsDuringTheLoginIsGone(t *testing.T) {
 	c.ws.CloseNow()
 	w.left(0)
 	late := w.dial()
-	x := w.srv.restoreSession(sid)
-	if x == nil {
-		t.Fatal("the session is not there")
+	x, err := w.srv.restoreSession(w.connection(), sid)
+	if x == nil || err != nil {
+		t.Fatalf("the session is not there: %v", err)
 	}
 	w.srv.endSessions(x.user.ID, func(*session) bool { return true })
 	if w.srv.login(w.connection(), x) {

@@ -69,7 +69,7 @@ func (h *skarod) start() {
 		h.t.Fatal(err)
 	}
 	web := s.HTTP()
-	go func() { _ = web.Serve(server.Listener(l)) }()
+	go func() { _ = web.Serve(s.Listener(l)) }()
 	h.addr = l.Addr().String()
 	h.proxy.setTarget(h.addr)
 	h.senders = map[string]*Session{}
