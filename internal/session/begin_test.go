@@ -48,7 +48,7 @@ func TestUpdatesBeginWithTheLogin(t *testing.T) {
 		p.updates(f, 10, false)
 		p.recv()
 	})
-	did, err := positions(t, t.Context(), listener(url), 1)
+	did, err := positions(t, bounded(t), listener(url), 1)
 	if want := []string{"at 7", "8"}; err != nil || !reflect.DeepEqual(did, want) {
 		t.Errorf("%q, %v", did, err)
 	}
@@ -68,7 +68,7 @@ func TestUpdatesBeginAfterRefusedSID(t *testing.T) {
 	})
 	l := listener(url)
 	l.Credentials = withSID
-	did, err := positions(t, t.Context(), l, 1)
+	did, err := positions(t, bounded(t), l, 1)
 	if want := []string{"at 3", "4"}; err != nil || !reflect.DeepEqual(did, want) {
 		t.Errorf("%q, %v", did, err)
 	}
@@ -87,7 +87,7 @@ func TestUpdatesBeginKeepsWhatWasPushed(t *testing.T) {
 			p.recv()
 		}
 	})
-	did, err := positions(t, t.Context(), listener(url), 2)
+	did, err := positions(t, bounded(t), listener(url), 2)
 	if want := []string{"5", "6"}; err != nil || !reflect.DeepEqual(did, want) {
 		t.Errorf("%q, %v", did, err)
 	}
@@ -106,7 +106,7 @@ func TestBeginWithoutAnswerLeavesNoPosition(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ctx, cancel := context.WithCancelCause(t.Context())
+			ctx, cancel := context.WithCancelCause(bounded(t))
 			url := serve(t, func(p *peer) { script(p); cancel(over); p.recv() })
 			l := listener(url)
 			did, err := positions(t, ctx, l, 1)
@@ -132,7 +132,7 @@ func TestHistoriesBeginBeforeDelivery(t *testing.T) {
 		p.send(pushed(saidIn("ops", "carol", "three", 4)))
 	}
 	l := listener(s.url)
-	did, err := positions(t, t.Context(), l, 1)
+	did, err := positions(t, bounded(t), l, 1)
 	if want := []string{"at 0", "one"}; err != nil || !reflect.DeepEqual(did, want) {
 		t.Fatalf("%q, %v", did, err)
 	}
@@ -165,7 +165,7 @@ func TestHistoriesBeginDeliversAtALoss(t *testing.T) {
 	})
 	l := listener(url)
 	l.Lost = func(error, time.Duration) {}
-	did, err := positions(t, t.Context(), l, 2)
+	did, err := positions(t, bounded(t), l, 2)
 	if want := []string{"early", "at 0", "later"}; err != nil || !reflect.DeepEqual(did, want) {
 		t.Errorf("%q, %v", did, err)
 	}

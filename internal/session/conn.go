@@ -228,19 +228,22 @@ func (c *conn) failed(err error) error {
 	return c.err
 }
 
-// drop ends the connection at once. why is our reason, which conn.lost reports.
+// drop ends the connection at once. why is our reason, which conn.lost reports. It also
+// ends the wait of the reader for a listener that waits for the end of the reader.
 func (c *conn) drop(why diagnosis) {
 	c.mu.Lock()
 	c.dropped = &why
 	c.mu.Unlock()
+	c.closeOnce.Do(func() { close(c.closing) })
 	c.net.Close()
 }
 
-// closeGrace bounds the sending of the close frame to a peer that reads nothing.
+// closeGrace bounds the closing of a connection, whatever the peer does or leaves undone.
 const closeGrace = 100 * time.Millisecond
 
 // close sends the close frame and ends the connection at once: a one-shot command does not
-// wait a round trip to say goodbye.
+// wait a round trip to say goodbye. If the library has sent a close frame before, as after a
+// protocol error, it would wait for the answer, and for the rest of an unfinished frame.
 func (c *conn) close() {
 	c.mu.Lock()
 	if c.dropped == nil {
@@ -250,6 +253,8 @@ func (c *conn) close() {
 	_ = c.net.SetWriteDeadline(time.Now().Add(closeGrace))
 	_ = c.net.Uncork()
 	c.net.last.Store(true)
+	timer := time.AfterFunc(closeGrace, func() { c.net.Close() })
+	defer timer.Stop()
 	c.awaitEnd(func() { _ = c.ws.Close(websocket.StatusNormalClosure, "") })
 }
 

@@ -2,9 +2,12 @@ package session
 
 import (
 	"context"
+	"io"
+	"net"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 
@@ -16,7 +19,7 @@ func TestCloseSendsCloseFrameAndDoesNotWait(t *testing.T) {
 	release := make(chan struct{})
 	url := serve(t, func(p *peer) {
 		p.login()
-		<-release // it answers the close frame only after Close has returned
+		within(t, release) // it answers the close frame only after Close has returned
 		ctx, cancel := p.context()
 		defer cancel()
 		_, _, err := p.ws.Read(ctx)
@@ -28,8 +31,65 @@ func TestCloseSendsCloseFrameAndDoesNotWait(t *testing.T) {
 	}
 	s.Close()
 	close(release)
-	if err := <-closed; websocket.CloseStatus(err) != websocket.StatusNormalClosure {
+	if err := within(t, closed); websocket.CloseStatus(err) != websocket.StatusNormalClosure {
 		t.Errorf("the server saw %v", err)
+	}
+}
+
+// Close does not wait for a peer, whatever that has left undone. Here the library has sent a
+// close frame already, as it does after a protocol error, and then waits for the rest of a
+// frame that never comes.
+func TestCloseReturnsThoughPeerNeverAnswers(t *testing.T) {
+	said := make(chan struct{})
+	address := speak(t, func(c net.Conn) {
+		in := handshake(c)
+		_, _ = io.WriteString(c, wsFrame(0x82, cbor(t, map[string]any{"type": proto.TypeGreeting, "token": "T"})))
+		_, _ = io.WriteString(c, wsFrame(0x82, cbor(t, map[string]any{"type": proto.TypeInfo, "info": "x"})))
+		readFrames(in, 1) // the close frame of the library
+		_, _ = io.WriteString(c, "\x82\x7fan unfinished frame")
+		close(said)
+		_, _ = io.Copy(io.Discard, in)
+	})
+	reading := make(chan struct{})
+	s, err := Open(bounded(t), Endpoint{URL: "ws://" + address}, nil, func(_ proto.Frame, closing <-chan struct{}) {
+		close(reading)
+		<-closing
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	within(t, reading)
+	closed := make(chan struct{})
+	go func() { _ = s.conn.ws.Close(websocket.StatusProtocolError, "") }()
+	within(t, said)
+	go func() {
+		defer close(closed)
+		s.Close()
+	}()
+	within(t, closed)
+}
+
+// A request that can't be written ends, though the reader waits for room in the inbox.
+func TestSendFailsThoughInboxIsFull(t *testing.T) {
+	reading := make(chan struct{})
+	s, err := Open(bounded(t), Endpoint{URL: serve(t, func(p *peer) {
+		p.greet()
+		p.send(map[string]any{"type": proto.TypeInfo, "info": "x"})
+		p.recv()
+	})}, nil, func(_ proto.Frame, closing <-chan struct{}) {
+		close(reading)
+		<-closing
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	within(t, reading)
+	_ = s.conn.net.SetWriteDeadline(time.Now())
+	failed := make(chan error)
+	go func() { failed <- s.Start(bounded(t), proto.GetContacts()).Err() }()
+	if err := within(t, failed); KindOf(err) != KindUnreachable {
+		t.Error(err)
 	}
 }
 

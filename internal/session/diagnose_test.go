@@ -76,7 +76,7 @@ func TestOpenSaysWhatIsNotWebSocket(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			srv := httptest.NewServer(c.handler)
 			defer srv.Close()
-			_, err := Open(context.Background(), Endpoint{URL: "ws" + srv.URL[4:]}, withToken, nil)
+			_, err := Open(bounded(t), Endpoint{URL: "ws" + srv.URL[4:]}, withToken, nil)
 			if isKind(err, KindProtocol) != c.protocol || isKind(err, KindUnreachable) == c.protocol || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("%T: %v", err, err)
 			}
@@ -101,7 +101,7 @@ func TestOpenSaysWhatIsNotWebSocket(t *testing.T) {
 				_, _ = c.Write([]byte("SSH-2.0-x\r\n"))
 				_, _ = io.Copy(io.Discard, c)
 			}()
-			_, err = Open(context.Background(), Endpoint{URL: "ws://" + l.Addr().String()}, withToken, nil)
+			_, err = Open(bounded(t), Endpoint{URL: "ws://" + l.Addr().String()}, withToken, nil)
 			if !isKind(err, KindProtocol) {
 				t.Errorf("%T: %v", err, err)
 			}
@@ -110,11 +110,11 @@ func TestOpenSaysWhatIsNotWebSocket(t *testing.T) {
 }
 
 func TestOpenSaysThatNothingListens(t *testing.T) {
-	_, err := Open(context.Background(), Endpoint{URL: "ws://" + nowhere}, withToken, nil)
+	_, err := Open(bounded(t), Endpoint{URL: "ws://" + nowhere}, withToken, nil)
 	if KindOf(err) != KindUnreachable || !strings.Contains(err.Error(), "can't reach") || !Temporary(err) || !strings.Contains(err.Error(), nowhere) {
 		t.Errorf("%T: %v", err, err)
 	}
-	_, err = Open(context.Background(), Endpoint{URL: "wss://name.invalid/"}, withToken, nil)
+	_, err = Open(bounded(t), Endpoint{URL: "wss://name.invalid/"}, withToken, nil)
 	if !isKind(err, KindUnreachable) || !strings.Contains(err.Error(), "name.invalid") {
 		t.Errorf("%T: %v", err, err)
 	}

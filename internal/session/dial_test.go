@@ -20,7 +20,7 @@ func TestOpenRefusesBadCAFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	for file, says := range map[string]string{bad: "no certificate", bad + ".missing": "can't read"} {
-		_, err := Open(context.Background(), Endpoint{URL: "wss://127.0.0.1:1/", CAFile: file}, withToken, nil)
+		_, err := Open(bounded(t), Endpoint{URL: "wss://127.0.0.1:1/", CAFile: file}, withToken, nil)
 		if !isKind(err, KindEndpoint) || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v", file, err)
 		}
@@ -67,7 +67,7 @@ func TestContextBoundsLookUp(t *testing.T) {
 	defer conn.Close()
 	old := net.DefaultResolver
 	t.Cleanup(func() { net.DefaultResolver = old })
-	ctx, cancel := context.WithCancelCause(context.Background())
+	ctx, cancel := context.WithCancelCause(bounded(t))
 	defer cancel(nil)
 	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
 		cancel(TimedOut(time.Second))
@@ -241,7 +241,7 @@ func TestRefusedHandshakeIsNotReadOn(t *testing.T) {
 		_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: wrong\r\n\r\n")
 		_, _ = io.Copy(io.Discard, c)
 	})
-	_, err := Open(t.Context(), Endpoint{URL: "ws://" + address + "/skaro_client/"}, withToken, nil)
+	_, err := Open(bounded(t), Endpoint{URL: "ws://" + address + "/skaro_client/"}, withToken, nil)
 	if !isKind(err, KindProtocol) || !strings.Contains(err.Error(), "its WebSocket handshake is invalid") {
 		t.Errorf("%T: %v", err, err)
 	}

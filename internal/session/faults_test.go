@@ -91,7 +91,7 @@ func TestListenSurvivesCutAtAnyByte(t *testing.T) {
 		l.Listening = func(Account) { second() }
 		l.Lost = func(error, time.Duration) { whole = false; second() }
 		expectBodies(t, receive(t, l, 2, nil), "one", "two")
-		<-sent
+		within(t, sent)
 		before += 2
 		return whole
 	}
@@ -245,7 +245,7 @@ func TestSlowListenerMissesNothing(t *testing.T) {
 	}
 	got := receive(t, l, n, func(_ proto.Message, count int) {
 		if count == 1 {
-			<-sent
+			within(t, sent)
 		}
 	})
 	for i, b := range got {
@@ -299,7 +299,7 @@ func keepsLink(t *testing.T, interval time.Duration) (kept bool) {
 	l := listener("ws" + strings.TrimPrefix(srv.URL, "http") + "/")
 	l.PingInterval, l.Retry = interval, RetryPolicy{}
 	count := 0
-	err := l.Run(t.Context(), func(Event) error {
+	err := l.Run(bounded(t), func(Event) error {
 		count++
 		for n := 0; count == 1 && n < cap(pings); n++ {
 			select {

@@ -102,7 +102,7 @@ func TestListenEndsAtFinalError(t *testing.T) {
 				l.Retry = RetryPolicy{}
 			}
 			l.Start = &Bound{ID: 100}
-			err := l.Run(context.Background(), func(Event) error { return nil })
+			err := l.Run(bounded(t), func(Event) error { return nil })
 			if !c.check(err) || connections != 1 {
 				t.Errorf("after %d connections: %T: %v", connections, err, err)
 			}
@@ -129,7 +129,7 @@ func TestListenInterrupted(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ctx, cancel := context.WithCancelCause(context.Background())
+			ctx, cancel := context.WithCancelCause(bounded(t))
 			url := serve(t, func(p *peer) { script(p, func() { cancel(interrupted) }) })
 			if err := listener(url).Run(ctx, func(Event) error { return nil }); !errors.Is(err, interrupted) {
 				t.Error(err)
@@ -137,7 +137,7 @@ func TestListenInterrupted(t *testing.T) {
 		})
 	}
 	t.Run("while pausing", func(t *testing.T) {
-		ctx, cancel := context.WithCancelCause(context.Background())
+		ctx, cancel := context.WithCancelCause(bounded(t))
 		url := serve(t, func(p *peer) { p.login() })
 		l := listener(url)
 		l.Retry = RetryPolicy{BeforeLogin: Forever, AfterLogin: Forever, FirstPause: time.Hour, MostPause: time.Hour}
@@ -152,7 +152,7 @@ func TestListenInterrupted(t *testing.T) {
 func TestListenEndsAtErrorOfDeliver(t *testing.T) {
 	broken := &Error{Kind: KindUnreachable, Msg: "not from the network"}
 	url := serve(t, func(p *peer) { p.login(); p.send(incoming(1)); p.recv() })
-	if err := listener(url).Run(context.Background(), func(Event) error { return broken }); !errors.Is(err, broken) {
+	if err := listener(url).Run(bounded(t), func(Event) error { return broken }); !errors.Is(err, broken) {
 		t.Error(err)
 	}
 }
@@ -193,10 +193,10 @@ func TestListenEndsDuringFloodBeforeLogin(t *testing.T) {
 	})
 	l := listener(url)
 	l.Credentials = func(context.Context) (Credentials, error) {
-		<-flooded
+		within(t, flooded)
 		return Credentials{}, errDone
 	}
-	if err := l.Run(t.Context(), func(Event) error { return nil }); !errors.Is(err, errDone) {
+	if err := l.Run(bounded(t), func(Event) error { return nil }); !errors.Is(err, errDone) {
 		t.Error(err)
 	}
 }

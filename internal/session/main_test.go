@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"runtime"
@@ -23,6 +24,26 @@ func TestMain(m *testing.M) {
 		}
 	}
 	os.Exit(status)
+}
+
+// bounded returns a context that ends after patience: a test of something that is broken
+// fails, instead of never ending.
+func bounded(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// within returns what comes from a channel. If nothing comes, the test fails after patience.
+// Any goroutine may call it.
+func within[T any](t *testing.T, ch <-chan T) (v T) {
+	t.Helper()
+	select {
+	case v = <-ch:
+	case <-time.After(patience):
+		t.Errorf("nothing came within %v", patience)
+	}
+	return v
 }
 
 // ownGoroutines returns the stacks of the other goroutines that run code of this package.

@@ -247,7 +247,7 @@ func (r *outboxRun) connect(ctx context.Context) (*worker, error) {
 	defer cancel()
 	s, err := Open(login, r.Endpoint, func(ctx context.Context) (Credentials, error) {
 		c, err := r.credentials(ctx)
-		w.early = c.SID == "" || c.Token.IsZero()
+		w.early = c.oneTry()
 		return c, err
 	}, nil)
 	if err != nil {

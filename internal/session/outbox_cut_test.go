@@ -145,7 +145,7 @@ func TestOutboxResultIsTrueWithoutRetries(t *testing.T) {
 					server := &mailServer{nonces: nonces}
 					url, settle := cutAt(t, server, direction, at)
 					list, ch := input(1)
-					got, err := run(context.Background(), outbox(url), ch)
+					got, err := run(bounded(t), outbox(url), ch)
 					settle()
 					state := StateUnsent // if it was not even taken
 					if len(got) > 0 {
@@ -174,7 +174,7 @@ func TestOutboxTornWriteIsUnknown(t *testing.T) {
 	welcome := wsFrame(0x82, cbor(t, map[string]any{"type": proto.TypeReply, "for": proto.TypeAuthorize, "id": 1, "status": proto.StatusOK}))
 	for _, interrupted := range []bool{false, true} {
 		t.Run(fmt.Sprintf("interrupted %v", interrupted), func(t *testing.T) {
-			ctx, interrupt := context.WithCancel(t.Context())
+			ctx, interrupt := context.WithCancel(bounded(t))
 			defer interrupt()
 			ended := make(chan struct{})
 			defer close(ended)
@@ -211,7 +211,7 @@ func TestOutboxUnsentIsNotUnknown(t *testing.T) {
 	ch := make(chan Message, 2)
 	ch <- Message{To: "bob", Body: strings.Repeat("x", earlyBody+1)} // waits for the login
 	close(ch)
-	got, err := run(t.Context(), outbox(url), ch)
+	got, err := run(bounded(t), outbox(url), ch)
 	if err == nil || len(got) > 1 || len(got) == 1 && got[0].State != StateUnsent {
 		t.Errorf("%v, %d results", err, len(got))
 	}

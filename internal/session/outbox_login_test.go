@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"fmt"
+	"net"
 	"runtime"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/skaroctl/skaroctl/internal/cork"
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
@@ -76,9 +78,9 @@ func TestOutboxSendsEarly(t *testing.T) {
 					t.Errorf("%d messages left before the login", sent.Load())
 				}
 			}
-			_, _ = run(t.Context(), o, ch)
+			_, _ = run(bounded(t), o, ch)
 			for _, m := range c.messages {
-				if got := <-order; got != m.To {
+				if got := within(t, order); got != m.To {
 					t.Errorf("%s came before %s", got, m.To)
 				}
 			}
@@ -105,11 +107,11 @@ func TestOutboxReconnectsWithSID(t *testing.T) {
 		}
 	})
 	_, ch := input(1)
-	got, err := run(t.Context(), outbox(url), ch)
+	got, err := run(bounded(t), outbox(url), ch)
 	if err != nil || len(got) != 1 || got[0].State != StateConfirmed {
 		t.Errorf("%v, %v", err, got)
 	}
-	if first, second := <-logins, <-logins; first != proto.TypeAuthorize || second != proto.TypeSessionRestore+"sid-1" {
+	if first, second := within(t, logins), within(t, logins); first != proto.TypeAuthorize || second != proto.TypeSessionRestore+"sid-1" {
 		t.Errorf("logins: %s, %s", first, second)
 	}
 }
@@ -143,7 +145,7 @@ func TestOutboxKeepsOrderAfterRefusedSID(t *testing.T) {
 	list, ch := input(n)
 	o := outbox(url)
 	o.Credentials, o.InFlight = withSID, n
-	got, err := run(t.Context(), o, ch)
+	got, err := run(bounded(t), o, ch)
 	if err != nil || len(got) != n {
 		t.Fatalf("%v, %d results", err, len(got))
 	}
@@ -174,7 +176,7 @@ func TestOutboxRefusedLoginDeliversNothing(t *testing.T) {
 		_, ch := input(3)
 		o := outbox(url)
 		o.Retry = retryFor(retry)
-		got, err := run(t.Context(), o, ch)
+		got, err := run(bounded(t), o, ch)
 		if !isKind(err, KindAuth) {
 			t.Errorf("%T: %v", err, err)
 		}
@@ -233,17 +235,17 @@ func TestOutboxRefusedLoginDuringWriteDeliversNothing(t *testing.T) {
 		switch {
 		case strings.HasPrefix(line, "> ") && strings.Contains(line, proto.TypeSendMessage):
 			close(writing)
-			<-closed // and the next thing that happens to the message is that it is written
+			within(t, closed) // and the next thing that happens to the message is that it is written
 		case strings.HasPrefix(line, "< ") && strings.Contains(line, proto.TypeAuthorize):
-			<-writing
+			within(t, writing)
 		case strings.HasPrefix(line, "< ") && strings.Contains(line, "bye"):
-			<-closed
+			within(t, closed)
 			for range 1000 { // the reader notices the end after the writer
 				runtime.Gosched()
 			}
 		}
 	}
-	got, err := run(t.Context(), o, ch)
+	got, err := run(bounded(t), o, ch)
 	if !isKind(err, KindAuth) || len(got) != 1 || got[0].State != StateUnsent || !isKind(got[0].Err, KindAuth) {
 		t.Errorf("%v, %+v", err, got)
 	}
@@ -265,8 +267,41 @@ func TestOutboxLaterRefusedLoginKeepsUnknown(t *testing.T) {
 		}
 	})
 	_, ch := input(1)
-	got, err := run(t.Context(), outbox(url), ch)
+	got, err := run(bounded(t), outbox(url), ch)
 	if !isKind(err, KindAuth) || len(got) != 1 || got[0].State != StateUnknown {
 		t.Errorf("%v, %+v", err, got)
+	}
+}
+
+// Which messages may leave before the login is confirmed. If a SID is tried before a token,
+// none may: the server refuses it with the SID, and it would be sent again behind the next
+// one. Nor may a second message to one person, for the same reason.
+func TestWorkerLetsMessagesLeaveEarly(t *testing.T) {
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, c := range map[string]struct {
+		credentials func(context.Context) (Credentials, error)
+		ahead       []string // recipients of messages that have left
+		to          string
+		leaves      bool
+	}{
+		"with a token":      {withToken, nil, "bob", true},
+		"with a SID alone":  {withSIDAlone, nil, "bob", true},
+		"with a SID to try": {withSID, nil, "bob", false},
+		"to another person": {withToken, []string{"carol"}, "bob", true},
+		"to one person":     {withToken, []string{"bob"}, "bob", false},
+	} {
+		near, far := net.Pipe()
+		defer near.Close()
+		defer far.Close()
+		cred, _ := c.credentials(ended)
+		s := newSession(&conn{net: &netConn{Conn: cork.Conn{Conn: near}}}, &cred)
+		w := &worker{session: s, early: cred.oneTry(), ahead: map[string]bool{}}
+		for _, to := range c.ahead {
+			w.ahead[to] = true
+		}
+		if leaves := w.mayLeave(ended, &outgoing{Message: Message{To: c.to}}); leaves != c.leaves {
+			t.Errorf("%s: %v", name, leaves)
+		}
 	}
 }

@@ -55,7 +55,7 @@ func TestOutboxSendsAgainWhatIsRefusedForNow(t *testing.T) {
 						t.Errorf("lost: %v", err)
 					}
 				}
-				got, err := run(t.Context(), o, ch)
+				got, err := run(bounded(t), o, ch)
 				if err != nil || len(got) != len(list) || pauses == 0 {
 					t.Fatalf("%v, %+v, %d pauses", err, got, pauses)
 				}
@@ -76,7 +76,7 @@ func TestOutboxGivesUpWhatIsRefusedForNow(t *testing.T) {
 	server := &busyServer{mailServer: mailServer{nonces: true}, status: proto.StatusTooMany, busy: map[string]int{list[1].Body: 1 << 30}}
 	o := outbox(serve(t, server.serve))
 	o.Retry, o.RetryRefused = retryFor(100*time.Millisecond), true
-	got, err := run(t.Context(), o, ch)
+	got, err := run(bounded(t), o, ch)
 	var states []State
 	for _, r := range got {
 		states = append(states, r.State)
@@ -96,7 +96,7 @@ func TestOutboxReportsOtherRefusals(t *testing.T) {
 		server := &busyServer{mailServer: mailServer{nonces: true}, status: c.status, busy: map[string]int{list[1].Body: 1}}
 		o := outbox(serve(t, server.serve))
 		o.Retry, o.RetryRefused = retryFor(patience), c.retry
-		got, err := run(t.Context(), o, ch)
+		got, err := run(bounded(t), o, ch)
 		if err != nil || len(got) != 3 || got[1].State != StateRefused || got[2].State != StateConfirmed || server.count(list[1].Body) != 0 {
 			t.Errorf("%s: %v, %+v", name, err, got)
 		}

@@ -36,7 +36,7 @@ func TestOutboxTimeoutTellsUnknownFromUnsent(t *testing.T) {
 		}, StateUnknown},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ctx, cancel := context.WithCancelCause(context.Background())
+			ctx, cancel := context.WithCancelCause(bounded(t))
 			url := serve(t, func(p *peer) { c.script(p, func() { cancel(over) }) })
 			_, ch := input(1)
 			got, err := run(ctx, outbox(url), ch)
@@ -68,7 +68,7 @@ func TestOutboxAttemptTimeBoundsAnswer(t *testing.T) {
 	o := outbox(url)
 	o.AttemptTime, o.Retry = 200*time.Millisecond, retryFor(patience)
 	o.Lost = func(error, time.Duration) { o.AttemptTime *= 2 } // a busy machine may need it
-	got, err := run(t.Context(), o, ch)
+	got, err := run(bounded(t), o, ch)
 	if err != nil || len(got) != 1 || got[0].ID != 1 || len(server.delivered) != 1 {
 		t.Errorf("%v, %v, delivered %q", err, got, server.delivered)
 	}
@@ -87,13 +87,13 @@ func TestOutboxWaitsForServerUntilRetryIsOver(t *testing.T) {
 			o.Endpoint.URL = url
 		}
 	}
-	if got, err := run(t.Context(), o, ch); err != nil || len(got) != 1 || got[0].State != StateConfirmed {
+	if got, err := run(bounded(t), o, ch); err != nil || len(got) != 1 || got[0].State != StateConfirmed {
 		t.Errorf("%v, %v", err, got)
 	}
 	o = outbox("ws://" + nowhere + "/skaro_client/")
 	o.Retry = retryFor(50 * time.Millisecond)
 	_, ch = input(1)
-	if _, err := run(t.Context(), o, ch); !isKind(err, KindUnreachable) || len(ch) != 1 {
+	if _, err := run(bounded(t), o, ch); !isKind(err, KindUnreachable) || len(ch) != 1 {
 		t.Errorf("%T: %v", err, err)
 	}
 }
@@ -110,7 +110,7 @@ func TestOutboxPauseEndsWithRetry(t *testing.T) {
 			t.Errorf("a pause of %v", pause)
 		}
 	}
-	if _, err := run(t.Context(), o, ch); !isKind(err, KindUnreachable) || pauses == 0 {
+	if _, err := run(bounded(t), o, ch); !isKind(err, KindUnreachable) || pauses == 0 {
 		t.Errorf("%v after %d pauses", err, pauses)
 	}
 }
@@ -121,14 +121,14 @@ func TestOutboxRetriesForeverAfterLogin(t *testing.T) {
 	o := outbox("ws://" + nowhere + "/skaro_client/")
 	o.Retry.AfterLogin = Forever
 	o.Lost = func(error, time.Duration) { t.Error("tried again before the first login") }
-	if _, err := run(t.Context(), o, ch); err == nil {
+	if _, err := run(bounded(t), o, ch); err == nil {
 		t.Error("sent to nowhere")
 	}
 	url := serve(t, func(p *peer) {
 		p.login(proto.ExtNonce)
 		p.expect(proto.TypeSendMessage)
 	})
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancel(bounded(t))
 	defer cancel()
 	o = outbox(url)
 	o.AttemptTime = 5 * time.Second
@@ -208,7 +208,7 @@ func TestOutboxDoesNotResendWithOldNonce(t *testing.T) {
 		in <- Message{To: "bob", Body: "b"}
 		close(in)
 	}
-	got, err := run(t.Context(), o, in)
+	got, err := run(bounded(t), o, in)
 	if err != nil || len(got) != 2 || got[0].State != StateUnknown || got[1].State != StateConfirmed {
 		t.Errorf("%v, results %v", err, got)
 	}
@@ -227,7 +227,7 @@ func TestOutboxDoesNotReconnectForNothing(t *testing.T) {
 	o := outbox(url)
 	o.Retry = retryFor(patience)
 	o.Lost = func(err error, _ time.Duration) { t.Errorf("tried again after %v", err) }
-	if got, err := run(t.Context(), o, ch); err != nil || len(got) != 1 || got[0].State != StateUnknown {
+	if got, err := run(bounded(t), o, ch); err != nil || len(got) != 1 || got[0].State != StateUnknown {
 		t.Errorf("%v, results %v", err, got)
 	}
 
@@ -246,7 +246,7 @@ func TestOutboxDoesNotReconnectForNothing(t *testing.T) {
 		o.Endpoint.URL = "ws://" + nowhere + "/"
 		close(in)
 	}
-	if got, err := run(t.Context(), o, in); err != nil || len(got) != 1 || got[0].State != StateConfirmed {
+	if got, err := run(bounded(t), o, in); err != nil || len(got) != 1 || got[0].State != StateConfirmed {
 		t.Errorf("%v, results %v", err, got)
 	}
 }
@@ -258,7 +258,7 @@ func TestOutboxPausesGrow(t *testing.T) {
 	o := outbox(url)
 	o.AttemptTime = 20 * time.Millisecond
 	o.Retry = RetryPolicy{BeforeLogin: patience, FirstPause: time.Millisecond, MostPause: 100 * time.Millisecond, Lasting: 10 * time.Millisecond}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(bounded(t))
 	defer cancel()
 	tries, longest := 0, time.Duration(0)
 	o.Lost = func(_ error, pause time.Duration) {

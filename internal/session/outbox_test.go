@@ -123,7 +123,7 @@ func run(ctx context.Context, o *Outbox, in <-chan Message) (got []Result, err e
 func TestOutboxKeepsOrder(t *testing.T) {
 	server := &mailServer{nonces: true}
 	list, ch := input(500)
-	got, err := run(t.Context(), outbox(serve(t, server.serve)), ch)
+	got, err := run(bounded(t), outbox(serve(t, server.serve)), ch)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +141,7 @@ func TestOutboxKeepsOrder(t *testing.T) {
 func TestOutboxSaysWhenNoResultFollows(t *testing.T) {
 	server := &mailServer{nonces: true}
 	_, ch := input(50)
-	got, err := run(t.Context(), outbox(serve(t, server.serve)), ch)
+	got, err := run(bounded(t), outbox(serve(t, server.serve)), ch)
 	if err != nil || len(got) != 50 || got[49].More {
 		t.Errorf("%v, %d results: %+v", err, len(got), got[len(got)-1])
 	}
@@ -149,7 +149,7 @@ func TestOutboxSaysWhenNoResultFollows(t *testing.T) {
 
 func TestOutboxGoesOnAfterRefusal(t *testing.T) {
 	server := &mailServer{}
-	got, err := run(t.Context(), outbox(serve(t, server.serve)), alternating())
+	got, err := run(bounded(t), outbox(serve(t, server.serve)), alternating())
 	var states []State
 	for _, r := range got {
 		states = append(states, r.State)
@@ -179,7 +179,7 @@ func TestOutboxReportsEachMessageOnceAfterAnError(t *testing.T) {
 	ch := alternating()
 	enough := errors.New("enough")
 	var got []string
-	err := outbox(serve(t, server.serve)).Run(t.Context(), ch, func(r Result) error {
+	err := outbox(serve(t, server.serve)).Run(bounded(t), ch, func(r Result) error {
 		got = append(got, fmt.Sprintf("%s %d", r.Message.Body, r.State))
 		if (r.Err == nil) != (r.State == StateConfirmed) {
 			t.Errorf("%+v", r)
@@ -217,18 +217,18 @@ func TestOutboxSendsAtOnce(t *testing.T) {
 	lost, got := make(chan struct{}, 8), make(chan Result, 8)
 	o.Lost = func(error, time.Duration) { lost <- struct{}{} }
 	ended := make(chan error, 1)
-	go func() { ended <- o.Run(t.Context(), ch, func(r Result) error { got <- r; return nil }) }()
+	go func() { ended <- o.Run(bounded(t), ch, func(r Result) error { got <- r; return nil }) }()
 	ch <- Message{To: "bob", Body: "a"}
-	if r := <-got; r.State != StateConfirmed || r.ID != 1 || r.More {
+	if r := within(t, got); r.State != StateConfirmed || r.ID != 1 || r.More {
 		t.Errorf("%+v", r)
 	}
-	<-lost
+	within(t, lost)
 	ch <- Message{To: "bob", Body: "b"}
-	if r := <-got; r.State != StateConfirmed || r.ID != 2 {
+	if r := within(t, got); r.State != StateConfirmed || r.ID != 2 {
 		t.Errorf("%+v", r)
 	}
 	close(ch)
-	if err := <-ended; err != nil {
+	if err := within(t, ended); err != nil {
 		t.Error(err)
 	}
 }
@@ -243,7 +243,7 @@ func TestOutboxDoesNotRepeatTooLargeMessage(t *testing.T) {
 	ch := make(chan Message, 1)
 	ch <- Message{To: "bob", Body: strings.Repeat("x", 10000)}
 	close(ch)
-	got, err := run(t.Context(), outbox(url), ch)
+	got, err := run(bounded(t), outbox(url), ch)
 	if len(got) != 1 || got[0].State != StateUnknown || !strings.Contains(err.Error(), "too large") {
 		t.Errorf("%v, %v", err, got)
 	}

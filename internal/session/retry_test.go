@@ -160,9 +160,12 @@ func TestRetryOutOfTimeSaysWhatHappenedLast(t *testing.T) {
 	}
 }
 
-// A pause is between half and all of its bound.
+// A pause is between half and all of its bound, and no two clients have the same pauses.
 func TestRetryJitter(t *testing.T) {
 	p := newPauses(RetryPolicy{})
+	if a, b := p.jitter(time.Hour), p.jitter(time.Hour); a == b && a == p.jitter(time.Hour) {
+		t.Errorf("three pauses of %v", a)
+	}
 	for range 1000 {
 		bound := p.bound
 		if pause := p.next(); pause < bound/2 || pause > bound {

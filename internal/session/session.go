@@ -33,6 +33,9 @@ type Credentials struct {
 	SID   string
 }
 
+// oneTry reports whether the login succeeds at its first request, or not at all.
+func (c Credentials) oneTry() bool { return c.SID == "" || c.Token.IsZero() }
+
 // Account is what the server answered to the login.
 type Account struct {
 	Login    string // in the server's spelling

@@ -50,7 +50,7 @@ func TestTokenFollowsRefusedSID(t *testing.T) {
 func TestErrorOfCredentialsCountsMore(t *testing.T) {
 	none := errors.New("not logged in")
 	for range 20 {
-		_, err := Open(context.Background(), Endpoint{URL: "ws://127.0.0.1:1"}, func(context.Context) (Credentials, error) { return Credentials{}, none }, nil)
+		_, err := Open(bounded(t), Endpoint{URL: "ws://127.0.0.1:1"}, func(context.Context) (Credentials, error) { return Credentials{}, none }, nil)
 		if !errors.Is(err, none) {
 			t.Fatal(err)
 		}
@@ -70,7 +70,7 @@ func TestEveryWaitEndsWithContext(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ctx, cancel := context.WithCancelCause(context.Background())
+			ctx, cancel := context.WithCancelCause(bounded(t))
 			url := serve(t, func(p *peer) { script(p, func() { cancel(ended) }) })
 			s, err := Open(ctx, Endpoint{URL: url}, withToken, nil)
 			if err == nil {
@@ -95,7 +95,7 @@ func TestSilentServerDoesNotDelayErrorOfCredentials(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	_, err := Open(ctx, Endpoint{URL: "ws://" + address}, func(context.Context) (Credentials, error) {
-		<-reached
+		within(t, reached)
 		return Credentials{}, none
 	}, nil)
 	if !errors.Is(err, none) {

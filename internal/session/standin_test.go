@@ -113,7 +113,7 @@ func TestOutboxTakesStandInForLostConnection(t *testing.T) {
 			}))
 			o.Retry, o.InFlight = retryFor(patience), 1
 			_, ch := input(2)
-			got, err := run(t.Context(), o, ch)
+			got, err := run(bounded(t), o, ch)
 			if err != nil || len(got) != 2 || got[0].State != StateConfirmed || got[1].State != StateConfirmed {
 				t.Errorf("%v, %+v", err, got)
 			}
@@ -128,7 +128,7 @@ func TestListenEndsAtStandInBeforeLogin(t *testing.T) {
 			l := listener(serveWith(t, func(int32) http.HandlerFunc { return standIn }))
 			lost := 0
 			l.Lost = func(error, time.Duration) { lost++ }
-			ctx, cancel := context.WithCancelCause(t.Context())
+			ctx, cancel := context.WithCancelCause(bounded(t))
 			defer cancel(nil)
 			if name == "502" { // this one passes by itself
 				l.Lost = func(error, time.Duration) { cancel(errDone) }
@@ -153,7 +153,7 @@ func TestListenReconnectsAfterGarbage(t *testing.T) {
 				p.login(proto.ExtUpdates)
 				if p.nth == 1 {
 					p.updates(p.expectUpdates(-1), 5, false)
-					_ = p.ws.Write(t.Context(), garbage.typ, []byte(garbage.text))
+					_ = p.ws.Write(bounded(t), garbage.typ, []byte(garbage.text))
 					p.recv()
 					return
 				}
@@ -172,7 +172,7 @@ func TestListenEndsAtUntrustedCertificate(t *testing.T) {
 	a := newAuthority(t)
 	address := serveTLS(t, pair(a.sign(t, template())))
 	l := listener("wss://" + address + "/skaro_client/")
-	if err := l.Run(t.Context(), func(Event) error { return nil }); KindOf(err) != KindUnreachable || temporaryAfterLogin(err) {
+	if err := l.Run(bounded(t), func(Event) error { return nil }); KindOf(err) != KindUnreachable || temporaryAfterLogin(err) {
 		t.Error(err)
 	}
 }
