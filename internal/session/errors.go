@@ -206,6 +206,12 @@ func noAnswer(ctx context.Context, server, what string) error {
 	return fmt.Errorf("waiting for %s to answer %s: %w", server, what, context.Cause(ctx))
 }
 
+// pushedTooMuch returns the error for a server that pushed more messages than a catch-up
+// holds back before it answered a request. err says for how long it did not answer.
+func pushedTooMuch(server string, err error) error {
+	return &Error{Kind: KindTimeout, Msg: server + " pushes too many messages before it answers", Err: err}
+}
+
 // outOfTime returns the error for a run whose time is over. It says what happened last,
 // because that is what the user can act on.
 func outOfTime(last error) error {

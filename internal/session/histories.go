@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -48,69 +49,86 @@ func (h *histories) first() proto.Request { return proto.GetContacts() }
 // begin puts the messages that the server has into the seen set, so that they do not count
 // as missed later. What it pushes meanwhile is new; with positionFirst, that is held.
 func (h *histories) begin(ctx context.Context, c *subscription) error {
-	h.held = held{}
-	var delivered []proto.Message
-	flush := func() error {
-		return h.held.flush(func(m proto.Message) error {
-			return c.hand(m, func() { delivered = append(delivered, m) })
-		})
-	}
-	push := c.messages(func(m proto.Message) error {
-		if h.held.add(m); c.positionFirst && !h.held.full() {
-			return nil
-		}
-		return flush()
-	})
-	old, err := h.present(ctx, c, push)
+	t := &beginning{subscription: c}
+	err := h.present(ctx, c, t)
 	var stopped *stop
 	if err != nil && ctx.Err() == nil && !errors.As(err, &stopped) {
-		err = cmp.Or(flush(), err) // the next connection would take them for old
+		err = cmp.Or(t.flush(ctx), err) // the next connection would take them for old
 	}
-	h.note(c, old, delivered) // even after an error
+	h.held = t.held
+	t.note(h.seen) // even after an error
 	if err == nil {
 		h.stage = agreed
 	}
 	return err
 }
 
-// present returns the histories of all dialogs, or some of them with an error.
-func (h *histories) present(ctx context.Context, c *subscription, push func(proto.Frame) error) (old [][]proto.Message, err error) {
-	r, err := c.await(ctx, push, c.first.Wait)
-	dialogs, err := h.dialogs(c, r, err)
-	if err == nil {
-		err = h.ask(ctx, c, dialogs, push, func(history []proto.Message) { old = append(old, history) })
+// present asks for the histories of all dialogs.
+func (h *histories) present(ctx context.Context, c *subscription, t *beginning) error {
+	r, err := c.await(ctx, t, c.first.Wait)
+	dialogs, err := h.dialogs(ctx, c, r, err)
+	if err != nil {
+		return err
 	}
-	return old, err
+	return h.ask(ctx, c, dialogs, t, func(history []proto.Message) error {
+		t.old.add(history, c.own)
+		return nil
+	})
 }
 
-// note adds the messages of histories and the delivered pushes to the seen set. It leaves
+// beginning is what a server without ids has, and pushes, while a listener begins.
+type beginning struct {
+	*subscription
+	held                // what was pushed, and is not delivered yet
+	old       sightings // what the histories have
+	delivered sightings // what was pushed and delivered
+}
+
+// take implements taker.
+func (b *beginning) take(ctx context.Context, m proto.Message) error {
+	if b.add(m); b.positionFirst && !b.held.full() {
+		return nil
+	}
+	return b.flush(ctx)
+}
+
+// full implements taker: what is too much to be held was delivered.
+func (b *beginning) full() bool { return false }
+
+// flush delivers what is held.
+func (b *beginning) flush(ctx context.Context) error {
+	return b.held.flush(ctx, func(m proto.Message) error {
+		return b.hand(m, func() { b.delivered.addNext(m, m.Dialog(b.own)) })
+	})
+}
+
+// note adds the messages of the histories and the delivered pushes to a seen set. It leaves
 // out the held pushes, even if a history has them.
-func (h *histories) note(c *subscription, old [][]proto.Message, delivered []proto.Message) {
-	later, have := countsOf(h.held.messages), map[fingerprint]int{}
-	for _, m := range byDate(old) {
-		f := fingerprintOf(m)
-		if later[f] > 0 {
-			later[f]--
-			continue
+func (b *beginning) note(seen *seenSet) {
+	later, have := countsOf(b.held.messages), map[fingerprint]int{}
+	b.old.each(seen, func(m sighting) {
+		if later[m.fingerprint] > 0 {
+			later[m.fingerprint]--
+			return
 		}
-		have[f]++
-		h.seen.add(m, m.Dialog(c.own))
-	}
-	for _, m := range delivered {
-		if f := fingerprintOf(m); have[f] > 0 {
-			have[f]-- // a history had it already
+		have[m.fingerprint]++
+		seen.see(m)
+	})
+	b.delivered.each(seen, func(m sighting) {
+		if have[m.fingerprint] > 0 {
+			have[m.fingerprint]-- // a history had it already
 		} else {
-			h.seen.add(m, m.Dialog(c.own))
+			seen.see(m)
 		}
-	}
-	for _, m := range h.held.messages {
-		h.seen.addDialog(m.Dialog(c.own)) // so that the next run asks for its history, if this run does not deliver it
+	})
+	for _, m := range b.held.messages {
+		seen.addDialog(m.Dialog(b.own)) // so that the next run asks for its history, if this run does not deliver it
 	}
 }
 
 // meanwhile delivers what was held during begin.
-func (h *histories) meanwhile(_ context.Context, c *subscription) error {
-	return h.held.flush(func(m proto.Message) error { return h.deliver(c, m) })
+func (h *histories) meanwhile(ctx context.Context, c *subscription) error {
+	return h.held.flush(ctx, func(m proto.Message) error { return h.deliver(c, m) })
 }
 
 func countsOf(messages []proto.Message) map[fingerprint]int {
@@ -125,9 +143,10 @@ func countsOf(messages []proto.Message) map[fingerprint]int {
 func (h *histories) fetch(ctx context.Context, c *subscription) error {
 	h.stage = agreed
 	h.fetched = map[fingerprint]int{}
-	var r round
-	contacts, err := c.ask(ctx, proto.GetContacts(), r.hold(c))
-	dialogs, err := h.dialogs(c, contacts, err)
+	h.seen.unfreeze() // what the last connection has delivered in no order comes again
+	r := round{own: c.own}
+	contacts, err := c.ask(ctx, proto.GetContacts(), &r)
+	dialogs, err := h.dialogs(ctx, c, contacts, err)
 	if err != nil {
 		return err
 	}
@@ -138,27 +157,41 @@ func (h *histories) fetch(ctx context.Context, c *subscription) error {
 // whether it is another one.
 func (h *histories) push(ctx context.Context, c *subscription, m proto.Message) error {
 	if h.wasFetched(m) {
-		return h.fetchDialogs(ctx, c, []string{m.Dialog(c.own)}, &round{})
+		return h.fetchDialogs(ctx, c, []string{m.Dialog(c.own)}, &round{own: c.own})
 	}
 	return h.deliver(c, m)
 }
 
 // round is what the server pushes while histories are fetched.
 type round struct {
-	held           // to be delivered after the messages of the histories
-	again []string // dialogs that need another round
+	own   string
+	held                      // to be delivered after the messages of the histories
+	again map[string]struct{} // dialogs that need another round
+	names int                 // bytes in again
 }
 
-// hold returns the function that takes the pushes of the round.
-func (r *round) hold(c *subscription) func(proto.Frame) error {
-	return c.messages(func(m proto.Message) error {
-		if r.full() {
-			r.again = append(r.again, m.Dialog(c.own))
-		} else {
-			r.add(m)
-		}
-		return nil
-	})
+// take implements taker. What there is no room for, the history will have.
+func (r *round) take(_ context.Context, m proto.Message) error {
+	if r.held.full() {
+		r.repeat(m.Dialog(r.own))
+	} else {
+		r.add(m)
+	}
+	return nil
+}
+
+// full implements taker.
+func (r *round) full() bool { return len(r.again) >= heldMost || r.names >= namesBytes }
+
+// repeat notes that a dialog needs another round.
+func (r *round) repeat(dialog string) {
+	if r.again == nil {
+		r.again = map[string]struct{}{}
+	}
+	if _, ok := r.again[dialog]; !ok {
+		r.again[dialog] = struct{}{}
+		r.names += len(dialog)
+	}
 }
 
 // fetchDialogs delivers what the histories of dialogs have and the seen set has not, in
@@ -171,19 +204,51 @@ func (h *histories) fetchDialogs(ctx context.Context, c *subscription, dialogs [
 		if len(r.again) == 0 {
 			return nil
 		}
-		slices.Sort(r.again)
-		dialogs, r = slices.Compact(r.again), &round{}
+		dialogs, r = slices.Sorted(maps.Keys(r.again)), &round{own: c.own}
 	}
 }
 
+// fetchRound delivers what one request for each dialog brings. In a round of more than
+// missedMost messages or missedBytes, the order of dates ends within a part of that size, and
+// the position stays where it was until the last part is delivered.
 func (h *histories) fetchRound(ctx context.Context, c *subscription, dialogs []string, r *round) error {
 	left := map[fingerprint]int{}
-	var missed [][]proto.Message
-	err := h.ask(ctx, c, dialogs, r.hold(c), func(history []proto.Message) { missed = append(missed, h.seen.unseen(history, left)) })
+	late := &missed{}
+	err := h.ask(ctx, c, dialogs, r, func(history []proto.Message) error {
+		if late.add(h.seen.unseen(history, left)); !late.full() {
+			return nil
+		}
+		h.seen.freeze()
+		part := late
+		late = &missed{}
+		return h.deliverMissed(ctx, c, part)
+	})
 	if err != nil {
 		return err
 	}
-	for _, m := range byDate(missed) {
+	if err := h.deliverMissed(ctx, c, late); err != nil {
+		return err
+	}
+	h.seen.thaw()
+	for _, m := range r.messages {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		// A message of a dialog that needs another round waits for that round, so that it
+		// does not overtake others. The history will have it.
+		dialog := m.Dialog(c.own)
+		if _, again := r.again[dialog]; again || h.wasFetched(m) {
+			r.repeat(dialog)
+		} else if err := h.deliver(c, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// deliverMissed delivers missed messages in the order of their dates.
+func (h *histories) deliverMissed(ctx context.Context, c *subscription, missed *missed) error {
+	for _, m := range byDate(missed.histories) {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -195,17 +260,34 @@ func (h *histories) fetchRound(ctx context.Context, c *subscription, dialogs []s
 		}
 		h.fetched[fingerprintOf(m)]++
 	}
-	for _, m := range r.messages {
-		// A message of a dialog that needs another round waits for that round, so that it
-		// does not overtake others. The history will have it.
-		if dialog := m.Dialog(c.own); slices.Contains(r.again, dialog) || h.wasFetched(m) {
-			r.again = append(r.again, dialog)
-		} else if err := h.deliver(c, m); err != nil {
-			return err
-		}
-	}
 	return nil
 }
+
+// missed are the messages of a catch-up that are to be delivered, one list for each dialog.
+type missed struct {
+	histories [][]proto.Message
+	count     int // of the messages
+	size      int // of the messages, as sizeOf counts
+}
+
+// Bounds of the messages that are put in order together, before the last history.
+const (
+	missedMost  = 1 << 14
+	missedBytes = 8 << 20
+)
+
+func (m *missed) add(history []proto.Message) {
+	if len(history) == 0 {
+		return
+	}
+	m.histories = append(m.histories, history)
+	m.count += len(history)
+	for _, message := range history {
+		m.size += sizeOf(message)
+	}
+}
+
+func (m *missed) full() bool { return m.count >= missedMost || m.size >= missedBytes }
 
 // wasFetched reports whether a push may repeat a message that a history already had. Each
 // message of a history accounts for one push.
@@ -226,7 +308,7 @@ func (h *histories) deliver(c *subscription, m proto.Message) error {
 // dialogs returns the dialogs that may have had messages: those with our contacts, and
 // those that had some before, such as conferences. r and err are the answer to the request
 // for our contacts.
-func (h *histories) dialogs(c *subscription, r proto.Reply, err error) ([]string, error) {
+func (h *histories) dialogs(ctx context.Context, c *subscription, r proto.Reply, err error) ([]string, error) {
 	dialogs := slices.Clone(h.seen.dialogs)
 	if err != nil {
 		return dialogs, ignoreRefusal(err)
@@ -235,8 +317,16 @@ func (h *histories) dialogs(c *subscription, r proto.Reply, err error) ([]string
 	if err != nil {
 		return nil, c.session.invalidReply(err)
 	}
+	known := map[string]bool{"": true}
+	for _, dialog := range dialogs {
+		known[dialog] = true
+	}
 	for _, contact := range contacts {
-		if contact.Login != "" && !slices.Contains(dialogs, contact.Login) {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		if !known[contact.Login] {
+			known[contact.Login] = true
 			dialogs = append(dialogs, contact.Login)
 		}
 	}
@@ -244,9 +334,9 @@ func (h *histories) dialogs(c *subscription, r proto.Reply, err error) ([]string
 }
 
 // ask requests the histories of dialogs, and passes each one to take.
-func (h *histories) ask(ctx context.Context, c *subscription, dialogs []string, push func(proto.Frame) error, take func([]proto.Message)) error {
+func (h *histories) ask(ctx context.Context, c *subscription, dialogs []string, t taker, take func([]proto.Message) error) error {
 	for _, dialog := range dialogs {
-		r, err := c.ask(ctx, proto.GetHistory(dialog, proto.Page{}), push)
+		r, err := c.ask(ctx, proto.GetHistory(dialog, proto.Page{}), t)
 		if err != nil {
 			if err := ignoreRefusal(err); err != nil {
 				return fmt.Errorf("the history with %s: %w", dialog, err)
@@ -257,7 +347,9 @@ func (h *histories) ask(ctx context.Context, c *subscription, dialogs []string, 
 		if err != nil {
 			return c.session.invalidReply(err)
 		}
-		take(messages)
+		if err := take(messages); err != nil {
+			return err
+		}
 	}
 	return nil
 }

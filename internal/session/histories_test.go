@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -314,7 +315,7 @@ func TestHistoriesThroughManyConnections(t *testing.T) {
 				}
 				return nil
 			})
-			<-sent
+			within(t, sent)
 			if err != nil {
 				t.Fatalf("after %d messages: %v", count, err)
 			}
@@ -431,7 +432,7 @@ func TestHistoriesResumeAfterStart(t *testing.T) {
 		s.store(said("bob", "1", 1), said("bob", "2", 2))
 		var got []string
 		listen := func(l *Listener) Position {
-			ctx, cancel := context.WithCancelCause(t.Context())
+			ctx, cancel := context.WithCancelCause(bounded(t))
 			l.Listening = func(Account) { cancel(errDone) }
 			err := l.Run(ctx, func(e Event) error { got = append(got, e.Message.Body); return nil })
 			p, ok := l.Position()
@@ -476,7 +477,7 @@ func TestHistoriesRefusedContacts(t *testing.T) {
 		// Some servers keep none. The second request comes after the login is confirmed.
 		p.reply(p.expect(proto.TypeGetContacts), "403 Forbidden", nil)
 		p.reply(p.expect(proto.TypeGetContacts), "403 Forbidden", nil)
-		<-live
+		within(t, live)
 		p.send(map[string]any{"type": "changed_user_data"})
 		p.send(message(0, "bob", "alice", "one"))
 		p.send(message(0, "bob", "alice", "one"))
@@ -487,5 +488,117 @@ func TestHistoriesRefusedContacts(t *testing.T) {
 	l.Listening = func(a Account) { listening++; close(live) }
 	if got := bodies(t, l, 2); !reflect.DeepEqual(got, []string{"one", "one"}) || listening != 1 {
 		t.Errorf("%q, listening %d times", got, listening)
+	}
+}
+
+// A server may have any number of contacts: the work is linear, and ends with the context.
+func TestHistoriesOfManyContacts(t *testing.T) {
+	list := make([]any, 400_000) // the square of it would take longer than the test may
+	for i := range list {
+		list[i] = map[string]any{"login": fmt.Sprint(i / 2)} // each of them twice
+	}
+	reply := proto.Reply{Fields: newPush(t, map[string]any{"data": list})}
+	h := newHistories(nil, nil)
+	if dialogs, err := h.dialogs(bounded(t), nil, reply, nil); err != nil || len(dialogs) != len(list)/2 {
+		t.Errorf("%v, %d dialogs", err, len(dialogs))
+	}
+	ended, cancel := context.WithCancelCause(t.Context())
+	cancel(errDone)
+	if dialogs, err := h.dialogs(ended, nil, reply, nil); err != errDone {
+		t.Errorf("%v, %d dialogs after the end", err, len(dialogs))
+	}
+}
+
+// If more was missed than is put in order together, it is delivered in parts. The position
+// stays where it was until the last part is delivered: before, it would pass over messages.
+func TestHistoriesDeliverInParts(t *testing.T) {
+	const n = missedMost/2 + 1 // two dialogs are one part
+	s := newPlain(t, "a", "b", "c")
+	for i := range int64(n) {
+		s.store(said("a", fmt.Sprint("a", i), 1000+i), said("b", fmt.Sprint("b", i), 1000+i))
+	}
+	s.store(said("c", "c0", 500), said("c", "c1", 501))
+	l := listener(s.url)
+	l.Start = &Bound{}
+	got, last := map[string]int{}, time.Time{}
+	var early []Position
+	l.Settled = func() error {
+		if p, ok := l.Position(); ok && len(got) > 0 && len(got) < 2*n+2 {
+			early = append(early, p)
+		}
+		return nil
+	}
+	caughtUp := false
+	l.Listening = func(Account) { caughtUp = true; s.send(said("a", "end", 90000)) }
+	err := l.Run(bounded(t), func(e Event) error {
+		if e.Message.Date.Time.Before(last) && e.Message.Body != "c0" {
+			t.Errorf("%s came late", e.Message.Body)
+		}
+		last = e.Message.Date.Time
+		if got[e.Message.Body]++; e.Message.Body == "end" {
+			return ErrEnough
+		}
+		return nil
+	})
+	if err != nil || !caughtUp || len(got) != 2*n+3 {
+		t.Fatalf("%v, %d messages of %d", err, len(got), 2*n+3)
+	}
+	for _, p := range early {
+		if !p.Date.IsZero() {
+			t.Errorf("a position at %v before everything was delivered", p.Date)
+		}
+	}
+	if p, ok := l.Position(); !ok || !p.Date.Equal(said("a", "", 90000).Date.Time) {
+		t.Errorf("at the end: %v, %+v", ok, p)
+	}
+}
+
+// A connection that is lost between two parts loses nothing: the next one delivers what the
+// last one had not, and perhaps what it had.
+func TestHistoriesLoseNothingBetweenParts(t *testing.T) {
+	const n = missedMost/2 + 1
+	s := newPlain(t, "a", "b", "c")
+	for i := range int64(n) {
+		s.store(said("a", fmt.Sprint("a", i), 1000+i), said("b", fmt.Sprint("b", i), 1000+i))
+	}
+	s.store(said("c", "c0", 500))
+	var once sync.Once
+	s.beforeHistory = func(p *peer, dialog string) {
+		if dialog == "c" {
+			once.Do(func() { p.ws.CloseNow() })
+		}
+	}
+	l := listener(s.url)
+	l.Start = &Bound{}
+	got := map[string]int{}
+	err := l.Run(bounded(t), func(e Event) error {
+		if got[e.Message.Body]++; len(got) == 2*n+1 {
+			return ErrEnough
+		}
+		return nil
+	})
+	if err != nil {
+		t.Errorf("%v, %d messages of %d", err, len(got), 2*n+1)
+	}
+}
+
+// What a listener remembers has a bound, whatever a server sends, and it keeps the newest.
+func TestSightingsKeepNewest(t *testing.T) {
+	var s sightings
+	const n = 5 * seenMost
+	for i := range int64(n) {
+		s.addNext(said("bob", "", (i*7919)%n+1), strings.Repeat("d", int(i%2)*(dialogBytes+1)))
+		if len(s.list) >= 2*seenMost {
+			t.Fatalf("%d messages are kept", len(s.list))
+		}
+	}
+	seen := &seenSet{}
+	s.each(seen, seen.see)
+	newest := said("bob", "", n)
+	if !seen.forgot || len(seen.order) != seenMost || !seen.newest.Equal(newest.Date.Time) || len(seen.dialogs) > 0 {
+		t.Errorf("forgot: %v, %d messages up to %v, %d dialogs", seen.forgot, len(seen.order), seen.newest, len(seen.dialogs))
+	}
+	if want := said("bob", "", n-seenMost).Date.Time; !seen.since.Equal(want) {
+		t.Errorf("everything before %v is seen, not before %v", seen.since, want)
 	}
 }

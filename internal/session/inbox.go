@@ -1,6 +1,8 @@
 package session
 
 import (
+	"context"
+	"math/big"
 	"sync"
 	"sync/atomic"
 
@@ -43,6 +45,11 @@ func newInbox() *inbox {
 func (b *inbox) push(f proto.Frame, closing <-chan struct{}) {
 	if f.Type() == proto.TypeShowMessage && b.leavesOut(f) {
 		return
+	}
+	select {
+	case <-closing:
+		return // also if there is room: no push may follow one that was left out
+	default:
 	}
 	q := queued{Frame: f, size: int64(f.Size())}
 	for b.bytes.Load() > inboxBytes {
@@ -98,7 +105,7 @@ func (b *inbox) leavesOut(f proto.Frame) bool {
 		return false
 	}
 	id := proto.ParseMessage(f).ID
-	if id == 0 {
+	if id == 0 || id > maxID {
 		return false
 	}
 	b.backfill.highest = max(b.backfill.highest, id)
@@ -111,26 +118,33 @@ func (b *inbox) leavesOut(f proto.Frame) bool {
 // held are messages that wait until the listener can deliver them.
 type held struct {
 	messages []proto.Message
-	size     int // of their bodies, in bytes
+	size     int // of the messages, as sizeOf counts
 }
 
-// heldMost is the largest number of held messages; see also inboxBytes.
-const heldMost = 1 << 12
+// Bounds of what a catch-up holds back. When they are reached, what the history will have
+// is dropped, and for anything else the connection is not read, so that the server waits.
+const (
+	heldMost   = 1 << 12 // messages, and names of dialogs
+	heldBytes  = 4 << 20 // messages before the last one
+	namesBytes = 1 << 20 // names of dialogs before the last one
+)
 
 // full reports whether there is no room for another message.
-func (h *held) full() bool { return len(h.messages) >= heldMost || h.size >= inboxBytes }
+func (h *held) full() bool { return len(h.messages) >= heldMost || h.size >= heldBytes }
 
-// add adds a message, unless h is full.
+// add adds a message. The caller looks at full before.
 func (h *held) add(m proto.Message) {
-	if !h.full() {
-		h.messages = append(h.messages, m)
-		h.size += len(m.Body)
-	}
+	h.messages = append(h.messages, m)
+	h.size += sizeOf(m)
 }
 
 // flush passes the messages to deliver, and forgets them.
-func (h *held) flush(deliver func(proto.Message) error) error {
+func (h *held) flush(ctx context.Context, deliver func(proto.Message) error) error {
 	for i, m := range h.messages {
+		if ctx.Err() != nil {
+			h.messages = h.messages[i:]
+			return context.Cause(ctx)
+		}
 		if err := deliver(m); err != nil {
 			h.messages = h.messages[i+1:]
 			return err
@@ -138,4 +152,35 @@ func (h *held) flush(deliver func(proto.Message) error) error {
 	}
 	*h = held{}
 	return nil
+}
+
+// sizeOf estimates the memory that a message takes, in bytes.
+func sizeOf(m proto.Message) int {
+	const overhead = 256 // of the struct, and of its place in a list
+	return overhead + len(m.From) + len(m.Conference) + len(m.To) + len(m.Body) + valueSize(m.Date.Raw) + valueSize(m.Extra)
+}
+
+// valueSize estimates the memory that a value of proto.Frame.Value takes, in bytes.
+func valueSize(v any) int {
+	const overhead = 48 // of an element of a map
+	size := overhead
+	switch v := v.(type) {
+	case nil:
+		return 0
+	case string:
+		size += len(v)
+	case []byte:
+		size += len(v)
+	case big.Int:
+		size += v.BitLen() / 8
+	case []any:
+		for _, element := range v {
+			size += valueSize(element)
+		}
+	case map[string]any:
+		for name, element := range v {
+			size += overhead + len(name) + valueSize(element)
+		}
+	}
+	return size
 }

@@ -1,8 +1,11 @@
 package session
 
 import (
+	"context"
+	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
@@ -27,34 +30,88 @@ func TestInboxHoldsReaderBack(t *testing.T) {
 	for name, c := range map[string]struct {
 		body string
 		fits int // pushes before the reader waits
-	}{"many": {"x", inboxSize}, "large": {strings.Repeat("x", inboxBytes), 1}} {
-		in, closing := newInbox(), make(chan struct{})
-		push := newPush(t, map[string]any{"type": "info", "info": c.body})
-		for range c.fits {
-			in.push(push, closing)
-		}
-		pushed := make(chan struct{})
-		go func() {
-			defer close(pushed)
-			in.push(push, closing)
-			in.push(push, closing)
-		}()
-		select {
-		case <-pushed:
-			t.Errorf("%s: the reader did not wait", name)
-		default:
-		}
-		for range 2 {
-			in.take(<-in.queue)
-		}
-		<-pushed
-		close(closing)
-		for range 2 * inboxSize {
-			in.push(push, closing) // no room, and no wait
-		}
-		if len(in.queue) > inboxSize {
-			t.Errorf("%s: %d pushes wait", name, len(in.queue))
-		}
+	}{"many": {"x", inboxSize}, "large": {strings.Repeat("x", inboxBytes/2), 2}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				in, closing := newInbox(), make(chan struct{})
+				push := newPush(t, map[string]any{"type": "info", "info": c.body})
+				reader := make(chan struct{})
+				go func() {
+					defer close(reader)
+					for range c.fits + 3 {
+						in.push(push, closing)
+					}
+				}()
+				synctest.Wait()
+				if n := len(in.queue); n != c.fits {
+					t.Errorf("the reader waits after %d pushes, not %d", n, c.fits)
+				}
+				for range 2 {
+					in.take(<-in.queue)
+					synctest.Wait()
+					if n := len(in.queue); n != c.fits {
+						t.Errorf("%d pushes after one was taken, not %d", n, c.fits)
+					}
+				}
+				close(closing)
+				<-reader
+			})
+		})
+	}
+}
+
+// No push follows one that was left out because the connection is closing, even if there is
+// room again: the position would pass over the one that was left out.
+func TestInboxTakesNothingAfterClosing(t *testing.T) {
+	in, closing := newInbox(), make(chan struct{})
+	close(closing)
+	for range 100 {
+		in.push(newPush(t, incoming(1)), closing)
+	}
+	if n := len(in.queue); n != 0 {
+		t.Errorf("%d pushes are queued", n)
+	}
+}
+
+// What is pushed before a reply, and can't be fetched later, is held up to a bound. Then the
+// connection is not read: the pushes stay in the inbox, and the server has to wait.
+func TestAwaitHoldsOnlySoMuch(t *testing.T) {
+	name := func(i int) string { return fmt.Sprint("user", i) }
+	for test, c := range map[string]struct {
+		fits    int // pushes that are taken
+		left    int // pushes that are left in the inbox
+		taker   taker
+		message func(i int) map[string]any
+	}{
+		"without ids": {heldMost + 1, inboxSize, &arrivals{}, func(i int) map[string]any { return message(0, "bob", "alice", "x") }},
+		"large logins": {5, 3, &arrivals{}, func(i int) map[string]any {
+			return message(0, strings.Repeat("l", heldBytes/4), "alice", "")
+		}},
+		"large extra fields": {5, 3, &arrivals{}, func(i int) map[string]any {
+			m := message(0, "bob", "alice", "")
+			m["x"] = map[string]any{"y": []any{strings.Repeat("z", heldBytes/4)}}
+			return m
+		}},
+		"of many dialogs": {2 * heldMost, inboxSize, &round{own: "alice"}, func(i int) map[string]any { return message(0, name(i), "alice", "x") }},
+		"of dialogs with long names": {heldMost + 4, 3, &round{own: "alice"}, func(i int) map[string]any {
+			if i < heldMost {
+				return message(0, "bob", "alice", "x")
+			}
+			return message(0, name(i)+strings.Repeat("l", namesBytes/4), "alice", "x")
+		}},
+	} {
+		t.Run(test, func(t *testing.T) {
+			sub := &subscription{own: "alice", inbox: newInbox()}
+			_, err := sub.await(bounded(t), c.taker, func(ctx context.Context) (proto.Reply, error) {
+				for i := range c.fits + c.left {
+					sub.inbox.push(newPush(t, c.message(i)), ctx.Done())
+				}
+				return proto.Reply{}, ctx.Err()
+			})
+			if left := len(sub.inbox.queue); err != nil || left != c.left {
+				t.Errorf("%v, and %d pushes are left in the inbox, not %d", err, left, c.left)
+			}
+		})
 	}
 }
 

@@ -2,7 +2,9 @@ package session
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"math/big"
 	"time"
 
 	"github.com/skaroctl/skaroctl/internal/proto"
@@ -19,13 +21,50 @@ type Position struct {
 	Dialogs []string  `json:"dialogs,omitempty"` // the dialogs that have had messages, contacts or not
 }
 
+// maxID is the largest id that a message can have. JSON has no larger integers that every
+// reader takes exactly, and no server counts that far.
+const maxID = 1 << 53
+
+// wrongID returns why the id of a message can't be right, or "". A message without an id has
+// none that is wrong. proto leaves an id that is not positive in Extra.
+func wrongID(m proto.Message) string {
+	if m.ID > maxID {
+		return fmt.Sprintf("the id of a message is %d", m.ID)
+	}
+	switch id := m.Extra["id"].(type) {
+	case int64, uint64:
+		return fmt.Sprintf("the id of a message is %v", id)
+	case big.Int:
+		return "the id of a message is an integer of more than 64 bits"
+	}
+	return ""
+}
+
+// checkIDs returns an error if the ids of messages do not grow, or are not between two ids.
+// A message without an id passes.
+func checkIDs(messages []proto.Message, after, before int64) error {
+	for _, m := range messages {
+		if why := wrongID(m); why != "" {
+			return errors.New(why)
+		}
+		if m.ID == 0 {
+			continue
+		}
+		if m.ID <= after || m.ID >= before {
+			return fmt.Errorf("the id of a message is %d, and not between %d and %d", m.ID, after, before)
+		}
+		after = m.ID
+	}
+	return nil
+}
+
 // UnmarshalJSON refuses what can't be a position.
 func (p *Position) UnmarshalJSON(text []byte) error {
 	type plain Position
 	if err := json.Unmarshal(text, (*plain)(p)); err != nil {
 		return err
 	}
-	if p.ID < 0 {
+	if p.ID < 0 || p.ID > maxID {
 		return fmt.Errorf("its id is %d", p.ID)
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/skaroctl/skaroctl/internal/proto"
@@ -142,6 +143,26 @@ func (s *Session) invalidReply(err error) error {
 	e := notSkaro(s.conn.endpoint.URL, "it sent an invalid reply: "+err.Error(), "")
 	e.Other = false
 	return e
+}
+
+// invalidPush returns the error for a message that the server has pushed. why says what is
+// wrong with it.
+func (s *Session) invalidPush(why string) error {
+	e := notSkaro(s.conn.endpoint.URL, "it pushed an invalid message: "+why, "")
+	e.Other = false
+	return e
+}
+
+// lastID returns the last_id of a reply to get_updates.
+func (s *Session) lastID(r proto.Reply) (int64, error) {
+	last, ok := r.Fields.Int("last_id")
+	switch {
+	case !ok:
+		return 0, s.invalidReply(errors.New("its last_id is missing or not an integer"))
+	case last < 0 || last > maxID:
+		return 0, s.invalidReply(fmt.Errorf("its last_id is %d", last))
+	}
+	return last, nil
 }
 
 // RoundTrip measures the time until the server answers a ping.

@@ -36,6 +36,7 @@ const (
 	seenMost    = 1 << 14 // messages
 	undatedMost = 1 << 10 // messages without a date
 	dialogsMost = 1 << 8  // dialogs
+	dialogBytes = 1 << 8  // of the name of a dialog; a longer one is not remembered
 )
 
 // seenSet knows the messages that were delivered on a server without ids. It knows the
@@ -51,6 +52,9 @@ type seenSet struct {
 	newest   time.Time
 	atNewest []fingerprint // the messages with that date
 	undated  []fingerprint // the last messages without a date
+
+	frozen *Position // position returns it; nil means that the set is not frozen
+	later  sightings // what was added since the set was frozen
 }
 
 type seenMessage struct {
@@ -82,6 +86,9 @@ func (s *seenSet) addTexts(texts []string, date time.Time) {
 
 // position returns the Position from which seenUpTo makes an equivalent set.
 func (s *seenSet) position() Position {
+	if s.frozen != nil {
+		return *s.frozen
+	}
 	p := Position{Date: s.from(), Undated: texts(s.undated), Dialogs: slices.Clone(s.dialogs)}
 	if p.Date.Equal(s.newest) {
 		p.Seen = texts(s.atNewest)
@@ -107,13 +114,46 @@ func (s *seenSet) from() time.Time {
 
 // add adds a message of a dialog. It was delivered, or is to be skipped.
 func (s *seenSet) add(m proto.Message, dialog string) {
+	if s.frozen != nil {
+		s.later.addNext(m, dialog)
+		return
+	}
 	s.addOne(seenMessage{fingerprintOf(m), m.Date.Time})
 	s.addDialog(dialog)
 }
 
+// see adds a message.
+func (s *seenSet) see(m sighting) {
+	s.addOne(m.seenMessage)
+	s.addDialog(m.dialog)
+}
+
+// freeze keeps the position where it is until thaw: messages are added in no order, and a
+// position after one of them would pass over others. After a lost connection, and in a run
+// that resumes, these messages come again.
+func (s *seenSet) freeze() {
+	if s.frozen == nil {
+		p := s.position()
+		s.frozen = &p
+	}
+}
+
+// thaw adds what was added since freeze, in the order of dates.
+func (s *seenSet) thaw() {
+	if s.frozen == nil {
+		return
+	}
+	later := s.later
+	s.unfreeze()
+	later.each(s, s.see)
+}
+
+// unfreeze forgets what was added since freeze.
+func (s *seenSet) unfreeze() { s.frozen, s.later = nil, sightings{} }
+
 // addDialog notes that a dialog has had a message.
 func (s *seenSet) addDialog(dialog string) {
-	if n := len(s.dialogs); dialog == "" || n > 0 && s.dialogs[n-1] == dialog {
+	if n := len(s.dialogs); dialog == "" || len(dialog) > dialogBytes || n > 0 && s.dialogs[n-1] == dialog {
 		return
 	}
 	if i := slices.Index(s.dialogs, dialog); i >= 0 {
@@ -134,7 +174,7 @@ func (s *seenSet) addOne(m seenMessage) {
 	case m.date.IsZero():
 		s.undated = append(s.undated, m.fingerprint)
 		if len(s.undated) > undatedMost {
-			s.undated = slices.Delete(s.undated, 0, 1)
+			s.undated = s.undated[1:] // append moves the rest to a new array now and then
 		}
 	case m.date.After(s.newest):
 		s.newest, s.atNewest = m.date, []fingerprint{m.fingerprint}
@@ -155,6 +195,77 @@ func (s *seenSet) forgetOldest() {
 	}
 	if old.date.After(s.since) {
 		s.since = old.date
+	}
+}
+
+// sighting is a message of a dialog that is to be added to a seen set.
+type sighting struct {
+	seenMessage
+	dialog string
+	at     time.Time // where it stands in the order: its date, or that of the one before it
+}
+
+// sightings are the newest messages to be added to a seen set, as many as it can have.
+type sightings struct {
+	list   []sighting
+	last   time.Time // where the last one stands
+	forgot bool      // an older message was left out
+	since  time.Time // the latest date of those
+}
+
+// add adds the messages of a history.
+func (s *sightings) add(history []proto.Message, own string) {
+	s.last = time.Time{}
+	for _, m := range history {
+		if m.Date.Time.After(s.last) {
+			s.last = m.Date.Time
+		}
+		s.put(m, m.Dialog(own))
+	}
+}
+
+// addNext adds a message, which stays behind the one before it if it has no date.
+func (s *sightings) addNext(m proto.Message, dialog string) {
+	if !m.Date.Time.IsZero() {
+		s.last = m.Date.Time
+	}
+	s.put(m, dialog)
+}
+
+func (s *sightings) put(m proto.Message, dialog string) {
+	if len(dialog) > dialogBytes {
+		dialog = ""
+	}
+	s.list = append(s.list, sighting{seenMessage{fingerprintOf(m), m.Date.Time}, dialog, s.last})
+	if len(s.list) < 2*seenMost {
+		return
+	}
+	s.sort()
+	older := len(s.list) - seenMost
+	for _, m := range s.list[:older] {
+		if m.date.After(s.since) {
+			s.since = m.date
+		}
+	}
+	s.list, s.forgot = slices.Delete(s.list, 0, older), true
+}
+
+func (s *sightings) sort() {
+	slices.SortStableFunc(s.list, func(a, b sighting) int { return a.at.Compare(b.at) })
+}
+
+// each passes the messages to see, oldest first, which adds them to set. Those that were left
+// out are seen by their date.
+func (s *sightings) each(set *seenSet, see func(sighting)) {
+	if s.forgot {
+		set.forgot = true
+		if s.since.After(set.since) {
+			set.since = s.since
+		}
+	}
+	s.sort()
+	for _, m := range s.list {
+		see(m)
 	}
 }
 

@@ -100,15 +100,20 @@ func (c *subscription) push(ctx context.Context, f proto.Frame) error {
 	return c.catchUp.push(ctx, c, proto.ParseMessage(f))
 }
 
-// messages returns a function for pushes that passes messages to take, and delivers all
-// other pushes.
-func (c *subscription) messages(take func(proto.Message) error) func(proto.Frame) error {
-	return func(f proto.Frame) error {
-		if f.Type() != proto.TypeShowMessage {
-			return c.other(f)
-		}
-		return take(proto.ParseMessage(f))
+// taker takes the messages that the server pushes while a request waits for its reply.
+type taker interface {
+	// take takes a message.
+	take(context.Context, proto.Message) error
+	// full reports whether no other push may be taken before the reply.
+	full() bool
+}
+
+// taken passes a message to t, and delivers any other push.
+func (c *subscription) taken(ctx context.Context, t taker, f proto.Frame) error {
+	if f.Type() != proto.TypeShowMessage {
+		return c.other(f)
 	}
+	return t.take(ctx, proto.ParseMessage(f))
 }
 
 // other delivers a push that is not a message.
@@ -138,13 +143,14 @@ func (c *subscription) settle() error {
 const requestTime = time.Minute
 
 // ask sends a request and returns the reply, as await does.
-func (c *subscription) ask(ctx context.Context, r proto.Request, push func(proto.Frame) error) (proto.Reply, error) {
-	return c.await(ctx, push, func(ctx context.Context) (proto.Reply, error) { return c.session.Do(ctx, r) })
+func (c *subscription) ask(ctx context.Context, r proto.Request, t taker) (proto.Reply, error) {
+	return c.await(ctx, t, func(ctx context.Context) (proto.Reply, error) { return c.session.Do(ctx, r) })
 }
 
 // await returns the reply that wait returns. Meanwhile it passes what the server pushes to
-// push: at a full inbox, the reader would block and never read the reply.
-func (c *subscription) await(ctx context.Context, push func(proto.Frame) error, wait func(context.Context) (proto.Reply, error)) (proto.Reply, error) {
+// t: at a full inbox, the reader would block and never read the reply. When t is full, that
+// is what happens, until the time of the request is over.
+func (c *subscription) await(ctx context.Context, t taker, wait func(context.Context) (proto.Reply, error)) (proto.Reply, error) {
 	ctx, cancel := WithTimeout(ctx, requestTime)
 	defer cancel()
 	var reply proto.Reply
@@ -155,9 +161,13 @@ func (c *subscription) await(ctx context.Context, push func(proto.Frame) error, 
 		reply, err = wait(ctx)
 	}()
 	for waiting := true; waiting; {
+		queue := c.inbox.queue
+		if t.full() {
+			queue = nil
+		}
 		select {
-		case q := <-c.inbox.queue:
-			err := push(c.inbox.take(q))
+		case q := <-queue:
+			err := c.taken(ctx, t, c.inbox.take(q))
 			if err == nil && len(c.inbox.queue) == 0 {
 				err = c.settle()
 			}
@@ -170,11 +180,17 @@ func (c *subscription) await(ctx context.Context, push func(proto.Frame) error, 
 			waiting = false
 		}
 	}
-	if err != nil {
+	switch {
+	case KindOf(err) == KindTimeout && t.full():
+		return proto.Reply{}, pushedTooMuch(c.session.conn.endpoint.URL, err)
+	case err != nil:
 		return proto.Reply{}, err
 	}
-	for n := len(c.inbox.queue); n > 0; n-- { // they came before the reply too
-		if err := push(c.inbox.take(<-c.inbox.queue)); err != nil {
+	for n := len(c.inbox.queue); n > 0 && !t.full(); n-- { // they came before the reply too
+		if ctx.Err() != nil {
+			return proto.Reply{}, context.Cause(ctx)
+		}
+		if err := c.taken(ctx, t, c.inbox.take(<-c.inbox.queue)); err != nil {
 			return proto.Reply{}, err
 		}
 	}

@@ -3,7 +3,6 @@ package session
 import (
 	"context"
 	"errors"
-	"math"
 	"time"
 
 	"github.com/skaroctl/skaroctl/internal/proto"
@@ -18,7 +17,7 @@ type updates struct {
 	lastAtLogin int64     // last when this connection began: what is pushed must be newer
 
 	start *Bound   // what came before it is passed over; nil means no bound
-	held  held     // what was pushed during begin
+	held  arrivals // what was pushed during begin
 	older *seenSet // where to begin by date, until the first fetch is done; nil means that last is enough
 }
 
@@ -56,20 +55,15 @@ func (u *updates) first() proto.Request { return proto.GetLastID() }
 // (docs/protocol.md, "updates"). A message that is pushed before the answer is newer than
 // our login, and is held: the position stays below it, even if there is no answer.
 func (u *updates) begin(ctx context.Context, c *subscription) error {
-	u.held = held{}
-	lowest := int64(math.MaxInt64)
-	r, err := c.await(ctx, c.messages(func(m proto.Message) error {
-		if m.ID != 0 {
-			lowest = min(lowest, m.ID)
-		}
-		u.held.add(m)
-		return nil
-	}), c.first.Wait)
+	u.held = arrivals{session: c.session}
+	r, err := c.await(ctx, &u.held, c.first.Wait)
 	newest, err := u.lastID(c, r, err)
-	switch {
+	switch lowest := u.held.lowest; {
+	case err == nil && lowest == 0:
+		u.last, u.stage = newest, agreed
 	case err == nil:
 		u.last, u.stage = min(newest, lowest-1), agreed
-	case lowest < math.MaxInt64:
+	case lowest != 0:
 		u.last, u.stage = lowest-1, agreed
 	}
 	return err
@@ -78,23 +72,54 @@ func (u *updates) begin(ctx context.Context, c *subscription) error {
 // meanwhile delivers what was pushed during begin. If that was too much to be held, it is
 // fetched.
 func (u *updates) meanwhile(ctx context.Context, c *subscription) error {
-	if u.held.full() {
-		u.held = held{}
-		return u.fetch(ctx, c)
+	if u.held.dropped {
+		return u.fetchWith(ctx, c, &u.held)
 	}
-	return u.held.flush(func(m proto.Message) error { return u.deliver(c, m) })
+	return u.held.flush(ctx, func(m proto.Message) error { return u.deliver(c, m) })
 }
+
+// arrivals are what the server pushes while updates are fetched.
+type arrivals struct {
+	held
+	session *Session
+	lowest  int64 // id that was pushed, also of a message that was dropped; zero if there is none
+	dropped bool  // there was no room for messages with ids: they are to be fetched
+	tooMuch bool  // there was no room for a message without an id, which can't be fetched
+}
+
+// take implements taker.
+func (p *arrivals) take(_ context.Context, m proto.Message) error {
+	if why := wrongID(m); why != "" {
+		return p.session.invalidPush(why)
+	}
+	if m.ID != 0 && (p.lowest == 0 || m.ID < p.lowest) {
+		p.lowest = m.ID
+	}
+	switch full := p.held.full(); {
+	case full && m.ID != 0:
+		p.dropped = true
+		return nil
+	case full:
+		p.tooMuch = true
+	}
+	p.add(m)
+	return nil
+}
+
+// full implements taker.
+func (p *arrivals) full() bool { return p.tooMuch }
 
 // fetch delivers what came since the position, page by page. Meanwhile the inbox leaves
 // out what is pushed: the next page contains it.
 func (u *updates) fetch(ctx context.Context, c *subscription) error {
+	return u.fetchWith(ctx, c, &arrivals{session: c.session})
+}
+
+// fetchWith is fetch with what was pushed before. It holds what is pushed without an id, or
+// before the inbox begins to leave messages out.
+func (u *updates) fetchWith(ctx context.Context, c *subscription, hold *arrivals) error {
 	u.lastAtLogin = u.last
 	c.inbox.beginBackfill()
-	var held []proto.Message // from before the inbox began to leave messages out, or without an id
-	hold := c.messages(func(m proto.Message) error {
-		held = append(held, m)
-		return nil
-	})
 	after, err := u.firstID(ctx, c, hold)
 	if err != nil {
 		return err
@@ -111,10 +136,8 @@ func (u *updates) fetch(ctx context.Context, c *subscription) error {
 			return c.session.invalidReply(errors.New("it promises more messages, and has none"))
 		}
 	}
-	for _, m := range held {
-		if err := u.push(ctx, c, m); err != nil {
-			return err
-		}
+	if err := hold.flush(ctx, func(m proto.Message) error { return u.push(ctx, c, m) }); err != nil {
+		return err
 	}
 	u.older = nil
 	return nil
@@ -125,7 +148,7 @@ const updatesPage = 1000
 
 // page delivers the messages of one page, which begins after an id. It returns where the
 // next page begins, and whether there is one.
-func (u *updates) page(ctx context.Context, c *subscription, after int64, hold func(proto.Frame) error) (next int64, more bool, err error) {
+func (u *updates) page(ctx context.Context, c *subscription, after int64, hold *arrivals) (next int64, more bool, err error) {
 	r, last, err := u.ask(ctx, c, proto.GetUpdates(after, updatesPage), hold)
 	if err != nil {
 		return 0, false, err
@@ -133,9 +156,9 @@ func (u *updates) page(ctx context.Context, c *subscription, after int64, hold f
 	if last < after {
 		return 0, false, u.wentBackwards(c, last, after)
 	}
-	messages, err := proto.ParseMessages(r.Fields, "messages")
+	messages, err := u.messages(c, r, after, last)
 	if err != nil {
-		return 0, false, c.session.invalidReply(err)
+		return 0, false, err
 	}
 	u.stage = agreed
 	for _, m := range messages {
@@ -160,6 +183,19 @@ func (u *updates) page(ctx context.Context, c *subscription, after int64, hold f
 	return u.last, !done, u.check(c, lowest)
 }
 
+// messages returns the messages of a reply, all of which must be after an id, and none after
+// the last one: a message of another id would move the position to where the server is not.
+func (u *updates) messages(c *subscription, r proto.Reply, after, last int64) ([]proto.Message, error) {
+	messages, err := proto.ParseMessages(r.Fields, "messages")
+	if err != nil {
+		return nil, c.session.invalidReply(err)
+	}
+	if err := checkIDs(messages, after, last+1); err != nil {
+		return nil, c.session.invalidReply(err)
+	}
+	return messages, nil
+}
+
 // passesOver reports whether a message of the updates is older than the start of the
 // listener, or was delivered when the server gave no ids.
 func (u *updates) passesOver(m proto.Message) bool {
@@ -168,6 +204,9 @@ func (u *updates) passesOver(m proto.Message) bool {
 
 // push delivers a message, unless it was delivered already.
 func (u *updates) push(_ context.Context, c *subscription, m proto.Message) error {
+	if why := wrongID(m); why != "" {
+		return c.session.invalidPush(why)
+	}
 	if err := u.check(c, m.ID); err != nil {
 		return err
 	}
@@ -207,7 +246,7 @@ const clockMargin = 10 * time.Minute
 // firstID returns the id after which to fetch. If the start is a date, a binary search finds
 // an id such that all of our messages up to it are older than the date. Each request of the
 // search looks at one message.
-func (u *updates) firstID(ctx context.Context, c *subscription, hold func(proto.Frame) error) (int64, error) {
+func (u *updates) firstID(ctx context.Context, c *subscription, hold *arrivals) (int64, error) {
 	if u.last != 0 || u.older == nil || u.older.from().IsZero() {
 		return u.last, nil
 	}
@@ -219,13 +258,13 @@ func (u *updates) firstID(ctx context.Context, c *subscription, hold func(proto.
 	older := int64(0)
 	for newer-older > updatesPage {
 		middle := older + (newer-older)/2
-		r, _, err := u.ask(ctx, c, proto.GetUpdates(middle, 1), hold)
+		r, last, err := u.ask(ctx, c, proto.GetUpdates(middle, 1), hold)
 		if err != nil {
 			return 0, err
 		}
-		next, err := proto.ParseMessages(r.Fields, "messages")
+		next, err := u.messages(c, r, middle, last)
 		if err != nil {
-			return 0, c.session.invalidReply(err)
+			return 0, err
 		}
 		if len(next) > 0 && !next[0].Date.Time.IsZero() && next[0].Date.Time.Before(from) {
 			older = max(middle, next[0].ID)
@@ -237,8 +276,8 @@ func (u *updates) firstID(ctx context.Context, c *subscription, hold func(proto.
 }
 
 // ask sends a request for updates, and returns the reply with its last id.
-func (u *updates) ask(ctx context.Context, c *subscription, request proto.Request, push func(proto.Frame) error) (r proto.Reply, last int64, err error) {
-	r, err = c.ask(ctx, request, push)
+func (u *updates) ask(ctx context.Context, c *subscription, request proto.Request, hold *arrivals) (r proto.Reply, last int64, err error) {
+	r, err = c.ask(ctx, request, hold)
 	last, err = u.lastID(c, r, err)
 	return r, last, err
 }
@@ -248,9 +287,5 @@ func (u *updates) lastID(c *subscription, r proto.Reply, err error) (int64, erro
 	if err != nil {
 		return 0, err
 	}
-	last, ok := r.Fields.Int("last_id")
-	if !ok {
-		return 0, c.session.invalidReply(errors.New("its last_id is missing or not an integer"))
-	}
-	return last, nil
+	return c.session.lastID(r)
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"math/big"
 	"reflect"
 	"testing"
 	"time"
@@ -77,22 +79,85 @@ func TestUpdatesFetchWhatWasMissed(t *testing.T) {
 	}
 }
 
-// An id that no message can have counts as none, in a catch-up and after it.
-func TestUpdatesIgnoreImpossibleID(t *testing.T) {
-	odd := incoming(0)
-	odd["id"] = -5
+// An id that can't be right is the server's error, and never a position.
+func TestUpdatesRefuseImpossibleIDs(t *testing.T) {
+	odd := func(id any) map[string]any {
+		m := incoming(0)
+		m["id"] = id
+		return m
+	}
+	huge := new(big.Int).Lsh(big.NewInt(1), 64)
+	for name, script := range map[string]func(p *peer, f proto.Frame){
+		"a last id below zero":               func(p *peer, f proto.Frame) { p.updates(f, -1, false) },
+		"a last id above 2^53":               func(p *peer, f proto.Frame) { p.updates(f, maxID+1, false) },
+		"a last id of 2^63-1":                func(p *peer, f proto.Frame) { p.updates(f, math.MaxInt64, false) },
+		"an id above the last one":           func(p *peer, f proto.Frame) { p.updates(f, 101, false, incoming(102)) },
+		"an id that we have":                 func(p *peer, f proto.Frame) { p.updates(f, 101, false, incoming(100)) },
+		"ids that fall":                      func(p *peer, f proto.Frame) { p.updates(f, 103, false, incoming(103), incoming(102)) },
+		"an id twice":                        func(p *peer, f proto.Frame) { p.updates(f, 103, false, incoming(103), incoming(103)) },
+		"an id below zero":                   func(p *peer, f proto.Frame) { p.updates(f, 103, false, odd(-5)) },
+		"an id of zero":                      func(p *peer, f proto.Frame) { p.updates(f, 103, false, odd(0)) },
+		"an id of 2^64":                      func(p *peer, f proto.Frame) { p.updates(f, 103, false, odd(huge)) },
+		"a push above 2^53":                  func(p *peer, f proto.Frame) { p.updates(f, 100, false); p.send(odd(maxID + 1)) },
+		"a push below zero":                  func(p *peer, f proto.Frame) { p.updates(f, 100, false); p.send(odd(-5)) },
+		"a push above 2^53 before an answer": func(p *peer, f proto.Frame) { p.send(odd(maxID + 1)); p.updates(f, 100, false) },
+		"a push below zero before an answer": func(p *peer, f proto.Frame) { p.send(odd(-5)); p.updates(f, 100, false) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := listener(serve(t, func(p *peer) {
+				p.login(proto.ExtUpdates)
+				script(p, p.expectUpdates(100))
+				p.recv()
+			}))
+			l.Resume = &Position{ID: 100}
+			err := l.Run(bounded(t), func(e Event) error { t.Errorf("delivered %+v", e.Message); return nil })
+			p, ok := l.Position()
+			if KindOf(err) != KindProtocol || ok && p.ID != 100 {
+				t.Errorf("%v, at %d", err, p.ID)
+			}
+		})
+	}
+}
+
+// The first position of a listener is never an id that can't be right.
+func TestUpdatesBeginAtNoImpossibleID(t *testing.T) {
+	for _, last := range []int64{math.MinInt64, -1, maxID + 1, math.MaxInt64} {
+		l := listener(serve(t, func(p *peer) {
+			p.login(proto.ExtUpdates)
+			p.updates(p.expectUpdates(-1), last, false)
+			p.recv()
+		}))
+		err := l.Run(bounded(t), func(Event) error { return nil })
+		if p, ok := l.Position(); KindOf(err) != KindProtocol || ok {
+			t.Errorf("%d: %v, at %+v", last, err, p)
+		}
+	}
+}
+
+// If more is pushed during begin than there is room for, it is fetched; what has no id, and
+// so can't be fetched, is not lost.
+func TestUpdatesFetchWhatBeginCannotHold(t *testing.T) {
+	const n = heldMost + 10
 	url := serve(t, func(p *peer) {
 		p.login(proto.ExtUpdates)
-		f := p.expectUpdates(100)
-		p.send(odd)
-		p.updates(f, 100, false)
-		p.send(odd)
+		f := p.expectUpdates(-1)
+		p.send(message(0, "bob", "alice", "no id"))
+		var all []any
+		for id := range int64(n) {
+			p.send(incoming(id + 1))
+			all = append(all, incoming(id+1))
+		}
+		p.updates(f, 0, false)
+		p.updates(p.expectUpdates(0), n, false, all...)
 		p.recv()
 	})
-	l := listener(url)
-	l.Start = &Bound{ID: 100}
-	if got := bodies(t, l, 2); !reflect.DeepEqual(got, []string{"0", "0"}) {
-		t.Errorf("%q", got)
+	got := bodies(t, listener(url), n+1)
+	seen := map[string]bool{}
+	for _, b := range got {
+		seen[b] = true
+	}
+	if len(seen) != n+1 || !seen["no id"] {
+		t.Errorf("%d messages of %d", len(seen), n+1)
 	}
 }
 
@@ -125,7 +190,7 @@ func TestUpdatesNoticeIDsThatWentBackwards(t *testing.T) {
 		l := listener(url)
 		c.begin(l)
 		var got []string
-		err := l.Run(t.Context(), func(e Event) error { got = append(got, e.Message.Body); return nil })
+		err := l.Run(bounded(t), func(e Event) error { got = append(got, e.Message.Body); return nil })
 		var e *Error
 		if !errors.As(err, &e) || e.Kind != KindIDsBackwards {
 			t.Fatalf("%s: %v", name, err)
@@ -196,14 +261,14 @@ func TestUpdatesFindIDForTime(t *testing.T) {
 			})
 			l := listener(url)
 			l.Start = &Bound{Time: time.Unix(c.since, 0)}
-			ctx, cancel := context.WithCancelCause(t.Context())
+			ctx, cancel := context.WithCancelCause(bounded(t))
 			l.Listening = func(Account) { cancel(errDone) }
 			got := 0
 			if err := l.Run(ctx, func(Event) error { got++; return nil }); !errors.Is(err, errDone) {
 				t.Fatal(err)
 			}
 			pages := (got+int(clockMargin.Seconds()))/updatesPage + 2 // of the last one a part is wanted, of the first one too
-			if n := <-requests; got != want || n > 1+20+pages {
+			if n := within(t, requests); got != want || n > 1+20+pages {
 				t.Errorf("%d of %d messages in %d requests, of which %d may be for the messages", got, want, n, pages)
 			}
 		})
