@@ -10,6 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/skaroctl/skaroctl/internal/cli"
+	"github.com/skaroctl/skaroctl/internal/output"
+	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/session"
 )
 
@@ -52,28 +54,37 @@ func runHistory(ctx context.Context, f *Factory, o *historyOptions) error {
 		return err
 	}
 	return f.WithSession(ctx, func(ctx context.Context, acct Account, s *session.Session) error {
-		messages, err := s.History(ctx, o.login, r)
-		if err != nil {
-			return fmt.Errorf("with %s: %w", o.login, err)
-		}
-		got, err := s.Account(ctx)
+		shown := 0
+		p := f.Printer()
+		err := s.History(ctx, o.login, r, func(messages []proto.Message) error {
+			shown += len(messages)
+			return printMessages(ctx, p, s, messages)
+		})
 		if err != nil {
 			return err
 		}
-		if len(messages) == 0 {
+		if shown == 0 {
 			if err := f.noticeUnknownID(ctx, acct, s, r.Since.ID); err != nil {
 				return err
 			}
 			f.noticeNone("no messages with %s there", o.login)
 		}
-		p := f.Printer()
-		for _, m := range messages {
-			if err := p.Message(m, got.Login); err != nil {
-				return err
-			}
-		}
-		return p.Flush()
+		return nil
 	})
+}
+
+// printMessages prints messages of the account of s.
+func printMessages(ctx context.Context, p *output.Printer, s *session.Session, messages []proto.Message) error {
+	got, err := s.Account(ctx)
+	if err != nil {
+		return err
+	}
+	for _, m := range messages {
+		if err := p.Message(m, got.Login); err != nil {
+			return err
+		}
+	}
+	return p.Flush()
 }
 
 // historyRange checks the options, and returns which messages they ask for.

@@ -101,7 +101,7 @@ func TestLargeReplyComesThrough(t *testing.T) {
 		p.reply(p.expect(proto.TypeGetHistory), proto.StatusOK, map[string]any{"history": []any{message(0, "bob", "alice", body)}})
 	})
 	ctx, s := open(t, url, withToken)
-	if h, err := s.History(ctx, "bob", HistoryRange{}); err != nil || len(h) != 1 || h[0].Body != body {
+	if h, err := historyOf(ctx, s, HistoryRange{}); err != nil || len(h) != 1 || h[0].Body != body {
 		t.Errorf("%d messages, %v", len(h), err)
 	}
 }

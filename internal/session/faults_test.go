@@ -407,7 +407,7 @@ func TestOutboxCutSkarod(t *testing.T) {
 		}
 	}
 	ctx, s := open(t, "ws://"+h.addr+server.Path, withToken)
-	list, err := s.History(ctx, "bob", HistoryRange{})
+	list, err := historyOf(ctx, s, HistoryRange{})
 	if err != nil {
 		t.Fatal(err)
 	}

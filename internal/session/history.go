@@ -1,7 +1,10 @@
 package session
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/skaroctl/skaroctl/internal/proto"
@@ -30,25 +33,61 @@ func (r HistoryRange) excludes(m proto.Message) bool {
 	return !r.Since.after(m) || !r.Until.before(m)
 }
 
-// History returns the messages of the dialog with login, oldest first. On a server with
-// the extension history-page it asks for no more than the range needs, page by page; on
-// any other server it drops what is outside the range.
-func (s *Session) History(ctx context.Context, login string, r HistoryRange) ([]proto.Message, error) {
+// History passes the messages of the dialog with login to each, oldest first, in parts. On a
+// server with the extension history-page it asks for no more than the range needs, page by
+// page. Pages come newest first; if they are too many to be kept, the older ones are asked for
+// a second time. On any other server, what is outside the range is dropped.
+func (s *Session) History(ctx context.Context, login string, r HistoryRange, each func([]proto.Message) error) error {
 	pages := historyPages{r: r, paged: s.Greeting().Has(proto.ExtHistoryPage), before: r.Until.ID}
-	for more := true; more; {
-		reply, err := s.Do(ctx, proto.GetHistory(login, pages.next()))
-		if err != nil {
-			return nil, err
+	get := func(p proto.Page, parse func(proto.Frame) error) error {
+		reply, err := s.Do(ctx, proto.GetHistory(login, p))
+		if err == nil {
+			if err = parse(reply.Fields); err != nil {
+				err = s.invalidReply(err)
+			}
 		}
-		if more, err = pages.add(reply.Fields); err != nil {
-			return nil, s.invalidReply(err)
+		if err != nil {
+			return fmt.Errorf("with %s: %w", login, err)
+		}
+		return nil
+	}
+	for more := true; more; {
+		err := get(pages.next(), func(f proto.Frame) (err error) {
+			more, err = pages.add(f)
+			return err
+		})
+		if err != nil {
+			return err
 		}
 	}
-	return pages.messages(), nil
+	skip := pages.tooMany() // in the oldest page
+	for _, page := range slices.Backward(pages.pages) {
+		messages := page.messages
+		if page.dropped > 0 {
+			err := get(page.again(), func(f proto.Frame) (err error) {
+				messages, err = pages.parse(f, page.after, page.before)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			messages = slices.DeleteFunc(messages, r.excludes)
+		}
+		messages = messages[min(skip, len(messages)):]
+		skip = 0
+		if err := each(messages); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// historyPage is the number of messages that one request asks for.
-const historyPage = 1000
+// Bounds of a history: the messages that one request asks for, and the bytes of the pages
+// that are kept before the last one.
+const (
+	historyPage  = 1000
+	historyBytes = 32 << 20
+)
 
 // historyPages are the pages of a history, which come newest first.
 type historyPages struct {
@@ -56,8 +95,21 @@ type historyPages struct {
 	paged  bool  // the server has pages; otherwise the first one is everything
 	before int64 // the id before which the next page ends; zero means that it is the newest page
 
-	pages [][]proto.Message // without the messages that the range excludes
-	count int               // of the messages in pages
+	pages []page
+	count int // of the messages in pages
+	size  int // of the messages that are kept, as sizeOf counts
+}
+
+// page is a page of a history.
+type page struct {
+	messages      []proto.Message // without those that the range excludes
+	dropped       int             // how many messages there would be if they had been kept
+	after, before int64           // the ids between which the page is
+}
+
+// again returns what to ask for to get a dropped page a second time.
+func (p page) again() proto.Page {
+	return proto.Page{Limit: historyPage, Before: p.before, After: p.after}
 }
 
 // next returns what to ask for.
@@ -74,36 +126,56 @@ func (p *historyPages) next() proto.Page {
 
 // add adds the page of a reply, and reports whether another one is needed.
 func (p *historyPages) add(reply proto.Frame) (more bool, err error) {
-	page, err := proto.ParseMessages(reply, "history")
+	before := p.before
+	messages, err := p.parse(reply, p.r.Since.ID, before)
 	if err != nil {
 		return false, err
 	}
+	var first proto.Message
+	if len(messages) > 0 {
+		first = messages[0]
+	}
+	kept := slices.DeleteFunc(messages, p.r.excludes)
+	p.keep(kept, before)
 	more, _ = reply.Bool("more")
-	more = more && p.paged && p.goesBack(page)
-	kept := slices.DeleteFunc(page, p.r.excludes)
-	p.pages = append(p.pages, kept)
+	if !more || !p.paged || p.r.Limit > 0 && p.count >= p.r.Limit || !p.r.Since.after(first) {
+		return false, nil
+	}
+	if p.before = first.ID; first.ID == 0 {
+		return false, errors.New("it promises earlier messages, and does not say before which id")
+	}
+	return true, nil
+}
+
+// keep adds the messages of a page that ends before an id, if there is room for them.
+func (p *historyPages) keep(kept []proto.Message, before int64) {
 	p.count += len(kept)
-	return more && (p.r.Limit == 0 || p.count < p.r.Limit), nil
+	if len(p.pages) > 0 && p.size >= historyBytes && len(kept) > 0 {
+		p.pages = append(p.pages, page{dropped: len(kept), after: kept[0].ID - 1, before: before})
+	} else {
+		p.pages = append(p.pages, page{messages: kept})
+		for _, m := range kept {
+			p.size += sizeOf(m)
+		}
+	}
 }
 
-// goesBack moves to the page before a page, and reports whether there can be one. There is
-// none if the server is faulty, and the page begins no earlier than the last one did.
-func (p *historyPages) goesBack(page []proto.Message) bool {
-	if len(page) == 0 || page[0].ID <= 0 || p.before != 0 && page[0].ID >= p.before {
-		return false
+// parse returns the messages of a page between two ids; a before of zero means no bound. The
+// ids of a server that has no pages mean nothing.
+func (p *historyPages) parse(reply proto.Frame, after, before int64) ([]proto.Message, error) {
+	messages, err := proto.ParseMessages(reply, "history")
+	if err != nil || !p.paged {
+		return messages, err
 	}
-	p.before = page[0].ID
-	return p.r.Since.after(page[0])
+	return messages, checkIDs(messages, after, cmp.Or(before, maxID+1))
 }
 
-// messages returns the messages of all pages, oldest first.
-func (p *historyPages) messages() []proto.Message {
-	slices.Reverse(p.pages)
-	messages := slices.Concat(p.pages...)
-	if p.r.Limit > 0 && len(messages) > p.r.Limit {
-		messages = messages[len(messages)-p.r.Limit:]
+// tooMany returns how many of the oldest messages are above the limit.
+func (p *historyPages) tooMany() int {
+	if p.r.Limit == 0 {
+		return 0
 	}
-	return messages
+	return max(0, p.count-p.r.Limit)
 }
 
 // NewestID returns the id of the newest message on the server, in any dialog. ok is
@@ -116,6 +188,6 @@ func (s *Session) NewestID(ctx context.Context) (id int64, ok bool, err error) {
 	if err != nil {
 		return 0, false, err
 	}
-	id, ok = reply.Fields.Int("last_id")
-	return id, ok, nil
+	id, err = s.lastID(reply)
+	return id, err == nil, err
 }

@@ -1,7 +1,9 @@
 package session
 
 import (
+	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -50,7 +52,7 @@ func TestHistoryAsksPageByPage(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, s := open(t, url, withToken)
-			h, err := s.History(ctx, "bob", c.r)
+			h, err := historyOf(ctx, s, c.r)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -64,6 +66,15 @@ func TestHistoryAsksPageByPage(t *testing.T) {
 			}
 		})
 	}
+}
+
+// historyOf returns the messages with bob.
+func historyOf(ctx context.Context, s *Session, r HistoryRange) (all []proto.Message, err error) {
+	err = s.History(ctx, "bob", r, func(part []proto.Message) error {
+		all = append(all, part...)
+		return nil
+	})
+	return all, err
 }
 
 // A plain server sends everything, and the range is cut out of that.
@@ -94,7 +105,7 @@ func TestHistoryCutsRangeOnPlainServer(t *testing.T) {
 		"between": {HistoryRange{Since: at(2), Until: at(8), Limit: 3}, "567"},
 	} {
 		ctx, s := open(t, url, withToken)
-		h, err := s.History(ctx, "bob", c.r)
+		h, err := historyOf(ctx, s, c.r)
 		got := ""
 		for _, m := range h {
 			got += m.Body
@@ -102,5 +113,120 @@ func TestHistoryCutsRangeOnPlainServer(t *testing.T) {
 		if err != nil || got != c.want {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}
+	}
+}
+
+// pagedServer has messages with bob of 100 KB each, and gives 40 of them at a time.
+func pagedServer(t *testing.T, total int64) string {
+	const most = 40
+	body := strings.Repeat("x", 100<<10)
+	return serve(t, func(p *peer) {
+		p.login(proto.ExtHistoryPage)
+		for {
+			f, ok := p.recv()
+			if !ok {
+				return
+			}
+			limit, _ := f.Int("limit")
+			before, ok := f.Int("before")
+			if !ok {
+				before = total + 1
+			}
+			after, _ := f.Int("after")
+			first := max(after+1, before-min(limit, most))
+			page := []any{}
+			for id := first; id < before; id++ {
+				page = append(page, message(id, "bob", "alice", fmt.Sprint(id, " ", body)))
+			}
+			p.reply(f, proto.StatusOK, map[string]any{"history": page, "more": first > after+1})
+		}
+	})
+}
+
+// Of a history that is too large to be kept, the older pages are asked for a second time. It
+// comes in order, and whole.
+func TestHistoryAsksTwiceForWhatItCannotKeep(t *testing.T) {
+	const total = 500 // 50 MB
+	url := pagedServer(t, total)
+	when := func(id int64) Bound { return Bound{Time: time.Unix(1479394800+id, 0)} }
+	for name, c := range map[string]struct {
+		r           HistoryRange
+		first, last int64
+	}{
+		"all":     {HistoryRange{}, 1, total},
+		"newest":  {HistoryRange{Limit: 450}, total - 449, total},
+		"between": {HistoryRange{Since: when(30), Until: when(470)}, 30, 469},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, s := open(t, url, withToken)
+			next, parts := c.first, 0
+			err := s.History(ctx, "bob", c.r, func(part []proto.Message) error {
+				for _, m := range part {
+					if m.ID != next {
+						t.Fatalf("message %d came, not %d", m.ID, next)
+					}
+					next++
+				}
+				parts++
+				return nil
+			})
+			if err != nil || next != c.last+1 || parts < 2 {
+				t.Errorf("%v, up to %d, in %d parts", err, next-1, parts)
+			}
+		})
+	}
+}
+
+// The pages that are kept have a bound, however many a server has.
+func TestHistoryKeepsOnlySoMuch(t *testing.T) {
+	pages := historyPages{paged: true, before: maxID}
+	body := strings.Repeat("x", 1<<20)
+	for range 200 {
+		more, err := pages.add(newPush(t, map[string]any{"more": true, "history": []any{message(pages.before-1, "bob", "alice", body)}}))
+		if err != nil || !more {
+			t.Fatal(more, err)
+		}
+	}
+	if pages.size > historyBytes+2<<20 || pages.count != 200 {
+		t.Errorf("%d bytes are kept of %d messages", pages.size, pages.count)
+	}
+}
+
+// A server whose pages can't be right is told apart from one that has no more.
+func TestHistoryRefusesImpossiblePages(t *testing.T) {
+	for name, script := range map[string]func(p *peer, f proto.Frame){
+		"the same page again": func(p *peer, f proto.Frame) {
+			for range 2 {
+				p.reply(f, proto.StatusOK, map[string]any{"more": true, "history": []any{incoming(5)}})
+				f, _ = p.recv()
+			}
+		},
+		"more without a message": func(p *peer, f proto.Frame) {
+			p.reply(f, proto.StatusOK, map[string]any{"more": true, "history": []any{}})
+		},
+		"more without an id": func(p *peer, f proto.Frame) {
+			p.reply(f, proto.StatusOK, map[string]any{"more": true, "history": []any{incoming(0)}})
+		},
+		"ids that fall": func(p *peer, f proto.Frame) {
+			p.reply(f, proto.StatusOK, map[string]any{"history": []any{incoming(5), incoming(4)}})
+		},
+		"an id above 2^53": func(p *peer, f proto.Frame) {
+			p.reply(f, proto.StatusOK, map[string]any{"history": []any{incoming(maxID + 1)}})
+		},
+		"an id before the range": func(p *peer, f proto.Frame) {
+			p.reply(f, proto.StatusOK, map[string]any{"history": []any{incoming(1)}})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, s := open(t, serve(t, func(p *peer) {
+				p.login(proto.ExtHistoryPage)
+				script(p, p.expect(proto.TypeGetHistory))
+				p.recv()
+			}), withToken)
+			got, err := historyOf(ctx, s, HistoryRange{Since: Bound{ID: 1}})
+			if KindOf(err) != KindProtocol || len(got) > 0 {
+				t.Errorf("%v, %d messages", err, len(got))
+			}
+		})
 	}
 }

@@ -42,7 +42,7 @@ func TestRequestsReturnWhatServerSays(t *testing.T) {
 	if c, err := s.Contacts(ctx); err != nil || len(c) != 1 || c[0].Login != "bob" {
 		t.Errorf("contacts: %+v, %v", c, err)
 	}
-	if h, err := s.History(ctx, "bob", HistoryRange{}); err != nil || len(h) != 2 || h[1].Body != "2" {
+	if h, err := historyOf(ctx, s, HistoryRange{}); err != nil || len(h) != 2 || h[1].Body != "2" {
 		t.Errorf("history: %+v, %v", h, err)
 	}
 	sent, err := sendHi(ctx, s)
