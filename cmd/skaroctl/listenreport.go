@@ -61,7 +61,7 @@ func (r *listenReport) deliver(e session.Event) error {
 // noticeError tells the user of an error that the server has pushed.
 func (r *listenReport) noticeError(push proto.Frame) {
 	if push.Type() == proto.TypeError {
-		r.f.notice("%s reports an error: %s", r.server, output.Excerpt(push.Text("info")))
+		r.f.notice("%s reports an error: %s", r.server, proto.Excerpt(push.Text("info")))
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 func TestFormatWritesByTheTemplate(t *testing.T) {
 	m := proto.Message{
 		ID: 1<<53 + 1, Date: proto.Date{Time: time.Unix(0, 0)}, From: "bob", To: "alice", Body: "a\x1b[31m <b>\n\"c\"",
-		Extra: map[string]any{"font": "bold"},
+		Extra: proto.ExtraOf(map[string]any{"font": "bold"}),
 	}
 	for _, c := range []struct {
 		template string
@@ -45,7 +45,7 @@ func TestFormatWritesByTheTemplate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	binary := proto.Message{From: "bob", Extra: map[string]any{"body": []byte("\x00\xff\n 42")}}
+	binary := proto.Message{From: "bob", Extra: proto.ExtraOf(map[string]any{"body": []byte("\x00\xff\n 42")})}
 	if got := printed(t, Options{Format: f}, func(p *Printer) error { return p.Message(binary, "alice") }); got != "[binary, 6 bytes] AP8KIDQy\n" {
 		t.Errorf("a body that is not text: %q", got)
 	}

@@ -60,7 +60,7 @@ func leak(text string) string {
 // everywhere is the output of each writer with the text s in every place.
 func everywhere(t *testing.T, o Options, s string) map[string]string {
 	yes := true
-	extra := map[string]any{s: s, "list": []any{s, map[string]any{s: s}}}
+	extra := proto.ExtraOf(map[string]any{s: s, "list": []any{s, map[string]any{s: s}}})
 	date := proto.Date{Raw: s}
 	message := proto.Message{ID: 1, Date: date, From: s, To: s, Conference: s, Body: s, Extra: extra}
 	own := message
@@ -188,7 +188,7 @@ func TestHostileTextIsSafeInATemplate(t *testing.T) {
 			continue
 		}
 		for _, s := range hostileTexts(t) {
-			m := proto.Message{From: s, To: s, Conference: s, Body: "é" + s, Extra: map[string]any{s: s, "list": []any{s}}}
+			m := proto.Message{From: s, To: s, Conference: s, Body: "é" + s, Extra: proto.ExtraOf(map[string]any{s: s, "list": []any{s}})}
 			got := printed(t, Options{Format: terminal}, func(p *Printer) error { return p.Message(m, "alice") })
 			if leaked := leak(got); leaked != "" {
 				t.Errorf("%s lets %s of %.60q through: %.200q", text, leaked, s, got)

@@ -92,7 +92,7 @@ const maxDecimal = 8192
 
 // jsonValue returns a value of proto.Frame.Value as one that encoding/json encodes without
 // loss: integers are exact, bytes are base64, dates are RFC 3339, and numbers that JSON
-// does not have (NaN, the infinities) are text.
+// does not have (NaN, the infinities) are text. It changes lists and maps in their place.
 func jsonValue(v any) any {
 	switch v := v.(type) {
 	case float64:
@@ -103,36 +103,30 @@ func jsonValue(v any) any {
 		}
 		return &v
 	case time.Time:
-		if year := v.UTC().Year(); year < 0 || year > 9999 { // RFC 3339 has no such years
-			return v.Unix()
-		}
 		return jsonTime(v)
+	case proto.Encoded:
+		return jsonValue(v.Value())
 	case cbor.Tag:
 		return jsonValue(v.Content)
 	case cbor.SimpleValue:
 		return uint8(v)
 	case []any:
-		list := make([]any, len(v))
 		for i, e := range v {
-			list[i] = jsonValue(e)
+			v[i] = jsonValue(e)
 		}
-		return list
 	case map[string]any:
-		return jsonExtra(v)
+		for name, e := range v {
+			v[name] = jsonValue(e)
+		}
 	}
 	return v
 }
 
 // jsonExtra is jsonValue for the fields that a result has beyond the usual ones.
-func jsonExtra(fields map[string]any) map[string]any {
-	if fields == nil {
-		return nil
-	}
-	m := make(map[string]any, len(fields))
-	for name, v := range fields {
-		m[name] = jsonValue(v)
-	}
-	return m
+func jsonExtra(fields proto.Extra) map[string]any {
+	values := fields.Values()
+	jsonValue(values)
+	return values
 }
 
 func jsonFloat(v float64) any {

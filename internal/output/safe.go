@@ -151,17 +151,3 @@ func rightToLeft(s string) bool {
 		return class == bidi.R || class == bidi.AL || class == bidi.AN
 	})
 }
-
-// excerptMost is how many characters of a peer's text are in an error or a notice.
-const excerptMost = 300
-
-// Excerpt returns a peer's text, cut at excerptMost characters.
-func Excerpt(text string) string {
-	n := 0
-	for i := range text {
-		if n++; n > excerptMost {
-			return text[:i] + "…"
-		}
-	}
-	return text
-}

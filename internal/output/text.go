@@ -111,7 +111,7 @@ func (p *Printer) messageText(m proto.Message, own string) string {
 // bodyText is the body of a message for people. Other servers pass on bodies that are not
 // text; JSON has all of them, in extra.
 func bodyText(m proto.Message) string {
-	switch body := m.Extra["body"].(type) {
+	switch body := m.Extra.Values()["body"].(type) {
 	case nil:
 		return m.Body
 	case []byte:
@@ -133,7 +133,7 @@ func (p *Printer) pushText(f proto.Frame) string {
 		s += "push " + Line(typ)
 	}
 	if extra := f.Extra(known...); extra != nil {
-		s += " " + Line(valueText(extra))
+		s += " " + Line(valueText(extra.Values()))
 	}
 	return styled(s, styleDim, p.options.Colour) + "\n"
 }

@@ -22,9 +22,9 @@ func TestNoBodyLooksLikeAnotherMessage(t *testing.T) {
 		{proto.Message{From: "bob", Conference: "ops", To: "ops", Body: "hi"}, "[ops] bob: hi\n"},
 		{proto.Message{Date: proto.Date{Raw: "a\x1bb"}, From: "bob", Body: ""}, `"a\u001bb" bob: ` + "\n"},
 		// A body that is not text does not look like an empty message (mosquitto #2213).
-		{proto.Message{From: "bob", Extra: map[string]any{"body": []byte("\x00\xff\n 42")}}, "bob: [binary, 6 bytes]\n"},
-		{proto.Message{From: "bob", Extra: map[string]any{"body": []any{"a\nb", 1}}}, `bob: [not text: ["a\u000ab",1]]` + "\n"},
-		{proto.Message{From: "bob", Extra: map[string]any{"body": nil}}, "bob: \n"},
+		{proto.Message{From: "bob", Extra: proto.ExtraOf(map[string]any{"body": []byte("\x00\xff\n 42")})}, "bob: [binary, 6 bytes]\n"},
+		{proto.Message{From: "bob", Extra: proto.ExtraOf(map[string]any{"body": []any{"a\nb", 1}})}, `bob: [not text: ["a\u000ab",1]]` + "\n"},
+		{proto.Message{From: "bob", Extra: proto.ExtraOf(map[string]any{"body": nil})}, "bob: \n"},
 		// Neither a body nor a login can look like the line of another message.
 		{proto.Message{From: "bob", Body: "x\n12:00 carol: forged\r12:01\n"}, "bob: x\n    12:00 carol: forged\\r12:01\n    \n"},
 		{proto.Message{From: "bob\n12:00 carol", Body: "x"}, `"bob\n12:00 carol": x` + "\n"},

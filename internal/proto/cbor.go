@@ -4,21 +4,25 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
+	"math/big"
 	"reflect"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/fxamacker/cbor/v2"
 )
 
-// Limits for hostile input. A whole frame may have many elements, since its fields stay
-// encoded until they are asked for. A field that becomes a Go value of any type may have
-// few: there a byte of input may cost far more than a byte of memory.
+// Limits for hostile input (docs/security.md, "Limits of the client"). An element is a number, a text, an
+// array, a map and so on; a key counts too. A whole frame may have many, since its fields
+// stay encoded until they are asked for. A value that becomes a Go value of any type may
+// have fewer: there an element of one byte may cost 170 bytes of memory.
 const (
-	maxDepth         = 32
-	maxFrameElements = 1 << 20
-	maxValueElements = 1 << 14
-	maxPairs         = 1 << 12
+	maxDepth         = 32      // levels of arrays, maps and tags
+	maxFrameElements = 1 << 20 // of a whole frame
+	maxEntries       = 1 << 18 // messages or contacts in one array
+	maxValueElements = 1 << 18 // of everything in a result that this program does not know
+	maxPairs         = 1 << 12 // keys of one map
 )
 
 var (
@@ -33,8 +37,6 @@ var (
 		// whole history.
 		UTF8: cbor.UTF8DecodeInvalid,
 	}
-	// frameMode decodes the structure of a frame, and leaves its values encoded.
-	frameMode = must(decoding.DecMode())
 	// noSimpleValues keeps the library from reading CBOR's simple values as numbers.
 	noSimpleValues = must(cbor.NewSimpleValueRegistryFromDefaults(rejectSimpleValues))
 	// exactMode decodes one type and no other: a tagged text, say, is not a text.
@@ -43,8 +45,8 @@ var (
 	structMode = must(with(decoding, func(o *cbor.DecOptions) {
 		o.TagsMd, o.SimpleValues, o.ExtraReturnErrors = cbor.TagsForbidden, noSimpleValues, cbor.ExtraDecErrorUnknownField
 	}).DecMode())
-	// valueMode decodes a value of any type.
-	valueMode = must(with(decoding, func(o *cbor.DecOptions) { o.MaxArrayElements = maxValueElements }).DecMode())
+	// valueMode decodes a value of any type, except for arrays, maps and most tags.
+	valueMode = must(decoding.DecMode())
 
 	encMode = must(cbor.EncOptions{
 		Sort:          cbor.SortBytewiseLexical,
@@ -90,34 +92,56 @@ func decodeStruct(b []byte, into any) bool {
 	return structMode.Unmarshal(b, into) == nil
 }
 
-// isMap reports whether a CBOR item is a map, by its major type (RFC 8949, 3.1).
-func isMap(b []byte) bool { return len(b) > 0 && b[0]>>5 == 5 }
-
-// decodeMap reads a map with distinct text keys. Its errors are in the words of this
-// package. A value with a wrong tag is left out.
-func decodeMap(b []byte) (map[string]cbor.RawMessage, error) {
-	var fields map[string]cbor.RawMessage
-	err := frameMode.Unmarshal(b, &fields)
-	var duplicate *cbor.DupMapKeyError
-	var notText *cbor.UnmarshalTypeError
-	switch {
-	case err == nil, isWrongTag(err):
-		return fields, nil
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return nil, errors.New("it ends in the middle")
-	case errors.As(err, &duplicate):
-		return nil, fmt.Errorf("it has the key %q twice", duplicate.Key)
-	case errors.As(err, &notText):
-		return nil, fmt.Errorf("a key is not text, but of the CBOR type %s", notText.CBORType)
+// decodeMap reads a checked map with distinct text keys. Its values are parts of raw.
+func decodeMap(raw []byte) (map[string]cbor.RawMessage, error) {
+	if !isMap(raw) {
+		return nil, errors.New("it is not a map")
 	}
-	return nil, errors.New(strings.TrimPrefix(err.Error(), "cbor: "))
+	fields := make(map[string]cbor.RawMessage, countParts(raw)/2)
+	key, isKey := "", false
+	var odd []string
+	for part := range parts(raw) {
+		if isKey = !isKey; !isKey {
+			fields[key] = part
+			continue
+		}
+		var ok bool
+		if key, ok = decodeExact[string](part); !ok {
+			return nil, fmt.Errorf("it has a key that is not text, but %s", kindOf(part))
+		}
+		shown := repaired(key) // keys that are not UTF-8 must not be shown as the same
+		if _, twice := fields[key]; twice || shown != key && slices.Contains(odd, shown) {
+			return nil, fmt.Errorf("it has the key %s twice", Excerpt(strconv.Quote(shown)))
+		}
+		if shown != key {
+			odd = append(odd, shown)
+		}
+	}
+	for _, shown := range odd {
+		if _, twice := fields[shown]; twice {
+			return nil, fmt.Errorf("it has the key %s twice", Excerpt(strconv.Quote(shown)))
+		}
+	}
+	return fields, nil
 }
 
-// isWrongTag reports whether a value has a tag that can't be right, such as a date that is a
-// map. The library has decoded everything else then.
-func isWrongTag(err error) bool {
-	var wrong *cbor.InadmissibleTagContentTypeError
-	return errors.As(err, &wrong)
+// kindOf names the kind of an item for an error.
+func kindOf(raw []byte) string {
+	switch major(raw) {
+	case majorUnsigned, majorNegative:
+		return "an integer"
+	case majorBytes:
+		return "bytes"
+	case majorText:
+		return "text"
+	case majorArray:
+		return "an array"
+	case majorMap:
+		return "a map"
+	case majorTag:
+		return "tagged"
+	}
+	return "a simple value or a fraction"
 }
 
 // decodeExact reads a value of one type. It reports whether the value is of that type.
@@ -154,27 +178,130 @@ func repaired(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
 // decodeFrame reads a map inside a frame.
 func decodeFrame(raw cbor.RawMessage) (Frame, error) {
-	if !isMap(raw) {
-		return Frame{}, errors.New("it is not a map")
-	}
 	fields, err := decodeMap(raw)
 	return Frame{fields: fields}, err
 }
 
 func decodeList(raw cbor.RawMessage) ([]cbor.RawMessage, bool) {
-	const majorArray = 4
-	if len(raw) == 0 || raw[0]>>5 != majorArray {
+	if major(raw) != majorArray {
 		return nil, false
 	}
-	var list []cbor.RawMessage
-	err := frameMode.Unmarshal(raw, &list)
-	return list, err == nil || isWrongTag(err)
+	list := make([]cbor.RawMessage, 0, countParts(raw))
+	return slices.AppendSeq(list, parts(raw)), true
 }
 
+// decodeValue reads a value of any type, as Frame.Value has it.
 func decodeValue(raw cbor.RawMessage) any {
-	var v any
-	if err := valueMode.Unmarshal(raw, &v); err == nil {
-		return v
+	v, err := decodeAny(raw)
+	if err != nil {
+		return diagnose(raw)
 	}
-	return diagnose(raw)
+	return v
+}
+
+// decodeAny is decodeValue for a value that has no diagnostic notation in it.
+func decodeAny(raw cbor.RawMessage) (v any, err error) {
+	switch major(raw) {
+	case majorArray:
+		list := make([]any, 0, countParts(raw))
+		for part := range parts(raw) {
+			if v, err = decodeAny(part); err != nil {
+				return nil, err
+			}
+			list = append(list, v)
+		}
+		return list, nil
+	case majorMap:
+		fields, err := decodeMap(raw)
+		if err != nil {
+			return nil, err
+		}
+		values := make(map[string]any, len(fields))
+		for name, field := range fields {
+			if values[name], err = decodeAny(field); err != nil {
+				return nil, err
+			}
+		}
+		return values, nil
+	case majorTag:
+		return decodeTag(raw)
+	}
+	err = valueMode.Unmarshal(raw, &v)
+	return v, err
+}
+
+// The tags with a meaning for a reader (RFC 8949, 3.4).
+const (
+	tagDateText = iota
+	tagDateNumber
+	tagBigPositive
+	tagBigNegative
+	tagEmbedded = 24
+)
+
+var errTag = errors.New("a tag contradicts its content")
+
+// decodeTag reads a tagged value. A number whose tag says date, and which is none, is that
+// number.
+func decodeTag(raw cbor.RawMessage) (any, error) {
+	number, content := splitTag(raw)
+	v, err := decodeAny(content)
+	if err != nil {
+		return nil, err
+	}
+	switch number {
+	case tagDateText, tagDateNumber:
+		_, isText := v.(string)
+		date, ok := dateOf(v)
+		switch {
+		case ok && major(content) != majorTag && isText == (number == tagDateText):
+			return date, nil
+		case number == tagDateNumber && isNumber(v):
+			return v, nil
+		}
+		return nil, errTag
+	case tagBigPositive, tagBigNegative:
+		if major(content) != majorBytes {
+			return nil, errTag
+		}
+		err = valueMode.Unmarshal(raw, &v)
+		return v, err
+	}
+	return cbor.Tag{Number: number, Content: v}, nil
+}
+
+// isNumber reports whether a decoded value is a number.
+func isNumber(v any) bool {
+	switch v.(type) {
+	case uint64, int64, float64, big.Int:
+		return true
+	}
+	return false
+}
+
+// splitTag returns the number of a tag and its content.
+func splitTag(raw cbor.RawMessage) (number uint64, content cbor.RawMessage) {
+	s := scanner{b: raw}
+	_, _, number, _ = s.head() // it can't fail, since the frame was checked
+	return number, raw[s.pos:]
+}
+
+// Encoded is a value that is decoded when it is asked for.
+type Encoded string
+
+// Value returns the value as Frame.Value has it.
+func (e Encoded) Value() any { return Extra{{"", cbor.RawMessage(e)}}.Values()[""] }
+
+// decodeSmall is decodeValue for a number, a text and the like. An array or a map stays
+// Encoded.
+func decodeSmall(raw cbor.RawMessage) any {
+	content := raw
+	for major(content) == majorTag {
+		_, content = splitTag(content)
+	}
+	switch major(content) {
+	case majorArray, majorMap:
+		return Encoded(raw)
+	}
+	return decodeValue(raw)
 }

@@ -7,7 +7,7 @@ import (
 
 // Date is a date field of the wire, which may be seconds since 1970, RFC 3339
 // text, or a CBOR date (tag 0 or 1). If it can't be read as a date, Time is zero and Raw
-// holds the value; without a value both are zero.
+// holds the value, which is Encoded if it is an array or a map; without a value both are zero.
 type Date struct {
 	Time time.Time
 	Raw  any
@@ -21,7 +21,11 @@ var (
 
 // Date reads a field as a date.
 func (f Frame) Date(name string) Date {
-	v := f.Value(name)
+	raw, ok := f.all()[name]
+	if !ok {
+		return Date{}
+	}
+	v := decodeSmall(raw)
 	t, ok := dateOf(v)
 	if !ok {
 		return Date{Raw: v}

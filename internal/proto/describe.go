@@ -22,63 +22,128 @@ const (
 
 // Describe shows the frame in CBOR diagnostic notation for a log, "type" first,
 // with every secret replaced and long fields cut.
-func (f Frame) Describe() string { return describeMap(f.all(), maxShownField) }
-
-func describeMap(fields map[string]cbor.RawMessage, limit int) string {
-	names := slices.SortedFunc(maps.Keys(fields), func(a, b string) int {
-		switch {
-		case a == b:
-			return 0
-		case a == "type":
-			return -1
-		case b == "type":
-			return 1
-		}
-		return strings.Compare(a, b)
-	})
+func (f Frame) Describe() string {
 	var b strings.Builder
-	b.WriteByte('{')
-	for i, name := range names {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		fmt.Fprintf(&b, "%q: ", name)
-		if slices.Contains(secretFields, name) {
-			b.WriteString("[secret]")
-			continue
-		}
-		b.WriteString(describeValue(fields[name], limit))
-		if b.Len() > maxDescription {
-			b.WriteString(", …")
+	all := f.all()
+	for _, name := range slices.SortedFunc(maps.Keys(all), typeFirst) {
+		if !describePair(&b, strconv.Quote(name), name, all[name]) {
 			break
 		}
 	}
-	b.WriteByte('}')
+	return "{" + b.String() + "}"
+}
+
+// typeFirst compares the names of two fields.
+func typeFirst(a, b string) int {
+	switch {
+	case a == b:
+		return 0
+	case a == "type":
+		return -1
+	case b == "type":
+		return 1
+	}
+	return strings.Compare(a, b)
+}
+
+// describePair appends a key and its value. It reports whether there is room for more.
+func describePair(b *strings.Builder, shown, name string, value cbor.RawMessage) (more bool) {
+	if b.Len() > 0 {
+		b.WriteString(", ")
+	}
+	if b.Len() > maxDescription {
+		b.WriteString("…")
+		return false
+	}
+	b.WriteString(shown + ": ")
+	if slices.Contains(secretFields, name) {
+		b.WriteString("[secret]")
+	} else {
+		b.WriteString(describeValue(value))
+	}
+	return true
+}
+
+// describeValue shows one value, cut to maxShownField.
+func describeValue(raw cbor.RawMessage) string {
+	text := ""
+	switch major(raw) {
+	case majorArray:
+		text = "[" + describeList(raw) + "]"
+	case majorMap:
+		text = "{" + describeMap(raw) + "}"
+	case majorTag:
+		text = describeTag(raw)
+	case majorText:
+		s, _ := decodeText(raw)
+		text = strconv.Quote(s[:min(len(s), maxShownField)]) // more than is shown
+	case majorBytes:
+		text = diagnose(raw[:min(len(raw), maxShownField)]) // if it is cut, that is more than is shown
+	default:
+		text = diagnose(raw)
+	}
+	if len(text) > maxShownField {
+		text = strings.ToValidUTF8(text[:maxShownField], "") + fmt.Sprintf("… (%d bytes)", len(raw))
+	}
+	return text
+}
+
+func describeList(raw cbor.RawMessage) string {
+	var b strings.Builder
+	for part := range parts(raw) {
+		if b.Len() > 0 {
+			b.WriteString(", ")
+		}
+		if b.Len() > maxShownField {
+			break
+		}
+		b.WriteString(describeValue(part))
+	}
 	return b.String()
 }
 
-// describeValue shows one value, cut to a limit.
-func describeValue(raw cbor.RawMessage, limit int) string {
-	text := ""
-	if list, ok := decodeList(raw); ok {
-		parts := make([]string, 0, min(len(list), limit))
-		for size := 0; len(parts) < len(list) && size <= limit; {
-			part := describeValue(list[len(parts)], limit)
-			size += len(part)
-			parts = append(parts, part)
+// describeMap shows a map with keys of any type.
+func describeMap(raw cbor.RawMessage) string {
+	var b strings.Builder
+	var key cbor.RawMessage
+	for part := range parts(raw) {
+		if key == nil {
+			key = part
+			continue
 		}
-		text = "[" + strings.Join(parts, ", ") + "]"
-	} else if m, err := decodeFrame(raw); err == nil {
-		text = describeMap(m.fields, limit)
-	} else if s, ok := decodeText(raw); ok && len(s) > limit {
-		text = strconv.Quote(s)
-	} else {
-		text = diagnose(raw)
+		if b.Len() > maxShownField || !describePair(&b, describeValue(key), keyName(key), part) {
+			break
+		}
+		key = nil
 	}
-	if len(text) > limit {
-		text = strings.ToValidUTF8(text[:limit], "") + fmt.Sprintf("… (%d bytes)", len(raw))
+	return b.String()
+}
+
+// keyName is the text of a key, also of one that is bytes or has a tag.
+func keyName(raw cbor.RawMessage) string {
+	for major(raw) == majorTag {
+		_, raw = splitTag(raw)
 	}
-	return text
+	if name, ok := decodeText(raw); ok {
+		return name
+	}
+	name, _ := decodeExact[[]byte](raw)
+	return string(name)
+}
+
+// describeTag shows a tag and its content. Bytes that are CBOR themselves (RFC 8949,
+// 3.4.5.1) may have a secret too.
+func describeTag(raw cbor.RawMessage) string {
+	number, content := splitTag(raw)
+	inner, isBytes := decodeExact[[]byte](content)
+	switch {
+	case number != tagEmbedded || !isBytes:
+	case len(inner) > maxDiagnosis: // each level of such bytes in bytes is read anew
+		return fmt.Sprintf("%d([%d bytes])", number, len(inner))
+	case checkFrame(inner) == nil:
+		return fmt.Sprintf("%d(<<%s>>)", number, describeValue(inner))
+	}
+	return fmt.Sprintf("%d(%s)", number, describeValue(content))
 }
 
 // diagnose is a value in diagnostic notation, or its bytes in hexadecimal if it is long.

@@ -7,7 +7,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/fxamacker/cbor/v2"
@@ -72,7 +74,11 @@ func Decode(b []byte) (Frame, error) {
 	if !isMap(b) {
 		return Frame{}, fmt.Errorf("a Skaro frame is a CBOR map, this message starts with byte 0x%02x", b[0])
 	}
-	fields, err := decodeMap(b)
+	err := checkFrame(b)
+	if err != nil {
+		return Frame{}, fmt.Errorf("not a Skaro frame: %w", err)
+	}
+	fields, err := decodeMap(bytes.Clone(b))
 	if err != nil {
 		return Frame{}, fmt.Errorf("not a Skaro frame: %w", err)
 	}
@@ -181,27 +187,76 @@ func (f Frame) List(name string) ([]cbor.RawMessage, bool) { return decodeList(f
 
 // Value is a field as a Go value: string, int64, uint64, big.Int, float64, bool, nil,
 // []byte, time.Time, cbor.Tag, []any or map[string]any. If the field has no such value (a
-// map with keys that are not text, say), it is the CBOR diagnostic notation (RFC 8949, 8).
+// map with keys that are not text, say), or more than maxValueElements elements, it is the
+// CBOR diagnostic notation (RFC 8949, 8).
 func (f Frame) Value(name string) any {
 	raw, ok := f.all()[name]
 	if !ok {
 		return nil
 	}
-	return decodeValue(raw)
+	return Extra{{name, raw}}.Values()[name]
 }
 
-// Extra is every field but the named ones, as Value has them; nil if there is none.
-func (f Frame) Extra(known ...string) map[string]any {
-	var extra map[string]any
-	all := f.all()
-	for name, raw := range all {
-		if slices.Contains(known, name) {
-			continue
+// Extra is every field but the named ones; nil if there is none.
+func (f Frame) Extra(known ...string) Extra {
+	var extra Extra
+	for name, raw := range f.all() {
+		if !slices.Contains(known, name) {
+			extra = append(extra, field{name, raw})
 		}
-		if extra == nil {
-			extra = make(map[string]any, len(all))
-		}
-		extra[name] = decodeValue(raw)
+	}
+	slices.SortFunc(extra, func(a, b field) int { return strings.Compare(a.name, b.name) })
+	return extra
+}
+
+// Extra is fields that this program does not know, in the order of their names. They stay
+// encoded until they are asked for: as Go values they may need a hundred times the memory.
+type Extra []field
+
+type field struct {
+	name string
+	raw  cbor.RawMessage
+}
+
+// ExtraOf makes an Extra of Go values.
+func ExtraOf(fields map[string]any) Extra {
+	var extra Extra
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		extra = append(extra, field{name, mustEncode(fields[name])})
 	}
 	return extra
+}
+
+// Values returns the fields as Frame.Value has them; nil if there are none.
+func (e Extra) Values() map[string]any {
+	if len(e) == 0 {
+		return nil
+	}
+	values := make(map[string]any, len(e))
+	left := maxValueElements
+	for _, f := range e {
+		if left -= countElements(f.raw); left < 0 {
+			values[f.name] = diagnose(f.raw)
+		} else {
+			values[f.name] = decodeValue(f.raw)
+		}
+	}
+	return values
+}
+
+// Size is how many bytes the fields have, encoded.
+func (e Extra) Size() int {
+	size := 0
+	for _, f := range e {
+		size += len(f.name) + len(f.raw)
+	}
+	return size
+}
+
+// clone copies the fields, so that they don't keep their whole frame in memory.
+func (e Extra) clone() Extra {
+	for i := range e {
+		e[i].raw = bytes.Clone(e[i].raw)
+	}
+	return e
 }

@@ -98,8 +98,8 @@ func TestDecodeKeepsOddFields(t *testing.T) {
 	}
 	m := ParseMessage(f)
 	want := map[string]any{"odd": `{1: "x"}`, "bad date": `0("never")`, "big": uint64(math.MaxUint64), "bytes": []byte{1, 2}, "nothing": nil}
-	if !reflect.DeepEqual(m.Extra, want) {
-		t.Errorf("extra: %#v", m.Extra)
+	if !reflect.DeepEqual(m.Extra.Values(), want) {
+		t.Errorf("extra: %#v", m.Extra.Values())
 	}
 	// A long value is not written in diagnostic notation, which may take very long.
 	long := strings.Repeat("a", maxDiagnosis)
@@ -111,9 +111,9 @@ func TestDecodeKeepsOddFields(t *testing.T) {
 	if v := f.Describe(); err != nil || !strings.HasPrefix(v, `{"odd": {"body": "aaa`) || len(v) > 2*maxShownField {
 		t.Errorf("%s, %v", v, err)
 	}
-	// A value with a wrong tag is left out and spoils nothing.
+	// A value with a wrong tag spoils nothing.
 	f, err = Decode([]byte("\xa2\x64type\x64info\x64date\xc1\x61x"))
-	if err != nil || f.Type() != "info" || f.Has("date") {
+	if err != nil || f.Type() != "info" || f.Value("date") != `1("x")` {
 		t.Errorf("%v, %v", f, err)
 	}
 	// Text that is not UTF-8 is repaired, indefinite lengths are read.
@@ -167,6 +167,62 @@ func TestDescribeHidesSecrets(t *testing.T) {
 	}
 	if !strings.HasPrefix(got, `{"type": "authorize"`) || !strings.Contains(got, `"login": "alice"`) || !strings.Contains(got, `"login": "bob"`) || len(got) > 2*maxShownField {
 		t.Errorf("described as %s", got)
+	}
+}
+
+// A secret is hidden wherever it is in a frame.
+func TestDescribeHidesSecretsInEveryShape(t *testing.T) {
+	embedded := enc(t, map[string]any{"sid": "S1"})
+	for name, c := range map[string]struct {
+		value any
+		want  string
+	}{
+		"behind a tag":         {cbor.Tag{Number: 99, Content: map[string]any{"sid": "S1"}}, `99({"sid": [secret]})`},
+		"behind two tags":      {cbor.Tag{Number: 99, Content: cbor.Tag{Number: 98, Content: map[string]any{"sid": "S1"}}}, `99(98({"sid": [secret]}))`},
+		"beside integer keys":  {map[any]any{1: 2, "token": "S1"}, `{1: 2, "token": [secret]}`},
+		"below integer keys":   {map[int]any{1: map[string]any{"password": "S1"}}, `{1: {"password": [secret]}}`},
+		"in an array":          {[]any{1, cbor.Tag{Number: 99, Content: []any{map[string]any{"invite": "S1"}}}}, `[1, 99([{"invite": [secret]}])]`},
+		"under a key of bytes": {map[cbor.ByteString]any{"sid": "S1"}, `{h'736964': [secret]}`},
+		"under a tagged key":   {cbor.RawMessage("\xa1\xd8\x63\x63sid\x62S1"), `{99("sid"): [secret]}`},
+		"in embedded CBOR":     {cbor.Tag{Number: 24, Content: embedded}, `24(<<{"sid": [secret]}>>)`},
+		"embedded twice":       {cbor.Tag{Number: 24, Content: enc(t, cbor.Tag{Number: 24, Content: embedded})}, `24(<<24(<<{"sid": [secret]}>>)>>)`},
+		"embedded and long":    {cbor.Tag{Number: 24, Content: append(embedded, make([]byte, maxDiagnosis)...)}, `24([16392 bytes])`},
+	} {
+		f, err := Decode(enc(t, map[string]any{"x": c.value}))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if got := f.Describe(); got != `{"x": `+c.want+`}` {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+}
+
+func TestIntFits(t *testing.T) {
+	for item, want := range map[string]struct {
+		n  int64
+		ok bool
+	}{
+		"\x1b\x7f\xff\xff\xff\xff\xff\xff\xff": {math.MaxInt64, true},
+		"\x1b\x80\x00\x00\x00\x00\x00\x00\x00": {0, false}, // 2^63
+		"\x1b\xff\xff\xff\xff\xff\xff\xff\xff": {0, false},
+		"\x3b\x7f\xff\xff\xff\xff\xff\xff\xff": {math.MinInt64, true},
+		"\x3b\x80\x00\x00\x00\x00\x00\x00\x00": {0, false}, // -2^63-1
+		"\xf9\x3c\x00":                         {0, false}, // 1.0
+	} {
+		f, err := Decode([]byte("\xa1\x62id" + item))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, ok := f.Int("id"); ok != want.ok || ok && n != want.n {
+			t.Errorf("%x is %d, %v", item, n, ok)
+		}
+		if m := ParseMessage(f); (m.ID != 0) != (want.ok && want.n > 0) || m.ID != 0 && m.ID != want.n {
+			t.Errorf("%x is the id %d", item, m.ID)
+		}
+		if _, err := ParseReply(f); (err == nil) != want.ok {
+			t.Errorf("%x is the number of a reply: %v", item, err)
+		}
 	}
 }
 

@@ -14,7 +14,7 @@ type Message struct {
 	Conference string // from.in_conference, for a message in a conference
 	To         string
 	Body       string
-	Extra      map[string]any // every field beyond these; fields with an unexpected type too
+	Extra      Extra // every field beyond these; fields with an unexpected type too
 }
 
 // ParseMessage reads a message from the fields of a show_message or of an entry of a
@@ -44,19 +44,16 @@ func ParseMessage(f Frame) Message {
 	read("to", &m.To)
 	read("body", &m.Body)
 	read("from", &m.From) // some servers might name the sender by the bare login
-	var fromExtra map[string]any
 	if from, ok := f.Map("from"); ok {
 		m.From, m.Conference = from.Text("login"), from.Text("in_conference")
-		fromExtra = from.Extra("login", "in_conference")
+		delete(from.fields, "login")
+		delete(from.fields, "in_conference")
 		known = append(known, "from")
-	}
-	m.Extra = f.Extra(known...)
-	if fromExtra != nil {
-		if m.Extra == nil {
-			m.Extra = map[string]any{}
+		if len(from.fields) > 0 {
+			m.Extra = Extra{{"from", mustEncode(from.fields)}}
 		}
-		m.Extra["from"] = fromExtra
 	}
+	m.Extra = append(m.Extra, f.Extra(known...).clone()...)
 	return m
 }
 

@@ -39,10 +39,10 @@ func TestParseMessageKeepsOddFieldsInExtra(t *testing.T) {
 	}{
 		"nothing":        {map[string]any{}, Message{}},
 		"bare sender":    {map[string]any{"from": "bob", "body": "x"}, Message{From: "bob", Body: "x"}},
-		"odd types":      {map[string]any{"from": 1, "to": []string{"a"}, "body": 7, "id": "x"}, Message{Extra: map[string]any{"from": uint64(1), "to": []any{"a"}, "body": uint64(7), "id": "x"}}},
-		"huge id":        {map[string]any{"id": uint64(math.MaxUint64)}, Message{Extra: map[string]any{"id": uint64(math.MaxUint64)}}},
-		"sender details": {map[string]any{"from": map[string]any{"login": "bob", "age": 4}}, Message{From: "bob", Extra: map[string]any{"from": map[string]any{"age": uint64(4)}}}},
-		"more":           {map[string]any{"to": "alice", "urgent": yes}, Message{To: "alice", Extra: map[string]any{"urgent": true}}},
+		"odd types":      {map[string]any{"from": 1, "to": []string{"a"}, "body": 7, "id": "x"}, Message{Extra: ExtraOf(map[string]any{"from": uint64(1), "to": []any{"a"}, "body": uint64(7), "id": "x"})}},
+		"huge id":        {map[string]any{"id": uint64(math.MaxUint64)}, Message{Extra: ExtraOf(map[string]any{"id": uint64(math.MaxUint64)})}},
+		"sender details": {map[string]any{"from": map[string]any{"login": "bob", "age": 4}}, Message{From: "bob", Extra: ExtraOf(map[string]any{"from": map[string]any{"age": uint64(4)}})}},
+		"more":           {map[string]any{"to": "alice", "urgent": yes}, Message{To: "alice", Extra: ExtraOf(map[string]any{"urgent": true})}},
 	} {
 		f, err := Decode(enc(t, c.in))
 		if err != nil {

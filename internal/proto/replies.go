@@ -108,8 +108,8 @@ func (r Reply) OK() bool { return StatusCode(r.Status) == "200" }
 type Sent struct {
 	ID    int64 // 0 if the server gives none
 	Date  Date
-	To    string         // the recipient in the server's spelling, "" if the server does not say
-	Extra map[string]any // every field beyond these, without those of every reply
+	To    string // the recipient in the server's spelling, "" if the server does not say
+	Extra Extra  // every field beyond these, without those of every reply
 }
 
 // ParseSent reads the reply to a send_message. It never fails: a missing field is empty.
@@ -164,15 +164,20 @@ func decodeSent(b []byte) (s *sent, ok bool) {
 type Contact struct {
 	Login  string
 	Name   string
-	Online *bool          // nil if the server does not say
-	Extra  map[string]any // every field beyond these
+	Online *bool // nil if the server does not say
+	Extra  Extra // every field beyond these
 }
 
 // IsConference reports whether the contact is a conference and not a person
 // (docs/protocol.md, "Conferences").
 func (c Contact) IsConference() bool {
-	is, _ := c.Extra["conference"].(bool)
-	return is
+	for _, f := range c.Extra {
+		if f.name == "conference" {
+			is, _ := decodeExact[bool](f.raw)
+			return is
+		}
+	}
+	return false
 }
 
 // ParseContacts reads the field "data" of a get_contacts reply.
@@ -185,16 +190,21 @@ func ParseContacts(f Frame) ([]Contact, error) {
 
 // parseList reads a field that is an array.
 func parseList[T any](f Frame, field string, parse func(cbor.RawMessage) (T, error)) ([]T, error) {
-	list, ok := f.List(field)
-	if !ok {
+	list := f.all()[field]
+	if major(list) != majorArray {
 		return nil, fmt.Errorf("the reply has no array in its field %q", field)
 	}
-	parsed := make([]T, len(list))
-	for i, raw := range list {
-		var err error
-		if parsed[i], err = parse(raw); err != nil {
-			return nil, fmt.Errorf("entry %d of %q: %w", i, field, err)
+	n := countParts(list)
+	if n > maxEntries {
+		return nil, fmt.Errorf("the array in its field %q has more than %d entries", field, maxEntries)
+	}
+	parsed := make([]T, 0, n)
+	for raw := range parts(list) {
+		entry, err := parse(raw)
+		if err != nil {
+			return nil, fmt.Errorf("entry %d of %q: %w", len(parsed), field, err)
 		}
+		parsed = append(parsed, entry)
 	}
 	return parsed, nil
 }
@@ -202,8 +212,12 @@ func parseList[T any](f Frame, field string, parse func(cbor.RawMessage) (T, err
 // ParseContact reads one contact. It never fails: a missing field is empty, and a field of
 // an unexpected type is kept in Extra.
 func ParseContact(f Frame) Contact {
-	c := Contact{Login: f.Text("login")}
-	known := []string{"login"}
+	var c Contact
+	known := make([]string, 0, 3)
+	if login, ok := f.TextOK("login"); ok {
+		c.Login = login
+		known = append(known, "login")
+	}
 	if name, ok := f.TextOK("name"); ok {
 		c.Name = name
 		known = append(known, "name")
@@ -212,7 +226,7 @@ func ParseContact(f Frame) Contact {
 		c.Online = &online
 		known = append(known, "online")
 	}
-	c.Extra = f.Extra(known...)
+	c.Extra = f.Extra(known...).clone()
 	return c
 }
 

@@ -44,6 +44,29 @@ func TestRecordedRepliesParse(t *testing.T) {
 	}
 }
 
+func TestParseContactKeepsOddFieldsInExtra(t *testing.T) {
+	for name, c := range map[string]struct {
+		in    map[string]any
+		login string
+		extra map[string]any
+	}{
+		"nothing":            {map[string]any{}, "", nil},
+		"a login of bytes":   {map[string]any{"login": []byte("bob")}, "", map[string]any{"login": []byte("bob")}},
+		"a login in a tag":   {map[string]any{"login": cbor.Tag{Number: 99, Content: "bob"}}, "", map[string]any{"login": cbor.Tag{Number: 99, Content: "bob"}}},
+		"a number":           {map[string]any{"login": 7, "name": 8, "online": 9}, "", map[string]any{"login": uint64(7), "name": uint64(8), "online": uint64(9)}},
+		"null":               {map[string]any{"login": nil}, "", map[string]any{"login": nil}},
+		"a login and a rest": {map[string]any{"login": "bob", "x": map[string]any{"y": 1}}, "bob", map[string]any{"x": map[string]any{"y": uint64(1)}}},
+	} {
+		f, err := Decode(enc(t, c.in))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := ParseContact(f); got.Login != c.login || !reflect.DeepEqual(got.Extra.Values(), c.extra) {
+			t.Errorf("%s: %q, %#v", name, got.Login, got.Extra.Values())
+		}
+	}
+}
+
 func TestListsRefuseOtherFields(t *testing.T) {
 	for name, fields := range map[string]map[string]any{
 		"missing": {}, "text": {"data": "x", "history": "x"}, "not maps": {"data": []any{1}, "history": []any{"x"}},

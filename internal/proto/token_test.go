@@ -81,6 +81,14 @@ func TestTokenAnswersAsThePasswordDoes(t *testing.T) {
 			if !tok.Verify(c.Challenge, c.Hex) || tok.Verify(c.Challenge+"x", c.Hex) || tok.Verify(c.Challenge, "") {
 				t.Errorf("case %d: Verify", i)
 			}
+			for at := range len(c.Hex) { // every character counts, the last one too
+				if other := c.Hex[:at] + "g" + c.Hex[at+1:]; tok.Verify(c.Challenge, other) {
+					t.Errorf("case %d: Verify does not look at character %d", i, at)
+				}
+			}
+			if tok.Verify(c.Challenge, c.Hex[:127]) || tok.Verify(c.Challenge, c.Hex+"0") {
+				t.Errorf("case %d: Verify takes an answer of another length", i)
+			}
 		}
 	}
 }
@@ -103,7 +111,11 @@ func TestTokenIsHidden(t *testing.T) {
 
 func TestParseTokenRefusesOtherTexts(t *testing.T) {
 	good := newToken(t, "x").Text()
-	for _, bad := range []string{"", "x", "skaro-token-2:" + good[14:], good[:len(good)-1], good + "A", good[:20] + "!" + good[21:], good[:100] + "\n" + good[100:]} {
+	// The last character has two bits that belong to no byte: a token has one text only.
+	const base64URL = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	last := strings.IndexByte(base64URL, good[len(good)-1])
+	trailing := good[:len(good)-1] + base64URL[last+1:last+2]
+	for _, bad := range []string{"", trailing, "x", "skaro-token-2:" + good[14:], good[:len(good)-1], good + "A", good[:20] + "!" + good[21:], good[:100] + "\n" + good[100:]} {
 		if _, err := ParseToken(bad); err == nil {
 			t.Errorf("%q is taken for a token", bad)
 		} else if len(bad) > 40 && strings.Contains(err.Error(), bad[30:40]) {

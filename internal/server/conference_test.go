@@ -133,7 +133,7 @@ func TestConferenceRequestsNeedMembership(t *testing.T) {
 	}
 	contacts, err := proto.ParseContacts(alice.request(proto.TypeGetContacts, nil).Fields)
 	if err != nil || len(contacts) != 2 || contacts[0].Login != "bob" || contacts[0].Extra != nil ||
-		contacts[1].Login != "ops" || contacts[1].Online != nil || fmt.Sprint(contacts[1].Extra) != "map[conference:true]" {
+		contacts[1].Login != "ops" || contacts[1].Online != nil || fmt.Sprint(contacts[1].Extra.Values()) != "map[conference:true]" {
 		t.Errorf("contacts %+v, %v", contacts, err)
 	}
 	if found, err := proto.ParseContacts(alice.request(proto.TypeSearchContacts, map[string]any{"text": "o"}).Fields); err != nil || len(found) != 2 {

@@ -128,7 +128,7 @@ type Sent struct {
 	ID    int64 // zero if the server gives none
 	Date  proto.Date
 	To    string // in the server's spelling, if the server says it
-	Extra map[string]any
+	Extra proto.Extra
 }
 
 // parseSent reads the reply to a send_message, which was for the recipient to.

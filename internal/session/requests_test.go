@@ -46,13 +46,13 @@ func TestRequestsReturnWhatServerSays(t *testing.T) {
 		t.Errorf("history: %+v, %v", h, err)
 	}
 	sent, err := sendHi(ctx, s)
-	want := Sent{ID: 7, Date: proto.Date{Time: time.Unix(1479394800, 0).UTC()}, To: "bob", Extra: map[string]any{"more": "x"}}
+	want := Sent{ID: 7, Date: proto.Date{Time: time.Unix(1479394800, 0).UTC()}, To: "bob", Extra: proto.ExtraOf(map[string]any{"more": "x"})}
 	if err != nil || !reflect.DeepEqual(sent, want) {
 		t.Errorf("sent: %+v, %v", sent, err)
 	}
 	// Extra has every other field of the reply, except for a SID.
 	sent, err = sendHi(ctx, s)
-	if want := map[string]any{"message_id": "7th", "info": "queued"}; err != nil || !reflect.DeepEqual(sent.Extra, want) {
+	if want := map[string]any{"message_id": "7th", "info": "queued"}; err != nil || !reflect.DeepEqual(sent.Extra.Values(), want) {
 		t.Errorf("sent: %+v, %v", sent, err)
 	}
 	if policy, err := s.RegisterType(ctx); err != nil || policy != "invite" {
@@ -80,7 +80,7 @@ func TestContactRequests(t *testing.T) {
 	})
 	ctx, s := open(t, url, withToken)
 	found, more, err := s.SearchContacts(ctx, "b")
-	if err != nil || !more || len(found) != 1 || found[0].Login != "bob" || !*found[0].Online || found[0].Extra["x"] != uint64(1) {
+	if err != nil || !more || len(found) != 1 || found[0].Login != "bob" || !*found[0].Online || found[0].Extra.Values()["x"] != uint64(1) {
 		t.Errorf("%+v, %v, %v", found, more, err)
 	}
 	if _, _, err := s.SearchContacts(ctx, "b"); !isKind(err, KindProtocol) {
