@@ -316,11 +316,13 @@ func (s *credentialSource) read(ctx context.Context) (session.Credentials, error
 		return session.Credentials{}, err
 	}
 	s.last = stored
-	cred := session.Credentials{Login: s.acct.login, Token: stored.Token}
-	if stored.Token.IsZero() {
-		cred.SID = stored.SID
+	if n := len(stored.SID); n > proto.MaxSID {
+		return session.Credentials{}, notLoggedIn(
+			fmt.Sprintf("the SID of %s at %s can't be used: it has %d bytes, and %d at most are expected", s.acct.login, s.acct.endpoint.URL, n, proto.MaxSID),
+			fmt.Sprintf("log in again with `%s`", s.acct.loginCommand()),
+		)
 	}
-	return cred, nil
+	return session.Credentials{Login: s.acct.login, Token: stored.Token, SID: stored.SID}, nil
 }
 
 // readToken returns the token of the environment: for the first connection the one that

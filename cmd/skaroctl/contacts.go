@@ -99,11 +99,12 @@ func newContactsRemoveCmd(f *Factory, run runFunc[contactOptions]) *cobra.Comman
 
 func runContactsRemove(ctx context.Context, f *Factory, o *contactOptions) error {
 	return f.withContact(ctx, o.login, func(ctx context.Context, acct Account, s *session.Session) error {
-		if err := s.RemoveContact(ctx, o.login); err != nil {
+		removed, err := s.RemoveContact(ctx, o.login)
+		if err != nil {
 			return err
 		}
-		acct.cacheContact(o.login, false)
-		f.notice("%s is no longer a contact", o.login)
+		acct.cacheContact(removed, false)
+		f.notice("%s is no longer a contact", output.Login(removed))
 		return nil
 	})
 }

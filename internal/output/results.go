@@ -1,6 +1,7 @@
 package output
 
 import (
+	"encoding/json"
 	"io"
 	"strconv"
 	"strings"
@@ -136,15 +137,29 @@ func (p *Printer) RegisterType(policy string) error {
 
 type replyJSON struct {
 	Type   string `json:"type"`
-	For    string `json:"for"`
+	For    any    `json:"for,omitempty"`
 	ID     int64  `json:"id"`
-	Status string `json:"status"`
+	Status any    `json:"status,omitempty"`
+}
+
+// replyField is a field of a reply as it came; nil if it is not there.
+func replyField(r proto.Reply, name string) any {
+	if text, ok := r.Fields.TextOK(name); ok || !r.Fields.Has(name) {
+		if !ok {
+			return nil
+		}
+		return text
+	}
+	if v := jsonValue(r.Fields.Value(name)); v != nil {
+		return v
+	}
+	return json.RawMessage("null")
 }
 
 // Reply writes a whole reply as it came. It is always JSON: this program does not know
 // what the fields mean.
 func (p *Printer) Reply(r proto.Reply) error {
-	object := p.encoder.append(p.buf[:0], &replyJSON{r.Fields.Type(), r.For, r.ID, r.Status})
+	object := p.encoder.append(p.buf[:0], &replyJSON{r.Fields.Type(), replyField(r, "for"), r.ID, replyField(r, "status")})
 	if extra := r.Fields.Extra("type", "for", "id", "status"); extra != nil {
 		end := len(object) - 1
 		object = p.encoder.append(object[:end], jsonExtra(extra))

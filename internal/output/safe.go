@@ -10,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/bidi"
+
+	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
 // hostile reports whether a character must not reach a terminal or a JSON line as it is:
@@ -105,8 +107,20 @@ func flagTags(s string) int {
 
 // Login makes a login or another name of a user safe to show, so that no two look the same
 // because of invisible characters. A name without such characters and spaces stays as it
-// is. Any other is in quotes, and invisible characters in it are escapes.
+// is. Any other is in quotes, and invisible characters in it are escapes. What is longer
+// than a login can be is cut, with its length behind it.
 func Login(s string) string {
+	if len(s) <= proto.MaxLogin {
+		return login(s)
+	}
+	end := proto.MaxLogin
+	for end > 0 && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return fmt.Sprintf("%s… (%d bytes)", login(s[:end]), len(s))
+}
+
+func login(s string) string {
 	plain := s != "" && s[0] != '"'
 	for i, r := range s {
 		plain = plain && r != ' ' && !invisible(r, i == 0)

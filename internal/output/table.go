@@ -10,12 +10,14 @@ import (
 // cell is text that is safe to show, and its style.
 type cell struct{ text, style string }
 
-// table is text in columns, each as wide on a terminal as its widest cell. The last column
-// is not padded.
+// table is text in columns, each as wide on a terminal as its widest cell, but not wider
+// than maxColumn. The last column is not padded.
 type table [][]cell
 
-// columnGap is how many spaces are between two columns.
-const columnGap = 2
+const (
+	columnGap = 2  // spaces between two columns
+	maxColumn = 64 // the widest column, in cells of a terminal: a wider cell moves the rest of its row alone
+)
 
 // write writes the rows. On a terminal that orders text by its direction, a cell from right
 // to left would move the next cell to its other side; marks keep them apart.
@@ -26,11 +28,12 @@ func (t table) write(w io.Writer, colour, marks bool) error {
 			if i == len(widths) {
 				widths = append(widths, 0)
 			}
-			widths[i] = max(widths[i], uniseg.StringWidth(c.text))
+			widths[i] = max(widths[i], min(width(c.text), maxColumn))
 		}
 	}
 	var b strings.Builder
 	for _, row := range t {
+		b.Reset()
 		gap := 0
 		mark := ""
 		for i, c := range row {
@@ -41,10 +44,22 @@ func (t table) write(w io.Writer, colour, marks bool) error {
 			if marks && rightToLeft(c.text) {
 				mark = leftToRight
 			}
-			gap += widths[i] - uniseg.StringWidth(c.text) + columnGap
+			gap += max(widths[i]-width(c.text), 0) + columnGap
 		}
 		b.WriteByte('\n')
+		if _, err := io.WriteString(w, b.String()); err != nil {
+			return err
+		}
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	return nil
+}
+
+// width is how many cells of a terminal a text takes. Of a long one, it is a number above
+// maxColumn.
+func width(text string) int {
+	const longest = maxColumn * 64 // bytes; a character may have several that take no room
+	if len(text) > longest {
+		return maxColumn + 1
+	}
+	return uniseg.StringWidth(text)
 }

@@ -45,11 +45,14 @@ type Greeting struct {
 // ParseGreeting reads the first frame of a connection. It fails if that is not a greeting.
 func ParseGreeting(f Frame) (Greeting, error) {
 	if f.Type() != TypeGreeting {
-		return Greeting{}, fmt.Errorf("the first frame is not a greeting: its type is %q, not %q", f.Type(), TypeGreeting)
+		return Greeting{}, fmt.Errorf("the first frame is not a greeting: its type is %q, not %q", Excerpt(f.Type()), TypeGreeting)
 	}
 	challenge, ok := f.TextOK("token")
 	if !ok {
 		return Greeting{}, errors.New("the greeting has no challenge: its token is missing or not text")
+	}
+	if err := checkLength("the challenge", challenge, MaxChallenge); err != nil {
+		return Greeting{}, err
 	}
 	g := Greeting{Challenge: challenge, Server: f.Text("server")}
 	list, _ := f.List("extensions")
@@ -59,6 +62,35 @@ func ParseGreeting(f Frame) (Greeting, error) {
 		}
 	}
 	return g, nil
+}
+
+// Lengths of what a login has, in bytes. A server that sends more is not one that this
+// program can log in to.
+const (
+	MaxChallenge = 4 << 10
+	MaxSID       = 4 << 10
+	MaxLogin     = 256
+)
+
+func checkLength(what, text string, most int) error {
+	if len(text) > most {
+		return fmt.Errorf("%s has %d bytes, and %d at most are expected", what, len(text), most)
+	}
+	return nil
+}
+
+// Login is what the reply to a login says.
+type Login struct {
+	Login string // in the server's spelling, "" if the server does not say it
+	SID   string // "" if the server gives none
+}
+
+// ParseLogin reads the reply to authorize, session_restore or register. It fails if a field
+// is too long.
+func ParseLogin(f Frame) (Login, error) {
+	user, _ := f.Map("user")
+	l := Login{Login: user.Text("login"), SID: f.Text("session_id")}
+	return l, errors.Join(checkLength("the login", l.Login, MaxLogin), checkLength("the SID", l.SID, MaxSID))
 }
 
 // Has reports whether the server has the extension.

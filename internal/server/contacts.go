@@ -87,10 +87,13 @@ func (c *conn) delContact(ctx context.Context, f proto.Frame) (map[string]any, e
 		return nil, err
 	}
 	err = c.server.o.Store.RemoveContact(c.currentSession().user.ID, u.ID)
-	if errors.Is(err, store.ErrNoContact) {
-		err = refuse(proto.StatusNotFound, "%q is not a contact", u.Login)
+	switch {
+	case errors.Is(err, store.ErrNoContact):
+		return nil, refuse(proto.StatusNotFound, "%q is not a contact", u.Login)
+	case err != nil:
+		return nil, err
 	}
-	return nil, err
+	return map[string]any{"contact": c.describe(u.ID, u.Login, false)}, nil
 }
 
 // maxFound is how many users one search finds at most.

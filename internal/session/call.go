@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
@@ -84,7 +85,7 @@ func (c *Call) wait(ctx context.Context) (proto.Reply, error) {
 		reply, err = c.answer(ctx)
 	}
 	if err != nil {
-		return proto.Reply{}, err
+		return reply, err
 	}
 	switch {
 	case reply.Status == "":
@@ -115,20 +116,28 @@ func (c *Call) answer(ctx context.Context) (proto.Reply, error) {
 	conn := c.session.conn
 	select {
 	case r := <-c.reply:
-		return r, nil
+		return r, c.check(r)
 	case <-conn.done:
 	case <-ctx.Done():
 		c.forget()
 	}
 	select {
 	case r := <-c.reply:
-		return r, nil
+		return r, c.check(r)
 	default:
 	}
 	if ctx.Err() == nil { // a context that ends during a write ends the connection too
 		return proto.Reply{}, conn.err
 	}
 	return proto.Reply{}, noAnswer(ctx, conn.endpoint.URL, c.request.Type)
+}
+
+// check returns an error if a reply with our number names another request.
+func (c *Call) check(r proto.Reply) error {
+	if r.For == "" || r.For == c.request.Type {
+		return nil
+	}
+	return c.session.invalidReply(fmt.Errorf("it is for %q, and not for %q", proto.Excerpt(r.For), c.request.Type))
 }
 
 // forget makes the connection drop the reply when it comes.

@@ -202,3 +202,39 @@ func TestRefusedChangeHadNoEffect(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// The number of a reply may be ours by a mistake of the server: then it says nothing about
+// our request.
+func TestReplyForAnotherRequestIsRefused(t *testing.T) {
+	for name, c := range map[string]struct {
+		reply any
+		ok    bool
+	}{
+		"our request": {proto.TypeGetContacts, true}, "another": {proto.TypeGetHistory, false}, "no text": {7, true}, "empty": {"", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			url := serve(t, func(p *peer) {
+				p.login()
+				p.reply(p.expect(proto.TypeGetContacts), proto.StatusOK, map[string]any{"for": c.reply, "data": []any{}})
+				p.reply(p.expect(proto.TypeSendMessage), proto.StatusOK, map[string]any{"for": proto.TypeGetContacts})
+				p.recv()
+			})
+			ctx, s := open(t, url, withToken)
+			_, err := s.Contacts(ctx)
+			if c.ok != (err == nil) || !c.ok && (!isKind(err, KindProtocol) || !strings.Contains(err.Error(), `it is for "get_history", and not for "get_contacts"`)) {
+				t.Error(err)
+			}
+			if _, err := sendHi(ctx, s); KindOf(err) != KindUnknown || !isKind(err, KindProtocol) {
+				t.Errorf("a message whose reply is for another request: %v", err)
+			}
+		})
+	}
+	url := serve(t, func(p *peer) {
+		p.greet()
+		p.reply(p.expect(proto.TypeAuthorize), proto.StatusOK, map[string]any{"for": proto.TypeGetContacts})
+		p.recv()
+	})
+	if err := logIn(t, Endpoint{URL: url}); !isKind(err, KindProtocol) {
+		t.Errorf("a login: %v", err)
+	}
+}

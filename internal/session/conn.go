@@ -109,7 +109,7 @@ func (c *conn) readFrame(buf *bytes.Buffer) (proto.Frame, error) {
 	case err != nil:
 		return proto.Frame{}, c.lost(err)
 	case typ != websocket.MessageBinary:
-		return proto.Frame{}, notSkaro(c.endpoint.URL, fmt.Sprintf("it sent a text message, %q, instead of a binary one", head(buf.Bytes())), "")
+		return proto.Frame{}, notSkaro(c.endpoint.URL, fmt.Sprintf("it sent a text message, %q, instead of a binary one", proto.Excerpt(buf.String())), "")
 	}
 	frame, err := proto.Decode(buf.Bytes())
 	if err != nil {
@@ -131,9 +131,6 @@ func (c *conn) readMessage(buf *bytes.Buffer) (websocket.MessageType, error) {
 	}
 	return typ, err
 }
-
-// head returns the beginning of something unexpected, for an error.
-func head(b []byte) []byte { return b[:min(len(b), 60)] }
 
 // handle routes a reply or a push.
 func (c *conn) handle(frame proto.Frame) error {

@@ -65,7 +65,7 @@ func diagnoseDial(err error) diagnosis {
 			return d
 		}
 	}
-	return diagnosis{why: err.Error()}
+	return diagnosis{why: proto.Excerpt(err.Error())}
 }
 
 // errProxy is a proxy in the environment that can't be used.
@@ -77,7 +77,9 @@ type proxyRefusal struct {
 	retryAfter time.Duration
 }
 
-func (e *proxyRefusal) Error() string { return "the proxy answered with HTTP status " + e.status }
+func (e *proxyRefusal) Error() string {
+	return "the proxy answered with HTTP status " + proto.Excerpt(e.status)
+}
 
 // diagnoseProxy explains what went wrong between us and a proxy, or behind it.
 func diagnoseProxy(err error) (diagnosis, bool) {
@@ -152,7 +154,7 @@ func certificateNames(c *x509.Certificate) string {
 	for _, ip := range c.IPAddresses {
 		names = append(names, ip.String())
 	}
-	return cmp.Or(strings.Join(names, ", "), "no host")
+	return cmp.Or(proto.Excerpt(strings.Join(names, ", ")), "no host")
 }
 
 func selfSigned(c *x509.Certificate) bool {
@@ -294,7 +296,7 @@ func diagnoseClose(closed websocket.CloseError) diagnosis {
 	}
 	d.why = fmt.Sprintf("the server closed it (code %d)", closed.Code)
 	if reason := cmp.Or(closed.Reason, closeCodes[closed.Code]); reason != "" {
-		d.why = fmt.Sprintf("the server closed it: %s (code %d)", reason, closed.Code)
+		d.why = fmt.Sprintf("the server closed it: %s (code %d)", proto.Excerpt(reason), closed.Code)
 	}
 	return d
 }
@@ -328,12 +330,12 @@ func bareText(err error) string {
 	for _, name := range []string{"tls: ", "x509: ", "unknown error "} {
 		text = strings.TrimPrefix(text, name)
 	}
-	return text
+	return proto.Excerpt(text) // it may quote the peer
 }
 
 // diagnoseAnswer returns the error for an HTTP answer that is not a WebSocket handshake.
 func (e Endpoint) diagnoseAnswer(resp *http.Response) *Error {
-	status := "HTTP status " + strings.TrimSpace(resp.Status)
+	status := "HTTP status " + proto.Excerpt(strings.TrimSpace(resp.Status))
 	switch code := resp.StatusCode; {
 	case code == http.StatusSwitchingProtocols:
 		return notSkaro(e.URL, "its WebSocket handshake is invalid", hintUpgrade)
@@ -401,7 +403,7 @@ func firstLine(body []byte) string {
 // diagnoseRedirect explains a redirect. It is final if it shows a slip in our own URL.
 func (e Endpoint) diagnoseRedirect(location string) diagnosis {
 	d := diagnosis{
-		why:  fmt.Sprintf("it redirects to %q, which is not followed", location),
+		why:  fmt.Sprintf("it redirects to %q, which is not followed", proto.Excerpt(location)),
 		hint: "if that is the right server, give its ws:// or wss:// URL to --server",
 	}
 	if meant := e.corrected(location); meant != "" {

@@ -53,6 +53,65 @@ func TestOpenSaysWhatIsNotSkaro(t *testing.T) {
 	}
 }
 
+// However long a peer's words are, an error has the beginning of them and says how long
+// they were.
+func TestPeersWordsAreCutInErrors(t *testing.T) {
+	long := strings.Repeat("é", 5000)
+	refuse := func(status, info string) func(p *peer) {
+		return func(p *peer) {
+			p.greet()
+			p.reply(p.expect(proto.TypeAuthorize), status, map[string]any{"info": info})
+			p.recv()
+		}
+	}
+	for name, c := range map[string]struct {
+		script func(p *peer)
+		cut    string
+	}{
+		"info":         {refuse("401 Unauthorized", long), "answered 401 Unauthorized: " + strings.Repeat("é", 300) + "… (5000 characters)"},
+		"status":       {refuse("401"+long, long), "answered 401" + strings.Repeat("é", 297) + "… (5003 characters)"},
+		"busy":         {refuse("503 "+long, "x"), "answered 503 " + strings.Repeat("é", 296) + "… (5004 characters)"},
+		"first type":   {func(p *peer) { p.send(map[string]any{"type": long}) }, "… (5000 characters)"},
+		"text message": {func(p *peer) { _ = p.ws.Write(context.Background(), websocket.MessageText, []byte(long)) }, "… (5000 characters)"},
+		"a key twice":  {func(p *peer) { _ = p.ws.Write(context.Background(), websocket.MessageBinary, twice(long)) }, "… (5002 characters)"},
+		"for": {func(p *peer) {
+			p.greet()
+			p.reply(p.expect(proto.TypeAuthorize), "200", map[string]any{"for": long})
+			p.recv()
+		}, "… (5000 characters)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			checkCut(t, logIn(t, Endpoint{URL: serve(t, c.script)}), c.cut)
+		})
+	}
+	for name, c := range map[string]struct{ answer, cut string }{
+		"Location":           {"302 Found\r\nLocation: http://x/" + strings.Repeat("a", 5000), "… (5009 characters)"},
+		"reason phrase":      {"404 " + strings.Repeat("a", 5000), "… (5004 characters)"},
+		"busy reason phrase": {"503 " + strings.Repeat("a", 5000), "… (5004 characters)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			address := speak(t, func(conn net.Conn) {
+				_, _ = http.ReadRequest(bufio.NewReader(conn))
+				_, _ = io.WriteString(conn, "HTTP/1.1 "+c.answer+"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+			})
+			checkCut(t, logIn(t, Endpoint{URL: "ws://" + address + "/"}), c.cut)
+		})
+	}
+}
+
+// twice is a frame that has a key twice.
+func twice(key string) []byte {
+	item := append([]byte{0x79, byte(len(key) >> 8), byte(len(key))}, key+"\x00"...)
+	return append(append([]byte{0xa2}, item...), item...)
+}
+
+func checkCut(t *testing.T, err error, cut string) {
+	t.Helper()
+	if err == nil || !strings.Contains(err.Error(), cut) || len(err.Error()) > 1000 {
+		t.Errorf("%.2000v, without %q", err, cut)
+	}
+}
+
 func TestOpenSaysWhatIsNotWebSocket(t *testing.T) {
 	answer := func(status int, header, body string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {

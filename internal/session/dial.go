@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -117,6 +118,7 @@ func (d *dialer) connect(_ context.Context, network, addr string) (net.Conn, err
 type handshakeBody struct {
 	io.ReadWriteCloser
 	accepted atomic.Bool
+	frames   frameHeads // of the one reader
 }
 
 func (b *handshakeBody) accept() { b.accepted.Store(true) }
@@ -125,7 +127,53 @@ func (b *handshakeBody) Read(p []byte) (int, error) {
 	if !b.accepted.Load() {
 		return 0, io.EOF
 	}
-	return b.ReadWriteCloser.Read(p)
+	n, err := b.ReadWriteCloser.Read(p)
+	if masked := b.frames.check(p[:n]); masked != nil {
+		return 0, masked
+	}
+	return n, err
+}
+
+// frameHeads follows the heads of the frames in what a server sends, because the WebSocket
+// library takes masked ones, which a client must refuse (RFC 6455, 5.1).
+type frameHeads struct {
+	head []byte // what has come of a head
+	left uint64 // bytes of the payload that are to come
+}
+
+var errMasked = errors.New("the server sent a masked frame")
+
+// check returns an error if the next bytes of the server have the head of a masked frame.
+func (f *frameHeads) check(p []byte) error {
+	for len(p) > 0 {
+		if f.left > 0 {
+			skip := min(f.left, uint64(len(p)))
+			f.left -= skip
+			p = p[skip:]
+			continue
+		}
+		f.head = append(f.head, p[0])
+		p = p[1:]
+		if len(f.head) < 2 {
+			continue
+		}
+		if f.head[1]&0x80 != 0 {
+			return errMasked
+		}
+		var length [8]byte
+		size := map[byte]int{126: 2, 127: 8}[f.head[1]]
+		switch {
+		case len(f.head) < 2+size:
+			continue
+		case size == 0:
+			f.left = uint64(f.head[1])
+		default:
+			copy(length[8-size:], f.head[2:])
+			f.left = binary.BigEndian.Uint64(length[:])
+		}
+		f.head = f.head[:0]
+	}
+	return nil
 }
 
 // roundTripper is a function as an http.RoundTripper.

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
 func TestOpenRefusesBadCAFile(t *testing.T) {
@@ -274,5 +276,47 @@ func TestContextBoundsEveryStageOfConnecting(t *testing.T) {
 				t.Fatalf("got %v (%T), no error of KindTimeout", err, err)
 			}
 		})
+	}
+}
+
+// A client must refuse a masked frame (RFC 6455, 5.1), at every place where a frame begins.
+func TestMaskedFramesAreRefused(t *testing.T) {
+	greeting := cbor(t, map[string]any{"type": proto.TypeGreeting, "token": "T"})
+	masked := string([]byte{0x82, 0x80 | byte(len(greeting)), 0, 0, 0, 0}) + greeting
+	for name, sent := range map[string]string{
+		"a greeting":           masked,
+		"after a ping":         wsFrame(0x89, "ping") + masked,
+		"a ping":               string([]byte{0x89, 0x80, 0, 0, 0, 0}) + wsFrame(0x82, greeting),
+		"after a long message": wsFrame(0x02, strings.Repeat("x", 200)) + string([]byte{0x80, 0x80, 0, 0, 0, 0}),
+	} {
+		for _, piece := range []int{1, len(sent)} {
+			address := speak(t, func(c net.Conn) {
+				in := handshake(c)
+				for at := 0; at < len(sent); at += piece {
+					_, _ = io.WriteString(c, sent[at:min(at+piece, len(sent))])
+				}
+				_, _ = io.Copy(io.Discard, in)
+			})
+			err := logIn(t, Endpoint{URL: "ws://" + address})
+			if !isKind(err, KindUnreachable) || !strings.Contains(err.Error(), "violated the WebSocket protocol") {
+				t.Errorf("%s, %d bytes at once: %v", name, piece, err)
+			}
+		}
+	}
+}
+
+func TestFrameHeadsAreFollowed(t *testing.T) {
+	frames := wsFrame(0x82, "") + wsFrame(0x82, strings.Repeat("\xff", 125)) + wsFrame(0x82, strings.Repeat("\xff", 126)) +
+		"\x82\x7f\x00\x00\x00\x00\x00\x01\x00\x00" + strings.Repeat("\xff", 1<<16) + wsFrame(0x89, "\xff")
+	for _, piece := range []int{1, 2, 3, 127, 4096, len(frames)} {
+		var f frameHeads
+		for at := 0; at < len(frames); at += piece {
+			if err := f.check([]byte(frames[at:min(at+piece, len(frames))])); err != nil {
+				t.Fatalf("%d bytes at once, at %d: %v", piece, at, err)
+			}
+		}
+		if err := f.check([]byte{0x82, 0x80}); err == nil {
+			t.Errorf("%d bytes at once: a masked frame after them is taken", piece)
+		}
 	}
 }

@@ -127,12 +127,16 @@ func isRefusal(err error) bool {
 	return kind == KindRefused || kind == KindAuth
 }
 
+// longStatus is how many bytes a status may have beside a reason: a longer one is the
+// reason, so that an error is no longer than a reader wants it.
+const longStatus = 100
+
 // Refused returns the error for a reply of a server with a status other than 200. info is
 // the server's reason, or "".
 func Refused(server, request, status, info string) *Error {
-	msg := server + " answered " + status
-	if info != "" && info != status {
-		msg += ": " + info
+	msg := server + " answered " + proto.Excerpt(status)
+	if info != "" && info != status && len(status) <= longStatus {
+		msg += ": " + proto.Excerpt(info)
 	}
 	return &Error{Kind: KindRefused, Msg: msg, Request: request, Status: status}
 }

@@ -38,10 +38,11 @@ func (s *Session) Register(ctx context.Context, a NewAccount) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if user, ok := r.Fields.Map("user"); ok && user.Text("login") != "" {
-		return user.Text("login"), nil
+	l, err := proto.ParseLogin(r.Fields)
+	if err != nil {
+		return "", s.invalidReply(err)
 	}
-	return a.Login, nil
+	return cmp.Or(l.Login, a.Login), nil
 }
 
 // Contacts asks for the contacts of the account.
@@ -117,10 +118,15 @@ func (s *Session) AddContact(ctx context.Context, login string) (proto.Contact, 
 	return proto.Contact{Login: login}, nil
 }
 
-// RemoveContact removes a contact.
-func (s *Session) RemoveContact(ctx context.Context, login string) error {
-	_, err := s.Do(ctx, proto.DelContact(login))
-	return err
+// RemoveContact removes a contact, and returns its login in the server's spelling, or as
+// given if the server does not say it.
+func (s *Session) RemoveContact(ctx context.Context, login string) (string, error) {
+	r, err := s.Do(ctx, proto.DelContact(login))
+	if err != nil {
+		return "", err
+	}
+	removed, _ := r.Fields.Map("contact")
+	return cmp.Or(removed.Text("login"), login), nil
 }
 
 // Sent is a message that the server has confirmed.

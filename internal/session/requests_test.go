@@ -77,6 +77,7 @@ func TestContactRequests(t *testing.T) {
 			t.Error(f.Describe())
 		}
 		p.reply(f, "200", nil)
+		p.reply(p.expect(proto.TypeDelContact), "200", map[string]any{"contact": map[string]any{"login": "bob"}})
 	})
 	ctx, s := open(t, url, withToken)
 	found, more, err := s.SearchContacts(ctx, "b")
@@ -92,8 +93,10 @@ func TestContactRequests(t *testing.T) {
 	if c, err := s.AddContact(ctx, "Bob"); err != nil || c.Login != "Bob" {
 		t.Errorf("%+v, %v", c, err)
 	}
-	if err := s.RemoveContact(ctx, "Bob"); err != nil {
-		t.Error(err)
+	for _, want := range []string{"Bob", "bob"} {
+		if login, err := s.RemoveContact(ctx, "Bob"); err != nil || login != want {
+			t.Errorf("%q, %v", login, err)
+		}
 	}
 }
 

@@ -17,6 +17,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -132,7 +133,7 @@ type login struct {
 // begin sends the first request of the login.
 func (l *login) begin(ctx context.Context) error {
 	switch {
-	case l.cred.SID != "":
+	case l.cred.SID != "" && len(l.cred.SID) <= proto.MaxSID:
 		l.enter(ctx, restoring)
 	case !l.cred.Token.IsZero():
 		l.enter(ctx, authorizing)
@@ -184,12 +185,14 @@ func (l *login) answered(ctx context.Context, reply proto.Reply, err error) {
 func (l *login) fail(err error) { l.state, l.err = loginFailed, err }
 
 func (l *login) succeed(reply proto.Reply) {
-	a := Account{Login: l.cred.Login, SID: reply.Fields.Text("session_id"), Restored: l.state == restoring}
-	if user, ok := reply.Fields.Map("user"); ok && user.Text("login") != "" {
-		a.Login = user.Text("login")
+	said, err := proto.ParseLogin(reply.Fields)
+	if err != nil {
+		l.fail(l.session.invalidReply(err))
+		return
 	}
-	if a.SID == "" {
-		a.SID = l.cred.SID // a server might not repeat it
+	a := Account{
+		Login: cmp.Or(said.Login, l.cred.Login), Restored: l.state == restoring,
+		SID: cmp.Or(said.SID, l.cred.SID), // a server might not repeat it
 	}
 	with := "token"
 	if a.Restored {

@@ -102,3 +102,45 @@ func TestSilentServerDoesNotDelayErrorOfCredentials(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 }
+
+// What a login has may have a length, and no more: the SID is stored and sent again.
+func TestLoginFieldsHaveBoundedLengths(t *testing.T) {
+	for name, c := range map[string]struct {
+		challenge, sid, login int
+		err                   string
+	}{
+		"as long as possible": {proto.MaxChallenge, proto.MaxSID, proto.MaxLogin, ""},
+		"challenge":           {proto.MaxChallenge + 1, 1, 1, "the challenge has 4097 bytes, and 4096 at most are expected"},
+		"SID":                 {1, proto.MaxSID + 1, 1, "the SID has 4097 bytes, and 4096 at most are expected"},
+		"login":               {1, 1, proto.MaxLogin + 1, "the login has 257 bytes, and 256 at most are expected"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			url := serve(t, func(p *peer) {
+				p.send(map[string]any{"type": proto.TypeGreeting, "token": strings.Repeat("T", c.challenge)})
+				if f, ok := p.recv(); ok {
+					p.reply(f, proto.StatusOK, map[string]any{"session_id": strings.Repeat("S", c.sid), "user": map[string]any{"login": strings.Repeat("L", c.login)}})
+					p.recv()
+				}
+			})
+			err := logIn(t, Endpoint{URL: url})
+			if c.err == "" && err != nil || c.err != "" && (!isKind(err, KindProtocol) || !strings.HasSuffix(err.Error(), c.err)) {
+				t.Errorf("%v, want %q", err, c.err)
+			}
+		})
+	}
+}
+
+// A SID that no server gives is not sent: an earlier version may have stored it.
+func TestTokenReplacesSIDThatIsTooLong(t *testing.T) {
+	url := serve(t, func(p *peer) {
+		p.greet()
+		p.welcome(p.expect(proto.TypeAuthorize))
+		p.recv()
+	})
+	ctx, s := open(t, url, func(context.Context) (Credentials, error) {
+		return Credentials{Login: "alice", Token: token, SID: strings.Repeat("S", proto.MaxSID+1)}, nil
+	})
+	if a, err := s.Account(ctx); err != nil || a.Restored || a.SID != "sid-1" {
+		t.Errorf("%+v, %v", a, err)
+	}
+}
