@@ -377,7 +377,7 @@ func TestDiagnosesInPlainWords(t *testing.T) {
 		{"half a map", "", first(wsFrame(0x82, "\xbf\x61")), "URL does not speak Skaro: it sent a frame of 2 bytes: not a Skaro frame: it ends in the middle", ""},
 		{
 			"a deep map", "", first(wsFrame(0x82, "\xa1\x61a"+strings.Repeat("\x81", 100)+"\x01")),
-			"URL does not speak Skaro: it sent a frame of 104 bytes: not a Skaro frame: exceeded max nested level 32", "",
+			"URL does not speak Skaro: it sent a frame of 104 bytes: not a Skaro frame: it is nested in more than 32 levels", "",
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
