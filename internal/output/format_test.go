@@ -81,7 +81,7 @@ func FuzzFormat(f *testing.F) {
 		for _, c := range choice[:min(len(choice), 64)] {
 			text += parts[int(c)%len(parts)]
 		}
-		m := proto.Message{ID: 1, From: from, To: "alice", Body: body, Extra: map[string]any{"x": body, body: from}}
+		m := proto.Message{ID: 1, From: from, To: "alice", Body: body, Extra: proto.ExtraOf(map[string]any{"x": body, body: from})}
 		run := func(terminal bool) (string, error) {
 			format, err := ParseFormat(text, terminal)
 			if err != nil {
