@@ -111,7 +111,7 @@ func (p *Printer) messageText(m proto.Message, own string) string {
 // bodyText is the body of a message for people. Other servers pass on bodies that are not
 // text; JSON has all of them, in extra.
 func bodyText(m proto.Message) string {
-	switch body := m.Extra.Values()["body"].(type) {
+	switch body := m.Extra.Value("body").(type) {
 	case nil:
 		return m.Body
 	case []byte:

@@ -290,7 +290,7 @@ func splitTag(raw cbor.RawMessage) (number uint64, content cbor.RawMessage) {
 type Encoded string
 
 // Value returns the value as Frame.Value has it.
-func (e Encoded) Value() any { return Extra{{"", cbor.RawMessage(e)}}.Values()[""] }
+func (e Encoded) Value() any { return Extra{{"", cbor.RawMessage(e)}}.Value("") }
 
 // decodeSmall is decodeValue for a number, a text and the like. An array or a map stays
 // Encoded.

@@ -2,6 +2,7 @@ package proto
 
 import (
 	"math"
+	"math/big"
 	"time"
 )
 
@@ -64,6 +65,21 @@ func dateOf(v any) (time.Time, bool) {
 		return time.Time{}, false
 	}
 	return t.UTC(), true
+}
+
+// Size estimates the memory that the date takes beyond its struct, in bytes.
+func (d Date) Size() int {
+	switch raw := d.Raw.(type) {
+	case string:
+		return len(raw)
+	case []byte:
+		return len(raw)
+	case Encoded:
+		return len(raw)
+	case big.Int:
+		return raw.BitLen() / 8
+	}
+	return 0
 }
 
 // Seconds is a date as this project's server writes it: seconds since 1970.

@@ -194,7 +194,7 @@ func (f Frame) Value(name string) any {
 	if !ok {
 		return nil
 	}
-	return Extra{{name, raw}}.Values()[name]
+	return Extra{{name, raw}}.Value(name)
 }
 
 // Extra is every field but the named ones; nil if there is none.
@@ -244,11 +244,22 @@ func (e Extra) Values() map[string]any {
 	return values
 }
 
-// Size is how many bytes the fields have, encoded.
+// Value returns one field as Frame.Value has it; nil if it is not there.
+func (e Extra) Value(name string) any {
+	for _, f := range e {
+		if f.name == name {
+			return Extra{f}.Values()[name]
+		}
+	}
+	return nil
+}
+
+// Size estimates the memory that the fields take, in bytes.
 func (e Extra) Size() int {
+	const overhead = 48 // of a field
 	size := 0
 	for _, f := range e {
-		size += len(f.name) + len(f.raw)
+		size += overhead + len(f.name) + len(f.raw)
 	}
 	return size
 }

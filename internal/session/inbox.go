@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	"math/big"
 	"sync"
 	"sync/atomic"
 
@@ -157,30 +156,5 @@ func (h *held) flush(ctx context.Context, deliver func(proto.Message) error) err
 // sizeOf estimates the memory that a message takes, in bytes.
 func sizeOf(m proto.Message) int {
 	const overhead = 256 // of the struct, and of its place in a list
-	return overhead + len(m.From) + len(m.Conference) + len(m.To) + len(m.Body) + valueSize(m.Date.Raw) + valueSize(m.Extra)
-}
-
-// valueSize estimates the memory that a value of proto.Frame.Value takes, in bytes.
-func valueSize(v any) int {
-	const overhead = 48 // of an element of a map
-	size := overhead
-	switch v := v.(type) {
-	case nil:
-		return 0
-	case string:
-		size += len(v)
-	case []byte:
-		size += len(v)
-	case big.Int:
-		size += v.BitLen() / 8
-	case []any:
-		for _, element := range v {
-			size += valueSize(element)
-		}
-	case map[string]any:
-		for name, element := range v {
-			size += overhead + len(name) + valueSize(element)
-		}
-	}
-	return size
+	return overhead + len(m.From) + len(m.Conference) + len(m.To) + len(m.Body) + m.Date.Size() + m.Extra.Size()
 }

@@ -31,7 +31,7 @@ func wrongID(m proto.Message) string {
 	if m.ID > maxID {
 		return fmt.Sprintf("the id of a message is %d", m.ID)
 	}
-	switch id := m.Extra["id"].(type) {
+	switch id := m.Extra.Value("id").(type) {
 	case int64, uint64:
 		return fmt.Sprintf("the id of a message is %v", id)
 	case big.Int:
