@@ -41,6 +41,48 @@ func (c *clock) Add(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
+// waits are the times that the server wants to wait. None of them lasts, unless held is set.
+type waits struct {
+	mu   sync.Mutex
+	all  []time.Duration
+	held chan time.Time
+}
+
+func (w *waits) after(d time.Duration) <-chan time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.all = append(w.all, d)
+	if w.held != nil {
+		return w.held
+	}
+	over := make(chan time.Time)
+	close(over)
+	return over
+}
+
+// hold makes the next waits last until release is called.
+func (w *waits) hold() (release func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	held := make(chan time.Time)
+	w.held = held
+	return func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.held = nil
+		close(held)
+	}
+}
+
+// take returns the waits since the last call.
+func (w *waits) take() []time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	all := w.all
+	w.all = nil
+	return all
+}
+
 // logBuffer is what a server logged.
 type logBuffer struct {
 	mu sync.Mutex
@@ -64,6 +106,7 @@ type testServer struct {
 	t       testing.TB
 	path    string
 	clock   *clock
+	waits   *waits
 	log     *logBuffer
 	options Options
 	store   *store.Store
@@ -81,6 +124,8 @@ func newTestServer(t testing.TB, change func(*Options), logins ...string) *testS
 	}
 	w.options.Version, w.options.WriteTime = "test", patience // a client on a busy machine is not deaf
 	w.options.Clock = w.clock.Now
+	w.waits = &waits{}
+	w.options.After = w.waits.after
 	w.options.Log = slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	if change != nil {
 		change(&w.options)

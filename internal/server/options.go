@@ -20,6 +20,7 @@ type Options struct {
 	Registration string // RegistrationOpen, RegistrationInvite or RegistrationClosed
 	Log          *slog.Logger
 	Clock        func() time.Time
+	After        func(time.Duration) <-chan time.Time // as time.After
 	// TrustedProxies are those whose X-Forwarded-For names the client.
 	TrustedProxies []netip.Prefix
 	AliveInterval  time.Duration // how often the server stores that it is running
@@ -40,6 +41,10 @@ type Options struct {
 	MaxRefusals                  int
 	MaxRegistrations             int
 
+	MaxRegistrationsPerAddress int
+	MaxWaitingLogins           int
+
+	LoginDelay   time.Duration
 	FrameTime    time.Duration
 	AuthTime     time.Duration
 	SessionLife  time.Duration
@@ -61,6 +66,8 @@ const (
 	maxBody                      = "max-body"
 	maxRefusals                  = "max-refusals-per-connection"
 	maxRegistrations             = "max-registrations"
+	maxRegistrationsPerAddress   = "max-registrations-per-address"
+	maxWaitingLogins             = "max-waiting-logins"
 	frameTime                    = "frame-time"
 	authTime                     = "login-time"
 )
@@ -81,7 +88,10 @@ var limits = []Limit{
 	count("max-in-flight", 1024, "messages of one connection that are not on disk yet", func(o *Options) *int { return &o.MaxInFlight }),
 	count("max-sessions-per-user", 1000, "sessions of one user; those in use stay", func(o *Options) *int { return &o.MaxSessions }),
 	count(maxRefusals, 10, "refused logins and registrations of one connection", func(o *Options) *int { return &o.MaxRefusals }),
-	count(maxRegistrations, 60, "new accounts a minute, with --registration open", func(o *Options) *int { return &o.MaxRegistrations }),
+	count(maxRegistrations, 60, "new accounts a minute of all clients with a loopback address or a Unix socket, with --registration open", func(o *Options) *int { return &o.MaxRegistrations }),
+	count(maxRegistrationsPerAddress, 10, "new accounts a minute of any other address", func(o *Options) *int { return &o.MaxRegistrationsPerAddress }),
+	count(maxWaitingLogins, 64, "logins of one address, or of one login from it, that wait because others were refused", func(o *Options) *int { return &o.MaxWaitingLogins }),
+	span("login-delay", 5*time.Second, "how long such a login waits at most", func(o *Options) *time.Duration { return &o.LoginDelay }),
 	span(frameTime, 30*time.Second, "from the beginning of a frame to its end", func(o *Options) *time.Duration { return &o.FrameTime }),
 	span(authTime, time.Minute, "a connection without a login", func(o *Options) *time.Duration { return &o.AuthTime }),
 	span("session-life", 5*time.Minute, "a session without a connection", func(o *Options) *time.Duration { return &o.SessionLife }),
@@ -93,7 +103,7 @@ var limits = []Limit{
 // DefaultOptions are what skarod runs with.
 func DefaultOptions() Options {
 	o := Options{
-		Version: "dev", Registration: RegistrationClosed, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Clock: time.Now,
+		Version: "dev", Registration: RegistrationClosed, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Clock: time.Now, After: time.After,
 		AliveInterval: 30 * time.Second,
 	}
 	for _, l := range limits {
@@ -113,6 +123,9 @@ func (o *Options) complete() error {
 	o.Log = cmp.Or(o.Log, d.Log)
 	if o.Clock == nil {
 		o.Clock = d.Clock
+	}
+	if o.After == nil {
+		o.After = d.After
 	}
 	if o.Registration != RegistrationOpen && o.Registration != RegistrationInvite && o.Registration != RegistrationClosed {
 		return fmt.Errorf("unknown Registration %q", o.Registration)

@@ -34,8 +34,8 @@ func notMember(conference string) error {
 }
 
 // tooManyAccounts refuses an account that would exceed the limit of a minute.
-func tooManyAccounts(wait time.Duration) error {
-	return &refusal{proto.StatusTooMany, "too many new accounts at once", wait}
+func tooManyAccounts(wait time.Duration, limit string) error {
+	return &refusal{proto.StatusTooMany, "too many new accounts at once: " + limit, wait}
 }
 
 // refuseUnauthenticated refuses a login or a registration, and counts it. After MaxRefusals
@@ -51,10 +51,10 @@ func (c *conn) refused(err error) error {
 	return err
 }
 
-// refuseLogin refuses a login, and logs it.
-func (c *conn) refuseLogin(status, info string) error {
+// refuseLogin refuses a login, and logs it. The login is that of an account, or noLogin.
+func (c *conn) refuseLogin(login, status, info string) error {
 	c.server.counter.refusedLogins.Add(1)
-	c.server.o.Log.Info("login refused", "peer", c.peer.text, "reason", info)
+	c.server.bursts.add(burst{"login refused", c.peer.String(), info}, login)
 	return c.refuseUnauthenticated(status, info)
 }
 

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -63,23 +65,74 @@ func TestLogHasNoSecrets(t *testing.T) {
 	}
 }
 
-// The log says why a login was refused.
-func TestRefusedLoginIsLogged(t *testing.T) {
-	w := newTestServer(t, nil, "alice")
-	c := w.dial()
-	for _, x := range []struct {
-		ask    func() proto.Reply
-		reason string
-	}{
-		{func() proto.Reply { return c.authorize("nobody", "x") }, `reason="wrong login or password"`},
-		{func() proto.Reply { return c.authorize("alice", "x") }, `reason="wrong login or password"`},
-		{func() proto.Reply { return c.request(proto.TypeSessionRestore, map[string]any{"sid": "x"}) }, `reason="the session can't be restored"`},
-	} {
-		before := len(w.log.String())
-		r := x.ask()
-		line := w.log.String()[before:]
-		if r.OK() || strings.Count(line, "\n") != 1 || !strings.Contains(line, `msg="login refused" peer=127.0.0.1:`) || !strings.HasSuffix(line, " "+x.reason+"\n") {
-			t.Errorf("%s: %s", r.Status, line)
+// The log says why logins were refused, from where, and which: one line for a burst. A login that
+// does not exist may be a password, and is not named.
+func TestRefusedLoginsAreLoggedOncePerBurst(t *testing.T) {
+	w := newTestServer(t, behindProxy, "alice", "bob")
+	burst := func(address string, n int, ask func(*client) proto.Reply) {
+		t.Helper()
+		for range n {
+			c := w.dialFrom(address)
+			for range 10 {
+				if r := ask(c); r.OK() {
+					t.Error(r.Status)
+				}
+			}
+			c.closed(websocket.StatusPolicyViolation)
 		}
+	}
+	for _, x := range []struct {
+		burst func()
+		line  string
+	}{
+		{func() {
+			burst("203.0.113.7", 3, func(c *client) proto.Reply { return c.authorize("Alice", "x") })
+			burst("203.0.113.7", 2, func(c *client) proto.Reply { return c.authorize("bob", "x") })
+		}, `address=203.0.113.7 login=alice,bob count=50 reason="wrong login or password"`},
+		{func() { burst("2001:db8::1", 1, func(c *client) proto.Reply { return c.authorize("hunter2", "x") }) },
+			`address=2001:db8::/64 login="(no such login)" count=10 reason="wrong login or password"`},
+		{func() {
+			burst("", 1, func(c *client) proto.Reply {
+				return c.request(proto.TypeSessionRestore, map[string]any{"sid": "x"})
+			})
+		},
+			`address=local count=10 reason="the session can't be restored"`},
+	} {
+		x.burst()
+		before := len(w.log.String())
+		w.srv.bursts.log(w.options.Log)
+		line := w.log.String()[before:]
+		if _, after, _ := strings.Cut(line, ` level=INFO msg="login refused" `); after != x.line+"\n" {
+			t.Errorf("%q instead of %q", line, x.line)
+		}
+		if strings.Contains(w.log.String()[:before], "refused") {
+			t.Errorf("there is a line already: %s", w.log.String()[:before])
+		}
+		w.log.mu.Lock()
+		w.log.b.Reset()
+		w.log.mu.Unlock()
+	}
+}
+
+// However many addresses guess, and at however many logins, the lines are bounded.
+func TestBurstsAreBounded(t *testing.T) {
+	var b bursts
+	for i := range 3 * maxBursts {
+		for j := range 20 {
+			b.add(burst{"login refused", fmt.Sprint(i), "x"}, fmt.Sprint(j))
+		}
+	}
+	w := &logBuffer{}
+	b.log(slog.New(slog.NewTextHandler(w, nil)))
+	log := w.String()
+	if n := strings.Count(log, "\n"); n != maxBursts+1 {
+		t.Errorf("%d lines", n)
+	}
+	if want := fmt.Sprintf("address=others login=0,1,2,3,4,5,6,7,… count=%d\n", 2*maxBursts*20); !strings.Contains(log, want) {
+		t.Errorf("there is no %q", want)
+	}
+	b.log(slog.New(slog.NewTextHandler(w, nil)))
+	if w.String() != log {
+		t.Error("they are logged twice")
 	}
 }

@@ -3,7 +3,11 @@ package server
 import (
 	"context"
 	"errors"
+	"net/netip"
+	"sync"
 	"time"
+
+	"golang.org/x/time/rate"
 
 	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/store"
@@ -48,15 +52,21 @@ func (c *conn) register(_ context.Context, f proto.Frame) (map[string]any, error
 		if code == "" {
 			return nil, c.refuseUnauthenticated(proto.StatusForbidden, "an account needs an invitation")
 		}
-		err = s.o.Store.Redeem(code, login, token, s.o.Clock())
+		if refused := c.try(invitations, func() bool {
+			err = s.o.Store.Redeem(code, login, token, s.o.Clock())
+			return errors.Is(err, store.ErrNoInvite)
+		}); refused != nil {
+			return nil, c.refused(refused)
+		}
 	} else {
-		if wait := s.waitToRegister(); wait > 0 {
-			return nil, tooManyAccounts(wait)
+		if err := s.registrations.take(c.peer.address, s.o.Clock()); err != nil {
+			return nil, err
 		}
 		err = s.o.Store.AddUser(login, token, s.o.Clock())
 	}
 	switch {
 	case errors.Is(err, store.ErrNoInvite):
+		s.bursts.add(burst{"invitation refused", c.peer.String(), ""}, "")
 		return nil, c.refuseUnauthenticated(proto.StatusForbidden, "the invitation is wrong, was used, or has expired")
 	case errors.Is(err, store.ErrTaken), errors.Is(err, store.ErrIsConference):
 		info := "the login is taken"
@@ -72,14 +82,40 @@ func (c *conn) register(_ context.Context, f proto.Frame) (map[string]any, error
 	return map[string]any{"user": map[string]any{"login": login}}, nil
 }
 
-// waitToRegister returns how long it takes until another account may be made; zero if that
-// is now, and counted.
-func (s *Server) waitToRegister() time.Duration {
-	now := s.o.Clock()
-	place := s.registrations.ReserveN(now, 1)
+// registrations limits the accounts that are made with RegistrationOpen.
+type registrations struct {
+	o     *Options
+	local *rate.Limiter // of clients without an address to limit
+
+	mu        sync.Mutex
+	addresses recent[netip.Prefix, *rate.Limiter]
+}
+
+func newRegistrations(o *Options) registrations {
+	return registrations{o: o, local: perMinute(o.MaxRegistrations), addresses: recent[netip.Prefix, *rate.Limiter]{half: maxTargets}}
+}
+
+func perMinute(n int) *rate.Limiter {
+	return rate.NewLimiter(rate.Every(time.Minute/time.Duration(n)), n)
+}
+
+// take counts an account, or refuses it.
+func (r *registrations) take(address netip.Prefix, now time.Time) error {
+	name, l := maxRegistrations, r.local
+	if address != local {
+		r.mu.Lock()
+		own := r.addresses.get(address)
+		if *own == nil {
+			*own = perMinute(r.o.MaxRegistrationsPerAddress)
+		}
+		name, l = maxRegistrationsPerAddress, *own
+		r.mu.Unlock()
+	}
+	place := l.ReserveN(now, 1)
 	wait := place.DelayFrom(now)
 	if wait > 0 {
 		place.CancelAt(now)
+		return tooManyAccounts(wait, r.o.limited(name))
 	}
-	return wait
+	return nil
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -102,5 +103,62 @@ func TestClosedRegistrationTakesNoInvitation(t *testing.T) {
 	}
 	if r := w.dial().request(proto.TypeRegister, form("bob", "x", invite)); code(r) != "403" {
 		t.Error(r.Status)
+	}
+}
+
+// One address that makes accounts leaves the others their share. Clients that share a loopback
+// address have one share.
+func TestRegistrationIsLimitedByAddress(t *testing.T) {
+	w := newTestServer(t, func(o *Options) {
+		behindProxy(o)
+		o.Registration, o.MaxRegistrationsPerAddress, o.MaxRegistrations = RegistrationOpen, 2, 3
+	})
+	made := 0
+	register := func(c *client) proto.Reply {
+		made++
+		return c.request(proto.TypeRegister, form(fmt.Sprintf("user%d", made), "x", ""))
+	}
+	for _, x := range []struct {
+		address, limit string
+		accounts       int
+	}{
+		{"203.0.113.7", "max-registrations-per-address is 2", 2},
+		{"203.0.113.8", "max-registrations-per-address is 2", 2},
+		{"", "max-registrations is 3", 3},
+		{"2001:db8::1", "max-registrations-per-address is 2", 2},
+	} {
+		c := w.dialFrom(x.address)
+		for range x.accounts {
+			if r := register(c); !r.OK() {
+				t.Errorf("%s: %s", x.address, r.Fields.Describe())
+			}
+		}
+		if r := register(c); code(r) != "429" || !strings.Contains(r.Info, "too many new accounts at once: "+x.limit+";") || r.RetryAfter() != time.Minute/time.Duration(x.accounts) {
+			t.Errorf("%s: %s", x.address, r.Fields.Describe())
+		}
+	}
+}
+
+// Guessing invitations is delayed like guessing passwords, also from a loopback address.
+func TestGuessedInvitationsAreDelayed(t *testing.T) {
+	w := newTestServer(t, func(o *Options) { behindProxy(o); o.Registration = RegistrationInvite })
+	for _, address := range []string{"203.0.113.7", ""} {
+		guesser := w.dialFrom(address)
+		for range 10 {
+			if r := guesser.request(proto.TypeRegister, form("bob", "x", "wrong")); code(r) != "403" {
+				t.Error(r.Fields.Describe())
+			}
+		}
+		guesser.closed(websocket.StatusPolicyViolation)
+		if delays := w.delays(); len(delays) != 7 || delays[6] != w.options.LoginDelay {
+			t.Errorf("from %q: %v", address, delays)
+		}
+	}
+	invite, err := w.store.CreateInvite(w.clock.Now(), w.clock.Now().Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := w.dialFrom("203.0.113.8").request(proto.TypeRegister, form("bob", "x", invite)); !r.OK() || len(w.delays()) != 0 {
+		t.Errorf("from another address: %s", r.Fields.Describe())
 	}
 }

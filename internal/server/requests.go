@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -100,29 +101,50 @@ func (c *conn) reply(fields map[string]any) {
 
 func (c *conn) authorize(ctx context.Context, f proto.Frame) (map[string]any, error) {
 	login, loginErr := store.LoginForm(f.Text("login"))
-	u, err := store.User{}, store.ErrNoUser
-	if loginErr == nil {
-		u, err = c.server.o.Store.User(ctx, login)
+	var u store.User
+	var err error
+	if refused := c.try(login, func() bool {
+		u, err = c.verify(ctx, login, loginErr == nil, f.Text("password"))
+		return errors.Is(err, errWrongPassword)
+	}); refused != nil {
+		return nil, c.refused(refused)
 	}
-	if err != nil && !errors.Is(err, store.ErrNoUser) {
+	switch {
+	case errors.Is(err, errWrongPassword):
+		return nil, c.refuseLogin(cmp.Or(u.Login, noLogin), proto.StatusUnauthorized, err.Error())
+	case err != nil:
 		return nil, err
-	}
-	// A wrong login and a wrong password take the same time, and get the same answer.
-	token := c.server.dummy
-	if err == nil {
-		token = u.Token
-	}
-	if !token.Verify(c.challenge, f.Text("password")) || err != nil {
-		return nil, c.refuseLogin(proto.StatusUnauthorized, "wrong login or password")
 	}
 	x, sid, err := c.server.newSession(c, u)
 	if err != nil {
 		return nil, c.refused(err)
 	}
 	if !c.server.login(c, x) { // the account was changed just now
-		return nil, c.refuseLogin(proto.StatusUnauthorized, "wrong login or password")
+		return nil, c.refuseLogin(u.Login, proto.StatusUnauthorized, errWrongPassword.Error())
 	}
 	return c.welcome(x, sid), nil
+}
+
+var errWrongPassword = errors.New("wrong login or password")
+
+// verify looks up a login and checks the answer to the challenge. If that is wrong, the user
+// has the login that exists. A wrong login and a wrong password take the same work.
+func (c *conn) verify(ctx context.Context, login string, valid bool, answer string) (store.User, error) {
+	if !valid {
+		login = "" // nobody has it
+	}
+	u, err := c.server.o.Store.User(ctx, login)
+	if err != nil && !errors.Is(err, store.ErrNoUser) {
+		return u, err
+	}
+	token := u.Token
+	if err != nil {
+		token = c.server.dummy
+	}
+	if !token.Verify(c.challenge, answer) || err != nil {
+		return u, errWrongPassword
+	}
+	return u, nil
 }
 
 func (c *conn) sessionRestore(_ context.Context, f proto.Frame) (map[string]any, error) {
@@ -132,7 +154,7 @@ func (c *conn) sessionRestore(_ context.Context, f proto.Frame) (map[string]any,
 		return nil, c.refused(err)
 	}
 	if x == nil || !c.server.login(c, x) {
-		return nil, c.refuseLogin(proto.StatusGone, "the session can't be restored")
+		return nil, c.refuseLogin("", proto.StatusGone, "the session can't be restored")
 	}
 	return c.welcome(x, sid), nil
 }

@@ -19,7 +19,6 @@ import (
 
 	"github.com/coder/websocket"
 	"golang.org/x/sync/semaphore"
-	"golang.org/x/time/rate"
 
 	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/store"
@@ -40,8 +39,10 @@ type Server struct {
 
 	links         *links
 	unfinished    frameBudget
+	guesses       *guesses
+	bursts        bursts
 	inFlight      *semaphore.Weighted // bounds the bytes of all messages that are not yet on disk
-	registrations *rate.Limiter       // MaxRegistrations each minute
+	registrations registrations
 	counter       counters
 	lastFailure   atomic.Int64 // see logFailure
 
@@ -81,8 +82,9 @@ func New(o Options) (*Server, error) {
 		owned:     map[int64]map[*session]bool{}, unstored: map[*session]bool{},
 		unfinished:    frameBudget{limit: o.MaxUnfinishedBytes},
 		inFlight:      semaphore.NewWeighted(inFlightBytes),
-		registrations: rate.NewLimiter(rate.Every(time.Minute/time.Duration(o.MaxRegistrations)), o.MaxRegistrations),
+		registrations: newRegistrations(&o),
 	}
+	s.guesses = &guesses{o: &s.o, known: recent[target, tries]{half: maxTargets}}
 	s.links = &links{o: &s.o, counts: map[netip.Prefix]int{}}
 	o.Store.OnForeignWrite(func() { wake(s.accounts) }) // before the sessions are read, so that no change is missed
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
@@ -106,6 +108,8 @@ func New(o Options) (*Server, error) {
 func (s *Server) keepHouse() {
 	alive := time.NewTicker(s.o.AliveInterval)
 	defer alive.Stop()
+	burst := time.NewTicker(burstTime)
+	defer burst.Stop()
 	for {
 		select {
 		case <-alive.C:
@@ -117,6 +121,8 @@ func (s *Server) keepHouse() {
 			if err := s.o.Store.PruneNonces(now); err != nil {
 				s.o.Log.Error("prune nonces", "error", err)
 			}
+		case <-burst.C:
+			s.bursts.log(s.o.Log)
 		case <-s.changed:
 			s.storeChanges()
 		case <-s.accounts:
@@ -172,6 +178,7 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request) {
 	from := s.o.peerOf(r)
 	place, full := s.enter(from)
 	if full != nil {
+		s.bursts.add(burst{"connection refused", from.String(), full.why}, "")
 		full.refuse(w)
 		return
 	}
@@ -225,6 +232,7 @@ func (s *Server) Close(ctx context.Context) {
 	}
 	close(s.stop)
 	s.housekeeping.Wait()
+	s.bursts.log(s.o.Log)
 	s.storeChanges()
 	_ = s.o.Store.Alive(s.o.Clock())
 }
