@@ -7,11 +7,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/skaroctl/skaroctl/internal/account"
 	"github.com/skaroctl/skaroctl/internal/cli"
+	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/session"
 	"github.com/skaroctl/skaroctl/internal/terminal"
 )
@@ -243,5 +245,27 @@ func TestCredentialSourceKeepsWhatItHad(t *testing.T) {
 	}
 	if _, err := newCredentialSource(acct).read(t.Context()); err == nil {
 		t.Error("a damaged store is read")
+	}
+}
+
+// A SID that no server gives was stored by an earlier version: it is not sent.
+func TestCredentialSourceRefusesSIDThatIsTooLong(t *testing.T) {
+	f := newTestFactory(t, terminal.Streams{}, homeWith(t, twoProfiles))
+	acct, err := f.ResolveProfile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := acct.store()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n, ok := range map[int]bool{proto.MaxSID: true, proto.MaxSID + 1: false} {
+		if err := store.Set(t.Context(), acct.key(), account.Credentials{SID: strings.Repeat("S", n), SIDUsed: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+		c, err := newCredentialSource(acct).read(t.Context())
+		if ok != (err == nil && len(c.SID) == n) || !ok && (kindOf(err) != cli.KindAuth || !strings.Contains(err.Error(), "it has 4097 bytes")) {
+			t.Errorf("a SID of %d bytes: %d, %v", n, len(c.SID), err)
+		}
 	}
 }

@@ -60,3 +60,13 @@ func TestCheckLogin(t *testing.T) {
 		}
 	}
 }
+
+// What a server says may have several lines: a notice and the trace stay one line each.
+func TestStandardErrorHasALineForEachText(t *testing.T) {
+	var b strings.Builder
+	e := &stderr{w: &b}
+	e.line("skaroctl: the server says: one\ntwo\r\nthree\x1b[2J\u2028four")
+	if want := `skaroctl: the server says: one\ntwo\r\nthree\x1b[2J\u2028four` + "\n"; b.String() != want {
+		t.Errorf("%q, want %q", b.String(), want)
+	}
+}

@@ -37,6 +37,8 @@ func TestFilterWants(t *testing.T) {
 		"conference":          {listenOptions{conferences: []string{"ops"}}, []string{"bob in ops"}},
 		"conference, own":     {listenOptions{conferences: []string{"ops"}, own: true}, []string{"bob in ops", "own to ops"}},
 		"conference and from": {listenOptions{conferences: []string{"ops"}, from: []string{"carol"}}, nil},
+		"name of a person":    {listenOptions{conferences: []string{"bob"}}, nil},
+		"person, own":         {listenOptions{conferences: []string{"bob"}, own: true}, []string{"own to bob"}},
 		"another conference":  {listenOptions{conferences: []string{"dev"}}, nil},
 	} {
 		want := map[string]bool{}

@@ -3,6 +3,9 @@ package main
 import (
 	"strings"
 	"testing"
+
+	"github.com/skaroctl/skaroctl/internal/proto"
+	"github.com/skaroctl/skaroctl/internal/session"
 )
 
 func TestHookTakes(t *testing.T) {
@@ -46,5 +49,21 @@ func TestHookInherits(t *testing.T) {
 				t.Errorf("%s: %q: %v", goos, name, got)
 			}
 		}
+	}
+}
+
+// The command of --exec gets a push as its JSON line, and none of the variables of a message.
+func TestHookGetsPush(t *testing.T) {
+	b, err := proto.Encode(map[string]any{"type": "info", "info": "two\nlines", "x": 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	push, err := proto.Decode(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := newHookInput(session.Event{Push: push, Own: "alice"})
+	if want := `{"type":"info","info":"two\u000alines","extra":{"x":1}}` + "\n"; string(in.stdin) != want || in.environ != nil || in.event != "a push of type info" {
+		t.Errorf("%q, %q, %q", in.stdin, in.environ, in.event)
 	}
 }

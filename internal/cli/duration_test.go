@@ -74,6 +74,17 @@ func TestParseTime(t *testing.T) {
 			t.Errorf("%q: %v, %v; want %v", in, got, ok, want)
 		}
 	}
+	// The day before may have 25 hours, or 23.
+	for _, c := range []struct{ now, yesterday time.Time }{
+		{time.Date(2026, 10, 26, 12, 30, 0, 0, berlin), time.Date(2026, 10, 24, 22, 0, 0, 0, time.UTC)},
+		{time.Date(2026, 10, 26, 0, 30, 0, 0, berlin), time.Date(2026, 10, 24, 22, 0, 0, 0, time.UTC)},
+		{time.Date(2026, 3, 30, 12, 30, 0, 0, berlin), time.Date(2026, 3, 28, 23, 0, 0, 0, time.UTC)},
+		{time.Date(2026, 3, 30, 0, 30, 0, 0, berlin), time.Date(2026, 3, 28, 23, 0, 0, 0, time.UTC)},
+	} {
+		if got, ok := ParseTime("yesterday", c.now); !ok || !got.Equal(c.yesterday) {
+			t.Errorf("yesterday of %v is %v, %v; want %v", c.now, got, ok, c.yesterday)
+		}
+	}
 	for _, in := range []string{"", "24:00", "12:60", "12", "noon", "Today", "tomorrow", "2026-13-01", "01/02/2026", "2026-01-02T25:00"} {
 		if got, ok := ParseTime(in, now); ok {
 			t.Errorf("%q: %v", in, got)

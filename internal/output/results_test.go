@@ -112,3 +112,36 @@ func TestWriteFailureAsJSONAndAsText(t *testing.T) {
 		}
 	}
 }
+
+// A reply is printed as it came, also where its fields have other types than they should.
+func TestReplyIsPrintedAsItCame(t *testing.T) {
+	for _, c := range []struct {
+		fields map[string]any
+		want   string
+	}{
+		{map[string]any{"for": "x", "status": "200 OK"}, `"for":"x","id":3,"status":"200 OK"`},
+		{map[string]any{"for": 7, "status": 200}, `"for":7,"id":3,"status":200`},
+		{map[string]any{}, `"id":3`},
+		{map[string]any{"for": "", "status": ""}, `"for":"","id":3,"status":""`},
+		{map[string]any{"for": nil, "status": []any{1.5, nil}}, `"for":null,"id":3,"status":[1.5,null]`},
+		{map[string]any{"for": map[string]any{"a": []byte("b")}, "status": false, "x": 1}, `"for":{"a":"Yg=="},"id":3,"status":false,"x":1`},
+	} {
+		c.fields["type"], c.fields["id"] = "request", 3
+		b, err := proto.Encode(c.fields)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := proto.Decode(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := proto.ParseReply(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := printed(t, Options{}, func(p *Printer) error { return p.Reply(r) })
+		if want := `{"type":"request",` + c.want + "}\n"; got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}

@@ -22,15 +22,17 @@ const (
 
 // Describe shows the frame in CBOR diagnostic notation for a log, "type" first,
 // with every secret replaced and long fields cut.
-func (f Frame) Describe() string {
+func (f Frame) Describe() string { return "{" + describeFields(f.all(), maxDescription) + "}" }
+
+// describeFields shows the fields of a map, until they are longer than a limit.
+func describeFields(fields map[string]cbor.RawMessage, limit int) string {
 	var b strings.Builder
-	all := f.all()
-	for _, name := range slices.SortedFunc(maps.Keys(all), typeFirst) {
-		if !describePair(&b, strconv.Quote(name), name, all[name]) {
+	for _, name := range slices.SortedFunc(maps.Keys(fields), typeFirst) {
+		if !describePair(&b, strconv.Quote(name), name, fields[name], limit) {
 			break
 		}
 	}
-	return "{" + b.String() + "}"
+	return b.String()
 }
 
 // typeFirst compares the names of two fields.
@@ -47,11 +49,11 @@ func typeFirst(a, b string) int {
 }
 
 // describePair appends a key and its value. It reports whether there is room for more.
-func describePair(b *strings.Builder, shown, name string, value cbor.RawMessage) (more bool) {
+func describePair(b *strings.Builder, shown, name string, value cbor.RawMessage, limit int) (more bool) {
 	if b.Len() > 0 {
 		b.WriteString(", ")
 	}
-	if b.Len() > maxDescription {
+	if b.Len() > limit {
 		b.WriteString("…")
 		return false
 	}
@@ -102,8 +104,11 @@ func describeList(raw cbor.RawMessage) string {
 	return b.String()
 }
 
-// describeMap shows a map with keys of any type.
+// describeMap shows a map, which may have keys of any type.
 func describeMap(raw cbor.RawMessage) string {
+	if fields, err := decodeMap(raw); err == nil {
+		return describeFields(fields, maxShownField)
+	}
 	var b strings.Builder
 	var key cbor.RawMessage
 	for part := range parts(raw) {
@@ -111,7 +116,7 @@ func describeMap(raw cbor.RawMessage) string {
 			key = part
 			continue
 		}
-		if b.Len() > maxShownField || !describePair(&b, describeValue(key), keyName(key), part) {
+		if !describePair(&b, describeValue(key), keyName(key), part, maxShownField) {
 			break
 		}
 		key = nil

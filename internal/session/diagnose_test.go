@@ -240,7 +240,7 @@ func TestOpenTellsTLSMismatch(t *testing.T) {
 	good := ca.sign(t, template())
 	plain := strings.TrimSuffix(strings.TrimPrefix(serve(t, func(*peer) {}), "ws://"), "/skaro_client/")
 	old := pair(good)
-	old.MaxVersion = tls.VersionTLS11
+	old.MinVersion, old.MaxVersion = tls.VersionTLS10, tls.VersionTLS11 // it would take us
 	client := pair(good)
 	client.ClientAuth = tls.RequireAnyClientCert
 	for _, test := range []struct {
