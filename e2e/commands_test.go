@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -135,8 +136,19 @@ func environ(ts *testscript.TestScript) []string {
 	return strings.Split(strings.TrimSuffix(string(text), "\x00"), "\x00")
 }
 
+// command is a program with the environment and the folder of the script.
 func command(ts *testscript.TestScript, name string, args ...string) *exec.Cmd {
-	cmd := exec.Command(name, args...)
+	return setUp(ts, exec.Command(name, args...))
+}
+
+// brief is command for a program that must end by itself: it is killed after deadline.
+func brief(ts *testscript.TestScript, name string, args ...string) *exec.Cmd {
+	ctx, cancel := context.WithTimeout(context.Background(), deadline)
+	ts.Defer(cancel)
+	return setUp(ts, exec.CommandContext(ctx, name, args...))
+}
+
+func setUp(ts *testscript.TestScript, cmd *exec.Cmd) *exec.Cmd {
 	cmd.Env = environ(ts)
 	cmd.Dir = ts.MkAbs(".")
 	return cmd
@@ -277,7 +289,7 @@ func cmdPlain(ts *testscript.TestScript, neg bool, args []string) {
 // runWith runs a program that must succeed, with a text as its standard input.
 // Its output is the script's last.
 func runWith(ts *testscript.TestScript, stdin string, name string, args ...string) {
-	cmd := command(ts, name, args...)
+	cmd := brief(ts, name, args...)
 	cmd.Stdin = strings.NewReader(stdin)
 	cmd.Stdout, cmd.Stderr = ts.Stdout(), ts.Stderr()
 	if err := cmd.Run(); err != nil {
@@ -342,7 +354,7 @@ func cmdLonger(ts *testscript.TestScript, neg bool, args []string) {
 		for i, word := range words {
 			words[i] = strings.ReplaceAll(word, "{}", limit.String())
 		}
-		p := spawn(ts, "a run of "+limit.String(), command(ts, args[2], words...))
+		p := spawn(ts, "a run of "+limit.String(), brief(ts, args[2], words...))
 		<-p.done
 		if inStdout && re.MatchString(p.stdout.String()) || !inStdout && re.MatchString(p.stderr.String()) {
 			cmdCollect(ts, false, []string{p.name, args[0]})

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,7 +11,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // TestContainer builds the image of packaging/Containerfile and runs it, as docs/server.md
@@ -69,11 +69,12 @@ func TestContainer(t *testing.T) {
 		_ = server.Wait()
 	}()
 	listening := regexp.MustCompile(`msg=listening .* url=(\S+)`)
-	late := time.After(deadline)
+	ctx, cancel := context.WithTimeout(t.Context(), deadline)
+	defer cancel()
 	for {
 		text, grown := log.read()
 		if m := listening.FindStringSubmatch(text); m != nil {
-			out, err := exec.Command("skaroctl", "register-type", "--server", m[1], "-o", "text").CombinedOutput()
+			out, err := exec.CommandContext(ctx, "skaroctl", "register-type", "--server", m[1], "-o", "text").CombinedOutput()
 			if err != nil || string(out) != "closed\n" {
 				t.Errorf("%v: %s", err, out)
 			}
@@ -81,7 +82,7 @@ func TestContainer(t *testing.T) {
 		}
 		select {
 		case <-grown:
-		case <-late:
+		case <-ctx.Done():
 			t.Fatalf("it does not listen:\n%s", text)
 		}
 	}

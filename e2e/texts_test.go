@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"os/exec"
 	"regexp"
 	"strings"
@@ -27,7 +28,9 @@ func pagesOf(t *testing.T, program string) (commands, topics []string) {
 
 func rawHelp(t *testing.T, program string, words ...string) string {
 	t.Helper()
-	out, err := exec.Command(program, append([]string{"help"}, words...)...).Output()
+	ctx, cancel := context.WithTimeout(t.Context(), deadline)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, program, append([]string{"help"}, words...)...).Output()
 	if err != nil {
 		t.Fatalf("%s help %q: %v", program, words, err)
 	}

@@ -17,7 +17,7 @@ var (
 )
 
 func helpOf(ts *testscript.TestScript, program string, words []string) string {
-	out, err := command(ts, program, append(words[:len(words):len(words)], "--help")...).Output()
+	out, err := brief(ts, program, append(words[:len(words):len(words)], "--help")...).Output()
 	ts.Check(err)
 	return string(out)
 }
@@ -42,7 +42,7 @@ func cmdHints(ts *testscript.TestScript, neg bool, args []string) {
 	said := regexp.MustCompile(`\A` + program + `: .+\nhint: .+\n\z`)
 	refuses := func(words []string, more ...string) {
 		words = append(words[:len(words):len(words)], more...)
-		out, err := command(ts, program, words...).Output()
+		out, err := brief(ts, program, words...).Output()
 		var exit *exec.ExitError
 		if !errors.As(err, &exit) || exit.ExitCode() != 2 || !said.Match(exit.Stderr) || len(out) > 0 {
 			text := fmt.Sprint(err)
