@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -112,7 +113,10 @@ func (c *conn) readFrame(buf *bytes.Buffer) (proto.Frame, error) {
 		return proto.Frame{}, notSkaro(c.endpoint.URL, fmt.Sprintf("it sent a text message, %q, instead of a binary one", proto.Excerpt(buf.String())), "")
 	}
 	frame, err := proto.Decode(buf.Bytes())
-	if err != nil {
+	switch {
+	case err != nil && c.net.frames.torn(): // the library reports the part that came as a message
+		return proto.Frame{}, c.lost(io.ErrUnexpectedEOF)
+	case err != nil:
 		return proto.Frame{}, notSkaro(c.endpoint.URL, fmt.Sprintf("it sent a frame of %d bytes: %v", buf.Len(), err), "")
 	}
 	if c.endpoint.Trace != nil {

@@ -93,6 +93,31 @@ func TestSendFailsThoughInboxIsFull(t *testing.T) {
 	}
 }
 
+// A connection that ends in a message, wherever that is, is lost: what came of the message
+// does not count as something that is not Skaro.
+func TestTornMessageIsLostConnection(t *testing.T) {
+	greeting := cbor(t, map[string]any{"type": proto.TypeGreeting, "token": "T"})
+	half := greeting[:len(greeting)/2]
+	for name, sent := range map[string]string{
+		"in a fragment":            wsFrame(0x02, greeting)[:10],
+		"after a fragment":         wsFrame(0x02, half),
+		"after two":                wsFrame(0x02, half) + wsFrame(0x00, "x"),
+		"after a ping":             wsFrame(0x02, half) + wsFrame(0x89, ""),
+		"in the head of the next":  wsFrame(0x02, half) + "\x80",
+		"in the length of a large": wsFrame(0x02, half) + "\x80\x7f\x00\x00",
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := logIn(t, Endpoint{URL: "ws://" + speak(t, func(c net.Conn) {
+				handshake(c)
+				_, _ = io.WriteString(c, sent)
+			})})
+			if KindOf(err) != KindUnreachable || !Temporary(err) {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // A reply may be larger than the library's own limit.
 func TestLargeReplyComesThrough(t *testing.T) {
 	body := strings.Repeat("ж", 1<<20)

@@ -26,7 +26,8 @@ import (
 // itself after its last write, a close frame, without waiting for the answer.
 type netConn struct {
 	cork.Conn
-	last atomic.Bool // the next write is the last one
+	last   atomic.Bool // the next write is the last one
+	frames *frameHeads // of what the server sends; the reader's
 }
 
 func (c *netConn) Write(b []byte) (int, error) {
@@ -74,6 +75,7 @@ func (e Endpoint) dial(ctx context.Context) (*websocket.Conn, *netConn, error) {
 	}
 	d.keep()
 	d.body.accept()
+	d.conn.frames = &d.body.frames
 	ws.SetReadLimit(proto.MaxFrame)
 	e.trace("connected to %s%s", e.URL, d.through())
 	return ws, d.conn, nil
@@ -128,6 +130,7 @@ func (b *handshakeBody) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	n, err := b.ReadWriteCloser.Read(p)
+	b.frames.ended = err != nil
 	if masked := b.frames.check(p[:n]); masked != nil {
 		return 0, masked
 	}
@@ -135,11 +138,17 @@ func (b *handshakeBody) Read(p []byte) (int, error) {
 }
 
 // frameHeads follows the heads of the frames in what a server sends, because the WebSocket
-// library takes masked ones, which a client must refuse (RFC 6455, 5.1).
+// library takes masked ones, which a client must refuse (RFC 6455, 5.1), and takes a
+// connection that ends in a message for the end of the message.
 type frameHeads struct {
-	head []byte // what has come of a head
-	left uint64 // bytes of the payload that are to come
+	head  []byte // what has come of a head
+	left  uint64 // bytes of the payload that are to come
+	more  bool   // other frames of the message are to come
+	ended bool   // nothing is to come
 }
+
+// torn reports whether the connection has ended in a message.
+func (f *frameHeads) torn() bool { return f.ended && (f.more || f.left > 0 || len(f.head) > 0) }
 
 var errMasked = errors.New("the server sent a masked frame")
 
@@ -170,6 +179,9 @@ func (f *frameHeads) check(p []byte) error {
 		default:
 			copy(length[8-size:], f.head[2:])
 			f.left = binary.BigEndian.Uint64(length[:])
+		}
+		if control := f.head[0]&8 != 0; !control {
+			f.more = f.head[0]&0x80 == 0
 		}
 		f.head = f.head[:0]
 	}
