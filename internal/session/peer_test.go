@@ -398,6 +398,7 @@ func speak(t *testing.T, do func(net.Conn)) string {
 			if err != nil {
 				return
 			}
+			_ = c.SetDeadline(time.Now().Add(2 * patience)) // a client that never ends is found before
 			running.Go(func() {
 				defer c.Close()
 				do(c)
