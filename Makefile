@@ -10,7 +10,7 @@ RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 PYTHON ?= python3
 FUZZTIME ?= 10m
 
-.PHONY: build demo test peers docs venv lint picture release reproduce package-test fuzz bench clean
+.PHONY: build demo test peers docs venv lint picture release reproduce package-test fuzz cover bench clean
 
 build:
 	CGO_ENABLED=0 go build -buildvcs=$(BUILDVCS) -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/ ./cmd/skaroctl ./cmd/skarod
@@ -72,10 +72,24 @@ package-test:
 fuzz:
 	go run ./script/fuzz -total $(FUZZTIME)
 
+# Which statements of the programs the tests run: unit tests, the programs in the end-to-end
+# tests, and both together.
+COVERED := ./cmd/...,./internal/...
+cover: peers
+	rm -rf cover
+	mkdir -p cover/unit cover/e2e
+	chmod 1777 cover/e2e
+	go test -timeout 1h -coverpkg=$(COVERED) ./cmd/... ./internal/... -args -test.gocoverdir=$(CURDIR)/cover/unit
+	SKARO_TEST_COVER=$(CURDIR)/cover/e2e go test -timeout 1h ./e2e
+	@for set in unit e2e unit,$(CURDIR)/cover/e2e; do \
+		go tool covdata textfmt -i=$(CURDIR)/cover/$$set -o cover/profile && \
+		echo "$$set: $$(go tool cover -func=cover/profile | tail -n 1)"; \
+	done | sed 's|,/.*/|+|; s|total:.*)||'
+
 # The program names the peers that are missing.
 bench: build
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./bench ./bench/floor
 	bin/bench
 
 clean:
-	rm -rf bin dist .venv
+	rm -rf bin cover dist .venv

@@ -37,7 +37,7 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(bin)
-	args := append([]string{"build", "-ldflags", "-X main.contactsWait=" + deadline.String()}, raceFlags...)
+	args := append([]string{"build"}, buildFlags()...)
 	build := exec.Command("go", append(args, "-o", bin+string(os.PathSeparator), "./cmd/skaroctl", "./cmd/skarod")...)
 	build.Dir = ".."
 	if out, err := build.CombinedOutput(); err != nil {
