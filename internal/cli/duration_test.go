@@ -122,7 +122,7 @@ func FuzzDuration(f *testing.F) {
 // zones change their clocks in every way: at 2:00, at midnight, by half an hour, by a whole day.
 var zones = []string{
 	"UTC", "Europe/Berlin", "America/New_York", "Africa/Cairo", "America/Havana", "Asia/Beirut", "America/Sao_Paulo", "America/Asuncion", "Australia/Lord_Howe",
-	"Asia/Kolkata", "Pacific/Apia", "America/Santiago", "Atlantic/Azores", "Asia/Tehran",
+	"Asia/Kolkata", "Pacific/Apia", "America/Santiago", "Atlantic/Azores", "Asia/Tehran", "Asia/Amman",
 }
 
 // FuzzTime: "today" and "yesterday" are the first moments of these days in every zone and at
@@ -135,6 +135,7 @@ func FuzzTime(f *testing.F) {
 	f.Add("yesterday", int64(1682632800), uint8(3)) // in Cairo, 28 April 2023 began at 1:00
 	f.Add("today", int64(1541300400), uint8(6))     // in São Paulo, 4 November 2018 began at 1:00
 	f.Add("yesterday", int64(1699246800), uint8(4)) // in Havana, 5 November 2023 had 0:30 twice
+	f.Add("today", int64(1635498000), uint8(14))    // in Amman, 29 October 2021 had
 	f.Add("yesterday", int64(1793012400), uint8(1)) // the day before, 25 October 2026, had 25 hours
 	f.Add("23:59:59", int64(0), uint8(1))
 	f.Add("2016-05-15T12:00:00.5+02:00", int64(0), uint8(1))

@@ -74,7 +74,7 @@ func FuzzFormat(f *testing.F) {
 		"{{- .to -}}", "{{/* a comment */}}", `{{"\x1b[31m"}}`, "{{`\u202e`}}", "{{break}}", "text ", "{{eq .from .to}}", "{{index .extra .body}}", "{{urlquery .body}}", "{{.body | print | print}}",
 	}
 	f.Add([]byte{0}, "hi", "x")
-	f.Add([]byte{6, 1, 9, 10, 9, 13}, "\x1b[31m", "\u202e")
+	f.Add([]byte{6, 9, 10, 9, 13}, "\x1b[31m", "\u202e")
 	f.Add([]byte{20, 21, 5, 3, 26}, "\xff\x9b", "\n")
 	f.Fuzz(func(t *testing.T, choice []byte, body, from string) {
 		text := ""

@@ -128,7 +128,7 @@ func BenchmarkMessageJSON(b *testing.B) {
 // JSON, which gives the text back and is no longer than the input justifies.
 func FuzzMessageJSON(f *testing.F) {
 	f.Add(int64(1), "bob", "ops", "alice", "hi", []byte("\xf6"))
-	f.Add(int64(1)<<62, "a\x1b", "", "\xff", "\u2028\\\"\x00", []byte("\xc1\xfb\x7f\xf8\x00\x00\x00\x00\x00\x00"))
+	f.Add(int64(1)<<62, "a\x1b\u009b", "\u202e", "\xff", "\u2028\\\"\x00", []byte("\xc1\xfb\x7f\xf8\x00\x00\x00\x00\x00\x00"))
 	f.Add(int64(0), "", "", "", "", []byte("\xa2\x41\xff\x01\x41\xfe\x02"))
 	f.Add(int64(-1), "", "", "", "", []byte("\x82\xc2\x49\x01\x00\x00\x00\x00\x00\x00\x00\x00\xd8\x63\xf9\x7e\x00"))
 	f.Fuzz(func(t *testing.T, id int64, from, conference, to, body string, field []byte) {

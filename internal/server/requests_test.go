@@ -243,6 +243,7 @@ func FuzzHandle(f *testing.F) {
 		f.Add(uint8(i), int64(1), "bob", "hi", "0123456789abcdef", int64(10), int64(0), int64(5), uint8(99), []byte{})
 		f.Add(uint8(i), int64(-1), "alice", "\xff", "x", int64(-1), int64(1)<<62, int64(-5), uint8(i), []byte("\xf6"))
 	}
+	f.Add(uint8(len(types)-3), int64(7), "nobody", "hi", "another-nonce-16", int64(0), int64(0), int64(0), uint8(99), []byte{})
 	f.Add(uint8(len(types)-3), int64(7), "ops", "to a conference", "0123456789abcdeff", int64(0), int64(0), int64(0), uint8(0), []byte("\xa1\x01\x02"))
 	w := newTestServer(f, func(o *Options) {
 		o.MaxRefusals, o.Registration, o.MaxRegistrations = 1<<30, RegistrationOpen, 1<<30
