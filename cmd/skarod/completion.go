@@ -14,13 +14,18 @@ import (
 	"github.com/skaroctl/skaroctl/internal/terminal"
 )
 
-// completionWait is how long a key press may wait for the database.
-const completionWait = time.Second
+// completionWait is how long a key press may wait for the database. Tests use a longer time, as
+// those of skaroctl do.
+var completionWait = "1s"
 
 // peek reads from the database for completion. It reports no error: after one, completion
 // offers nothing.
 func peek[T any](f *Factory, c *cobra.Command, read func(context.Context, *store.Store) (T, error)) T {
-	ctx, cancel := context.WithTimeout(c.Context(), completionWait)
+	wait, err := time.ParseDuration(completionWait)
+	if err != nil {
+		wait = time.Second
+	}
+	ctx, cancel := context.WithTimeout(c.Context(), wait)
 	defer cancel()
 	found, _ := terminal.Await(ctx, func() (found T, err error) {
 		path, err := f.findDatabase()
