@@ -246,7 +246,7 @@ func FuzzHandle(f *testing.F) {
 	f.Add(uint8(len(types)-3), int64(7), "nobody", "hi", "another-nonce-16", int64(0), int64(0), int64(0), uint8(99), []byte{})
 	f.Add(uint8(len(types)-3), int64(7), "ops", "to a conference", "0123456789abcdeff", int64(0), int64(0), int64(0), uint8(0), []byte("\xa1\x01\x02"))
 	w := newTestServer(f, func(o *Options) {
-		o.MaxRefusals, o.Registration, o.MaxRegistrations = 1<<30, RegistrationOpen, 1<<30
+		o.MaxRefusals, o.Registration, o.MaxRegistrations, o.LoginDelay = 1<<30, RegistrationOpen, 1<<30, 1
 		o.AliveInterval = time.Hour // the log stays short
 		o.Log = slog.New(slog.DiscardHandler)
 	}, "alice", "bob")
