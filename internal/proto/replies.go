@@ -40,6 +40,7 @@ type Greeting struct {
 	Challenge  string   // the field "token": what authorize answers
 	Server     string   // name/version, if the server has extensions
 	Extensions []string // those of docs/protocol.md, "Extensions", that the server has
+	MaxFrame   int64    // bytes of the largest frame that the server takes; zero if it does not say
 }
 
 // ParseGreeting reads the first frame of a connection. It fails if that is not a greeting.
@@ -55,6 +56,9 @@ func ParseGreeting(f Frame) (Greeting, error) {
 		return Greeting{}, err
 	}
 	g := Greeting{Challenge: challenge, Server: f.Text("server")}
+	if n, ok := f.Int("max_frame"); ok && n > 0 {
+		g.MaxFrame = n
+	}
 	list, _ := f.List("extensions")
 	for _, raw := range list {
 		if name, ok := decodeText(raw); ok {
@@ -103,6 +107,15 @@ type Reply struct {
 	Status string
 	Info   string // why a request was refused
 	Fields Frame  // the whole frame
+}
+
+// TooLarge is the reply to a request that is not sent, because its frame is larger than the
+// server takes.
+func TooLarge(typ string, id int64, size int, g Greeting) Reply {
+	return Reply{
+		For: typ, ID: id, Status: StatusTooLarge,
+		Info: fmt.Sprintf("not sent: the request has %d bytes, and the server takes at most %d", size, g.MaxFrame),
+	}
 }
 
 // ParseReply reads a frame of the type "request". It fails if the number of the request is

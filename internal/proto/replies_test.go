@@ -94,8 +94,8 @@ func TestParseGreetingRefusesOtherFrames(t *testing.T) {
 			t.Errorf("%v is the greeting %+v", fields, g)
 		}
 	}
-	f, _ := Decode(enc(t, map[string]any{"type": TypeGreeting, "token": "T", "server": "skarod/1", "extensions": []any{"nonce", 5}}))
-	if g, err := ParseGreeting(f); err != nil || !g.Has(ExtNonce) || g.Has(ExtUpdates) || g.Server != "skarod/1" {
+	f, _ := Decode(enc(t, map[string]any{"type": TypeGreeting, "token": "T", "server": "skarod/1", "max_frame": 1000, "extensions": []any{"nonce", 5}}))
+	if g, err := ParseGreeting(f); err != nil || !g.Has(ExtNonce) || g.Has(ExtUpdates) || g.Server != "skarod/1" || g.MaxFrame != 1000 {
 		t.Errorf("%+v, %v", g, err)
 	}
 }

@@ -66,7 +66,7 @@ func (c *conn) serve() {
 	var watching sync.WaitGroup
 	watching.Go(func() { c.watch(watched) })
 	c.reply(map[string]any{
-		"type": proto.TypeGreeting, "token": c.challenge, "server": "skarod/" + c.server.o.Version,
+		"type": proto.TypeGreeting, "token": c.challenge, "server": "skarod/" + c.server.o.Version, "max_frame": c.server.o.MaxFrame,
 		"extensions": []string{proto.ExtHistoryPage, proto.ExtUpdates, proto.ExtNonce},
 	})
 	err := c.read()

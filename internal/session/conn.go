@@ -198,6 +198,11 @@ func (c *conn) send(ctx context.Context, call *Call) (maybeSent bool, err error)
 			c.endpoint.trace("> %s", f.Describe())
 		}
 	}
+	if most := c.greeting.MaxFrame; most > 0 && int64(len(frame)) > most {
+		c.forget(call.id) // the server would end the connection
+		call.reply <- proto.TooLarge(call.request.Type, call.id, len(frame), c.greeting)
+		return false, nil
+	}
 	if err := c.ws.Write(ctx, websocket.MessageBinary, frame); err != nil {
 		c.forget(call.id)
 		if ctx.Err() != nil {

@@ -249,6 +249,25 @@ func TestOutboxDoesNotRepeatTooLargeMessage(t *testing.T) {
 	}
 }
 
+// A request that is larger than the server takes is refused here, so that the connection and the
+// messages around it live on.
+func TestOutboxRefusesWhatTheServerDoesNotTake(t *testing.T) {
+	h := newSkarod(t, nil, "alice", "bob")
+	ch := make(chan Message, 3)
+	for _, n := range []int{1, 2 << 20, 2} {
+		ch <- Message{To: "bob", Body: strings.Repeat("x", n)}
+	}
+	close(ch)
+	got, err := run(bounded(t), outbox(h.url()), ch)
+	if len(got) != 3 || got[0].State != StateConfirmed || got[1].State != StateRefused || got[2].State != StateConfirmed || err != nil {
+		t.Fatalf("%v, %v", err, got)
+	}
+	var e *Error
+	if !errors.As(got[1].Err, &e) || proto.StatusCode(e.Status) != "413" || !strings.Contains(e.Error(), "takes at most 1048576") {
+		t.Errorf("%v", got[1].Err)
+	}
+}
+
 // TestOutgoingMovesBetweenStates is the table of the states of a message in an outbox.
 func TestOutgoingMovesBetweenStates(t *testing.T) {
 	for _, c := range []struct {
