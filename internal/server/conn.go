@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
@@ -39,6 +40,8 @@ type conn struct {
 	ending bool       // nothing more is queued
 	code   websocket.StatusCode
 	reason string
+
+	held atomic.Int64 // bytes of the frames that are queued or being written; see unread
 
 	wake  chan struct{} // wakes the writer; has room for one
 	taken chan struct{} // wakes the reader: the queue was taken, or the connection ends; has room for one
@@ -77,6 +80,7 @@ func (c *conn) serve() {
 	stopWatch()
 	watching.Wait()
 	c.sending.Wait() // confirm uses the connection
+	c.releaseAll()
 	c.logEnd(err)
 }
 
@@ -130,13 +134,14 @@ func (c *conn) read() error {
 	}
 }
 
-// waitForRoom waits until half of the queue is free: a client that does not read its answers
-// delays only its own requests. It returns false if the connection ends.
+// waitForRoom waits until half of the queue is free, and the connection has its share of what is
+// unread: a client that does not read its answers delays only its own requests. It returns false
+// if the connection ends.
 func (c *conn) waitForRoom() bool {
 	for {
 		c.mu.Lock()
 		ending := c.ending
-		free := len(c.queue) <= c.server.o.MaxQueue/2 && c.bytes <= c.server.o.MaxQueueBytes/2
+		free := len(c.queue) <= c.server.o.MaxQueue/2 && c.bytes <= c.server.o.MaxQueueBytes/2 && c.held.Load() <= int64(c.server.unread.share())
 		c.mu.Unlock()
 		if ending || free {
 			return !ending
@@ -160,6 +165,7 @@ func (c *conn) enqueue(frame []byte) {
 	}
 	c.queue = append(c.queue, frame)
 	c.bytes += len(frame)
+	c.hold(len(frame))
 	wake(c.wake)
 }
 
@@ -261,6 +267,7 @@ const fragment = 16 << 10
 // writeFrame writes a frame. Each fragment of a large frame has its own WriteTime, so that a
 // slow client gets all of it, and pings and pongs go in between.
 func (c *conn) writeFrame(frame []byte) error {
+	defer c.release(len(frame))
 	if len(frame) <= fragment {
 		ctx, cancel := context.WithTimeout(context.Background(), c.server.o.WriteTime)
 		defer cancel()

@@ -33,6 +33,7 @@ type Options struct {
 	MaxUnauthenticatedFrame      int // bytes
 	MaxFrame                     int // bytes
 	MaxUnfinishedBytes           int
+	MaxUnreadBytes               int
 	MaxBody                      int // bytes
 	MaxQueue                     int
 	MaxQueueBytes                int
@@ -82,6 +83,7 @@ var limits = []Limit{
 	size(maxUnauthenticatedFrame, 16<<10, "a frame before the login", func(o *Options) *int { return &o.MaxUnauthenticatedFrame }),
 	size(maxFrame, 1<<20, "a frame after the login", func(o *Options) *int { return &o.MaxFrame }),
 	size(maxUnfinishedBytes, 256<<20, "all frames that have not arrived completely", func(o *Options) *int { return &o.MaxUnfinishedBytes }),
+	size("max-unread-bytes", 256<<20, "all frames that clients have not read; each connection may have a 32nd of what is left, and at least 64 KiB", func(o *Options) *int { return &o.MaxUnreadBytes }),
 	size(maxBody, 256<<10, "the text of a message", func(o *Options) *int { return &o.MaxBody }),
 	count("max-queue", 8192, "frames that wait for a client that reads slowly", func(o *Options) *int { return &o.MaxQueue }),
 	size("max-queue-bytes", 8<<20, "these frames", func(o *Options) *int { return &o.MaxQueueBytes }),

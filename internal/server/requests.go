@@ -175,8 +175,9 @@ const (
 	plainBytes = 900 << 10
 )
 
-// parsePage reads limit, before and after of a request.
-func parsePage(f proto.Frame) (store.Page, error) {
+// parsePage reads limit, before and after of a request. The page has its share of what may be
+// unread.
+func (c *conn) parsePage(f proto.Frame) (store.Page, error) {
 	p := store.Page{Limit: maxPage, Bytes: plainBytes}
 	for name, into := range map[string]*int64{"before": &p.Before, "after": &p.After} {
 		if !f.Has(name) {
@@ -195,11 +196,12 @@ func parsePage(f proto.Frame) (store.Page, error) {
 		}
 		p.Limit, p.Bytes = int(min(n, maxPage)), pageBytes
 	}
+	p.Bytes = min(p.Bytes, c.server.unread.share())
 	return p, nil
 }
 
 func (c *conn) getHistory(ctx context.Context, f proto.Frame) (map[string]any, error) {
-	p, err := parsePage(f)
+	p, err := c.parsePage(f)
 	if err != nil {
 		return nil, err
 	}
@@ -227,7 +229,7 @@ func (c *conn) getUpdates(ctx context.Context, f proto.Frame) (map[string]any, e
 	if !f.Has("after") {
 		return map[string]any{"messages": []any{}, "last_id": last}, nil
 	}
-	p, err := parsePage(f)
+	p, err := c.parsePage(f)
 	if err != nil {
 		return nil, err
 	}

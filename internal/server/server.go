@@ -39,6 +39,7 @@ type Server struct {
 
 	links         *links
 	unfinished    frameBudget
+	unread        unread
 	guesses       *guesses
 	bursts        bursts
 	inFlight      *semaphore.Weighted // bounds the bytes of all messages that are not yet on disk
@@ -81,6 +82,7 @@ func New(o Options) (*Server, error) {
 		admission: admission{users: map[int64]int{}, addresses: map[netip.Prefix]*counted{}},
 		owned:     map[int64]map[*session]bool{}, unstored: map[*session]bool{},
 		unfinished:    frameBudget{limit: o.MaxUnfinishedBytes},
+		unread:        unread{limit: int64(o.MaxUnreadBytes)},
 		inFlight:      semaphore.NewWeighted(inFlightBytes),
 		registrations: newRegistrations(&o),
 	}
