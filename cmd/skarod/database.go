@@ -111,6 +111,17 @@ func (d database) lock(ctx context.Context) (unlock func() error, err error) {
 	return unlock, nil
 }
 
+// checkOneName refuses to serve a database that has a second name.
+func (d database) checkOneName(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, lockTimeout)
+	defer cancel()
+	err := store.AwaitOneName(ctx, d.opened)
+	if errors.Is(err, store.ErrLink) {
+		return cli.WithHint(fmt.Errorf("serve the database %s: %w", d.path, err), "remove the other name, which `find FOLDER -samefile "+output.Line(d.path)+"` shows")
+	}
+	return err
+}
+
 // ifMissing says what withStore does if there is no database.
 type ifMissing bool
 

@@ -3,11 +3,13 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -271,6 +273,68 @@ func TestLinkBesideTheDatabaseIsRefused(t *testing.T) {
 			t.Errorf("%v, %v", info, err)
 		}
 	}
+}
+
+// A database is served once, whatever name it has: by a link of its folder, by a second name, and
+// after its file was moved away from its lock.
+func TestDatabaseIsServedOnce(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	addUsers(t, data, "bob")
+	p := startServer(t, data)
+	refused := func(what, data, says string, status int) {
+		t.Helper()
+		cmd := exec.Command(program(t), "serve", "--listen", "127.0.0.1:0", "--data", data)
+		stderr, err := cmd.StderrPipe()
+		if err == nil {
+			err = cmd.Start()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out strings.Builder
+		for lines := bufio.NewScanner(stderr); lines.Scan(); {
+			out.WriteString(lines.Text() + "\n")
+			if strings.Contains(lines.Text(), "msg=listening") {
+				cmd.Process.Kill()
+			}
+		}
+		cmd.Wait()
+		if cmd.ProcessState.ExitCode() != status || !strings.Contains(out.String(), says) || !strings.Contains(out.String(), "hint: ") {
+			t.Errorf("%s: exit %d, %s", what, cmd.ProcessState.ExitCode(), out.String())
+		}
+	}
+	folder := filepath.Join(t.TempDir(), "folder")
+	if err := os.Symlink(data, folder); err != nil {
+		t.Fatal(err)
+	}
+	refused("a link of the folder", folder, "another skarod serves", 2)
+	link := filepath.Join(t.TempDir(), "skarod.db")
+	if err := os.Symlink(filepath.Join(data, "skarod.db"), link); err != nil {
+		t.Fatal(err)
+	}
+	refused("a link of the file", filepath.Dir(link), "is a symbolic link", 1)
+	second := filepath.Join(t.TempDir(), "skarod.db")
+	if err := os.Link(filepath.Join(data, "skarod.db"), second); err != nil {
+		t.Fatal(err)
+	}
+	if runtime.GOOS == "linux" {
+		refused("a second name", filepath.Dir(second), "another skarod serves", 2)
+	}
+	p.cmd.Process.Kill()
+	p.wait()
+	refused("a second name of a database that is not served", filepath.Dir(second), "has another name too", 1)
+	if err := os.Remove(second); err != nil {
+		t.Fatal(err)
+	}
+	startServer(t, data)
+	if runtime.GOOS != "linux" {
+		return
+	}
+	moved := filepath.Join(t.TempDir(), "skarod.db")
+	if err := os.Rename(filepath.Join(data, "skarod.db"), moved); err != nil {
+		t.Fatal(err)
+	}
+	refused("a moved file", filepath.Dir(moved), "another skarod serves", 2)
 }
 
 // Root does not use a folder of its own if other users can change it, or the way to it.

@@ -26,6 +26,7 @@ type serveOptions struct {
 	certFile, keyFile string
 	registration      string
 	allowPlaintext    bool
+	allowOrigins      []string
 	limits            []string // NAME=VALUE
 	proxies           []string // as server.ParseProxy reads them
 }
@@ -70,12 +71,20 @@ data is in /var/lib/skarod. Packages have it in /usr/share/doc/skarod/docs.`,
 	cli.CompleteFlagFunc(c, "limit", completeLimits)
 	flags.StringSliceVar(&o.proxies, "trusted-proxy", nil, "`NETWORK` whose X-Forwarded-For names the client, such as 127.0.0.1 or 10.0.0.0/8; or unix")
 	cli.CompleteFlag(c, "trusted-proxy", "127.0.0.1", "::1", "unix")
+	flags.StringArrayVar(&o.allowOrigins, "allow-origin", nil, "`ORIGIN` of web pages that may connect, like https://chat.example.org; may be repeated")
 	cli.Together(c, "tls-cert", "tls-key")
 	return c
 }
 
-// configure sets what --trusted-proxy and --limit say.
+// configure sets what --allow-origin, --trusted-proxy and --limit say.
 func (s *serveOptions) configure(o *server.Options) error {
+	for _, v := range s.allowOrigins {
+		origin, err := server.ParseOrigin(v)
+		if err != nil {
+			return cli.Usage("--allow-origin: "+err.Error(), "give the scheme, the host and the port of the page, and no path")
+		}
+		o.AllowOrigins = append(o.AllowOrigins, origin)
+	}
 	for _, v := range s.proxies {
 		p, err := server.ParseProxy(v)
 		if err != nil {
@@ -151,6 +160,9 @@ func prepareAndServe(ctx context.Context, f *Factory, o *serveOptions) error {
 		return cmp.Or(err, s.Close())
 	}
 	defer unlock()
+	if err := d.checkOneName(ctx); err != nil {
+		return cmp.Or(err, s.Close())
+	}
 	if err := s.SetRegistration(o.registration); err != nil {
 		return cmp.Or(err, s.Close())
 	}

@@ -29,8 +29,9 @@ func TestServeParsing(t *testing.T) {
 	tls := serveOptions{listen: ":8443", certFile: "c", keyFile: "k", registration: "open"}
 	open := plain
 	open.listen, open.allowPlaintext = ":80", true
-	limited, proxied := plain, plain
+	limited, proxied, pages := plain, plain, plain
 	proxied.proxies = []string{"127.0.0.1", "::1", "unix"}
+	pages.allowOrigins = []string{"https://a:443", "http://b"}
 	limited.limits = []string{"max-frame=2MiB", "login-time=10s"}
 	checkParsing(t, newServeCmd,
 		parsed[serveOptions]{"serve --limit max-frame=2MiB --limit login-time=10s", limited, true},
@@ -39,6 +40,8 @@ func TestServeParsing(t *testing.T) {
 		parsed[serveOptions]{args: "serve --limit max-frame"},
 		parsed[serveOptions]{args: "serve --limit max-frame=0"},
 		parsed[serveOptions]{args: "serve --limit max-colors=7"},
+		parsed[serveOptions]{"serve --allow-origin https://a:443 --allow-origin http://b", pages, true},
+		parsed[serveOptions]{args: "serve --allow-origin a"},
 		parsed[serveOptions]{"serve", plain, true},
 		parsed[serveOptions]{"serve --listen :8443 --tls-cert c --tls-key k --registration open", tls, true},
 		parsed[serveOptions]{"serve --listen :80 --allow-plaintext", open, true},

@@ -17,7 +17,8 @@ import (
 type Options struct {
 	Store        *store.Store
 	Version      string
-	Registration string // RegistrationOpen, RegistrationInvite or RegistrationClosed
+	Registration string   // RegistrationOpen, RegistrationInvite or RegistrationClosed
+	AllowOrigins []string // of pages that may connect, from ParseOrigin
 	Log          *slog.Logger
 	Clock        func() time.Time
 	After        func(time.Duration) <-chan time.Time // as time.After

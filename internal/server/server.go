@@ -159,7 +159,7 @@ func (s *Server) checkUsers() {
 // does not count it.
 func (s *Server) HTTP() *http.Server {
 	mux := http.NewServeMux()
-	mux.HandleFunc(Path, s.accept)
+	mux.HandleFunc(Path+"{$}", s.accept)
 	mux.HandleFunc("/healthz", func(w http.ResponseWriter, r *http.Request) {
 		if err := s.o.Store.Ping(r.Context()); err != nil {
 			http.Error(w, "the database does not answer", http.StatusServiceUnavailable)
@@ -169,7 +169,7 @@ func (s *Server) HTTP() *http.Server {
 	})
 	mux.HandleFunc("/metrics", s.metrics)
 	return &http.Server{
-		Handler: mux, ConnContext: connContext,
+		Handler: withoutBody(mux), ConnContext: connContext,
 		ReadTimeout: s.o.HTTPTime, WriteTimeout: s.o.HTTPTime, IdleTimeout: s.o.HTTPTime, MaxHeaderBytes: 32 << 10,
 		ErrorLog: log.New(io.Discard, "", 0), // what unauthenticated clients send is not an error of the server
 	}
@@ -189,7 +189,12 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request) {
 		s.leave(place)
 		s.mu.Unlock()
 	}()
-	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled})
+	if !s.allowsOrigin(r) {
+		http.Error(w, "pages of this origin may not connect: the server's operator can allow it with --allow-origin", http.StatusForbidden)
+		s.o.Log.Debug("refused origin", "peer", from.text, "origin", r.Header.Values("Origin"))
+		return
+	}
+	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled, InsecureSkipVerify: true}) // allowsOrigin has verified it
 	if err != nil {
 		s.o.Log.Debug("no WebSocket handshake", "peer", from.text, "error", err)
 		return

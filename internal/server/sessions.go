@@ -32,7 +32,8 @@ func (x *session) stored() store.Session {
 
 // loadSessions reads the sessions of the server that ran before this one.
 func (s *Server) loadSessions(ctx context.Context) error {
-	list, err := s.o.Store.Sessions(ctx, s.o.Clock().Add(-s.o.SessionLife))
+	now := s.o.Clock()
+	list, err := s.o.Store.Sessions(ctx, now.Add(-s.o.SessionLife), now)
 	if err != nil {
 		return err
 	}
@@ -189,12 +190,18 @@ func (s *Server) storeChanges() {
 	}
 }
 
-// pruneSessions forgets the sessions that can no longer be restored.
+// pruneSessions forgets the sessions that can no longer be restored. One that ended later than
+// now counts as ended now: the clock was set back, and would let it last until then.
 func (s *Server) pruneSessions(now time.Time) {
 	var dead [][32]byte
 	s.mu.Lock()
 	for key, x := range s.sessions {
-		if x.conns == 0 && now.Sub(x.ended) > s.o.SessionLife {
+		switch {
+		case x.conns > 0:
+		case x.ended.After(now):
+			x.ended = now
+			s.storeLater(x)
+		case now.Sub(x.ended) > s.o.SessionLife:
 			s.forgetSession(x)
 			dead = append(dead, key)
 		}

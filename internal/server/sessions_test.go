@@ -65,8 +65,35 @@ func TestSessionLastsFiveMinutesAfterItsLastConnection(t *testing.T) {
 	if _, _, n := w.sizes(); n != 0 {
 		t.Errorf("%d sessions are kept", n)
 	}
-	if left, err := w.store.Sessions(t.Context(), time.Time{}); err != nil || len(left) != 0 {
+	if left, err := w.store.Sessions(t.Context(), time.Time{}, w.clock.Now()); err != nil || len(left) != 0 {
 		t.Errorf("%v, %v", left, err)
+	}
+}
+
+// A clock that is set forward and back leaves no session without an end.
+func TestSessionEndsAlthoughTheClockWasSetBack(t *testing.T) {
+	w := newTestServer(t, nil, "alice")
+	restored := func(sid string) string {
+		t.Helper()
+		return code(w.dial().request(proto.TypeSessionRestore, map[string]any{"sid": sid}))
+	}
+	for name, restart := range map[string]bool{"it runs on": false, "it starts again": true} {
+		w.clock.Add(10 * 365 * 24 * time.Hour)
+		c := w.dial()
+		sid := c.authorize("alice", "secret of alice").Fields.Text("session_id")
+		before, _, _ := w.sizes()
+		c.ws.CloseNow()
+		w.left(before - 1)
+		w.clock.Add(-10 * 365 * 24 * time.Hour)
+		if restart {
+			w.stop()
+			w.start()
+		}
+		w.srv.pruneSessions(w.clock.Now())
+		w.clock.Add(sessionLife + time.Second)
+		if got := restored(sid); got != "410" {
+			t.Errorf("%s: %s", name, got)
+		}
 	}
 }
 

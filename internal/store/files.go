@@ -200,10 +200,26 @@ func tightenMode(file string, second bool) error {
 // lockPause is the time between two attempts to take the lock of a database.
 const lockPause = 10 * time.Millisecond
 
-// Lock takes the lock of a database, which is a file beside it. While another process has
-// the lock, it waits until ctx ends. The lock ends with the process.
+// Lock takes the lock of an open database: of a file beside it, and of the database itself, so
+// that it is served once, whatever its names are. While another process has the lock, it waits
+// until ctx ends. Unlock only when the database is closed.
 func Lock(ctx context.Context, path string) (unlock func() error, err error) {
-	path += ".lock"
+	if err := checkOwnFiles(path); err != nil {
+		return nil, err
+	}
+	beside, err := lockBeside(ctx, path+".lock")
+	if err != nil {
+		return nil, err
+	}
+	itself, err := lockItself(ctx, path)
+	if err != nil {
+		return nil, errors.Join(err, beside())
+	}
+	return func() error { return errors.Join(itself(), beside()) }, nil
+}
+
+// lockBeside takes the lock of a file that is only for that.
+func lockBeside(ctx context.Context, path string) (unlock func() error, err error) {
 	lock := flock.New(path, flock.SetFlag(os.O_RDWR|os.O_CREATE|noFollow), flock.SetPermissions(0o600))
 	_, err = lock.TryLockContext(ctx, lockPause)
 	if ctx.Err() != nil && err != nil {
@@ -224,6 +240,26 @@ func Lock(ctx context.Context, path string) (unlock func() error, err error) {
 		return nil, errors.Join(err, lock.Close())
 	}
 	return lock.Close, nil
+}
+
+// AwaitOneName returns ErrLink if a database still has a second name when ctx ends: SQLite has a
+// log for each name, and two logs damage a database. It has two for a moment while another process
+// makes it.
+func AwaitOneName(ctx context.Context, path string) error {
+	for {
+		info, err := os.Lstat(path)
+		if err == nil {
+			err = checkOwnFile(info, false)
+		}
+		if !errors.Is(err, ErrLink) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s: %w", filepath.Base(path), err)
+		case <-time.After(lockPause):
+		}
+	}
 }
 
 // createTemp makes an empty file that only its owner can read, in the folder of a path.

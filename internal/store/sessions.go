@@ -48,11 +48,15 @@ func (s *Store) DropSession(sid [32]byte) {
 }
 
 // Sessions returns the sessions that have not ended before a time, and drops the others. It
-// is for a server that starts: a session that was in use when the last server stopped counts
-// as ended at the last Alive of that server.
-func (s *Store) Sessions(ctx context.Context, since time.Time) ([]Session, error) {
+// is for a server that starts now: a session that was in use when the last server stopped
+// counts as ended at the last Alive of that server, and one that ended later than now, because
+// the clock was wrong, as ended now.
+func (s *Store) Sessions(ctx context.Context, since, now time.Time) ([]Session, error) {
 	err := s.perform(func() error {
 		if err := s.exec("UPDATE sessions SET ended = (SELECT alive FROM server) WHERE ended IS NULL"); err != nil {
+			return err
+		}
+		if err := s.exec("UPDATE sessions SET ended = ?1 WHERE ended > ?1", toMicros(now)); err != nil {
 			return err
 		}
 		return s.exec("DELETE FROM sessions WHERE ended < ?", toMicros(since))

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -32,9 +33,17 @@ func Login(s string) (string, error) {
 		return "", fmt.Errorf("%q can't be a login: a comma separates two logins", s)
 	case strings.HasPrefix(login, "-"):
 		return "", fmt.Errorf("%q can't be a login: it looks like a flag", s)
+	case slices.Contains(reserved, login):
+		return "", fmt.Errorf("%q can't be a login: it is reserved", s)
+	case mixesScripts(login):
+		return "", fmt.Errorf("%q can't be a login: it mixes letters of several scripts, and could be taken for another login", s)
 	}
 	return login, nil
 }
+
+// reserved are logins that people would take for the operator of the server, or a program for
+// a path or a pattern.
+var reserved = []string{"admin", "root", ".", "..", "%"}
 
 // LoginForm returns the one form of a login that is stored and compared: PRECIS
 // UsernameCaseMapped (RFC 8265, 3.3), so that two accounts never differ only by case or by

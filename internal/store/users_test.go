@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 func TestLoginHasOneForm(t *testing.T) {
@@ -24,6 +26,9 @@ func TestLoginHasOneForm(t *testing.T) {
 	for in, c := range map[string]struct{ form, why string }{
 		"a,b": {"a,b", "a comma separates two logins"}, ",": {",", "comma"}, "A，b": {"a,b", "comma"},
 		"-a": {"-a", "it looks like a flag"}, "--": {"--", "flag"},
+		"admin": {"admin", "it is reserved"}, "ROOT": {"root", "reserved"}, "Ａdmin": {"admin", "reserved"}, ".": {".", "reserved"}, "..": {"..", "reserved"}, "%": {"%", "reserved"},
+		"bоb": {"bоb", "it mixes letters of several scripts"}, "раураl": {"раураl", "scripts"}, "αlice": {"αlice", "scripts"}, "Ꭺdmin": {"ꭺdmin", "scripts"}, // Cyrillic, Greek, Cherokee
+		"ひкa": {"ひкa", "scripts"}, "ㄅひ": {"ㄅひ", "scripts"}, "한ひ": {"한ひ", "scripts"}, "bob२": {"bob२", "scripts"},
 	} {
 		if got, err := Login(in); got != "" || err == nil || !strings.Contains(err.Error(), c.why) {
 			t.Errorf("a new account %q: %q, %v", in, got, err)
@@ -32,8 +37,12 @@ func TestLoginHasOneForm(t *testing.T) {
 			t.Errorf("an old account %q: %q, %v", in, got, err)
 		}
 	}
-	if got, err := Login("a-b-"); got != "a-b-" || err != nil {
-		t.Errorf("%q, %v", got, err)
+	for _, in := range []string{
+		"a-b-", "administrator", "...", "%a", "боб", "борис2", "αλίκη", "मोहन२", "john東京", "東京タワー", "ひらがなカタカナ漢字", "한국漢字a", "ㄅ漢字a", "עִבְרִית", "محمد", "ไทย", "naïve_1",
+	} {
+		if got, err := Login(in); got != norm.NFC.String(in) || err != nil {
+			t.Errorf("%q: %q, %v", in, got, err)
+		}
 	}
 }
 
