@@ -153,6 +153,7 @@ func TestHTTPHasHealthAndMetrics(t *testing.T) {
 	if status, _ := get(t, "http://"+w.addr+Path); status != http.StatusUpgradeRequired {
 		t.Errorf("%s without an upgrade: %d", Path, status)
 	}
+	w.srv.bursts.log(w.options.Log)
 	if log := w.log.String(); strings.Count(log, "\n") != strings.Count(log, "level=DEBUG")+1 { // the login that was refused
 		t.Errorf("unauthenticated clients fill the log: %s", log)
 	}
