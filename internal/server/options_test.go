@@ -28,7 +28,7 @@ func TestZeroOptionsAreTheDefaults(t *testing.T) {
 		switch name {
 		case "Store", "Log", "Clock", "After":
 			isDefault = !o.Field(i).IsZero()
-		case "TrustedProxies":
+		case "TrustedProxies", "AllowOrigins":
 			isDefault = o.Field(i).IsZero()
 		}
 		if !isDefault {
