@@ -29,7 +29,7 @@ func TestListenErrors(t *testing.T) {
 		{"nowhere:80", &net.OpError{Err: &net.DNSError{Err: "no such host", IsNotFound: true}}, 2, `--listen is "nowhere:80": no such host`, "an address of this machine"},
 		{"nowhere:80", &net.OpError{Err: &net.DNSError{Err: "server misbehaving", Name: "nowhere"}}, 1, "listen on nowhere:80: lookup nowhere: server misbehaving", "an address of this machine"},
 	} {
-		err := listenError(c.addr, c.err)
+		err := listenError("--listen", c.addr, c.err)
 		var e *cli.Error
 		if !errors.As(err, &e) || (e.Kind == cli.KindUsage) != (c.code == 2) || err.Error() != c.why || !strings.Contains(e.Hint, c.hint) {
 			t.Errorf("%s: %v, %+v", c.addr, err, e)

@@ -137,11 +137,12 @@ func checkParsing[O any](t *testing.T, newCmd func(*Factory, runFunc[O]) *cobra.
 
 // process is a running `skarod serve`.
 type process struct {
-	t    testing.TB
-	cmd  *exec.Cmd
-	addr string
-	done chan struct{} // its standard error has ended
-	log  strings.Builder
+	t     testing.TB
+	cmd   *exec.Cmd
+	addr  string        // HOST:PORT, or unix:PATH
+	admin string        // the same of --admin, or ""
+	done  chan struct{} // its standard error has ended
+	log   strings.Builder
 }
 
 // startServer starts the program and waits until it is ready.
@@ -159,12 +160,13 @@ func startServer(t testing.TB, data string, args ...string) *process {
 	lines := bufio.NewReader(stderr)
 	first, err := lines.ReadString('\n')
 	_, addr, ok := strings.Cut(first, " msg=listening ")
-	_, addr, _ = strings.Cut(addr, " url=ws://")
+	_, addr, _ = strings.Cut(addr, " url=")
+	addr, p.admin, _ = strings.Cut(strings.TrimSpace(addr), " admin=")
 	if !ok {
 		rest, _ := io.ReadAll(lines)
 		t.Fatalf("it says %q %s, %v", first, rest, err)
 	}
-	p.addr, _, _ = strings.Cut(addr, "/")
+	p.addr = strings.TrimSuffix(strings.TrimPrefix(addr, "ws://"), "/skaro_client/")
 	go func() {
 		defer close(p.done)
 		_, _ = io.Copy(&p.log, lines)

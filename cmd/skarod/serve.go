@@ -23,6 +23,7 @@ import (
 
 type serveOptions struct {
 	listen            string
+	admin             string // "" for none
 	certFile, keyFile string
 	registration      string
 	allowPlaintext    bool
@@ -41,9 +42,9 @@ func newServeCmd(f *Factory, run runFunc[serveOptions]) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the server",
-		Long: `The server runs until it is interrupted. Its WebSocket is at /skaro_client/;
-/healthz and /metrics are for monitoring. With TLS, SIGHUP makes it read its
-certificate again.
+		Long: `The server runs until it is interrupted. Its WebSocket is at /skaro_client/.
+With --admin, /healthz and /metrics are on an address of their own, without a
+login. With TLS, SIGHUP makes it read its certificate again.
 
 docs/server.md describes TLS, proxies, backups and the systemd service, whose
 data is in /var/lib/skarod. Packages have it in /usr/share/doc/skarod/docs.`,
@@ -61,7 +62,8 @@ data is in /var/lib/skarod. Packages have it in /usr/share/doc/skarod/docs.`,
 		}),
 	}
 	flags := c.Flags()
-	flags.StringVar(&o.listen, "listen", defaultListen, "`ADDRESS` to listen on; port 0 is any free port")
+	flags.StringVar(&o.listen, "listen", defaultListen, "`ADDRESS` to listen on, or unix:PATH; port 0 is any free port")
+	flags.StringVar(&o.admin, "admin", "", "`ADDRESS` for /healthz and /metrics, or unix:PATH; none by default")
 	flags.StringVar(&o.certFile, "tls-cert", "", "PEM `FILE` with the certificate and its chain")
 	flags.StringVar(&o.keyFile, "tls-key", "", "PEM `FILE` with the key of the certificate")
 	flags.StringVar(&o.registration, "registration", server.RegistrationClosed, "`POLICY` for new accounts: open (anyone), invite (see skarod invite) or closed (only skarod user add)")
@@ -136,17 +138,11 @@ func prepareAndServe(ctx context.Context, f *Factory, o *serveOptions) error {
 	if err != nil {
 		return err
 	}
-	listener, err := listen(o.listen)
+	public, admin, err := o.listeners(cert != nil)
 	if err != nil {
 		return err
 	}
-	defer listener.Close()
-	if addr := listener.Addr().(*net.TCPAddr); cert == nil && !addr.IP.IsLoopback() && !o.allowPlaintext {
-		return cli.Usage(
-			fmt.Sprintf("%s can be reached from other machines, and there is no TLS", addr),
-			"give --tls-cert and --tls-key; or --allow-plaintext, if a proxy in front of it has TLS",
-		)
-	}
+	defer closeAll(public, admin)
 	d, err := f.enterDatabase(path)
 	if err != nil {
 		return err
@@ -166,25 +162,64 @@ func prepareAndServe(ctx context.Context, f *Factory, o *serveOptions) error {
 	if err := s.SetRegistration(o.registration); err != nil {
 		return cmp.Or(err, s.Close())
 	}
-	r, err := newRunning(o, s, listener, cert, f.log)
+	r, err := newRunning(o, s, cert, f.log)
 	if err != nil {
 		return cmp.Or(err, s.Close())
 	}
-	r.start()
-	f.log.Info("listening", "data", filepath.Dir(d.path), "registration", o.registration, "version", buildInfo().Version, "url", r.url())
+	r.start(public, admin)
+	r.logStart(filepath.Dir(d.path), o.registration)
 	err = r.wait(ctx)
 	r.stop()
 	return cmp.Or(err, s.Close())
 }
 
+// listeners makes the listeners of the server and of its operator, which may be nil. A
+// listener without TLS that other machines can reach needs --allow-plaintext.
+func (o *serveOptions) listeners(tls bool) (public, admin net.Listener, err error) {
+	if public, err = listen("--listen", o.listen); err != nil {
+		return nil, nil, err
+	}
+	if !tls && !isLocal(public) && !o.allowPlaintext {
+		closeAll(public)
+		return nil, nil, cli.Usage(
+			fmt.Sprintf("%s can be reached from other machines, and there is no TLS", public.Addr()),
+			"give --tls-cert and --tls-key; or --allow-plaintext, if a proxy in front of it has TLS",
+		)
+	}
+	if o.admin == "" {
+		return public, nil, nil
+	}
+	if admin, err = listen("--admin", o.admin); err != nil {
+		closeAll(public)
+		return nil, nil, err
+	}
+	if !isLocal(admin) && !o.allowPlaintext {
+		closeAll(public, admin)
+		return nil, nil, cli.Usage(
+			fmt.Sprintf("%s can be reached from other machines, and --admin has neither TLS nor a login", admin.Addr()),
+			"give --admin a loopback address or unix:PATH; or --allow-plaintext, if only your monitoring reaches it",
+		)
+	}
+	return public, admin, nil
+}
+
+func closeAll(listeners ...net.Listener) {
+	for _, l := range listeners {
+		if l != nil {
+			l.Close()
+		}
+	}
+}
+
 // running is a server that serves.
 type running struct {
-	server   *server.Server
-	http     *http.Server
-	listener net.Listener
-	cert     *certificate // nil without TLS
-	log      *slog.Logger
-	failed   chan error // from the goroutine that accepts connections, when it ends
+	server *server.Server
+	cert   *certificate // nil without TLS
+	log    *slog.Logger
+
+	listeners []net.Listener // the server's own, and the operator's if there is one
+	web       []*http.Server // one for each listener
+	failed    chan error     // from the goroutine of each listener, when it ends
 }
 
 // newLog makes the log of a server.
@@ -197,7 +232,7 @@ func (f *Factory) newLog() *slog.Logger {
 }
 
 // newRunning makes a server on an open store.
-func newRunning(o *serveOptions, s *store.Store, listener net.Listener, cert *certificate, log *slog.Logger) (*running, error) {
+func newRunning(o *serveOptions, s *store.Store, cert *certificate, log *slog.Logger) (*running, error) {
 	options := server.DefaultOptions()
 	options.Store, options.Version, options.Registration, options.Log = s, buildInfo().Version, o.registration, log
 	if err := o.configure(&options); err != nil {
@@ -207,25 +242,53 @@ func newRunning(o *serveOptions, s *store.Store, listener net.Listener, cert *ce
 	if err != nil {
 		return nil, err
 	}
-	return &running{server: srv, http: srv.HTTP(), listener: listener, cert: cert, log: log, failed: make(chan error, 1)}, nil
+	return &running{server: srv, cert: cert, log: log, failed: make(chan error, 2)}, nil
 }
 
-// url returns the address that the server listens on, for a client.
-func (r *running) url() string {
-	scheme := "ws"
-	if r.cert != nil {
-		scheme = "wss"
+// logStart says where the server listens.
+func (r *running) logStart(data, registration string) {
+	about := []any{"data", data, "registration", registration, "version", buildInfo().Version, "url", r.url()}
+	if len(r.listeners) > 1 {
+		about = append(about, "admin", addressOf(r.listeners[1]))
 	}
-	return fmt.Sprintf("%s://%s%s", scheme, r.listener.Addr(), server.Path)
+	r.log.Info("listening", about...)
 }
 
-// start starts the goroutine that accepts connections. It ends when the listener is closed.
-func (r *running) start() {
-	corked := r.server.Listener(r.listener)
+// url returns the address that the server listens on, for a client or a proxy.
+func (r *running) url() string {
+	address := addressOf(r.listeners[0])
+	switch {
+	case strings.HasPrefix(address, unixPrefix):
+		return address
+	case r.cert != nil:
+		return "wss://" + address + server.Path
+	}
+	return "ws://" + address + server.Path
+}
+
+// addressOf returns the address of a listener, as a flag names it.
+func addressOf(l net.Listener) string {
+	if l.Addr().Network() == "unix" {
+		return unixPrefix + l.Addr().String()
+	}
+	return l.Addr().String()
+}
+
+// start starts the goroutines that accept connections. Each ends when its listener is closed.
+func (r *running) start(public, admin net.Listener) {
+	corked := r.server.Listener(public)
 	if r.cert != nil {
 		corked = tls.NewListener(corked, r.cert.config())
 	}
-	go func() { r.failed <- r.http.Serve(corked) }()
+	r.serve(corked, public, r.server.HTTP())
+	if admin != nil {
+		r.serve(admin, admin, r.server.Admin())
+	}
+}
+
+func (r *running) serve(accept, listener net.Listener, web *http.Server) {
+	r.listeners, r.web = append(r.listeners, listener), append(r.web, web)
+	go func() { r.failed <- web.Serve(accept) }()
 }
 
 // wait returns when ctx ends, or with the error that ended the serving. Meanwhile SIGHUP
@@ -262,12 +325,16 @@ func (r *running) renew(ctx context.Context) {
 // stopTime bounds how long the end of the server may take.
 const stopTime = 5 * time.Second
 
-// stop ends all connections, and waits for the goroutine of start.
+// stop ends all connections, and waits for the goroutines of start.
 func (r *running) stop() {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
 	defer cancel()
-	r.listener.Close()
+	closeAll(r.listeners...)
 	r.server.Close(ctx)
-	r.http.Close()
-	<-r.failed
+	for _, web := range r.web {
+		web.Close()
+	}
+	for range r.web {
+		<-r.failed
+	}
 }

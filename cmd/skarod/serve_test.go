@@ -33,6 +33,8 @@ func TestServeParsing(t *testing.T) {
 	proxied.proxies = []string{"127.0.0.1", "::1", "unix"}
 	pages.allowOrigins = []string{"https://a:443", "http://b"}
 	limited.limits = []string{"max-frame=2MiB", "login-time=10s"}
+	sockets := plain
+	sockets.listen, sockets.admin = "unix:s", "unix:/run/admin.sock"
 	checkParsing(t, newServeCmd,
 		parsed[serveOptions]{"serve --limit max-frame=2MiB --limit login-time=10s", limited, true},
 		parsed[serveOptions]{"serve --trusted-proxy 127.0.0.1,::1 --trusted-proxy unix", proxied, true},
@@ -43,6 +45,7 @@ func TestServeParsing(t *testing.T) {
 		parsed[serveOptions]{"serve --allow-origin https://a:443 --allow-origin http://b", pages, true},
 		parsed[serveOptions]{args: "serve --allow-origin a"},
 		parsed[serveOptions]{"serve", plain, true},
+		parsed[serveOptions]{"serve --listen unix:s --admin unix:/run/admin.sock", sockets, true},
 		parsed[serveOptions]{"serve --listen :8443 --tls-cert c --tls-key k --registration open", tls, true},
 		parsed[serveOptions]{"serve --listen :80 --allow-plaintext", open, true},
 		parsed[serveOptions]{args: "serve --tls-cert c"},
@@ -58,6 +61,9 @@ func TestServeRefuses(t *testing.T) {
 	for args, want := range map[string]string{
 		"--listen 0.0.0.0:0":                      "serve: 0.0.0.0:",
 		"--listen [::]:0":                         "there is no TLS",
+		"--listen 127.0.0.1:0 --admin [::]:0":     "--admin has neither TLS nor a login",
+		"--listen 127.0.0.1:0 --admin 9765":       "--admin is \"9765\": missing port in address\nhint: did you mean :9765 or 127.0.0.1:9765?\n",
+		"--listen unix:@x":                        "which can't be the path of a socket",
 		"--tls-cert x":                            "tls-key",
 		"--tls-cert x --tls-key y":                "the certificate can't be used",
 		"--registration maybe":                    "not one of open, invite, closed\nhint: see `skarod serve --help`",
@@ -98,7 +104,7 @@ func TestServeRefuses(t *testing.T) {
 func TestServe(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	addUsers(t, data, "alice", "bob")
-	p := startServer(t, data, "--registration", "invite")
+	p := startServer(t, data, "--registration", "invite", "--admin", "127.0.0.1:0")
 	alice := p.login("alice")
 	if r := alice.request(2, proto.TypeRegisterType, nil); r.Fields.Text("register_type") != "invite" {
 		t.Errorf("%s", r.Fields.Describe())
@@ -107,13 +113,15 @@ func TestServe(t *testing.T) {
 		t.Errorf("%s", r.Fields.Describe())
 	}
 	for _, page := range []string{"/healthz", "/metrics"} {
-		resp, err := http.Get("http://" + p.addr + page)
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp.Body.Close()
-		if resp.StatusCode != http.StatusOK {
-			t.Errorf("%s: %s", page, resp.Status)
+		for addr, want := range map[string]int{p.admin: http.StatusOK, p.addr: http.StatusNotFound} {
+			resp, err := http.Get("http://" + addr + page)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if resp.StatusCode != want {
+				t.Errorf("%s of %s: %s", page, addr, resp.Status)
+			}
 		}
 	}
 

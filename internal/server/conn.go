@@ -37,6 +37,7 @@ type conn struct {
 	mu     sync.Mutex // guards the fields up to reason
 	queue  [][]byte   // frames for the writer
 	bytes  int        // in queue
+	oldest time.Time  // when the oldest message of the queue arrived; zero if it has none
 	ending bool       // nothing more is queued
 	code   websocket.StatusCode
 	reason string
@@ -152,7 +153,10 @@ func (c *conn) waitForRoom() bool {
 
 // enqueue gives a frame to the writer, and never waits. If the queue is full, the connection
 // ends: its client can connect again, and catch up.
-func (c *conn) enqueue(frame []byte) {
+func (c *conn) enqueue(frame []byte) { c.enqueuePush(frame, time.Time{}) }
+
+// enqueuePush is enqueue for a message that has arrived at a time.
+func (c *conn) enqueuePush(frame []byte, arrived time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ending {
@@ -162,6 +166,9 @@ func (c *conn) enqueue(frame []byte) {
 		c.server.counter.tooSlow.Add(1)
 		c.endLocked(websocket.StatusTryAgainLater, "too slow: connect again and catch up")
 		return
+	}
+	if c.oldest.IsZero() {
+		c.oldest = arrived
 	}
 	c.queue = append(c.queue, frame)
 	c.bytes += len(frame)
@@ -207,14 +214,17 @@ func (c *conn) isEnding() bool {
 func (c *conn) write() {
 	for {
 		c.mu.Lock()
-		batch, ending := c.queue, c.ending
-		c.queue, c.bytes = nil, 0
+		batch, oldest, ending := c.queue, c.oldest, c.ending
+		c.queue, c.bytes, c.oldest = nil, 0, time.Time{}
 		c.mu.Unlock()
 		wake(c.taken)
 		if len(batch) > 0 && !c.writeBatch(batch) {
 			c.end(websocket.StatusAbnormalClosure, "nothing can be written to it") // wakes the reader, if it waits for room
 			c.ws.CloseNow()
 			return
+		}
+		if !oldest.IsZero() {
+			c.server.counter.deliveryTime.Observe(c.server.o.Clock().Sub(oldest).Seconds())
 		}
 		if ending {
 			// Close waits for the peer's close frame for seconds, and CloseNow waits for Close.

@@ -63,6 +63,13 @@ func (b *frameBudget) grow(f *incoming, bytes int) bool {
 	return true
 }
 
+// inUse returns how many bytes of the budget are in use.
+func (b *frameBudget) inUse() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.used
+}
+
 // done gives back the room of a frame.
 func (b *frameBudget) done(f *incoming) {
 	b.mu.Lock()

@@ -170,13 +170,13 @@ func TestMissingLoginIsRefusedLikeAnExistingOne(t *testing.T) {
 	for _, login := range []string{"alice", "nobody", "no login", ""} {
 		c := w.dial()
 		release := w.waits.hold()
-		before := w.srv.counter.refusedLogins.Load()
+		before := total(t, w.srv.counter.refusals.WithLabelValues(refusedLogin, "401"))
 		id := c.ask(proto.TypeAuthorize, map[string]any{"login": login, "password": "x"})
 		eventually(t, "the server waits", func() bool { return len(w.waitsSoFar()) == 1 })
 		if got := w.waits.take(); !slices.Equal(got, []time.Duration{answerTime}) {
 			t.Errorf("%q: it waits %v", login, got)
 		}
-		if w.srv.counter.refusedLogins.Load() != before {
+		if total(t, w.srv.counter.refusals.WithLabelValues(refusedLogin, "401")) != before {
 			t.Errorf("%q: it is refused already", login)
 		}
 		release()

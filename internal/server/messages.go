@@ -28,8 +28,10 @@ func (c *conn) sendMessage(f proto.Frame, id int64) {
 	c.inFlight <- struct{}{}
 	_ = c.server.inFlight.Acquire(context.Background(), size) // it fails only with its context, and every commit makes room
 	c.sending.Add(1)
+	c.server.counter.inFlight.Inc()
 	c.server.o.Store.Send(m, func(stored store.Stored, err error) {
 		c.confirm(id, x.user, m, stored, err)
+		c.server.counter.inFlight.Dec()
 		c.server.inFlight.Release(size)
 		<-c.inFlight
 		c.sending.Done()
@@ -46,6 +48,8 @@ func (c *conn) confirm(id int64, from store.User, m store.Message, stored store.
 		err = notMember(m.To)
 	case errors.Is(err, store.ErrNonceUsed):
 		err = refuse(proto.StatusConflict, "%v", err)
+	default:
+		c.server.noteStored(err)
 	}
 	if err != nil {
 		c.answer(proto.TypeSendMessage, id, nil, err)
@@ -109,5 +113,5 @@ func (s *Server) deliver(c *conn, from store.User, m store.Message, stored store
 	if slices.ContainsFunc(users, func(id int64) bool { return id != from.ID && s.isOnline(id) }) {
 		frame() // push will most likely need it, and holds Server.mu
 	}
-	s.push(stored.ID, frame, c, users...)
+	s.push(stored.ID, m.Date, frame, c, users...)
 }

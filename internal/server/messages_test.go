@@ -347,7 +347,7 @@ func TestLastPushedChangesWithThePush(t *testing.T) {
 			default:
 			}
 			w.srv.mu.Lock()
-			last, pushed := w.srv.lastPushed, w.srv.counter.delivered.Load() // bob's connection is the only one
+			last, pushed := w.srv.lastPushed, total(t, w.srv.counter.delivered) // bob's connection is the only one
 			w.srv.mu.Unlock()
 			if last != pushed {
 				t.Fatalf("to %s: the last pushed id is %d after %d pushes", to, last, pushed)

@@ -53,7 +53,6 @@ func (c *conn) refused(err error) error {
 
 // refuseLogin refuses a login, and logs it. The login is that of an account, or noLogin.
 func (c *conn) refuseLogin(login, status, info string) error {
-	c.server.counter.refusedLogins.Add(1)
 	c.server.bursts.add(burst{"login refused", c.peer.String(), info}, login)
 	return c.refuseUnauthenticated(status, info)
 }

@@ -78,11 +78,13 @@ func (c *conn) answer(typ string, id int64, fields map[string]any, err error) {
 		maps.Copy(reply, fields)
 	case errors.As(err, &refused):
 		reply["status"], reply["info"] = refused.status, refused.info
+		c.server.countRefusal(refusedBy(typ), proto.StatusCode(refused.status))
 		if refused.retryAfter > 0 {
 			reply["retry_after"] = int64(math.Ceil(refused.retryAfter.Seconds()))
 		}
 	default:
 		c.server.logFailure(typ, err)
+		c.server.countRefusal(refusedBy(typ), proto.StatusCode(proto.StatusInternal))
 		reply["status"], reply["info"] = proto.StatusInternal, "the server could not do it; nothing was done"
 	}
 	c.reply(reply)

@@ -13,12 +13,15 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/semaphore"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/store"
@@ -44,8 +47,11 @@ type Server struct {
 	bursts        bursts
 	inFlight      *semaphore.Weighted // bounds the bytes of all messages that are not yet on disk
 	registrations registrations
+	registry      *prometheus.Registry
 	counter       counters
-	lastFailure   atomic.Int64 // see logFailure
+	health        singleflight.Group         // of Health
+	unstorable    atomic.Pointer[unstorable] // nil after a message was stored
+	lastFailure   atomic.Int64               // see logFailure
 
 	mu        sync.Mutex // guards all below; held only briefly, never while waiting for the store
 	closing   bool
@@ -102,6 +108,7 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start the server: %w", err)
 	}
+	s.registry = s.newRegistry()
 	s.housekeeping.Go(s.keepHouse)
 	return s, nil
 }
@@ -154,20 +161,11 @@ func (s *Server) checkUsers() {
 	}
 }
 
-// HTTP serves the WebSocket at Path, /healthz and /metrics, on a listener that comes from
-// Listener. A connection that does not become a WebSocket ends soon, because MaxConnections
+// HTTP serves the WebSocket at Path, on a listener that comes from Listener. A connection that does not become a WebSocket ends soon, because MaxConnections
 // does not count it.
 func (s *Server) HTTP() *http.Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc(Path+"{$}", s.accept)
-	mux.HandleFunc("/healthz", func(w http.ResponseWriter, r *http.Request) {
-		if err := s.o.Store.Ping(r.Context()); err != nil {
-			http.Error(w, "the database does not answer", http.StatusServiceUnavailable)
-			return
-		}
-		_, _ = io.WriteString(w, "ok\n")
-	})
-	mux.HandleFunc("/metrics", s.metrics)
 	return &http.Server{
 		Handler: withoutBody(mux), ConnContext: connContext,
 		ReadTimeout: s.o.HTTPTime, WriteTimeout: s.o.HTTPTime, IdleTimeout: s.o.HTTPTime, MaxHeaderBytes: 32 << 10,
@@ -180,6 +178,7 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request) {
 	from := s.o.peerOf(r)
 	place, full := s.enter(from)
 	if full != nil {
+		s.countRefusal(refusedConnection, strconv.Itoa(full.status))
 		s.bursts.add(burst{"connection refused", from.String(), full.why}, "")
 		full.refuse(w)
 		return
@@ -287,7 +286,7 @@ func (s *Server) logoutLocked(c *conn, finished bool) {
 }
 
 // push enqueues the frame of a message for every connection of the users but one.
-func (s *Server) push(id int64, frame func() []byte, except *conn, users ...int64) {
+func (s *Server) push(id int64, arrived time.Time, frame func() []byte, except *conn, users ...int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.lastPushed = id
@@ -297,7 +296,7 @@ func (s *Server) push(id int64, frame func() []byte, except *conn, users ...int6
 		}
 		for c := range s.online[id] {
 			if c != except {
-				c.enqueue(frame())
+				c.enqueuePush(frame(), arrived)
 				s.counter.delivered.Add(1)
 			}
 		}

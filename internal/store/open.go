@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"modernc.org/sqlite"
@@ -58,6 +59,7 @@ type Store struct {
 	queue        queue
 	deferredJobs chan *job
 	foreign      chan func() // sets onForeign
+	onCommit     atomic.Pointer[func(writes int, took time.Duration)]
 	quit         chan struct{}
 	committed    chan []*job   // from the writing to the announcing goroutine; has room for one
 	done         chan struct{} // closed when both have ended

@@ -201,6 +201,10 @@ func (s *Store) OnForeignWrite(f func()) {
 	}
 }
 
+// OnCommit sets a function that is told of every commit that succeeds: how many writes it
+// has, and how long it took. It must not wait.
+func (s *Store) OnCommit(f func(writes int, took time.Duration)) { s.onCommit.Store(&f) }
+
 // writeLoop is the writing goroutine. Close ends it, when all jobs are done.
 func (s *Store) writeLoop() {
 	defer close(s.committed)
@@ -268,6 +272,7 @@ func (s *Store) commitAll() {
 // one transaction. It hands them to the announcing goroutine, and goes on: what they cause
 // takes place beside the next commit.
 func (s *Store) commit(group []*job) {
+	begun := time.Now()
 	if err := s.exec("BEGIN IMMEDIATE"); err != nil {
 		s.rollBack()
 		// SQLite has waited for another process. The jobs that came meanwhile must not all wait
@@ -288,6 +293,8 @@ func (s *Store) commit(group []*job) {
 	}
 	if err != nil {
 		s.rollBack()
+	} else if f := s.onCommit.Load(); f != nil {
+		(*f)(len(group), time.Since(begun))
 	}
 	s.announce(group, err)
 	if !s.queue.empty() {

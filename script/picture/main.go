@@ -96,8 +96,8 @@ func play(s *server, build, ops *terminal) error {
 
 // server is a skarod with its accounts, in a folder.
 type server struct {
-	dir, url string
-	cmd      *exec.Cmd
+	dir, url, admin string
+	cmd             *exec.Cmd
 }
 
 // serve starts a server on a free port, and logs every user in.
@@ -109,7 +109,7 @@ func serve(dir string) (*server, error) {
 			return nil, err
 		}
 	}
-	s.cmd = s.command("", "skarod", "serve", "--listen", "127.0.0.1:0")
+	s.cmd = s.command("", "skarod", "serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
 	log, err := s.cmd.StderrPipe()
 	if err != nil {
 		return nil, err
@@ -119,12 +119,13 @@ func serve(dir string) (*server, error) {
 	}
 	lines := bufio.NewReader(log)
 	line, err := lines.ReadString('\n')
-	_, url, found := strings.Cut(strings.TrimSpace(line), " url=")
+	_, addresses, _ := strings.Cut(strings.TrimSpace(line), " url=")
+	url, admin, found := strings.Cut(addresses, " admin=")
 	if err != nil || !found {
 		return nil, errors.Join(fmt.Errorf("skarod said %q: %w", line, err), s.stop())
 	}
 	go func() { _, _ = io.Copy(io.Discard, lines) }()
-	s.url = url
+	s.url, s.admin = url, admin
 	for _, login := range logins {
 		if err := s.with(login+"\n", s.command(login, "skaroctl", "login", login, "--server", url, "--store", "file", "--password-stdin")); err != nil {
 			return nil, errors.Join(err, s.stop())
@@ -168,7 +169,7 @@ func (s *server) with(input string, cmd *exec.Cmd) error {
 
 // await waits until the server's metrics have a line.
 func (s *server) await(line string) error {
-	metrics := "http" + strings.TrimSuffix(strings.TrimPrefix(s.url, "ws"), "/skaro_client/") + "/metrics"
+	metrics := "http://" + s.admin + "/metrics"
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		r, err := http.Get(metrics)
 		if err != nil {

@@ -1,0 +1,84 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/skaroctl/skaroctl/internal/store"
+)
+
+// Bounds of the requests of an operator.
+const (
+	healthTime = 5 * time.Second
+	adminTime  = 30 * time.Second // for a request, and for its answer
+)
+
+// ErrNoAnswer is the error of Health if the store has not answered in time.
+var ErrNoAnswer = errors.New("the database does not answer")
+
+// Admin serves /healthz and /metrics. They need no login, so their address belongs to the
+// operator.
+func (s *Server) Admin() *http.Server {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/healthz", func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), healthTime)
+		defer cancel()
+		if err := s.Health(ctx); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = io.WriteString(w, "ok\n")
+	})
+	mux.Handle("/metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}))
+	return &http.Server{Handler: mux, ReadTimeout: adminTime, WriteTimeout: adminTime, MaxHeaderBytes: 32 << 10}
+}
+
+// Health returns an error with the reason if messages can't be stored. It finds out by a
+// write. The error wraps ErrNoAnswer if ctx ends first.
+func (s *Server) Health(ctx context.Context) error {
+	written := s.health.DoChan("", func() (any, error) { return nil, s.o.Store.Alive(s.o.Clock()) })
+	select {
+	case r := <-written:
+		if err := cmp.Or(r.Err, s.lastUnstorable()); err != nil {
+			return fmt.Errorf("messages can't be stored: %s", store.Reason(err))
+		}
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("messages can't be stored: %w; another process may have locked it", ErrNoAnswer)
+	}
+}
+
+// unstorable is the last message that was not stored.
+type unstorable struct {
+	at  time.Time
+	err error
+}
+
+// unstorableTime is how long a message that was not stored counts, if none is stored after it:
+// the disk may have room by then.
+const unstorableTime = time.Minute
+
+// noteStored remembers for Health whether the last message was stored.
+func (s *Server) noteStored(err error) {
+	switch {
+	case err != nil:
+		s.unstorable.Store(&unstorable{s.o.Clock(), err})
+	case s.unstorable.Load() != nil:
+		s.unstorable.Store(nil)
+	}
+}
+
+// lastUnstorable returns the error of the last message, if it was not stored just now.
+func (s *Server) lastUnstorable() error {
+	if u := s.unstorable.Load(); u != nil && s.o.Clock().Sub(u.at) < unstorableTime {
+		return u.err
+	}
+	return nil
+}

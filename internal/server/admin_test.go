@@ -1,0 +1,202 @@
+package server
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/skaroctl/skaroctl/internal/proto"
+)
+
+// ask is the answer of the operator's address.
+func (w *testServer) ask(path string) (status int, body string) {
+	answer := httptest.NewRecorder()
+	w.srv.Admin().Handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, path, nil))
+	return answer.Code, answer.Body.String()
+}
+
+// metric is the value of a metric, or "".
+func (w *testServer) metric(name string) string {
+	w.t.Helper()
+	status, body := w.ask("/metrics")
+	if status != http.StatusOK {
+		w.t.Fatalf("metrics: %d", status)
+	}
+	for line := range strings.Lines(body) {
+		if value, ok := strings.CutPrefix(line, name+" "); ok {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
+
+// total is the value of a counter.
+func total(t testing.TB, c prometheus.Counter) int64 {
+	t.Helper()
+	var m dto.Metric
+	if err := c.Write(&m); err != nil {
+		t.Fatal(err)
+	}
+	return int64(m.GetCounter().GetValue())
+}
+
+func TestMetricsCountWhatHappens(t *testing.T) {
+	w := newTestServer(t, func(o *Options) { o.Registration = RegistrationInvite; o.MaxConnections = 2 }, "alice", "bob")
+	alice := w.login("alice")
+	bob := w.login("bob")
+	if _, _, err := websocket.Dial(t.Context(), "ws://"+w.addr+Path, nil); err == nil {
+		t.Error("a connection too many")
+	}
+	alice.authorize("alice", "wrong")
+	alice.request(proto.TypeRegister, map[string]any{"form": map[string]any{"login": "eve", "token": newToken("x").Text()}})
+	alice.request("no_such_request", nil)
+	alice.send("bob", "x")
+	bob.message()
+	bob.ws.CloseNow()
+	w.left(1)
+	w.dial()
+	for name, want := range map[string]string{
+		`skarod_connections{state="authenticated"}`: "1", `skarod_connections{state="unauthenticated"}`: "1",
+		"skarod_users_online": "1", "skarod_sessions": "2", "skarod_connections_total": "3",
+		"skarod_logins_total": "2", "skarod_messages_total": "1", "skarod_deliveries_total": "1", "skarod_delivery_seconds_count": "1",
+		`skarod_refusals_total{status="503",what="connection"}`:   "1",
+		`skarod_refusals_total{status="401",what="login"}`:        "1",
+		`skarod_refusals_total{status="403",what="registration"}`: "1",
+		`skarod_refusals_total{status="501",what="request"}`:      "1",
+		"skarod_messages_in_flight":                               "0", "skarod_queued_frames": "0", "skarod_queued_bytes": "0", "skarod_unfinished_bytes": "0",
+	} {
+		if got := w.metric(name); got != want {
+			t.Errorf("%s is %q, not %s", name, got, want)
+		}
+	}
+	for _, name := range []string{"skarod_commit_seconds_count", "skarod_commit_writes_sum", "skarod_database_bytes", "skarod_disk_free_bytes"} {
+		if got := w.metric(name); got == "" || got == "0" {
+			t.Errorf("%s is %q", name, got)
+		}
+	}
+	if _, body := w.ask("/metrics"); !strings.Contains(body, `skarod_build_info{go="go`) || !strings.Contains(body, `version="test"} 1`) {
+		t.Errorf("no build info in\n%s", body)
+	}
+}
+
+// docs/server.md describes every metric of skarod's own, and no other.
+func TestMetricsAreDocumented(t *testing.T) {
+	w := newTestServer(t, nil)
+	w.srv.countRefusal(refusedLogin, "401")
+	manual, err := os.ReadFile(filepath.Join("..", "..", "docs", "server.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := map[string]bool{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `(skarod_[a-z_]+)").FindAllStringSubmatch(string(manual), -1) {
+		documented[m[1]] = true
+	}
+	_, body := w.ask("/metrics")
+	for _, m := range regexp.MustCompile(`(?m)^# TYPE (skarod_\S+)`).FindAllStringSubmatch(body, -1) {
+		if !documented[m[1]] {
+			t.Errorf("docs/server.md does not have %s", m[1])
+		}
+		delete(documented, m[1])
+	}
+	for name := range documented {
+		t.Errorf("docs/server.md has %s, and the server has not", name)
+	}
+}
+
+// /healthz says whether messages can be stored, and if not, why.
+func TestHealthSaysWhyMessagesCantBeStored(t *testing.T) {
+	w := newTestServer(t, nil, "alice")
+	c := w.login("alice")
+	check := func(status int, reason string) {
+		t.Helper()
+		if got, body := w.ask("/healthz"); got != status || !strings.Contains(body, reason) {
+			t.Errorf("%d %q instead of %d %q", got, body, status, reason)
+		}
+	}
+	check(http.StatusOK, "ok\n")
+
+	w.srv.noteStored(fullDisk(t))
+	check(http.StatusServiceUnavailable, "messages can't be stored: the disk is full")
+	w.clock.Add(unstorableTime)
+	check(http.StatusOK, "ok\n") // nobody has tried since
+	w.srv.noteStored(fullDisk(t))
+	c.send("alice", "there is room again")
+	check(http.StatusOK, "ok\n")
+
+	unlock := w.lockDatabase()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	if err := w.srv.Health(ctx); !errors.Is(err, ErrNoAnswer) {
+		t.Errorf("with a locked database: %v", err)
+	}
+	unlock()
+	eventually(t, "it answers again", func() bool { status, _ := w.ask("/healthz"); return status == http.StatusOK })
+
+	if err := os.Rename(w.path, w.path+".moved"); err != nil {
+		t.Skipf("this system moves no open file: %v", err)
+	}
+	check(http.StatusServiceUnavailable, "the database was moved or removed")
+	if r := c.request(proto.TypeSendMessage, map[string]any{"to": "alice", "body": "x"}); code(r) != "500" {
+		t.Errorf("a message is stored nowhere: %s", r.Status)
+	}
+	if n := w.metric(`skarod_refusals_total{status="500",what="request"}`); n != "1" {
+		t.Errorf("%s requests failed", n)
+	}
+	if err := os.Rename(w.path+".moved", w.path); err != nil {
+		t.Fatal(err)
+	}
+	check(http.StatusServiceUnavailable, "the database was moved or removed") // the last message is not stored
+	c.send("alice", "x")
+	check(http.StatusOK, "ok\n")
+	w.stop()
+	check(http.StatusServiceUnavailable, "the store is closed")
+}
+
+// fullDisk is the error of SQLite for a full disk.
+func fullDisk(t *testing.T) error {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(t.TempDir(), "full")+"?_pragma=max_page_count(1)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	_, err = db.Exec("CREATE TABLE t (x); INSERT INTO t VALUES (zeroblob(100000))")
+	if err == nil {
+		t.Fatal("SQLite knows no full disk")
+	}
+	return err
+}
+
+// lockDatabase locks the database as another process would.
+func (w *testServer) lockDatabase() (unlock func()) {
+	w.t.Helper()
+	db, err := sql.Open("sqlite", "file:"+w.path)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	conn, err := db.Conn(w.t.Context())
+	if err == nil {
+		_, err = conn.ExecContext(w.t.Context(), "BEGIN IMMEDIATE")
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return func() {
+		if err := errors.Join(conn.Close(), db.Close()); err != nil {
+			w.t.Error(fmt.Errorf("unlock: %w", err))
+		}
+	}
+}
