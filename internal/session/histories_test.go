@@ -599,6 +599,9 @@ func TestSightingsKeepNewest(t *testing.T) {
 		if len(s.list) >= 2*seenMost {
 			t.Fatalf("%d messages are kept", len(s.list))
 		}
+		if name := s.list[len(s.list)-1].dialog; len(name) > dialogBytes {
+			t.Fatalf("a name of %d bytes is kept", len(name))
+		}
 	}
 	seen := &seenSet{}
 	s.each(seen, seen.see)

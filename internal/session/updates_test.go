@@ -132,6 +132,17 @@ func TestUpdatesBeginAtNoImpossibleID(t *testing.T) {
 			t.Errorf("%d: %v, at %+v", last, err, p)
 		}
 	}
+	l := listener(serve(t, func(p *peer) {
+		p.login(proto.ExtUpdates)
+		f := p.expectUpdates(-1)
+		p.send(incoming(maxID + 1))
+		p.updates(f, 5, false)
+		p.recv()
+	}))
+	err := l.Run(bounded(t), func(Event) error { return errDone })
+	if p, ok := l.Position(); KindOf(err) != KindProtocol || ok {
+		t.Errorf("a push before the answer: %v, at %+v", err, p)
+	}
 }
 
 // If more is pushed during begin than there is room for, it is fetched; what has no id, and
