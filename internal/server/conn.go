@@ -28,6 +28,7 @@ type conn struct {
 	lastTo, lastForm string // of the last message: the recipient as given, and its stored form
 	maxFrame         int    // bytes
 	incoming         incoming
+	making           int         // bytes that are held for a reply
 	late             *time.Timer // runs while a frame arrives
 
 	session  *session       // guarded by Server.mu; nil means unauthenticated

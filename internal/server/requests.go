@@ -63,6 +63,8 @@ func (c *conn) handle(f proto.Frame) {
 		fields, err := h.answer(c, ctx, f)
 		cancel()
 		c.answer(typ, id, fields, err)
+		c.release(c.making)
+		c.making = 0
 		if c.refusals >= c.server.o.MaxRefusals {
 			c.end(websocket.StatusPolicyViolation, "too many refusals")
 		}
@@ -177,6 +179,10 @@ const (
 	plainBytes = 900 << 10
 )
 
+// pageCopies is how often a page is in memory while its reply is made: as messages, as fields and
+// as a frame.
+const pageCopies = 3
+
 // parsePage reads limit, before and after of a request. The page has its share of what may be
 // unread.
 func (c *conn) parsePage(f proto.Frame) (store.Page, error) {
@@ -199,6 +205,8 @@ func (c *conn) parsePage(f proto.Frame) (store.Page, error) {
 		p.Limit, p.Bytes = int(min(n, maxPage)), pageBytes
 	}
 	p.Bytes = min(p.Bytes, c.server.unread.share())
+	c.making = pageCopies * p.Bytes
+	c.hold(c.making)
 	return p, nil
 }
 
