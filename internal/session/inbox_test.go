@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -112,6 +113,23 @@ func TestAwaitHoldsOnlySoMuch(t *testing.T) {
 				t.Errorf("%v, and %d pushes are left in the inbox, not %d", err, left, c.left)
 			}
 		})
+	}
+}
+
+// A push that came before the end of the connection is taken, whichever is noticed first.
+func TestAwaitTakesWhatCameBeforeTheEnd(t *testing.T) {
+	push, lost := newPush(t, pushed(said("bob", "early", 1))), errors.New("the connection is lost")
+	for range 50 {
+		sub := &subscription{own: "alice", inbox: newInbox()}
+		b := &beginning{subscription: sub}
+		b.positionFirst = true // it is held
+		_, err := sub.await(t.Context(), b, func(context.Context) (proto.Reply, error) {
+			sub.inbox.push(push, nil)
+			return proto.Reply{}, lost
+		})
+		if !errors.Is(err, lost) || len(b.messages) != 1 {
+			t.Fatalf("%v, and %d messages are held", err, len(b.messages))
+		}
 	}
 }
 

@@ -180,19 +180,19 @@ func (c *subscription) await(ctx context.Context, t taker, wait func(context.Con
 			waiting = false
 		}
 	}
+	// What came before the reply, or before the end of the connection, is taken too.
+	for n := len(c.inbox.queue); n > 0 && !t.full() && ctx.Err() == nil; n-- {
+		if err := c.taken(ctx, t, c.inbox.take(<-c.inbox.queue)); err != nil {
+			return proto.Reply{}, err
+		}
+	}
 	switch {
 	case KindOf(err) == KindTimeout && t.full():
 		return proto.Reply{}, pushedTooMuch(c.session.conn.endpoint.URL, err)
 	case err != nil:
 		return proto.Reply{}, err
-	}
-	for n := len(c.inbox.queue); n > 0 && !t.full(); n-- { // they came before the reply too
-		if ctx.Err() != nil {
-			return proto.Reply{}, context.Cause(ctx)
-		}
-		if err := c.taken(ctx, t, c.inbox.take(<-c.inbox.queue)); err != nil {
-			return proto.Reply{}, err
-		}
+	case ctx.Err() != nil && len(c.inbox.queue) > 0:
+		return proto.Reply{}, context.Cause(ctx)
 	}
 	return reply, nil
 }
