@@ -66,9 +66,36 @@ type hostileServer struct {
 	t     *testing.T
 	texts []string
 	all   string // the texts in one
+	parts []part // what has room in a login, and in the excerpt of an error
 	body  string // a very long one
 
-	flaky atomic.Bool // the next connection is lost
+	part  atomic.Int64 // the part that is sent
+	flaky atomic.Bool  // the next connection is lost
+}
+
+// part is some of the texts.
+type part struct {
+	text  string
+	shown []string // what must be visible of it
+}
+
+// newParts cuts texts into parts, and leaves out what no login has room for.
+func newParts(texts []string) []part {
+	parts := []part{{}}
+	for i, text := range texts {
+		text = strings.ToValidUTF8(text, "\uFFFD") // as it is read
+		if len(text) > proto.MaxLogin {
+			continue
+		}
+		p := &parts[len(parts)-1]
+		if len(p.text)+len(text) > proto.MaxLogin {
+			parts = append(parts, part{})
+			p = &parts[len(parts)-1]
+		}
+		p.text += text
+		p.shown = append(p.shown, fmt.Sprintf("<%d:", i), fmt.Sprintf(":%d>", i))
+	}
+	return parts
 }
 
 func (h *hostileServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -128,6 +155,7 @@ func (h *hostileServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer ws.CloseNow()
 	ws.SetReadLimit(-1)
+	part := h.parts[h.part.Load()].text
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
 	defer cancel()
 	write := func(typ websocket.MessageType, b []byte) { _ = ws.Write(ctx, typ, b) } // the client may have gone
@@ -149,7 +177,7 @@ func (h *hostileServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		write(websocket.MessageBinary, append([]byte{0xa2}, slices.Repeat(append(cborText(text), 0x01), 2)...))
 		return
 	case "greeting":
-		send(map[string]any{"type": text, text: text})
+		send(map[string]any{"type": part, text: text})
 		return
 	}
 	send(map[string]any{"type": "check_connection", "token": "T", "server": h.all, "extensions": h.texts, h.all: h.all})
@@ -175,17 +203,19 @@ func (h *hostileServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		reply := map[string]any{"type": "request", "for": request.Type(), "id": id, "status": "200 OK", "info": h.all, h.all: h.all}
 		switch typ := request.Type(); {
 		case way == "unwelcome" && typ == "authorize", way == "refused" && typ != "authorize":
-			reply["status"] = "418 " + h.all
+			reply["status"], reply["info"] = "418 I'm a teapot", part
+		case way == "status" && typ != "authorize":
+			reply["status"] = "418 " + part
 		case way == "nameless" && typ != "authorize":
 			delete(reply, "id")
 			reply["for"] = h.all
 		case way == "wrong" && typ != "authorize":
 		case typ == "authorize", typ == "session_restore":
-			reply["session_id"], reply["user"] = h.all, map[string]any{"login": h.all, h.all: h.all}
+			reply["session_id"], reply["user"] = part, map[string]any{"login": part, h.all: h.all}
 		case typ == "register_type":
 			reply["register_type"] = h.all
 		case typ == "register":
-			reply["user"] = map[string]any{"login": h.all}
+			reply["user"] = map[string]any{"login": part}
 		case typ == "add_contact":
 			reply["contact"] = map[string]any{"login": h.all, "name": h.all, h.all: h.all}
 		case typ == "get_contacts", typ == "search_contacts":
@@ -313,7 +343,7 @@ func leak(text string) string {
 func TestHostileServer(t *testing.T) {
 	statSources(t)
 	h := &hostileServer{t: t, texts: hostileTexts(t)}
-	h.all = strings.Join(h.texts, " ")
+	h.all, h.parts = strings.Join(h.texts, " "), newParts(h.texts)
 	h.body = "<long:" + strings.Repeat("\x1b[31m\u202e", 1<<17) + ":long>"
 	server := httptest.NewServer(h)
 	defer server.Close()
@@ -357,6 +387,9 @@ func TestHostileServer(t *testing.T) {
 	all, others := strconv.Itoa(len(h.messages())), strconv.Itoa(1+len(h.texts))
 	long := append([]string{"<long:", ":long>"}, every...)
 	variants := [][]string{{}, {"-v"}, {"-o", "json"}, {"-o", "json", "-v"}, {"-o", "text", "--color", "always", "--utc"}, {"--color", "never"}}
+	if len(h.parts) > len(variants) {
+		t.Fatalf("%d parts, and %d variants", len(h.parts), len(variants))
+	}
 	for _, c := range []struct {
 		way    string
 		exit   int
@@ -376,20 +409,10 @@ func TestHostileServer(t *testing.T) {
 		{"well", 0, every, []string{"contacts", "search", "bob"}},
 		{"well", 0, every, []string{"request", "get_contacts"}},
 		{"well", 0, every, []string{"request", "register_type", "--no-auth"}},
-		{"refused", 5, every, []string{"contacts"}},
-		{"refused", 5, every, []string{"contacts", "add", "bob"}},
-		{"refused", 5, every, []string{"request", "get_user_data", "-f", "login=bob"}},
-		{"refused", 5, every, []string{"history", "bob"}},
-		{"refused", 5, every, []string{"send", "bob,carol", "hello"}},
-		{"refused", 5, every, []string{"register-type"}},
-		{"unwelcome", 3, every, []string{"contacts"}},
-		{"unwelcome", 3, every, []string{"send", "bob", "hello"}},
-		{"unwelcome", 3, every, []string{"listen"}},
 		{"wrong", 8, nil, []string{"contacts"}},
 		{"wrong", 8, nil, []string{"history", "bob"}},
 		{"wrong", 8, nil, []string{"register-type"}},
 		{"nameless", 8, nil, []string{"contacts"}},
-		{"greeting", 8, every, []string{"contacts"}},
 		{"twice", 8, nil, []string{"contacts"}},
 		{"redirect", 4, []string{"redirects to"}, []string{"contacts"}},
 		{"reason", 8, nil, []string{"contacts"}},
@@ -399,8 +422,32 @@ func TestHostileServer(t *testing.T) {
 		{"accept", 8, []string{"handshake is invalid"}, []string{"contacts"}},
 		{"noise", 8, nil, []string{"contacts"}},
 	} {
-		for _, v := range variants {
+		for i, v := range variants {
+			h.part.Store(int64(i % len(h.parts)))
 			look(c.way, tokenEnv, "", c.exit, c.wanted, append(append(c.args[:len(c.args):len(c.args)], v...), "--server", base+c.way+"/")...)
+		}
+	}
+	// Places in which a part of the texts has room.
+	for _, c := range []struct {
+		way  string
+		exit int
+		args []string
+	}{
+		{"refused", 5, []string{"contacts"}},
+		{"refused", 5, []string{"contacts", "add", "bob"}},
+		{"refused", 5, []string{"request", "get_user_data", "-f", "login=bob"}},
+		{"refused", 5, []string{"history", "bob"}},
+		{"refused", 5, []string{"send", "bob,carol", "hello"}},
+		{"refused", 5, []string{"register-type"}},
+		{"status", 5, []string{"contacts"}},
+		{"unwelcome", 3, []string{"contacts"}},
+		{"unwelcome", 3, []string{"send", "bob", "hello"}},
+		{"unwelcome", 3, []string{"listen"}},
+		{"greeting", 8, []string{"contacts"}},
+	} {
+		for i, v := range variants {
+			h.part.Store(int64(i % len(h.parts)))
+			look(c.way, tokenEnv, "", c.exit, h.parts[i%len(h.parts)].shown, append(append(c.args[:len(c.args):len(c.args)], v...), "--server", base+c.way+"/")...)
 		}
 	}
 	for _, template := range []string{"{{.body}}", "{{.}}", "{{json .}}", `{{printf "%s%v" .from .extra}}`, "{{slice .body 1}}"} {
@@ -420,12 +467,14 @@ func TestHostileServer(t *testing.T) {
 
 	// The profile keeps the login as the server spelled it.
 	stored := append(env[:len(env):len(env)], "SKAROCTL_SERVER="+base+"well/")
-	for _, v := range variants[:4] {
-		look("login", stored, "pw\n", 0, every, append([]string{"login", "alice", "--store", "file"}, v...)...)
-		look("register", stored, "pw\npw\n", 0, every, append([]string{"register", "alice", "--store", "file", "-p", "new"}, v...)...)
+	for i, v := range variants {
+		h.part.Store(int64(i % len(h.parts)))
+		shown := h.parts[i%len(h.parts)].shown
+		look("login", stored, "pw\n", 0, shown, append([]string{"login", "alice", "--store", "file"}, v...)...)
+		look("register", stored, "pw\npw\n", 0, shown, append([]string{"register", "alice", "--store", "file", "-p", "new"}, v...)...)
 		look("logout", stored, "", 0, nil, append([]string{"logout", "-p", "new"}, v...)...)
-		look("login again", stored, "pw\n", 0, append([]string{"Password of "}, every...), append([]string{"login"}, v...)...)
-		look("status", stored, "", 0, every, append([]string{"status"}, v...)...)
+		look("login again", stored, "pw\n", 0, append([]string{"Password of "}, shown...), append([]string{"login"}, v...)...)
+		look("status", stored, "", 0, shown, append([]string{"status"}, v...)...)
 		look("logout", stored, "", 0, nil, append([]string{"logout"}, v...)...)
 	}
 
