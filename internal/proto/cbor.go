@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"math/big"
 	"reflect"
 	"slices"
@@ -157,6 +158,17 @@ func decodeExact[T any](raw cbor.RawMessage) (value T, ok bool) {
 // strings, integers, floats, booleans, slices and maps of those.
 func Encode(fields map[string]any) ([]byte, error) {
 	return encMode.Marshal(fields)
+}
+
+// encodeMap makes a map of fields that are encoded. The library would refuse a tag whose
+// content can't be right.
+func encodeMap(fields map[string]cbor.RawMessage) cbor.RawMessage {
+	b := mustEncode(len(fields))
+	b[0] |= majorMap << 5 // the head of a map is that of an integer but for the major type (RFC 8949, 3.1)
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		b = append(append(b, mustEncode(name)...), fields[name]...)
+	}
+	return b
 }
 
 // mustEncode encodes a struct of plain fields, which can't fail.

@@ -50,7 +50,7 @@ func ParseMessage(f Frame) Message {
 		delete(from.fields, "in_conference")
 		known = append(known, "from")
 		if len(from.fields) > 0 {
-			m.Extra = Extra{{"from", mustEncode(from.fields)}}
+			m.Extra = Extra{{"from", encodeMap(from.fields)}}
 		}
 	}
 	m.Extra = append(m.Extra, f.Extra(known...).clone()...)

@@ -54,6 +54,26 @@ func TestParseMessageKeepsOddFieldsInExtra(t *testing.T) {
 	}
 }
 
+// A tag whose content can't be right is kept, also in the sender.
+func TestParseMessageKeepsWrongTags(t *testing.T) {
+	wrong := "\xc1\x61x" // tag 1 of a text
+	for name, c := range map[string]struct {
+		frame string
+		want  Extra
+	}{
+		"in the message": {"\xa1\x63odd" + wrong, Extra{{"odd", []byte(wrong)}}},
+		"in the sender":  {"\xa1\x64from\xa2\x65login\x63bob\x63odd" + wrong, Extra{{"from", []byte("\xa1\x63odd" + wrong)}}},
+	} {
+		f, err := Decode([]byte(c.frame))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := ParseMessage(f).Extra; !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
+
 func TestMessageFieldsParseBack(t *testing.T) {
 	in := Message{ID: 1 << 60, Date: Date{Time: time.Date(2026, 1, 2, 3, 4, 5, 678901000, time.UTC)}, From: "bob", Conference: "ops", To: "ops", Body: "π\n"}
 	f, err := Decode(enc(t, in.Fields()))
