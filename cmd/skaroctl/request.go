@@ -33,7 +33,7 @@ func newRequestCmd(f *Factory, run runFunc[requestOptions]) *cobra.Command {
 		Long: `docs/protocol.md has the types and their fields. skarod knows:
 
   get_contacts, add_contact, del_contact, search_contacts, get_user_data,
-  get_history, get_updates, send_message
+  get_members, get_history, get_updates, send_message
   register_type, register, authorize, session_restore (with --no-auth)
 
 The reply is JSON. A refusal is printed too, and the exit status is then 5.`,
@@ -55,7 +55,7 @@ The reply is JSON. A refusal is printed too, and the exit status is then 5.`,
 
 // requestTypes are the types of requests that skarod knows.
 var requestTypes = []string{
-	proto.TypeGetContacts, proto.TypeAddContact, proto.TypeDelContact, proto.TypeSearchContacts, proto.TypeGetUserData,
+	proto.TypeGetContacts, proto.TypeAddContact, proto.TypeDelContact, proto.TypeSearchContacts, proto.TypeGetUserData, proto.TypeGetMembers,
 	proto.TypeGetHistory, proto.TypeGetUpdates, proto.TypeSendMessage,
 	proto.TypeRegisterType, proto.TypeRegister, proto.TypeAuthorize, proto.TypeSessionRestore,
 }

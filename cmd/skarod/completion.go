@@ -48,7 +48,7 @@ func peek[T any](f *Factory, c *cobra.Command, read func(context.Context, *store
 
 func (f *Factory) logins(c *cobra.Command) []string {
 	var logins []string
-	for _, u := range peek(f, c, func(ctx context.Context, s *store.Store) ([]store.User, error) { return s.Users(ctx) }) {
+	for _, u := range peek(f, c, func(ctx context.Context, s *store.Store) ([]store.UserState, error) { return s.Users(ctx, time.Now()) }) {
 		logins = append(logins, u.Login)
 	}
 	return logins

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 
 	"github.com/skaroctl/skaroctl/internal/cli"
@@ -168,7 +169,10 @@ func prepareAndServe(ctx context.Context, f *Factory, o *serveOptions) error {
 	}
 	r.start(public, admin)
 	r.logStart(filepath.Dir(d.path), o.registration)
+	r.tellSystemd(daemon.SdNotifyReady)
+	r.startWatchdog()
 	err = r.wait(ctx)
+	r.tellSystemd(daemon.SdNotifyStopping)
 	r.stop()
 	return cmp.Or(err, s.Close())
 }
@@ -220,6 +224,8 @@ type running struct {
 	listeners []net.Listener // the server's own, and the operator's if there is one
 	web       []*http.Server // one for each listener
 	failed    chan error     // from the goroutine of each listener, when it ends
+
+	stopWatchdog func()
 }
 
 // newLog makes the log of a server.
@@ -329,6 +335,7 @@ const stopTime = 5 * time.Second
 func (r *running) stop() {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
 	defer cancel()
+	r.stopWatchdog()
 	closeAll(r.listeners...)
 	r.server.Close(ctx)
 	for _, web := range r.web {

@@ -28,7 +28,7 @@ func newUserCmd(f *Factory) *cobra.Command {
 		Example: `  skarod user add carol
   skarod user list`,
 	}
-	c.AddCommand(newUserAddCmd(f, runUserAdd), newUserPasswdCmd(f, runUserPasswd), newUserRemoveCmd(f, runUserRemove), newUserListCmd(f, runUserList))
+	c.AddCommand(newUserAddCmd(f, runUserAdd), newUserPasswdCmd(f, runUserPasswd), newUserRemoveCmd(f, runUserRemove), newUserDisableCmd(f, runUserDisable), newUserEnableCmd(f, runUserEnable), newUserListCmd(f, runUserList))
 	return c
 }
 
@@ -143,41 +143,99 @@ login sees none of them.`,
 }
 
 func runUserRemove(_ context.Context, f *Factory, o *userOptions) error {
-	login, err := store.LoginForm(o.login)
+	return f.changeAccount(o.login, "removed the account of %s, and ended its sessions", func(s *store.Store, login string) error {
+		return s.RemoveUser(login, time.Now())
+	})
+}
+
+func newUserDisableCmd(f *Factory, run runFunc[userOptions]) *cobra.Command {
+	return &cobra.Command{
+		Use:        "disable LOGIN",
+		SuggestFor: []string{"lock", "block", "ban"},
+		Short:      "Keep an account from logging in, and end its sessions",
+		Long: `Messages to the account are still stored. It shows them after "user enable", with
+which it can log in again.`,
+		Example: `  skarod user disable bob
+  skarod user disable bob --data ./skaro`,
+		Args:              cli.CheckArgs,
+		ValidArgsFunction: f.completeLogin,
+		RunE: cli.Run(func(ctx context.Context, args []string) error {
+			return run(ctx, f, &userOptions{login: args[0]})
+		}),
+	}
+}
+
+func runUserDisable(_ context.Context, f *Factory, o *userOptions) error {
+	return f.changeAccount(o.login, "disabled the account of %s, and ended its sessions", func(s *store.Store, login string) error {
+		return s.Disable(login, time.Now())
+	})
+}
+
+func newUserEnableCmd(f *Factory, run runFunc[userOptions]) *cobra.Command {
+	return &cobra.Command{
+		Use:        "enable LOGIN",
+		SuggestFor: []string{"unlock", "unblock", "unban"},
+		Short:      "Let a disabled account log in again",
+		Example: `  skarod user enable bob
+  skarod user enable bob --data ./skaro`,
+		Args:              cli.CheckArgs,
+		ValidArgsFunction: f.completeLogin,
+		RunE: cli.Run(func(ctx context.Context, args []string) error {
+			return run(ctx, f, &userOptions{login: args[0]})
+		}),
+	}
+}
+
+func runUserEnable(_ context.Context, f *Factory, o *userOptions) error {
+	return f.changeAccount(o.login, "enabled the account of %s", func(s *store.Store, login string) error { return s.Enable(login) })
+}
+
+// changeAccount changes the account with a typed login, and says so.
+func (f *Factory) changeAccount(typed, done string, change func(s *store.Store, login string) error) error {
+	login, err := store.LoginForm(typed)
 	if err != nil {
 		return cli.Usage(err.Error(), knownLogins)
 	}
-	err = f.withStore(mustExist, func(s *store.Store) error { return s.RemoveUser(login, time.Now()) })
-	if err != nil {
+	if err := f.withStore(mustExist, func(s *store.Store) error { return change(s, login) }); err != nil {
 		return loginError(login, err)
 	}
-	f.done("removed the account of %s, and ended its sessions", output.Login(login))
+	f.done(done, output.Login(login))
 	return nil
 }
 
-func newUserListCmd(f *Factory, run runFunc[listOptions]) *cobra.Command {
-	var o listOptions
+// userListOptions are the options of `user list`.
+type userListOptions struct {
+	listOptions
+	online bool
+}
+
+func newUserListCmd(f *Factory, run runFunc[userListOptions]) *cobra.Command {
+	var o userListOptions
 	c := &cobra.Command{
 		Use:        "list",
 		SuggestFor: []string{"ls"},
-		Short:      "List the accounts",
-		Example: `  skarod user list
+		Short:      "List the accounts, with their last login",
+		Example: `  skarod user list --online
   skarod user list -o json | jq -r .login`,
 		Args: cli.CheckArgs,
 		RunE: cli.Run(func(ctx context.Context, _ []string) error { return run(ctx, f, &o) }),
 	}
 	o.addFlags(c)
+	c.Flags().BoolVar(&o.online, "online", false, "list only accounts that are logged in now")
 	return c
 }
 
-func runUserList(ctx context.Context, f *Factory, o *listOptions) error {
-	return f.list(o, func(s *store.Store, p *output.Printer) error {
-		users, err := s.Users(ctx)
+func runUserList(ctx context.Context, f *Factory, o *userListOptions) error {
+	return f.list(&o.listOptions, func(s *store.Store, p *output.Printer) error {
+		users, err := s.Users(ctx, time.Now())
 		if err != nil {
 			return err
 		}
 		for _, u := range users {
-			if err := p.User(u.Login, u.Created); err != nil {
+			if o.online && !u.Online {
+				continue
+			}
+			if err := p.User(output.User{Login: u.Login, Created: u.Created, LastLogin: u.LastLogin, Online: u.Online, Disabled: u.Disabled}); err != nil {
 				return err
 			}
 		}

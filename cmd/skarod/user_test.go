@@ -39,9 +39,18 @@ func TestUserParsing(t *testing.T) {
 		parsed[userOptions]{args: "remove bob --password-stdin"},
 	)
 	checkParsing(t, newUserListCmd,
-		parsed[listOptions]{"list", listOptions{format: "auto"}, true},
-		parsed[listOptions]{"list -o json --utc", listOptions{format: "json", utc: true}, true},
-		parsed[listOptions]{args: "list bob"},
+		parsed[userListOptions]{"list", userListOptions{listOptions: listOptions{format: "auto"}}, true},
+		parsed[userListOptions]{"list -o json --utc", userListOptions{listOptions: listOptions{format: "json", utc: true}}, true},
+		parsed[userListOptions]{"list --online", userListOptions{listOptions: listOptions{format: "auto"}, online: true}, true},
+		parsed[userListOptions]{args: "list bob"},
+	)
+	checkParsing(t, newUserDisableCmd,
+		parsed[userOptions]{"disable bob", userOptions{login: "bob"}, true},
+		parsed[userOptions]{args: "disable"},
+	)
+	checkParsing(t, newUserEnableCmd,
+		parsed[userOptions]{"enable bob", userOptions{login: "bob"}, true},
+		parsed[userOptions]{args: "enable bob carol"},
 	)
 }
 
@@ -109,7 +118,7 @@ func TestUserCommands(t *testing.T) {
 	if _, err := time.Parse(time.RFC3339, user.Created); err != nil {
 		t.Error(err)
 	}
-	if code, out, _ := skarod("", "user", "list", "-o", "text", "--data", data); code != 0 || !strings.HasSuffix(out, "  bob\n") {
+	if code, out, _ := skarod("", "user", "list", "-o", "text", "--data", data); code != 0 || !strings.HasSuffix(out, "  bob  never  -\n") {
 		t.Errorf("list as text: %q", out)
 	}
 	if info, err := os.Stat(data); err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != 0o700 {

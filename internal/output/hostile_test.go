@@ -95,7 +95,7 @@ func everywhere(t *testing.T, o Options, s string) map[string]string {
 			return p.Reply(proto.Reply{For: s, ID: 1, Status: s, Fields: frame(map[string]any{"type": text, text: text, "list": []any{text, map[string]any{text: text}}})})
 		},
 		"invite":     func(p *Printer) error { return p.Invite(Invite{State: "used", Login: s}) },
-		"user":       func(p *Printer) error { return p.User(s, at) },
+		"user":       func(p *Printer) error { return p.User(User{Login: s, Created: at}) },
 		"conference": func(p *Printer) error { return p.Conference(s, at, []string{s, s}) },
 		"account": func(p *Printer) error {
 			return p.Account(Account{Profile: s, Server: s, Login: s, Store: s, Credentials: s, ServerVersion: s, Extensions: []string{s, s}, RoundTrip: time.Second})

@@ -266,18 +266,41 @@ func (p *Printer) Version(i build.Info) error {
 	return nil
 }
 
-type userJSON struct {
-	Type    string `json:"type"`
-	Login   string `json:"login"`
-	Created string `json:"created"`
+// User is an account of a server, as its administrator sees it.
+type User struct {
+	Login              string
+	Created, LastLogin time.Time // LastLogin is zero if there was none
+	Online, Disabled   bool
 }
 
-// User writes an account of a server, and when it was made.
-func (p *Printer) User(login string, created time.Time) error {
+type userJSON struct {
+	Type      string `json:"type"`
+	Login     string `json:"login"`
+	Created   string `json:"created"`
+	LastLogin string `json:"last_login,omitempty"`
+	Online    bool   `json:"online,omitempty"`
+	Disabled  bool   `json:"disabled,omitempty"`
+}
+
+// User writes an account of a server.
+func (p *Printer) User(u User) error {
+	last, state := "", cell{"-", styleDim}
 	if p.options.JSON {
-		return p.json(&userJSON{"user", login, jsonSecond(created)})
+		if !u.LastLogin.IsZero() {
+			last = jsonSecond(u.LastLogin)
+		}
+		return p.json(&userJSON{"user", u.Login, jsonSecond(u.Created), last, u.Online, u.Disabled})
 	}
-	p.row(cell{p.minute(created), styleDim}, nameCell(login))
+	if last = "never"; !u.LastLogin.IsZero() {
+		last = p.minute(u.LastLogin)
+	}
+	switch {
+	case u.Disabled:
+		state = cell{text: "disabled"}
+	case u.Online:
+		state = cell{text: "online"}
+	}
+	p.row(cell{p.minute(u.Created), styleDim}, nameCell(u.Login), cell{last, styleDim}, state)
 	return nil
 }
 

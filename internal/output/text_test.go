@@ -141,7 +141,7 @@ func TestRightToLeftTextStaysInItsPlace(t *testing.T) {
 		{func(p *Printer) error { return p.Message(proto.Message{Date: date, From: "12", Body: hebrew}, "me") }, []string{"12:00", "12:", hebrew}, false},
 		{func(p *Printer) error { return p.Contact(proto.Contact{Login: hebrew, Name: arabic, Online: &yes}) }, []string{hebrew, "online", arabic}, true},
 		{func(p *Printer) error { return p.Contact(proto.Contact{Login: hebrew, Name: arabic}) }, []string{hebrew, "-", arabic}, true},
-		{func(p *Printer) error { return p.User(hebrew, at) }, []string{"2016-05-15 12:00", hebrew}, false},
+		{func(p *Printer) error { return p.User(User{Login: hebrew, Created: at, Disabled: true}) }, []string{"2016-05-15 12:00", hebrew, "never", "disabled"}, true},
 		{func(p *Printer) error { return p.Conference(arabic, at, []string{hebrew, mixed, "bob"}) }, []string{"2016-05-15 12:00", arabic, hebrew, mixed, "bob"}, true},
 		{func(p *Printer) error { return p.Account(Account{Login: hebrew}) }, []string{"login:", hebrew}, false},
 		{func(p *Printer) error { return p.Sent(1, date, hebrew, nil) }, []string{"sent to", hebrew}, false},

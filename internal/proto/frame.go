@@ -29,6 +29,7 @@ const (
 	TypeDelContact     = "del_contact"
 	TypeSearchContacts = "search_contacts"
 	TypeGetUserData    = "get_user_data"
+	TypeGetMembers     = "get_members"
 	TypeGetHistory     = "get_history"
 	TypeSendMessage    = "send_message"
 	TypeGetUpdates     = "get_updates"

@@ -2,9 +2,14 @@ package server
 
 import (
 	"fmt"
+	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
+
+	"github.com/coder/websocket"
 
 	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/store"
@@ -296,4 +301,95 @@ func TestConferenceListenersMissNothing(t *testing.T) {
 			t.Errorf("dave has %d, which was sent while he was out", id)
 		}
 	}
+}
+
+// A member sees who else is in the conference; nobody else does.
+func TestMembersSeeTheMembers(t *testing.T) {
+	w := newTestServer(t, nil, "alice", "bob", "carol")
+	w.conference("ops", "bob", "alice")
+	alice, carol := w.login("alice"), w.login("carol")
+	r := alice.request(proto.TypeGetMembers, map[string]any{"login": "OPS"})
+	members := r.Fields.Value("members")
+	want := []any{map[string]any{"login": "alice", "online": true}, map[string]any{"login": "bob", "online": false}}
+	if !r.OK() || !reflect.DeepEqual(members, want) {
+		t.Errorf("%s: %v", r.Status, members)
+	}
+	for name, x := range map[string]struct {
+		c      *client
+		login  any
+		status string
+	}{
+		"not a member": {carol, "ops", "403"}, "not a conference": {alice, "bob", "404"}, "nothing": {alice, "dev", "404"}, "no name": {alice, 5, "400"},
+		"no login": {w.dial(), "ops", "401"},
+	} {
+		if r := x.c.request(proto.TypeGetMembers, map[string]any{"login": x.login}); code(r) != x.status || r.Fields.Has("members") {
+			t.Errorf("%s: %s", name, r.Fields.Describe())
+		}
+	}
+}
+
+// A disabled account is logged out at once, can't log in, and shows later what came meanwhile.
+func TestDisabledAccountCantLogIn(t *testing.T) {
+	w := newTestServer(t, nil, "alice", "bob")
+	other := w.conference("ops")
+	alice, bob := w.dial(), w.login("bob")
+	sid := alice.authorize("alice", "secret of alice").Fields.Text("session_id")
+	if err := other.Disable("alice", w.clock.Now()); err != nil {
+		t.Fatal(err)
+	}
+	alice.closed(websocket.StatusPolicyViolation)
+	bob.send("alice", "hi")
+	c := w.dial()
+	if r := c.authorize("alice", "secret of alice"); code(r) != "403" || !strings.Contains(r.Info, "the account is disabled") {
+		t.Errorf("the right password: %s %s", r.Status, r.Info)
+	}
+	if r := c.authorize("alice", "wrong"); code(r) != "401" {
+		t.Errorf("a wrong password: %s %s", r.Status, r.Info)
+	}
+	if r := c.request(proto.TypeSessionRestore, map[string]any{"sid": sid}); code(r) != "410" {
+		t.Errorf("the session: %s", r.Status)
+	}
+	if err := other.Enable("alice"); err != nil {
+		t.Fatal(err)
+	}
+	if r := c.authorize("alice", "secret of alice"); !r.OK() {
+		t.Errorf("enabled: %s", r.Status)
+	}
+	messages, err := proto.ParseMessages(c.request(proto.TypeGetUpdates, map[string]any{"after": 0}).Fields, "messages")
+	if err != nil || len(messages) != 1 {
+		t.Errorf("there are %v, %v", messages, err)
+	}
+}
+
+// The administrator sees who is online, and when each user logged in last, also with a session.
+func TestLoginsAreStored(t *testing.T) {
+	w := newTestServer(t, nil, "alice", "bob")
+	other := w.conference("ops")
+	state := func(login string, online bool, last time.Time) {
+		t.Helper()
+		eventually(t, login+" is stored", func() bool {
+			users, err := other.Users(t.Context(), w.clock.Now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			i := slices.IndexFunc(users, func(u store.UserState) bool { return u.Login == login })
+			return users[i].Online == online && users[i].LastLogin.Equal(last)
+		})
+	}
+	state("alice", false, time.Time{})
+	first := w.clock.Now().Truncate(time.Microsecond)
+	c := w.dial()
+	sid := c.authorize("alice", "secret of alice").Fields.Text("session_id")
+	state("alice", true, first)
+	c.ws.CloseNow()
+	state("alice", false, first)
+	w.clock.Add(time.Minute)
+	second := w.dial()
+	if r := second.request(proto.TypeSessionRestore, map[string]any{"sid": sid}); !r.OK() {
+		t.Fatal(r.Status)
+	}
+	state("alice", true, first.Add(time.Minute))
+	state("bob", false, time.Time{})
+	w.clock.Add(time.Hour) // the server has not said for an hour that it runs
+	state("alice", false, first.Add(time.Minute))
 }

@@ -128,3 +128,19 @@ func (c *conn) getUserData(ctx context.Context, f proto.Frame) (map[string]any, 
 	data["created"] = proto.Seconds(o.Created)
 	return map[string]any{"user": data}, nil
 }
+
+// getMembers lists the members of a conference for one of them.
+func (c *conn) getMembers(ctx context.Context, f proto.Frame) (map[string]any, error) {
+	o, err := c.findParty(ctx, f, "login")
+	if err == nil && !o.Conference {
+		err = refuse(proto.StatusNotFound, "%q is not a conference", o.Login)
+	}
+	if err != nil {
+		return nil, err
+	}
+	members, err := c.server.o.Store.Members(ctx, o.ID)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]any{"members": c.describeAll(members)}, nil
+}

@@ -33,6 +33,7 @@ var handlers = map[string]handler{
 	proto.TypeDelContact:     {(*conn).delContact, false},
 	proto.TypeSearchContacts: {(*conn).searchContacts, false},
 	proto.TypeGetUserData:    {(*conn).getUserData, false},
+	proto.TypeGetMembers:     {(*conn).getMembers, false},
 	proto.TypeGetHistory:     {(*conn).getHistory, false},
 	proto.TypeGetUpdates:     {(*conn).getUpdates, false},
 }
@@ -118,6 +119,8 @@ func (c *conn) authorize(ctx context.Context, f proto.Frame) (map[string]any, er
 		return nil, c.refuseLogin(cmp.Or(u.Login, noLogin), proto.StatusUnauthorized, err.Error())
 	case err != nil:
 		return nil, err
+	case u.Disabled: // only the user learns it: the password is right
+		return nil, c.refuseLogin(u.Login, proto.StatusForbidden, "the account is disabled: the administrator of the server can enable it")
 	}
 	x, sid, err := c.server.newSession(c, u)
 	if err != nil {

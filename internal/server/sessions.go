@@ -13,20 +13,23 @@ import (
 	"github.com/skaroctl/skaroctl/internal/store"
 )
 
-// session is what a SID stands for. Server.mu guards conns, ended and finished.
+// session is what a SID stands for. Server.mu guards the fields from conns on.
 type session struct {
 	key      [32]byte // SHA-256 of the SID
 	user     store.User
 	conns    int       // connections that use it, with the one that is making or restoring it
 	ended    time.Time // when the last of them ended
 	finished bool      // the client of that connection said goodbye, and will hardly come back
+	used     time.Time // of the last login; zero when that is stored
 }
 
+// stored returns the session as it is stored. Server.mu is held.
 func (x *session) stored() store.Session {
 	s := store.Session{SID: x.key, User: x.user.ID, Revision: x.user.Revision}
 	if x.conns == 0 {
 		s.Ended = x.ended
 	}
+	s.Used, x.used = x.used, time.Time{}
 	return s
 }
 
@@ -110,7 +113,7 @@ func (s *Server) newSession(c *conn, u store.User) (x *session, sid string, err 
 	b := make([]byte, 32)
 	_, _ = rand.Read(b) // never fails
 	sid = base64.RawURLEncoding.EncodeToString(b)
-	x = &session{key: sha256.Sum256([]byte(sid)), user: u, conns: 1}
+	x = &session{key: sha256.Sum256([]byte(sid)), user: u, conns: 1, used: s.o.Clock()}
 	s.mu.Lock()
 	if err := s.join(c, u.ID); err != nil {
 		s.mu.Unlock()
@@ -118,11 +121,12 @@ func (s *Server) newSession(c *conn, u store.User) (x *session, sid string, err 
 	}
 	dropped := s.makeRoom(u.ID)
 	s.addSession(x)
+	stored := x.stored()
 	s.mu.Unlock()
 	if dropped != nil {
 		s.o.Store.DropSession(dropped.key)
 	}
-	s.o.Store.AddSession(x.stored(), func(err error) {
+	s.o.Store.AddSession(stored, func(err error) {
 		switch {
 		case errors.Is(err, store.ErrNoUser): // the account was changed just before the login
 			s.endSessions(u.ID, func(y *session) bool { return y == x })
@@ -146,9 +150,9 @@ func (s *Server) restoreSession(c *conn, sid string) (*session, error) {
 	if err := s.join(c, x.user.ID); err != nil {
 		return nil, err
 	}
-	if x.conns++; x.conns == 1 {
-		s.storeLater(x)
-	}
+	x.conns++
+	x.used = s.o.Clock()
+	s.storeLater(x)
 	return x, nil
 }
 

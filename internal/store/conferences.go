@@ -166,6 +166,11 @@ func (s *Store) membersOf(conference int64) ([]int64, error) {
 	return members, err
 }
 
+// Members returns the members of a conference, by login.
+func (s *Store) Members(ctx context.Context, conference int64) ([]Contact, error) {
+	return scanContacts(s.read.QueryContext(ctx, "SELECT u.id, u.login, u.conference FROM members m JOIN users u ON u.id = m.user WHERE m.conference = ? ORDER BY u.login", conference))
+}
+
 // Conferences returns all conferences, by name.
 func (s *Store) Conferences(ctx context.Context) ([]Conference, error) {
 	rows, err := s.read.QueryContext(ctx, `SELECT c.login, c.created, u.login FROM users c

@@ -87,7 +87,7 @@ func TestConferenceChangesDoAllOrNothing(t *testing.T) {
 	if _, err := s.User(t.Context(), "ops"); !errors.Is(err, ErrNoUser) {
 		t.Errorf("a conference is a user: %v", err)
 	}
-	if users, err := s.Users(t.Context()); err != nil || len(users) != 3 {
+	if users, err := s.Users(t.Context(), now); err != nil || len(users) != 3 {
 		t.Errorf("users %v, %v", users, err)
 	}
 	if found, _, err := s.Search(t.Context(), "o", 10); err != nil || logins(found) != "carol" {

@@ -42,7 +42,7 @@ func TestInviteMakesOneAccount(t *testing.T) {
 			t.Errorf("the others: %v", err)
 		}
 	}
-	users, err := s.Users(t.Context())
+	users, err := s.Users(t.Context(), now)
 	if in != 1 || len(users) != 2 || err != nil {
 		t.Errorf("%d got in, users %v, %v", in, users, err)
 	}

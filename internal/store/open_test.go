@@ -103,7 +103,7 @@ func TestOpenMigratesEarlierVersions(t *testing.T) {
 		if policy, err := s.Registration(t.Context()); err != nil || policy != "" {
 			t.Errorf("version %d: %q, %v", version, policy, err)
 		}
-		if users, err := s.Users(t.Context()); err != nil || len(users) != 3 {
+		if users, err := s.Users(t.Context(), now); err != nil || len(users) != 3 {
 			t.Errorf("version %d: %v, %v", version, users, err)
 		}
 		if got, _ := updates(t, s, id(t, s, "alice"), 0, 10); got != "alice>bob:from of old alice>ops:new" {

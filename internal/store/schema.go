@@ -70,4 +70,7 @@ CREATE TABLE members (
 CREATE INDEX members_user ON members (user);
 `, `
 ALTER TABLE server ADD COLUMN registration TEXT NOT NULL DEFAULT ''; -- of the server that started last
+`, `
+ALTER TABLE users ADD COLUMN disabled INTEGER;   -- since when the account can't log in; NULL if it can
+ALTER TABLE users ADD COLUMN last_login INTEGER; -- NULL for none
 `}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"time"
 )
@@ -11,6 +12,7 @@ type Session struct {
 	User     int64
 	Revision int64     // of the user, when the session was made
 	Ended    time.Time // zero while a connection uses it
+	Used     time.Time // when the last login with it was; zero if that is stored already
 }
 
 // AddSession stores a new session. It does not wait; done is called when the session is
@@ -21,9 +23,9 @@ func (s *Store) AddSession(x Session, done func(error)) {
 		n, err := s.change(`INSERT INTO sessions (sid, user, revision, ended)
 			SELECT ?, id, revision, ? FROM users WHERE id = ? AND revision = ? AND removed IS NULL`, x.SID[:], x.ended(), x.User, x.Revision)
 		if err == nil && n == 0 {
-			err = ErrNoUser
+			return ErrNoUser
 		}
-		return err
+		return cmp.Or(err, s.storeLogin(x))
 	}, done)
 }
 
@@ -31,7 +33,17 @@ func (s *Store) AddSession(x Session, done func(error)) {
 // was dropped meanwhile stays so. It does not wait, and reports no error: the server has
 // the session in memory, and needs the stored one only after a crash.
 func (s *Store) UpdateSession(x Session) {
-	s.submitDeferred(func() error { return s.exec("UPDATE sessions SET ended = ? WHERE sid = ?", x.ended(), x.SID[:]) }, func(error) {})
+	s.submitDeferred(func() error {
+		return cmp.Or(s.exec("UPDATE sessions SET ended = ? WHERE sid = ?", x.ended(), x.SID[:]), s.storeLogin(x))
+	}, func(error) {})
+}
+
+// storeLogin stores when the user of a session logged in, inside the writing goroutine.
+func (s *Store) storeLogin(x Session) error {
+	if x.Used.IsZero() {
+		return nil
+	}
+	return s.exec("UPDATE users SET last_login = ? WHERE id = ?", toMicros(x.Used), x.User)
 }
 
 // ended returns the stored form of Ended.

@@ -76,6 +76,14 @@ type User struct {
 	// Revision grows with every new password, an equal one too. A session lasts while its
 	// user has the revision that it was made with.
 	Revision int64
+	Disabled bool // it can't log in
+}
+
+// UserState is an account as its administrator sees it.
+type UserState struct {
+	User
+	LastLogin time.Time // zero means never
+	Online    bool      // a connection is logged in
 }
 
 // AddUser makes an account. The login must come from Login. The error may be ErrTaken or
@@ -136,6 +144,25 @@ func (s *Store) RemoveUser(login string, now time.Time) error {
 	})
 }
 
+// Disable keeps an account from logging in, and ends its sessions. The error may be ErrNoUser.
+// Messages to it are still stored, for the time when it can log in again.
+func (s *Store) Disable(login string, now time.Time) error {
+	return s.changeUser(login, func(id int64) error {
+		return s.exec("UPDATE users SET disabled = coalesce(disabled, ?), revision = revision + 1 WHERE id = ?", toMicros(now), id)
+	})
+}
+
+// Enable lets a disabled account log in again. The error may be ErrNoUser.
+func (s *Store) Enable(login string) error {
+	return s.perform(func() error {
+		id, err := s.userID(login)
+		if err != nil {
+			return err
+		}
+		return s.exec("UPDATE users SET disabled = NULL WHERE id = ?", id)
+	})
+}
+
 // changeUser changes a user in a way that ends the user's sessions.
 func (s *Store) changeUser(login string, change func(id int64) error) error {
 	return s.perform(func() error {
@@ -181,13 +208,18 @@ func (s *Store) userID(login string) (int64, error) {
 	return h.id, err
 }
 
-const selectUser = "SELECT id, login, token, created, revision FROM users WHERE NOT conference AND removed IS NULL"
+const (
+	userColumns = "id, login, token, created, revision, disabled IS NOT NULL"
+	areUsers    = " FROM users WHERE NOT conference AND removed IS NULL"
+	selectUser  = "SELECT " + userColumns + areUsers
+)
 
-func scanUser(row scanner) (User, error) {
+// scanUser reads userColumns, and further columns into more.
+func scanUser(row scanner, more ...any) (User, error) {
 	var u User
 	var token []byte
 	var created int64
-	err := row.Scan(&u.ID, &u.Login, &token, &created, &u.Revision)
+	err := row.Scan(append([]any{&u.ID, &u.Login, &token, &created, &u.Revision, &u.Disabled}, more...)...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return u, ErrNoUser
 	}
@@ -209,18 +241,28 @@ func (s *Store) UserByID(ctx context.Context, id int64) (User, error) {
 	return scanUser(s.read.QueryRowContext(ctx, selectUser+" AND id = ?", id))
 }
 
+// aliveTime is how long after the last Alive of a server its connections count: it calls Alive
+// more often than that.
+const aliveTime = 90 * time.Second
+
 // Users returns all accounts, by login.
-func (s *Store) Users(ctx context.Context) ([]User, error) {
-	rows, err := s.read.QueryContext(ctx, selectUser+" ORDER BY login")
+func (s *Store) Users(ctx context.Context, now time.Time) ([]UserState, error) {
+	rows, err := s.read.QueryContext(ctx, "SELECT "+userColumns+`, last_login,
+		EXISTS (SELECT 1 FROM sessions WHERE user = users.id AND ended IS NULL) AND (SELECT alive FROM server) > ?`+areUsers+" ORDER BY login",
+		toMicros(now.Add(-aliveTime)))
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var users []User
+	var users []UserState
 	for rows.Next() {
-		u, err := scanUser(rows)
-		if err != nil {
+		var u UserState
+		var login sql.NullInt64
+		if u.User, err = scanUser(rows, &login, &u.Online); err != nil {
 			return nil, err
+		}
+		if login.Valid {
+			u.LastLogin = fromMicros(login.Int64)
 		}
 		users = append(users, u)
 	}

@@ -82,7 +82,7 @@ func TestAccountsChange(t *testing.T) {
 	if err != nil || after.ID != before.ID || after.Revision <= before.Revision || after.Token != newToken("new") {
 		t.Fatalf("%+v, %v", after, err)
 	}
-	users, err := s.Users(ctx)
+	users, err := s.Users(ctx, now)
 	if err != nil || len(users) != 2 || users[0].Login != "alice" || !users[0].Created.Equal(now) {
 		t.Fatalf("%+v, %v", users, err)
 	}
