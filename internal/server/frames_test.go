@@ -66,6 +66,7 @@ func TestUnfinishedFramesShareABudget(t *testing.T) {
 	if used := w.unfinished(); used != 2*16<<10 {
 		t.Errorf("%d bytes are in use", used)
 	}
+	alice.send("bob", strings.Repeat("x", 30<<10)) // the next frame has its own room
 }
 
 // A frame that has no room by itself ends its connection.
@@ -82,9 +83,17 @@ func TestFrameLargerThanTheBudget(t *testing.T) {
 
 func TestFrameThatDoesNotBecomeCompleteEndsItsConnection(t *testing.T) {
 	w := newTestServer(t, func(o *Options) { o.FrameTime = time.Millisecond })
-	c := w.dial()
-	c.begin(13 << 10)
-	c.closedBecause(websocket.StatusPolicyViolation, "frame-time is 1ms")
+	for _, before := range []int{0, 1} { // complete frames
+		c := w.dial()
+		for range before {
+			_ = c.write(websocket.MessageBinary, []byte("\xa0")) // on a slow machine, even this is too late
+		}
+		w, err := c.ws.Writer(t.Context(), websocket.MessageBinary)
+		if err == nil {
+			_, _ = w.Write(make([]byte, 13<<10))
+		}
+		c.closedBecause(websocket.StatusPolicyViolation, "frame-time is 1ms")
+	}
 	w.left(0)
 	if used := w.unfinished(); used != 0 {
 		t.Errorf("%d bytes are in use", used)

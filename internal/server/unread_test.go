@@ -58,6 +58,34 @@ func TestDeafClientsShareWhatIsUnread(t *testing.T) {
 	eventually(t, "nothing is unread", func() bool { return w.srv.unread.bytes.Load() == 0 })
 }
 
+// A page counts from the moment at which it is read from the store, with its copies.
+func TestPageCountsWhileItIsMade(t *testing.T) {
+	w := newTestServer(t, func(o *Options) { o.MaxUnreadBytes = 64 << 20 })
+	var held []int64
+	for _, limit := range []int{1, 1, 1} {
+		c := newConn(w.srv, nil, nil, peer{}, &place{})
+		b, err := proto.EncodeRequest(proto.TypeGetUpdates, 1, map[string]any{"after": 0, "limit": limit})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := proto.Decode(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before, share := w.srv.unread.bytes.Load(), w.srv.unread.share()
+		if p, err := c.parsePage(f); err != nil || p.Bytes != share {
+			t.Errorf("the page has %d bytes of %d, %v", p.Bytes, share, err)
+		}
+		held = append(held, w.srv.unread.bytes.Load()-before)
+		if held[len(held)-1] != int64(pageCopies*share) {
+			t.Errorf("%d bytes are held for a page of %d", held[len(held)-1], share)
+		}
+	}
+	if held[0] <= held[1] || held[1] <= held[2] {
+		t.Errorf("the shares don't shrink: %v", held)
+	}
+}
+
 // A client that has not read its share is not asked for its next request.
 func TestReaderWaitsWhileTooMuchIsUnread(t *testing.T) {
 	w := newTestServer(t, func(o *Options) { o.MaxUnreadBytes = 1 << 20 })
