@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
-	"os"
 	"sync/atomic"
 	"time"
 
@@ -15,27 +14,17 @@ import (
 // certificate is the certificate of a server. It can be read again while it is in use.
 type certificate struct {
 	certFile, keyFile string
-	hangups           <-chan os.Signal
 	current           atomic.Pointer[tls.Certificate]
 }
 
 // readCertificate reads a certificate. Without a file it returns nil: there is no TLS.
-// From now on SIGHUP does not end the program but asks for a renewal.
 func readCertificate(ctx context.Context, certFile, keyFile string) (*certificate, error) {
 	if certFile == "" {
 		return nil, nil
 	}
-	c := &certificate{certFile: certFile, keyFile: keyFile, hangups: terminal.Hangups(ctx)}
+	c := &certificate{certFile: certFile, keyFile: keyFile}
 	_, err := c.read(ctx)
 	return c, err
-}
-
-// renewals receives each SIGHUP. A nil certificate has none.
-func (c *certificate) renewals() <-chan os.Signal {
-	if c == nil {
-		return nil
-	}
-	return c.hangups
 }
 
 // config returns a configuration that always has the current certificate.

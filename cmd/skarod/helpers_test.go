@@ -142,7 +142,40 @@ type process struct {
 	addr  string        // HOST:PORT, or unix:PATH
 	admin string        // the same of --admin, or ""
 	done  chan struct{} // its standard error has ended
-	log   strings.Builder
+	log   logText       // what it wrote after its first line
+}
+
+// logText is what a process has written so far.
+type logText struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *logText) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// logged waits until the log has a text.
+func (p *process) logged(text string) {
+	p.t.Helper()
+	for end := time.Now().Add(longWait); !strings.Contains(p.log.String(), text); time.Sleep(time.Millisecond) {
+		select {
+		case <-p.done:
+			p.t.Fatalf("it ended, and did not log %q:\n%s", text, p.log.String())
+		default:
+		}
+		if time.Now().After(end) {
+			p.t.Fatalf("no %q in the log:\n%s", text, p.log.String())
+		}
+	}
 }
 
 // startServer starts the program and waits until it is ready.

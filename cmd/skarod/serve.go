@@ -7,9 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,6 +34,10 @@ type serveOptions struct {
 	allowOrigins      []string
 	limits            []string // NAME=VALUE
 	proxies           []string // as server.ParseProxy reads them
+
+	config string              // TOML file with more of all this, or ""
+	given  map[string][]string // with a config file: the flags of the command line, which go before it
+	shown  map[string]string   // with a config file: the value of each flag, but not the limits
 }
 
 const defaultListen = "127.0.0.1:8765"
@@ -45,24 +52,31 @@ func newServeCmd(f *Factory, run runFunc[serveOptions]) *cobra.Command {
 		Short: "Run the server",
 		Long: `The server runs until it is interrupted. Its WebSocket is at /skaro_client/.
 With --admin, /healthz and /metrics are on an address of their own, without a
-login. With TLS, SIGHUP makes it read its certificate again.
+login. SIGHUP makes it read its certificate and its config file again.
 
 docs/server.md describes TLS, proxies, backups and the systemd service, whose
 data is in /var/lib/skarod. Packages have it in /usr/share/doc/skarod/docs.`,
 		Example: `  skarod serve
   skarod serve --listen :8443 --tls-cert cert.pem --tls-key key.pem`,
 		Args: cli.CheckArgs,
-		RunE: cli.Run(func(ctx context.Context, _ []string) error {
-			if err := cli.CheckChoice("--registration", o.registration, registrations); err != nil {
-				return err
-			}
-			if err := o.configure(new(server.Options)); err != nil {
-				return err
-			}
-			return run(ctx, f, &o)
-		}),
 	}
+	c.RunE = cli.Run(func(ctx context.Context, _ []string) error {
+		if err := o.readConfig(ctx, c.Flags()); err != nil {
+			return err
+		}
+		if err := o.check(); err != nil {
+			return err
+		}
+		return run(ctx, f, &o)
+	})
+	o.addFlags(c)
+	return c
+}
+
+// addFlags adds the flags of serve to a command.
+func (o *serveOptions) addFlags(c *cobra.Command) {
 	flags := c.Flags()
+	flags.StringVar(&o.config, "config", "", "TOML `FILE` with flags and limits, as docs/server.md lists them; flags go before it")
 	flags.StringVar(&o.listen, "listen", defaultListen, "`ADDRESS` to listen on, or unix:PATH; port 0 is any free port")
 	flags.StringVar(&o.admin, "admin", "", "`ADDRESS` for /healthz and /metrics, or unix:PATH; none by default")
 	flags.StringVar(&o.certFile, "tls-cert", "", "PEM `FILE` with the certificate and its chain")
@@ -76,7 +90,17 @@ data is in /var/lib/skarod. Packages have it in /usr/share/doc/skarod/docs.`,
 	cli.CompleteFlag(c, "trusted-proxy", "127.0.0.1", "::1", "unix")
 	flags.StringArrayVar(&o.allowOrigins, "allow-origin", nil, "`ORIGIN` of web pages that may connect, like https://chat.example.org; may be repeated")
 	cli.Together(c, "tls-cert", "tls-key")
-	return c
+}
+
+// check returns an error if an option can't be used.
+func (o *serveOptions) check() error {
+	if err := cli.CheckChoice("--registration", o.registration, registrations); err != nil {
+		return err
+	}
+	if (o.certFile == "") != (o.keyFile == "") {
+		return cli.Usage("tls-cert and tls-key belong together", "give both")
+	}
+	return o.configure(new(server.Options))
 }
 
 // configure sets what --allow-origin, --trusted-proxy and --limit say.
@@ -131,6 +155,10 @@ func runServe(ctx context.Context, f *Factory, o *serveOptions) error {
 // it is.
 func prepareAndServe(ctx context.Context, f *Factory, o *serveOptions) error {
 	f.log = f.newLog() // from here on, everything that is said goes there
+	var hangups <-chan os.Signal
+	if o.certFile != "" || o.config != "" { // otherwise SIGHUP ends the program
+		hangups = terminal.Hangups(ctx)
+	}
 	cert, err := readCertificate(ctx, o.certFile, o.keyFile)
 	if err != nil {
 		return err
@@ -167,6 +195,7 @@ func prepareAndServe(ctx context.Context, f *Factory, o *serveOptions) error {
 	if err != nil {
 		return cmp.Or(err, s.Close())
 	}
+	r.hangups = hangups
 	r.start(public, admin)
 	r.logStart(filepath.Dir(d.path), o.registration)
 	r.tellSystemd(daemon.SdNotifyReady)
@@ -217,9 +246,11 @@ func closeAll(listeners ...net.Listener) {
 
 // running is a server that serves.
 type running struct {
-	server *server.Server
-	cert   *certificate // nil without TLS
-	log    *slog.Logger
+	options *serveOptions // as they were last read
+	server  *server.Server
+	cert    *certificate // nil without TLS
+	log     *slog.Logger
+	hangups <-chan os.Signal // nil if there is nothing to read again
 
 	listeners []net.Listener // the server's own, and the operator's if there is one
 	web       []*http.Server // one for each listener
@@ -248,7 +279,7 @@ func newRunning(o *serveOptions, s *store.Store, cert *certificate, log *slog.Lo
 	if err != nil {
 		return nil, err
 	}
-	return &running{server: srv, cert: cert, log: log, failed: make(chan error, 2)}, nil
+	return &running{options: o, server: srv, cert: cert, log: log, failed: make(chan error, 2)}, nil
 }
 
 // logStart says where the server listens.
@@ -297,16 +328,16 @@ func (r *running) serve(accept, listener net.Listener, web *http.Server) {
 	go func() { r.failed <- web.Serve(accept) }()
 }
 
-// wait returns when ctx ends, or with the error that ended the serving. Meanwhile SIGHUP
-// renews the certificate.
+// wait returns when ctx ends, or with the error that ended the serving. Meanwhile it reads
+// the config file and the certificate again at SIGHUP.
 func (r *running) wait(ctx context.Context) error {
 	for ctx.Err() == nil {
 		select {
 		case err := <-r.failed:
 			r.failed <- err // for stop
 			return fmt.Errorf("serve: %w", err)
-		case <-r.cert.renewals():
-			r.renew(ctx)
+		case <-r.hangups:
+			r.reread(ctx)
 		case <-ctx.Done():
 		}
 	}
@@ -315,6 +346,44 @@ func (r *running) wait(ctx context.Context) error {
 		r.log.Info("stopping", "signal", interrupt.Name())
 	}
 	return nil
+}
+
+// reread reads the config file and the certificate again.
+func (r *running) reread(ctx context.Context) {
+	if r.options.config != "" {
+		r.reconfigure(ctx)
+	}
+	if r.cert != nil && ctx.Err() == nil {
+		r.renew(ctx)
+	}
+}
+
+// reconfigure applies what has changed in the config file and can change while the server
+// runs. The log names the rest.
+func (r *running) reconfigure(ctx context.Context) {
+	next, err := r.options.reread(ctx)
+	limits := server.DefaultOptions()
+	if err == nil {
+		err = next.configure(&limits)
+	}
+	if err != nil {
+		if ctx.Err() == nil {
+			r.log.Error("the configuration stays as it was", "error", err)
+		}
+		return
+	}
+	changed, later := r.server.SetLimits(limits)
+	if r.cert != nil && next.certFile != "" && (next.certFile != r.cert.certFile || next.keyFile != r.cert.keyFile) {
+		r.cert.certFile, r.cert.keyFile = next.certFile, next.keyFile
+		changed = append(changed, "tls-cert", "tls-key")
+	}
+	for _, name := range slices.Sorted(maps.Keys(next.shown)) {
+		ofCertificate := r.cert != nil && next.certFile != "" && strings.HasPrefix(name, "tls-")
+		if next.shown[name] != r.options.shown[name] && !ofCertificate {
+			later = append(later, name)
+		}
+	}
+	r.log.Info("configuration read again", "changed", strings.Join(changed, ","), "needs_restart", strings.Join(later, ","))
 }
 
 func (r *running) renew(ctx context.Context) {

@@ -18,6 +18,39 @@ type Limit struct {
 	set      func(o *Options, value string) error
 	complete func(o *Options) error // replaces zero by the default
 	value    func(o *Options) string
+	copy     func(to, from *Options)
+}
+
+// changeable are the limits that SetLimits changes while the server runs: those that are read
+// under the locks that it takes.
+var changeable = []string{
+	maxConnections, reservedConnections, maxConnectionsPerUser, maxConnectionsPerAddress, maxUnauthenticatedPerAddress,
+	maxSessions, sessionTime, maxWaitingLogins, loginDelay,
+}
+
+// ChangeableLimits returns the names of the limits that SetLimits changes.
+func ChangeableLimits() []string { return slices.Clone(changeable) }
+
+// SetLimits changes the limits that can change while the server runs. It returns the names of
+// those that changed, and of those that a server takes only when it starts.
+func (s *Server) SetLimits(o Options) (changed, later []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.links.mu.Lock()
+	defer s.links.mu.Unlock()
+	s.guesses.mu.Lock()
+	defer s.guesses.mu.Unlock()
+	for _, l := range limits {
+		switch {
+		case l.value(&s.o) == l.value(&o):
+		case slices.Contains(changeable, l.Name):
+			l.copy(&s.o, &o)
+			changed = append(changed, l.Name)
+		default:
+			later = append(later, l.Name)
+		}
+	}
+	return changed, later
 }
 
 // Limits returns every limit, in the order of docs/server.md.
@@ -74,6 +107,7 @@ func newLimit[T int | time.Duration](name string, byDefault T, about string, fie
 			return nil
 		},
 		value: func(o *Options) string { return text(*field(o)) },
+		copy:  func(to, from *Options) { *field(to) = *field(from) },
 	}
 }
 

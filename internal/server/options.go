@@ -55,7 +55,7 @@ type Options struct {
 	HTTPTime     time.Duration
 }
 
-// Names of limits that refusals mention.
+// Names of limits that refusals mention, or that change while the server runs.
 const (
 	maxConnections               = "max-connections"
 	reservedConnections          = "reserved-connections"
@@ -70,6 +70,9 @@ const (
 	maxRegistrations             = "max-registrations"
 	maxRegistrationsPerAddress   = "max-registrations-per-address"
 	maxWaitingLogins             = "max-waiting-logins"
+	maxSessions                  = "max-sessions-per-user"
+	sessionTime                  = "session-life"
+	loginDelay                   = "login-delay"
 	frameTime                    = "frame-time"
 	authTime                     = "login-time"
 )
@@ -89,15 +92,15 @@ var limits = []Limit{
 	count("max-queue", 8192, "frames that wait for a client that reads slowly", func(o *Options) *int { return &o.MaxQueue }),
 	size("max-queue-bytes", 8<<20, "these frames", func(o *Options) *int { return &o.MaxQueueBytes }),
 	count("max-in-flight", 1024, "messages of one connection that are not on disk yet", func(o *Options) *int { return &o.MaxInFlight }),
-	count("max-sessions-per-user", 1000, "sessions of one user; those in use stay", func(o *Options) *int { return &o.MaxSessions }),
+	count(maxSessions, 1000, "sessions of one user; those in use stay", func(o *Options) *int { return &o.MaxSessions }),
 	count(maxRefusals, 10, "refused logins and registrations of one connection", func(o *Options) *int { return &o.MaxRefusals }),
 	count(maxRegistrations, 60, "new accounts a minute of all clients with a loopback address or a Unix socket, with --registration open", func(o *Options) *int { return &o.MaxRegistrations }),
 	count(maxRegistrationsPerAddress, 10, "new accounts a minute of any other address", func(o *Options) *int { return &o.MaxRegistrationsPerAddress }),
 	count(maxWaitingLogins, 64, "logins of one address, or of one login from it, that wait because others were refused", func(o *Options) *int { return &o.MaxWaitingLogins }),
-	span("login-delay", 5*time.Second, "how long such a login waits at most", func(o *Options) *time.Duration { return &o.LoginDelay }),
+	span(loginDelay, 5*time.Second, "how long such a login waits at most", func(o *Options) *time.Duration { return &o.LoginDelay }),
 	span(frameTime, 30*time.Second, "from the beginning of a frame to its end", func(o *Options) *time.Duration { return &o.FrameTime }),
 	span(authTime, time.Minute, "a connection without a login", func(o *Options) *time.Duration { return &o.AuthTime }),
-	span("session-life", 5*time.Minute, "a session without a connection", func(o *Options) *time.Duration { return &o.SessionLife }),
+	span(sessionTime, 5*time.Minute, "a session without a connection", func(o *Options) *time.Duration { return &o.SessionLife }),
 	span("ping-interval", 30*time.Second, "between two pings; a connection that answers none ends within two intervals", func(o *Options) *time.Duration { return &o.PingInterval }),
 	span("write-time", 10*time.Second, "until a client accepts a frame, or the next 16 KiB of a large one", func(o *Options) *time.Duration { return &o.WriteTime }),
 	span("http-time", 10*time.Second, "an HTTP request, its answer, and the wait for the next one, each", func(o *Options) *time.Duration { return &o.HTTPTime }),
