@@ -28,6 +28,7 @@ type listenOptions struct {
 	resume            bool
 	count             int // zero means no limit
 	length            cli.Duration
+	drain             bool
 	format, exec      string
 	noReconnect       bool
 	pingInterval      cli.Duration
@@ -38,7 +39,7 @@ type listenOptions struct {
 
 const listenHelp = `listen runs until it is interrupted. It connects again after a lost connection,
 and fetches what it missed. With --resume it also shows what came since the last
-"listen --resume" of this account ended.
+"listen --resume" of this account ended; with --drain, it ends after that.
 
 --exec runs a command for each message. The command gets the message as JSON on
 standard input, and its parts in SKARO_FROM, SKARO_DIALOG, SKARO_ID, SKARO_DATE
@@ -53,6 +54,7 @@ func newListenCmd(f *Factory, run runFunc[listenOptions]) *cobra.Command {
 		Example: `  skaroctl listen | jq -r .body
   skaroctl listen --from bob --count 1 --for 1m
   skaroctl listen --conference dev --own
+  skaroctl listen --resume --drain
   skaroctl listen --resume --exec 'jq -r .body >>messages.txt'`,
 		Args: cli.CheckArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -72,6 +74,7 @@ func newListenCmd(f *Factory, run runFunc[listenOptions]) *cobra.Command {
 	flags.BoolVar(&o.resume, "resume", false, "start where the last listen --resume of this account ended")
 	flags.IntVarP(&o.count, "count", "n", 0, "end after `N` messages")
 	flags.Var(&o.length, "for", "end after this time; the exit status is 6 if fewer messages than --count came")
+	flags.BoolVar(&o.drain, "drain", false, "end when everything that the server has now is shown; needs --resume or --since")
 	flags.StringVar(&o.format, "format", "", "format each message with a Go `TEMPLATE`, like '{{.from}}: {{.body}}'")
 	flags.StringVar(&o.exec, "exec", "", "run a shell `COMMAND` for each message instead of showing it")
 	flags.BoolVar(&o.noReconnect, "no-reconnect", false, "end if the connection is lost")
@@ -118,7 +121,7 @@ func runListen(ctx context.Context, f *Factory, o *listenOptions) error {
 		defer report.hook.reaper.start()()
 	}
 	l := newListener(ctx, acct, report)
-	l.Start, l.Resume, l.PositionFirst = start, resume, o.resume
+	l.Start, l.Resume, l.PositionFirst, l.Drain = start, resume, o.resume, o.drain
 	report.position = l.Position
 
 	limited, stop := o.limit(ctx, f.streams.Out)
@@ -150,6 +153,9 @@ func newListener(ctx context.Context, acct Account, report *listenReport) *sessi
 func (o *listenOptions) check() error {
 	if o.countGiven && o.count < 1 {
 		return cli.Usage(fmt.Sprintf("--count is %d: less than one message", o.count), "leave it out to listen until interrupted")
+	}
+	if o.drain && !o.resume && o.since == "" {
+		return cli.Usage("--drain has nothing to show: without --resume or --since, listen begins with new messages", "add --resume to continue where the last run ended, or --since all")
 	}
 	if err := checkNames("--from", "login", o.from); err != nil {
 		return err

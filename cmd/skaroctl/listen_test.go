@@ -50,6 +50,10 @@ func TestListenParses(t *testing.T) {
 			[]string{"-n", "3", "--for", "90s"},
 			listenOptions{count: 3, countGiven: true, length: cli.Duration(90 * time.Second), pingInterval: pings, command: "listen --count 3 --for 1m30s"},
 		},
+		"until it has caught up": {
+			[]string{"--resume", "--drain"},
+			listenOptions{resume: true, drain: true, pingInterval: pings, command: "listen --drain --resume"},
+		},
 		"no message": {
 			[]string{"--count", "0"},
 			listenOptions{countGiven: true, pingInterval: pings, command: "listen --count 0"},
@@ -94,6 +98,7 @@ func TestListenRefusesArguments(t *testing.T) {
 func TestListenChecksOptions(t *testing.T) {
 	for want, o := range map[string]listenOptions{
 		"":                             {from: []string{"bob"}, conferences: []string{"ops"}, countGiven: true, count: 1},
+		"--drain has nothing to show":  {drain: true},
 		"--count is 0":                 {countGiven: true},
 		"--count is -1":                {countGiven: true, count: -1},
 		`--from is "a,b"`:              {from: []string{"bob", "a,b"}},

@@ -119,7 +119,7 @@ func (r *listenReport) caughtUp(got session.Account) {
 		r.f.notice("connected to %s again", r.server)
 	case r.f.flags.verbose:
 		r.f.stderr.line(fmt.Sprintf("listening as %s at %s", login, r.server))
-	case r.f.streams.ErrTerminal:
+	case r.f.streams.ErrTerminal && !r.o.drain:
 		r.f.notice("listening as %s at %s", login, r.server)
 	}
 }
@@ -130,7 +130,7 @@ func (r *listenReport) end(err error) error {
 	if settleErr := r.settle(); settleErr != nil && !errors.Is(err, settleErr) {
 		err = settleErr
 	}
-	if errors.Is(err, errTimeUp) && r.connected && r.behind {
+	if errors.Is(err, errTimeUp) && r.connected && r.behind && !r.o.drain {
 		r.f.notice("--for ended before all earlier messages were fetched from %s", r.server)
 	}
 	return r.withoutPosition(r.errorOf(err))
@@ -192,6 +192,12 @@ func (r *listenReport) timeUp() error {
 		}
 	case !r.connected && r.lost != nil:
 		return r.lost
+	case r.connected && r.o.drain:
+		late.Msg = fmt.Sprintf("the time ran out after %v, before all earlier messages were fetched from %s", length, r.server)
+		if r.lost != nil {
+			late.Msg += fmt.Sprintf("; the last error: %v", r.lost)
+		}
+		late.Hint = "give it more time with --for"
 	case !r.connected:
 		late.Msg, late.Hint = fmt.Sprintf("no answer from %s within %v", r.server, length), "give it more time with --for"
 	default:

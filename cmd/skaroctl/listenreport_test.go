@@ -57,6 +57,8 @@ func TestListenReportEnds(t *testing.T) {
 		"time up, never connected":       {o: listenOptions{length: cli.Duration(time.Second)}, err: errTimeUp, exit: 6, want: "no answer from ws://x/ within 1s"},
 		"time up, offline":               {before: func(r *listenReport) { r.lost = down }, err: errTimeUp, exit: 4, want: "can't reach it"},
 		"time up after a loss":           {before: func(r *listenReport) { r.connected, r.lost = true, down }, err: errTimeUp},
+		"time up while draining":         {o: listenOptions{drain: true, length: cli.Duration(time.Second)}, before: func(r *listenReport) { r.connected, r.behind = true, true }, err: errTimeUp, exit: 6, want: "the time ran out after 1s, before all earlier messages were fetched from ws://x/\nhint: give it more time"},
+		"time up while draining, lost":   {o: listenOptions{drain: true}, before: func(r *listenReport) { r.connected, r.lost = true, down }, err: errTimeUp, exit: 6, want: "from ws://x/; the last error: can't reach it"},
 		"time up during a bad --exec":    {before: func(r *listenReport) { r.connected, r.failed = true, failed }, err: errTimeUp, exit: 1, want: "--exec failed"},
 		"lost":                           {err: down, exit: 4, want: "can't reach it"},
 		"reader gone":                    {err: cli.ErrReaderGone},

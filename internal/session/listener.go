@@ -48,6 +48,10 @@ type Listener struct {
 	// If a server without ids pushes too many before that, they are delivered anyway.
 	PositionFirst bool
 
+	// Drain means that Run returns nil as soon as everything is delivered that the server had
+	// when the connection was made.
+	Drain bool
+
 	// Prepare is called after each login, before anything is delivered, and may make
 	// requests. Prepare may be nil.
 	Prepare func(context.Context, *Session) error
@@ -149,7 +153,7 @@ func (l *Listener) connect(ctx context.Context, deliver func(Event) error) error
 	defer s.Close()
 	c := &subscription{
 		session: s, inbox: in, catchUp: l.catchUpWith(s.Greeting()),
-		deliver: deliver, settled: l.Settled, positionFirst: l.PositionFirst,
+		deliver: deliver, settled: l.Settled, positionFirst: l.PositionFirst, drain: l.Drain,
 	}
 	c.sendFirst(limited)
 	account, err := s.Account(limited)
@@ -173,6 +177,9 @@ func (l *Listener) connect(ctx context.Context, deliver func(Event) error) error
 	}
 
 	l.enter(live, account)
+	if l.Drain {
+		return stopping(ErrEnough)
+	}
 	return c.live(ctx)
 }
 

@@ -18,6 +18,7 @@ type subscription struct {
 	settled func() error
 
 	positionFirst bool  // no message is delivered before there is a position
+	drain         bool  // what is newer than the connection need not be delivered
 	first         *Call // the first request of begin; nil if there is a position
 }
 

@@ -16,6 +16,7 @@ type updates struct {
 	date        time.Time // of the newest message that was delivered
 	lastAtLogin int64     // last when this connection began: what is pushed must be newer
 
+	drain *int64   // the id at which a drain of this connection ends; nil means that there is none
 	start *Bound   // what came before it is passed over; nil means no bound
 	held  arrivals // what was pushed during begin
 	older *seenSet // where to begin by date, until the first fetch is done; nil means that last is enough
@@ -120,6 +121,9 @@ func (u *updates) fetch(ctx context.Context, c *subscription) error {
 func (u *updates) fetchWith(ctx context.Context, c *subscription, hold *arrivals) error {
 	u.lastAtLogin = u.last
 	c.inbox.beginBackfill()
+	if err := u.beginDrain(ctx, c, hold); err != nil {
+		return err
+	}
 	after, err := u.firstID(ctx, c, hold)
 	if err != nil {
 		return err
@@ -142,6 +146,20 @@ func (u *updates) fetchWith(ctx context.Context, c *subscription, hold *arrivals
 	u.older = nil
 	return nil
 }
+
+// beginDrain asks for the server's newest id, if the listener is to end there: a
+// sender who is faster than the reader would otherwise keep it for ever.
+func (u *updates) beginDrain(ctx context.Context, c *subscription, hold *arrivals) error {
+	if !c.drain {
+		return nil
+	}
+	_, newest, err := u.ask(ctx, c, proto.GetLastID(), hold)
+	u.drain = &newest
+	return err
+}
+
+// drainedAt reports whether a drain ends at an id or before it.
+func (u *updates) drainedAt(id int64) bool { return u.drain != nil && id >= *u.drain }
 
 // updatesPage is the number of messages that one request for updates asks for.
 const updatesPage = 1000
@@ -168,13 +186,23 @@ func (u *updates) page(ctx context.Context, c *subscription, after int64, hold *
 		if u.passesOver(m) {
 			continue
 		}
+		if u.drainedAt(m.ID - 1) {
+			break
+		}
 		if err := u.deliver(c, m); err != nil {
 			return 0, false, err
 		}
 	}
+	drained := u.drainedAt(last)
+	if drained {
+		last = *u.drain
+	}
 	u.last = max(u.last, last)
 	if err := c.settle(); err != nil {
 		return 0, false, err
+	}
+	if drained {
+		return u.last, false, nil
 	}
 	if more, _ = r.Fields.Bool("more"); more {
 		return u.last, true, nil

@@ -401,3 +401,73 @@ func TestUpdatesResumePositionOfHistories(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// A drain ends at what the server had when the connection was made, whatever is sent
+// meanwhile; the position is there, so that the rest comes the next time.
+func TestUpdatesDrain(t *testing.T) {
+	for name, c := range map[string]struct {
+		resume int64
+		script func(p *peer)
+		want   []string
+		last   int64
+	}{
+		"nothing": {100, func(p *peer) {
+			p.updates(p.expectUpdates(-1), 100, false)
+			p.updates(p.expectUpdates(100), 100, false)
+		}, nil, 100},
+		"a page with newer messages": {100, func(p *peer) {
+			p.updates(p.expectUpdates(-1), 102, false)
+			p.updates(p.expectUpdates(100), 103, true, incoming(101), incoming(102), incoming(103))
+		}, []string{"101", "102"}, 102},
+		"two pages, and pushes": {100, func(p *peer) {
+			p.updates(p.expectUpdates(-1), 102, false)
+			f := p.expectUpdates(100)
+			p.send(incoming(103))
+			p.updates(f, 101, true, incoming(101))
+			p.updates(p.expectUpdates(101), 102, true, incoming(102))
+		}, []string{"101", "102"}, 102},
+		"messages of other people": {100, func(p *peer) {
+			p.updates(p.expectUpdates(-1), 110, false)
+			p.updates(p.expectUpdates(100), 120, true, incoming(101), incoming(115))
+		}, []string{"101"}, 110},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := listener(serve(t, func(p *peer) {
+				p.login(proto.ExtUpdates)
+				c.script(p)
+				if f, ok := p.recv(); ok {
+					t.Errorf("after the end, the listener asked for %s", f.Type())
+				}
+			}))
+			l.Resume, l.Drain = &Position{ID: c.resume}, true
+			var got []string
+			err := l.Run(bounded(t), func(e Event) error { got = append(got, e.Message.Body); return nil })
+			if p, ok := l.Position(); err != nil || !reflect.DeepEqual(got, c.want) || !ok || p.ID != c.last {
+				t.Errorf("%q, %v, at %d", got, err, p.ID)
+			}
+		})
+	}
+}
+
+// A connection that is lost during a drain is made again.
+func TestUpdatesDrainReconnects(t *testing.T) {
+	l := listener(serve(t, func(p *peer) {
+		p.login(proto.ExtUpdates)
+		switch p.nth {
+		case 1:
+			p.updates(p.expectUpdates(-1), 102, false)
+			p.updates(p.expectUpdates(100), 101, true, incoming(101))
+			p.expectUpdates(101)
+		case 2:
+			p.updates(p.expectUpdates(-1), 103, false)
+			p.updates(p.expectUpdates(101), 103, false, incoming(102), incoming(103))
+			p.recv()
+		}
+	}))
+	l.Resume, l.Drain = &Position{ID: 100}, true
+	var got []string
+	err := l.Run(bounded(t), func(e Event) error { got = append(got, e.Message.Body); return nil })
+	if want := []string{"101", "102", "103"}; err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%q, %v", got, err)
+	}
+}
