@@ -3,8 +3,14 @@ package cork
 import (
 	"bytes"
 	"errors"
+	"io"
 	"net"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 )
 
 // record is a connection that counts writes.
@@ -62,5 +68,67 @@ func TestUncorkReportsEarlierWrite(t *testing.T) {
 	}
 	if _, err := c.Write([]byte("a")); !errors.Is(err, broken) {
 		t.Errorf("write: %v", err)
+	}
+}
+
+// OnWait is told when a write waits for the peer, and when it has ended. A write that the system
+// takes at once does not wait.
+func TestOnWaitIsToldOfWritesThatWait(t *testing.T) {
+	near, far := net.Pipe() // takes nothing at once
+	var told []bool
+	waits := make(chan struct{}, 1)
+	c := &Conn{Conn: near, WriteTime: time.Hour, OnWait: func(w bool) {
+		told = append(told, w)
+		if w {
+			waits <- struct{}{}
+		}
+	}}
+	text := strings.Repeat("0123456789", 5000)
+	c.Cork()
+	for part := range slices.Chunk([]byte(text), 1000) {
+		if _, err := c.Write(part); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(told) != 0 {
+		t.Error("it waits while it is corked")
+	}
+	ended := make(chan error, 1)
+	go func() {
+		ended <- c.Uncork()
+		near.Close()
+	}()
+	<-waits
+	got, err := io.ReadAll(far)
+	if err := errors.Join(err, <-ended); err != nil || string(got) != text || !slices.Equal(told, []bool{true, false}) {
+		t.Errorf("%d bytes, %v; told %v", len(got), err, told)
+	}
+}
+
+func TestWriteThatTheSystemTakesDoesNotWait(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("there, every write counts as one that waits; how to enable it: run it on another system")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	conn, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	waits := 0
+	c := &Conn{Conn: conn, WriteTime: time.Millisecond, OnWait: func(bool) { waits++ }}
+	if _, err := c.Write([]byte("a")); err != nil || waits != 0 {
+		t.Errorf("waits %d times, %v", waits, err)
+	}
+	// The peer never reads: WriteTime ends what waits.
+	for err == nil {
+		_, err = c.Write(make([]byte, 1<<20))
+	}
+	if !errors.Is(err, os.ErrDeadlineExceeded) || waits == 0 {
+		t.Errorf("waits %d times, %v", waits, err)
 	}
 }

@@ -10,7 +10,6 @@ type Queue[T any] struct {
 	lines       map[int64]*line[T]
 	first, last *line[T] // the lines in the order of their turns
 	length      int
-	cost        int
 }
 
 // line is the work of one user. It exists while there is some.
@@ -27,6 +26,7 @@ type Item[T any] struct {
 	Value T
 	User  int64
 	cost  int
+	line  *line[T] // nil means that it was taken
 }
 
 // Cost returns what the item costs.
@@ -46,18 +46,21 @@ func (q *Queue[T]) Push(user int64, cost int, value T) *Item[T] {
 		q.lines[user] = l
 		q.append(l)
 	}
-	x := &Item[T]{Value: value, User: user}
+	x := &Item[T]{Value: value, User: user, line: l}
 	l.items = append(l.items, x)
 	q.length++
 	q.Grow(x, cost)
 	return x
 }
 
-// Grow adds to the cost of an item that is still in the queue.
-func (q *Queue[T]) Grow(x *Item[T], cost int) {
+// Grow adds to the cost of an item. It reports whether the item is still in the queue.
+func (q *Queue[T]) Grow(x *Item[T], cost int) bool {
+	if x.line == nil {
+		return false
+	}
 	x.cost += cost
-	q.lines[x.User].cost += cost
-	q.cost += cost
+	x.line.cost += cost
+	return true
 }
 
 // Charge makes the user's next turns shorter, for work that cost more than its items said.
@@ -89,11 +92,10 @@ func (q *Queue[T]) Pop() *Item[T] {
 // take takes the first item of the first line.
 func (q *Queue[T]) take(l *line[T]) *Item[T] {
 	x := l.items[0]
-	l.items[0] = nil
+	x.line, l.items[0] = nil, nil
 	l.items = l.items[1:]
 	l.credit -= x.cost
 	l.cost -= x.cost
-	q.cost -= x.cost
 	q.length--
 	if len(l.items) == 0 {
 		delete(q.lines, l.user)
@@ -116,9 +118,6 @@ func (q *Queue[T]) append(l *line[T]) {
 
 // Len returns how many items there are.
 func (q *Queue[T]) Len() int { return q.length }
-
-// Cost returns what all items cost.
-func (q *Queue[T]) Cost() int { return q.cost }
 
 // CostOf returns what the items of a user cost.
 func (q *Queue[T]) CostOf(user int64) int {

@@ -36,7 +36,7 @@ func TestEachUserKeepsTheOrder(t *testing.T) {
 		}
 		last[x.User] = x.Value
 	}
-	if q.Pop() != nil || q.Len() != 0 || q.Cost() != 0 || len(q.lines) != 0 || q.first != nil || q.last != nil {
+	if q.Pop() != nil || q.Len() != 0 || len(q.lines) != 0 || q.first != nil || q.last != nil {
 		t.Errorf("something is left: %+v", q)
 	}
 }
@@ -102,12 +102,15 @@ func TestChargeShortensTurns(t *testing.T) {
 func TestShareShrinksWithEachUser(t *testing.T) {
 	q := NewQueue[int](10)
 	x := q.Push(1, 5, 0)
-	q.Grow(x, 7)
-	if q.Share(100) != 50 || q.CostOf(1) != 12 || q.Cost() != 12 || q.CostOf(2) != 0 {
-		t.Errorf("%d, %d, %d, %d", q.Share(100), q.CostOf(1), q.Cost(), q.CostOf(2))
+	if !q.Grow(x, 7) || q.Share(100) != 50 || q.CostOf(1) != 12 || q.CostOf(2) != 0 {
+		t.Errorf("%d, %d, %d", q.Share(100), q.CostOf(1), q.CostOf(2))
 	}
 	q.Push(2, 1, 0)
 	if q.Share(99) != 33 {
 		t.Errorf("%d", q.Share(99))
+	}
+	drain(q)
+	if q.Grow(x, 1) || q.CostOf(1) != 0 {
+		t.Error("an item that was taken has grown")
 	}
 }

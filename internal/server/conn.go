@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -13,12 +14,13 @@ import (
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
-// conn is one connection. Its reader takes one request after the other. Its writer takes
-// frames from a bounded queue; enqueue never waits.
+// conn is one connection. Its reader takes one request after the other. Its frames wait in a
+// bounded queue until it is its turn to write; enqueue never waits. While nothing arrives and
+// nothing waits, the reader is its only goroutine.
 type conn struct {
 	server    *Server
 	ws        *websocket.Conn
-	cork      *cork.Conn // nil means that the listener did not come from Listener
+	cork      *cork.Conn
 	peer      peer
 	place     *place
 	challenge string
@@ -35,41 +37,51 @@ type conn struct {
 	inFlight chan struct{}  // has an element for each message that is not yet on disk
 	sending  sync.WaitGroup // counts the same messages
 
-	mu     sync.Mutex // guards the fields up to reason
-	queue  [][]byte   // frames for the writer
-	bytes  int        // in queue
-	oldest time.Time  // when the oldest message of the queue arrived; zero if it has none
-	ending bool       // nothing more is queued
-	code   websocket.StatusCode
-	reason string
+	mu      sync.Mutex // guards the fields up to reason
+	queue   []outgoing
+	bytes   int  // in queue
+	turn    turn // the newest; it may be over
+	writing bool // a writing goroutine has the connection
+	ending  bool // nothing more is queued
+	code    websocket.StatusCode
+	reason  string
 
 	held atomic.Int64 // bytes of the frames that are queued or being written; see unread
 
-	wake  chan struct{} // wakes the writer; has room for one
-	taken chan struct{} // wakes the reader: the queue was taken, or the connection ends; has room for one
-	ended chan struct{} // closed when all goroutines of the connection have ended
+	// A writing goroutine has one of the few slots, unless it waits for the peer: then it gives
+	// the slot up, whatever write it is that waits.
+	hasSlot, peerWaits atomic.Bool
+
+	pinger *time.Timer
+	taken  chan struct{} // wakes the reader: the queue was taken, or the connection ends; has room for one
+	said   chan struct{} // closed when nothing more is written
+	ended  chan struct{} // closed when the connection has ended
+}
+
+// outgoing is a frame that waits to be written.
+type outgoing struct {
+	frame []byte
+	user  int64 // who caused it
+
+	arrived time.Time // for a message; zero for anything else
 }
 
 func newConn(s *Server, ws *websocket.Conn, k *cork.Conn, peer peer, place *place) *conn {
 	c := &conn{
 		server: s, ws: ws, cork: k, peer: peer, place: place, challenge: newChallenge(), maxFrame: s.o.MaxUnauthenticatedFrame,
-		inFlight: make(chan struct{}, s.o.MaxInFlight), wake: make(chan struct{}, 1), taken: make(chan struct{}, 1), ended: make(chan struct{}),
+		inFlight: make(chan struct{}, s.o.MaxInFlight), taken: make(chan struct{}, 1), said: make(chan struct{}), ended: make(chan struct{}),
 	}
+	k.OnWait, k.WriteTime = c.onWait, s.o.WriteTime
 	c.incoming.conn = c
 	return c
 }
 
-// serve runs the connection until it ends.
+// serve is the reader: it runs the connection until it ends. Server.Close waits for it.
 func (c *conn) serve() {
 	defer close(c.ended)
-	written := make(chan struct{})
-	go func() {
-		defer close(written)
-		c.write()
-	}()
-	watched, stopWatch := context.WithCancel(context.Background())
-	var watching sync.WaitGroup
-	watching.Go(func() { c.watch(watched) })
+	defer c.server.forget(c)
+	login := time.AfterFunc(c.server.o.AuthTime, c.requireLogin)
+	c.pinger = time.AfterFunc(c.server.o.PingInterval, c.ping)
 	c.reply(map[string]any{
 		"type": proto.TypeGreeting, "token": c.challenge, "server": "skarod/" + c.server.o.Version, "max_frame": c.server.o.MaxFrame,
 		"extensions": []string{proto.ExtHistoryPage, proto.ExtUpdates, proto.ExtNonce},
@@ -77,10 +89,10 @@ func (c *conn) serve() {
 	err := c.read()
 	c.server.logout(c, saidGoodbye(err))
 	c.end(websocket.StatusNormalClosure, "")
-	<-written
+	<-c.said
 	c.ws.CloseNow()
-	stopWatch()
-	watching.Wait()
+	login.Stop()
+	c.pinger.Stop()
 	c.sending.Wait() // confirm uses the connection
 	c.releaseAll()
 	c.logEnd(err)
@@ -130,6 +142,7 @@ func (c *conn) read() error {
 			return nil
 		}
 		c.handle(frame)
+		runtime.Gosched() // or a client that sends without a pause keeps a processor for 10 ms
 		if !c.waitForRoom() {
 			return nil
 		}
@@ -152,12 +165,12 @@ func (c *conn) waitForRoom() bool {
 	}
 }
 
-// enqueue gives a frame to the writer, and never waits. If the queue is full, the connection
-// ends: its client can connect again, and catch up.
-func (c *conn) enqueue(frame []byte) { c.enqueuePush(frame, time.Time{}) }
+// enqueue queues a frame that a user has caused, and never waits. If the queue is full, the
+// connection ends: its client can connect again, and catch up.
+func (c *conn) enqueue(frame []byte, user int64) { c.enqueuePush(frame, user, time.Time{}) }
 
 // enqueuePush is enqueue for a message that has arrived at a time.
-func (c *conn) enqueuePush(frame []byte, arrived time.Time) {
+func (c *conn) enqueuePush(frame []byte, user int64, arrived time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ending {
@@ -168,13 +181,18 @@ func (c *conn) enqueuePush(frame []byte, arrived time.Time) {
 		c.endLocked(websocket.StatusTryAgainLater, "too slow: connect again and catch up")
 		return
 	}
-	if c.oldest.IsZero() {
-		c.oldest = arrived
-	}
-	c.queue = append(c.queue, frame)
+	c.queue = append(c.queue, outgoing{frame, user, arrived})
 	c.bytes += len(frame)
 	c.hold(len(frame))
-	wake(c.wake)
+	c.askLocked(user, len(frame))
+}
+
+// askLocked asks for a turn, for bytes that a user has caused. If the connection is having one,
+// takeTurn asks for the next.
+func (c *conn) askLocked(user int64, bytes int) {
+	if !c.writing {
+		c.turn = c.server.turns.add(c, c.turn, user, bytes)
+	}
 }
 
 // wake wakes the goroutine that waits for a channel which has room for one element.
@@ -185,8 +203,8 @@ func wake(ch chan struct{}) {
 	}
 }
 
-// end makes the writer end the connection with a close frame. It does not wait; only the
-// first call counts.
+// end ends the connection with a close frame, behind the frames that are queued. It does not
+// wait; only the first call counts.
 func (c *conn) end(code websocket.StatusCode, reason string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -201,7 +219,7 @@ func (c *conn) endLocked(code websocket.StatusCode, reason string) {
 	if code == websocket.StatusTryAgainLater {
 		c.queue, c.bytes = nil, 0
 	}
-	wake(c.wake)
+	c.askLocked(nobody, 0)
 	wake(c.taken)
 }
 
@@ -211,83 +229,126 @@ func (c *conn) isEnding() bool {
 	return c.ending
 }
 
-// write is the writer. Its last frame is the close frame, which ends the reader.
-func (c *conn) write() {
-	for {
-		c.mu.Lock()
-		batch, oldest, ending := c.queue, c.oldest, c.ending
-		c.queue, c.bytes, c.oldest = nil, 0, time.Time{}
-		c.mu.Unlock()
-		wake(c.taken)
-		if len(batch) > 0 && !c.writeBatch(batch) {
-			c.end(websocket.StatusAbnormalClosure, "nothing can be written to it") // wakes the reader, if it waits for room
-			c.ws.CloseNow()
-			return
-		}
-		if !oldest.IsZero() {
-			c.server.counter.deliveryTime.Observe(c.server.o.Clock().Sub(oldest).Seconds())
-		}
-		if ending {
-			// Close waits for the peer's close frame for seconds, and CloseNow waits for Close.
-			t := time.AfterFunc(goodbyeTime, c.drop)
-			_ = c.ws.Close(c.code, c.reason)
-			t.Stop()
-			return
-		}
-		if len(batch) == 0 {
-			<-c.wake
-		}
+// takeTurn writes what is queued, up to a turn. The last turn ends with the close frame, which
+// ends the reader. takeTurn returns false if another goroutine writes instead of the caller.
+func (c *conn) takeTurn() bool {
+	batch, ending, ok := c.begin()
+	if !ok {
+		return true
 	}
+	wake(c.taken)
+	written := len(batch) == 0 || c.writeBatch(batch)
+	switch {
+	case !written:
+		c.end(websocket.StatusAbnormalClosure, "nothing can be written to it") // wakes the reader, if it waits for room
+		c.ws.CloseNow()
+		close(c.said)
+	case ending:
+		c.giveUpSlot() // a goodbye takes its time
+		c.sayGoodbye()
+		close(c.said)
+	default:
+		c.pause()
+	}
+	if written {
+		c.server.observeDelivery(batch)
+	}
+	return c.hasSlot.Swap(false)
+}
+
+// begin begins a turn, with the frames that it writes. ending means that the close frame follows
+// them. It returns false if there is nothing to do, because another turn has done it.
+func (c *conn) begin() (batch []outgoing, ending, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.writing || len(c.queue) == 0 && !c.ending {
+		return nil, false, false
+	}
+	c.writing = true
+	n, bytes := 0, 0
+	for n < len(c.queue) && (n == 0 || bytes+len(c.queue[n].frame) <= turnBytes) {
+		bytes += len(c.queue[n].frame)
+		n++
+	}
+	batch, c.queue = c.queue[:n:n], c.queue[n:]
+	c.bytes -= bytes
+	if len(c.queue) == 0 {
+		c.queue = nil
+	}
+	c.hasSlot.Store(true)
+	if c.peerWaits.Load() { // a ping or a pong is waiting for the peer
+		c.giveUpSlot()
+	}
+	return batch, c.ending && c.queue == nil, true
+}
+
+// pause ends a turn, and asks for the next one if there is more to write.
+func (c *conn) pause() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.writing = false
+	switch {
+	case len(c.queue) > 0:
+		c.askLocked(c.queue[0].user, min(c.bytes, turnBytes))
+	case c.ending:
+		c.askLocked(nobody, 0)
+	}
+}
+
+// onWait is told by the network connection that a write has to wait for the peer.
+func (c *conn) onWait(waits bool) {
+	c.peerWaits.Store(waits)
+	if waits {
+		c.giveUpSlot()
+	}
+}
+
+// giveUpSlot lets another connection write, if this one has a slot.
+func (c *conn) giveUpSlot() {
+	if c.hasSlot.CompareAndSwap(true, false) {
+		c.server.turns.leave()
+	}
+}
+
+// sayGoodbye sends the close frame.
+func (c *conn) sayGoodbye() {
+	// Close waits for the peer's close frame for seconds, and CloseNow waits for Close.
+	t := time.AfterFunc(goodbyeTime, c.drop)
+	_ = c.ws.Close(c.code, c.reason)
+	t.Stop()
 }
 
 // goodbyeTime is how long a peer may take to answer a close frame.
 const goodbyeTime = time.Second
 
 // drop closes the network connection, whatever the WebSocket is doing.
-func (c *conn) drop() {
-	if c.cork != nil {
-		c.cork.Close()
-		return
-	}
-	c.ws.CloseNow()
-}
+func (c *conn) drop() { c.cork.Close() }
+
+const (
+	turnBytes = 64 << 10 // of the frames of a turn; a larger one has a turn for itself
+	fragment  = 16 << 10 // of a frame that is written at once
+)
 
 // writeBatch writes frames in as few packets as they need.
-func (c *conn) writeBatch(batch [][]byte) bool {
-	if c.cork != nil && len(batch) > 1 {
+func (c *conn) writeBatch(batch []outgoing) bool {
+	if len(batch) > 1 || len(batch[0].frame) <= fragment {
 		c.cork.Cork()
-		defer func() {
-			_ = c.cork.SetWriteDeadline(time.Now().Add(c.server.o.WriteTime))
-			if err := c.cork.Uncork(); err != nil {
-				c.drop()
-			}
-			_ = c.cork.SetWriteDeadline(time.Time{})
-		}()
 	}
-	for _, frame := range batch {
-		if c.writeFrame(frame) != nil {
+	for _, x := range batch {
+		if c.writeFrame(x.frame) != nil {
 			return false
 		}
 	}
-	return true
+	return c.cork.Uncork() == nil
 }
 
-// fragment is how much of a frame is written at once.
-const fragment = 16 << 10
-
-// writeFrame writes a frame. Each fragment of a large frame has its own WriteTime, so that a
-// slow client gets all of it, and pings and pongs go in between.
+// writeFrame writes a frame: a large one in fragments, so that pings and pongs go in between.
 func (c *conn) writeFrame(frame []byte) error {
 	defer c.release(len(frame))
+	ctx := context.Background() // the network connection bounds the time
 	if len(frame) <= fragment {
-		ctx, cancel := context.WithTimeout(context.Background(), c.server.o.WriteTime)
-		defer cancel()
 		return c.ws.Write(ctx, websocket.MessageBinary, frame)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	tooLong := time.AfterFunc(c.server.o.WriteTime, cancel)
-	defer tooLong.Stop()
 	w, err := c.ws.Writer(ctx, websocket.MessageBinary)
 	if err != nil {
 		return err
@@ -296,35 +357,20 @@ func (c *conn) writeFrame(frame []byte) error {
 		if _, err := w.Write(part); err != nil {
 			return err
 		}
-		tooLong.Reset(c.server.o.WriteTime)
 	}
 	return w.Close()
 }
 
-// watch is the goroutine that ends a connection without a login after AuthTime, and one that
-// answers no ping. ctx ends it.
-func (c *conn) watch(ctx context.Context) {
-	o := c.server.o
-	login := time.NewTimer(o.AuthTime)
-	defer login.Stop()
-	ping := time.NewTicker(o.PingInterval)
-	defer ping.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-login.C:
-			c.requireLogin()
-		case <-ping.C:
-			pong, cancel := context.WithTimeout(ctx, o.PingInterval)
-			err := c.ws.Ping(pong)
-			cancel()
-			if err != nil && ctx.Err() == nil {
-				c.ws.CloseNow()
-				return
-			}
-		}
+// ping is the goroutine of a ping, while it waits for the answer. A connection that answers none
+// ends.
+func (c *conn) ping() {
+	ctx, cancel := context.WithTimeout(context.Background(), c.server.o.PingInterval)
+	defer cancel()
+	if c.ws.Ping(ctx) != nil {
+		c.ws.CloseNow()
+		return
 	}
+	c.pinger.Reset(c.server.o.PingInterval)
 }
 
 // requireLogin ends the connection if it is unauthenticated.
@@ -339,4 +385,12 @@ func (c *conn) currentSession() *session {
 	c.server.mu.Lock()
 	defer c.server.mu.Unlock()
 	return c.session
+}
+
+// user returns the id of the connection's user, or nobody.
+func (c *conn) user() int64 {
+	if x := c.currentSession(); x != nil {
+		return x.user.ID
+	}
+	return nobody
 }

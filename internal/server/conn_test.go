@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"github.com/skaroctl/skaroctl/internal/cork"
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
@@ -151,10 +152,11 @@ func TestQueueIsBounded(t *testing.T) {
 		"a larger one behind":  {[]int{1, 5000}, false},
 		"one after a full one": {[]int{500, 501, 1}, false},
 	} {
-		c := newConn(w.srv, nil, nil, peer{}, &place{}) // without a writer, which would empty the queue
+		c := newConn(w.srv, nil, &cork.Conn{}, peer{}, &place{})
+		c.writing = true // and nothing empties the queue
 		sum := 0
 		for _, size := range x.frames {
-			c.enqueue(make([]byte, size))
+			c.enqueue(make([]byte, size), nobody)
 			sum += size
 		}
 		switch {
@@ -179,11 +181,11 @@ func TestDeafPeerIsDroppedAfterWriteTime(t *testing.T) {
 		}
 		c.mu.Lock()
 		for range n {
-			c.queue = append(c.queue, frame)
+			c.queue = append(c.queue, outgoing{frame: frame, user: nobody})
 			c.bytes += len(frame)
 		}
+		c.askLocked(nobody, 0)
 		c.mu.Unlock()
-		wake(c.wake)
 		select {
 		case <-c.ended:
 		case <-time.After(patience):

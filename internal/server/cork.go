@@ -1,10 +1,14 @@
 package server
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"net"
+	"net/http"
 	"net/netip"
 	"sync"
+	"syscall"
 
 	"github.com/skaroctl/skaroctl/internal/cork"
 )
@@ -53,6 +57,15 @@ func (l link) Close() error {
 	return l.Conn.Close()
 }
 
+// SyscallConn lets cork.Conn write without waiting.
+func (l link) SyscallConn() (syscall.RawConn, error) {
+	s, ok := l.Conn.(syscall.Conn)
+	if !ok {
+		return nil, errors.ErrUnsupported
+	}
+	return s.SyscallConn()
+}
+
 // count returns the connection as a link, or nil if its address has too many.
 func (l *links) count(c net.Conn) net.Conn {
 	addr := parseAddr(c.RemoteAddr().String())
@@ -75,6 +88,22 @@ func (l *links) release(key netip.Prefix) {
 	if l.counts[key]--; l.counts[key] == 0 {
 		delete(l.counts, key)
 	}
+}
+
+// slim gives a WebSocket small buffers: each of the 4 KiB of net/http would be a tenth of what
+// an idle connection costs. What it writes is held back by a cork.Conn anyway.
+type slim struct{ http.ResponseWriter }
+
+func (s slim) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	c, rw, err := http.NewResponseController(s.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	rw.Writer = bufio.NewWriterSize(c, 512)
+	if rw.Reader.Buffered() == 0 {
+		rw.Reader = bufio.NewReaderSize(c, 2<<10)
+	}
+	return c, rw, nil
 }
 
 type corkKey struct{}

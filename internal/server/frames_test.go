@@ -105,7 +105,7 @@ func TestReasonsFitIntoACloseFrame(t *testing.T) {
 	for _, change := range []func(*conn){(*conn).tooLarge, (*conn).tooLate, (*conn).crowdedOut} {
 		o := DefaultOptions()
 		o.MaxFrame, o.MaxUnfinishedBytes, o.MaxUnauthenticatedFrame, o.FrameTime = 1<<40+1, 1<<40+1, 1<<40+1, time.Hour+time.Millisecond
-		c := &conn{server: &Server{o: o}}
+		c := &conn{server: &Server{o: o}, writing: true}
 		change(c)
 		if len(c.reason) > 123 {
 			t.Errorf("%q has %d bytes", c.reason, len(c.reason))

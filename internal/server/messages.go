@@ -1,8 +1,8 @@
 package server
 
 import (
-	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"sync"
 	"unicode/utf8"
@@ -12,7 +12,8 @@ import (
 )
 
 // sendMessage submits a message to the store, and does not wait: the reply follows when the
-// message is on disk. Above MaxInFlight the reader waits, and so does the sender.
+// message is on disk. Above MaxInFlight the reader waits, and so does the sender; also while
+// the user has more than a share of what is to be stored or pushed.
 func (c *conn) sendMessage(f proto.Frame, id int64) {
 	x := c.currentSession()
 	if x == nil {
@@ -24,15 +25,13 @@ func (c *conn) sendMessage(f proto.Frame, id int64) {
 		c.answer(proto.TypeSendMessage, id, nil, err)
 		return
 	}
-	size := min(int64(len(m.Body)), inFlightBytes)
+	c.server.turns.admit(x.user.ID)
 	c.inFlight <- struct{}{}
-	_ = c.server.inFlight.Acquire(context.Background(), size) // it fails only with its context, and every commit makes room
 	c.sending.Add(1)
 	c.server.counter.inFlight.Inc()
 	c.server.o.Store.Send(m, func(stored store.Stored, err error) {
 		c.confirm(id, x.user, m, stored, err)
 		c.server.counter.inFlight.Dec()
-		c.server.inFlight.Release(size)
 		<-c.inFlight
 		c.sending.Done()
 	})
@@ -58,7 +57,7 @@ func (c *conn) confirm(id int64, from store.User, m store.Message, stored store.
 	if !stored.Repeated {
 		c.server.deliver(c, from, m, stored)
 	}
-	c.enqueue(proto.EncodeSent(id, stored.ID, stored.Date, m.To))
+	c.enqueue(proto.EncodeSent(id, stored.ID, stored.Date, m.To), from.ID)
 }
 
 // parseMessage reads the message of a send_message.
@@ -113,5 +112,8 @@ func (s *Server) deliver(c *conn, from store.User, m store.Message, stored store
 	if slices.ContainsFunc(users, func(id int64) bool { return id != from.ID && s.isOnline(id) }) {
 		frame() // push will most likely need it, and holds Server.mu
 	}
-	s.push(stored.ID, m.Date, frame, c, users...)
+	s.push(stored.ID, m.Date, frame, c, from.ID, users...)
+	if len(users) > 64 {
+		runtime.Gosched() // the pushes of many messages take a while
+	}
 }

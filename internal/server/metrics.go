@@ -132,3 +132,13 @@ func refusedBy(typ string) string {
 	}
 	return refusedRequest
 }
+
+// observeDelivery counts how long the oldest message of those written together took.
+func (s *Server) observeDelivery(batch []outgoing) {
+	for _, x := range batch {
+		if !x.arrived.IsZero() {
+			s.counter.deliveryTime.Observe(s.o.Clock().Sub(x.arrived).Seconds())
+			return
+		}
+	}
+}

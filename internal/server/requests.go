@@ -21,21 +21,22 @@ const requestTime = 30 * time.Second
 type handler struct {
 	answer          func(*conn, context.Context, proto.Frame) (map[string]any, error)
 	unauthenticated bool // it needs no login
+	reads           bool // it reads so much that it waits for the user's turn
 }
 
 var handlers = map[string]handler{
-	proto.TypeRegisterType:   {(*conn).registerType, true},
-	proto.TypeRegister:       {(*conn).register, true},
-	proto.TypeAuthorize:      {(*conn).authorize, true},
-	proto.TypeSessionRestore: {(*conn).sessionRestore, true},
-	proto.TypeGetContacts:    {(*conn).getContacts, false},
-	proto.TypeAddContact:     {(*conn).addContact, false},
-	proto.TypeDelContact:     {(*conn).delContact, false},
-	proto.TypeSearchContacts: {(*conn).searchContacts, false},
-	proto.TypeGetUserData:    {(*conn).getUserData, false},
-	proto.TypeGetMembers:     {(*conn).getMembers, false},
-	proto.TypeGetHistory:     {(*conn).getHistory, false},
-	proto.TypeGetUpdates:     {(*conn).getUpdates, false},
+	proto.TypeRegisterType:   {(*conn).registerType, true, false},
+	proto.TypeRegister:       {(*conn).register, true, false},
+	proto.TypeAuthorize:      {(*conn).authorize, true, false},
+	proto.TypeSessionRestore: {(*conn).sessionRestore, true, false},
+	proto.TypeGetContacts:    {(*conn).getContacts, false, true},
+	proto.TypeAddContact:     {(*conn).addContact, false, false},
+	proto.TypeDelContact:     {(*conn).delContact, false, false},
+	proto.TypeSearchContacts: {(*conn).searchContacts, false, true},
+	proto.TypeGetUserData:    {(*conn).getUserData, false, false},
+	proto.TypeGetMembers:     {(*conn).getMembers, false, true},
+	proto.TypeGetHistory:     {(*conn).getHistory, false, true},
+	proto.TypeGetUpdates:     {(*conn).getUpdates, false, true},
 }
 
 // handle answers one frame of the client.
@@ -60,16 +61,25 @@ func (c *conn) handle(f proto.Frame) {
 	case !h.unauthenticated && c.currentSession() == nil:
 		c.answer(typ, id, nil, notLoggedIn)
 	default:
-		ctx, cancel := context.WithTimeout(context.Background(), requestTime)
-		fields, err := h.answer(c, ctx, f)
-		cancel()
-		c.answer(typ, id, fields, err)
-		c.release(c.making)
-		c.making = 0
+		c.handleWith(h, typ, id, f)
 		if c.refusals >= c.server.o.MaxRefusals {
 			c.end(websocket.StatusPolicyViolation, "too many refusals")
 		}
 	}
+}
+
+// handleWith answers a request by its handler.
+func (c *conn) handleWith(h handler, typ string, id int64, f proto.Frame) {
+	if h.reads {
+		c.server.readers.enter(c.user())
+		defer c.server.readers.leave() // after the encoding of the reply, which takes longer than the reading
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), requestTime)
+	defer cancel()
+	fields, err := h.answer(c, ctx, f)
+	c.answer(typ, id, fields, err)
+	c.release(c.making)
+	c.making = 0
 }
 
 // answer sends the reply to a request.
@@ -101,7 +111,7 @@ func (c *conn) reply(fields map[string]any) {
 		c.end(websocket.StatusInternalError, "the server could not encode its answer")
 		return
 	}
-	c.enqueue(frame)
+	c.enqueue(frame, c.user())
 }
 
 func (c *conn) authorize(ctx context.Context, f proto.Frame) (map[string]any, error) {

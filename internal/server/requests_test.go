@@ -13,6 +13,7 @@ import (
 
 	"github.com/coder/websocket"
 	"github.com/fxamacker/cbor/v2"
+	"github.com/skaroctl/skaroctl/internal/cork"
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
@@ -209,7 +210,8 @@ func (w *testServer) detached(ws *websocket.Conn) *conn {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	c := newConn(w.srv, ws, nil, peer{text: "fuzz"}, &place{})
+	c := newConn(w.srv, ws, &cork.Conn{}, peer{text: "fuzz"}, &place{})
+	c.writing = true // and nothing empties the queue
 	x, _, err := w.srv.newSession(c, u)
 	if err != nil || !w.srv.login(c, x) {
 		w.t.Fatalf("no login: %v", err)
@@ -222,10 +224,10 @@ func takeQueue(t *testing.T, c *conn) (frames []proto.Frame) {
 	t.Helper()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, b := range c.queue {
-		f, err := proto.Decode(b)
+	for _, x := range c.queue {
+		f, err := proto.Decode(x.frame)
 		if err != nil {
-			t.Fatalf("the server sends %x: %v", b, err)
+			t.Fatalf("the server sends %x: %v", x.frame, err)
 		}
 		frames = append(frames, f)
 	}

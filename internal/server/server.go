@@ -20,7 +20,6 @@ import (
 
 	"github.com/coder/websocket"
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/sync/semaphore"
 	"golang.org/x/sync/singleflight"
 
 	"github.com/skaroctl/skaroctl/internal/proto"
@@ -45,7 +44,8 @@ type Server struct {
 	unread        unread
 	guesses       *guesses
 	bursts        bursts
-	inFlight      *semaphore.Weighted // bounds the bytes of all messages that are not yet on disk
+	turns         *turns
+	readers       *gate
 	registrations registrations
 	registry      *prometheus.Registry
 	counter       counters
@@ -64,14 +64,14 @@ type Server struct {
 
 	beforeUpdates func() // hook of a test, between taking unstored and the store; else nil
 
-	// lastPushed is the id of the newest message that was pushed to all its recipients. It
-	// changes under the same lock as the push: a connection that logs in either gets the push,
-	// or finds the message up to lastPushed when it asks for updates.
+	// lastPushed is the id of the newest message that is in the queue of every connection that
+	// gets it. The announcing goroutine of the store calls push for one message after the other,
+	// in the order of ids, and push changes lastPushed under the lock under which it
+	// enqueues. So a connection that logs in either gets the push, or finds the message up to
+	// lastPushed when it asks for updates; and each gets its pushes in the order of ids, since
+	// the turns decide only when a queue is written, never what is in it.
 	lastPushed int64
 }
-
-// inFlightBytes is the bound of Server.inFlight.
-const inFlightBytes = 64 << 20
 
 // New starts a server on a store. Close ends it; the store stays open.
 func New(o Options) (*Server, error) {
@@ -89,7 +89,8 @@ func New(o Options) (*Server, error) {
 		owned:     map[int64]map[*session]bool{}, unstored: map[*session]bool{},
 		unfinished:    frameBudget{limit: o.MaxUnfinishedBytes},
 		unread:        unread{limit: int64(o.MaxUnreadBytes)},
-		inFlight:      semaphore.NewWeighted(inFlightBytes),
+		turns:         newTurns(),
+		readers:       newGate(),
 		registrations: newRegistrations(&o),
 	}
 	s.guesses = &guesses{o: &s.o, known: recent[target, tries]{half: maxTargets}}
@@ -173,7 +174,7 @@ func (s *Server) HTTP() *http.Server {
 	}
 }
 
-// accept does the WebSocket handshake, and serves the connection until it ends.
+// accept does the WebSocket handshake, and starts the connection.
 func (s *Server) accept(w http.ResponseWriter, r *http.Request) {
 	from := s.o.peerOf(r)
 	place, full := s.enter(from)
@@ -183,37 +184,52 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request) {
 		full.refuse(w)
 		return
 	}
-	defer func() {
-		s.mu.Lock()
-		s.leave(place)
-		s.mu.Unlock()
-	}()
-	if !s.allowsOrigin(r) {
-		http.Error(w, "pages of this origin may not connect: the server's operator can allow it with --allow-origin", http.StatusForbidden)
-		s.o.Log.Debug("refused origin", "peer", from.text, "origin", r.Header.Values("Origin"))
-		return
-	}
-	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled, InsecureSkipVerify: true}) // allowsOrigin has verified it
-	if err != nil {
-		s.o.Log.Debug("no WebSocket handshake", "peer", from.text, "error", err)
-		return
-	}
-	ws.SetReadLimit(-1) // conn.readFrame has limits of its own
-	c := newConn(s, ws, corkOf(r.Context()), from, place)
+	c := s.upgrade(w, r, from, place)
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c == nil {
+		s.leave(place)
+		return
+	}
 	if s.closing {
-		s.mu.Unlock()
-		ws.CloseNow()
+		s.leave(place)
+		c.ws.CloseNow()
 		return
 	}
 	s.conns[c] = true
 	place.waiting = s.admission.waiting.PushBack(c)
-	s.mu.Unlock()
 	s.counter.accepted.Add(1)
-	c.serve()
+	// In a goroutine of its own, the connection does without what net/http keeps for a request.
+	go c.serve()
+}
+
+// upgrade does the handshake. It returns nil if there is no WebSocket.
+func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, from peer, place *place) *conn {
+	if !s.allowsOrigin(r) {
+		http.Error(w, "pages of this origin may not connect: the server's operator can allow it with --allow-origin", http.StatusForbidden)
+		s.o.Log.Debug("refused origin", "peer", from.text, "origin", r.Header.Values("Origin"))
+		return nil
+	}
+	k := corkOf(r.Context())
+	if k == nil {
+		http.Error(w, "the listener does not come from Server.Listener", http.StatusInternalServerError)
+		return nil
+	}
+	ws, err := websocket.Accept(slim{w}, r, &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled, InsecureSkipVerify: true}) // allowsOrigin has verified it
+	if err != nil {
+		s.o.Log.Debug("no WebSocket handshake", "peer", from.text, "error", err)
+		return nil
+	}
+	ws.SetReadLimit(-1) // conn.readFrame has limits of its own
+	return newConn(s, ws, k, from, place)
+}
+
+// forget gives back what a connection has that has ended.
+func (s *Server) forget(c *conn) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	delete(s.conns, c)
-	s.mu.Unlock()
+	s.leave(c.place)
 }
 
 // Close ends every connection with the code for "going away". It waits for them until ctx
@@ -286,7 +302,7 @@ func (s *Server) logoutLocked(c *conn, finished bool) {
 }
 
 // push enqueues the frame of a message for every connection of the users but one.
-func (s *Server) push(id int64, arrived time.Time, frame func() []byte, except *conn, users ...int64) {
+func (s *Server) push(id int64, arrived time.Time, frame func() []byte, except *conn, sender int64, users ...int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.lastPushed = id
@@ -296,7 +312,7 @@ func (s *Server) push(id int64, arrived time.Time, frame func() []byte, except *
 		}
 		for c := range s.online[id] {
 			if c != except {
-				c.enqueuePush(frame(), arrived)
+				c.enqueuePush(frame(), sender, arrived)
 				s.counter.delivered.Add(1)
 			}
 		}

@@ -63,7 +63,7 @@ func TestPageCountsWhileItIsMade(t *testing.T) {
 	w := newTestServer(t, func(o *Options) { o.MaxUnreadBytes = 64 << 20 })
 	var held []int64
 	for _, limit := range []int{1, 1, 1} {
-		c := newConn(w.srv, nil, nil, peer{}, &place{})
+		c := w.idle()
 		b, err := proto.EncodeRequest(proto.TypeGetUpdates, 1, map[string]any{"after": 0, "limit": limit})
 		if err != nil {
 			t.Fatal(err)
@@ -89,7 +89,8 @@ func TestPageCountsWhileItIsMade(t *testing.T) {
 // A client that has not read its share is not asked for its next request.
 func TestReaderWaitsWhileTooMuchIsUnread(t *testing.T) {
 	w := newTestServer(t, func(o *Options) { o.MaxUnreadBytes = 1 << 20 })
-	c := newConn(w.srv, nil, nil, peer{}, &place{})
+	c := w.idle()
+	c.writing = true // and nothing empties the queue
 	c.hold(leastUnread)
 	if !c.waitForRoom() {
 		t.Error("it waits with its share")

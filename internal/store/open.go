@@ -50,11 +50,12 @@ func Damaged(err error) bool {
 
 // Store is an open database.
 type Store struct {
-	path  string
-	file  fs.FileInfo // of the file that is open
-	read  *sql.DB
-	write *sql.DB
-	conn  *sql.Conn // the one connection of write
+	path   string
+	file   fs.FileInfo // of the file that is open
+	read   *sql.DB
+	logins *sql.DB // reads for logins, which must not wait for other reads
+	write  *sql.DB
+	conn   *sql.Conn // the one connection of write
 
 	queue        queue
 	deferredJobs chan *job
@@ -67,8 +68,8 @@ type Store struct {
 	writer // used by the writing goroutine alone
 }
 
-// readers is how many connections read at once.
-const readers = 4
+// Readers is how many connections read at once, beside the one for logins.
+const Readers = 4
 
 // Open opens the database file. If there is none, it makes one with mode 0600, and its
 // folder with mode 0700.
@@ -118,8 +119,12 @@ func (s *Store) connect() error {
 	if s.read, err = connect(s.path, "query_only(1)"); err != nil {
 		return err
 	}
-	s.read.SetMaxOpenConns(readers)
-	s.read.SetMaxIdleConns(readers)
+	s.read.SetMaxOpenConns(Readers)
+	s.read.SetMaxIdleConns(Readers)
+	if s.logins, err = connect(s.path, "query_only(1)"); err != nil {
+		return err
+	}
+	s.logins.SetMaxOpenConns(1)
 	return s.conn.QueryRowContext(ctx, "PRAGMA data_version").Scan(&s.version)
 }
 
@@ -144,7 +149,7 @@ func Peek(path string, look func(*Store) error) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(look(&Store{path: path, read: db}), db.Close())
+	return errors.Join(look(&Store{path: path, read: db, logins: db}), db.Close())
 }
 
 // migrate brings a database to the newest version.
@@ -219,6 +224,9 @@ func (s *Store) closeFiles() error {
 	}
 	if s.read != nil {
 		errs = append(errs, s.read.Close())
+	}
+	if s.logins != nil {
+		errs = append(errs, s.logins.Close())
 	}
 	if s.conn != nil {
 		errs = append(errs, s.conn.Close())

@@ -233,7 +233,7 @@ func scanUser(row scanner, more ...any) (User, error) {
 
 // User returns the account with a login, or ErrNoUser.
 func (s *Store) User(ctx context.Context, login string) (User, error) {
-	return scanUser(s.read.QueryRowContext(ctx, selectUser+" AND login = ?", login))
+	return scanUser(s.logins.QueryRowContext(ctx, selectUser+" AND login = ?", login))
 }
 
 // UserByID returns the account with an id, or ErrNoUser if it was removed.

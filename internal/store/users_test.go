@@ -128,3 +128,18 @@ func TestRemovedUserLeavesItsMessages(t *testing.T) {
 		t.Errorf("the other side sees %s", got)
 	}
 }
+
+// A login does not wait for the other readers.
+func TestLoginsHaveAReaderOfTheirOwn(t *testing.T) {
+	s := newStore(t, "alice")
+	for range Readers {
+		c, err := s.read.Conn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	if u, err := s.User(t.Context(), "alice"); err != nil || u.Login != "alice" {
+		t.Errorf("%+v, %v", u, err)
+	}
+}

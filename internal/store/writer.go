@@ -20,6 +20,8 @@ type writer struct {
 	version int64             // PRAGMA data_version: it changes when another process has written
 	extra   int               // cost of the job that runs, beyond that with which it was queued
 
+	syncTime time.Duration // of the last commit
+
 	deferred  []*job        // they share the next commit; see submitDeferred
 	deferTime time.Duration // how long the first of them waits for that
 
@@ -61,7 +63,9 @@ const (
 	memberCost  = 32      // of each member of the conference that a message goes to
 	turnCost    = 16 << 10
 	maxQueued   = 16 << 20  // of the jobs that wait
-	maxGroup    = 256 << 10 // of the jobs of one transaction, so that a commit stays short
+	minGroup    = 256 << 10 // of the jobs of one transaction; more share it if they take no longer than the disk
+	maxGroup    = 1 << 20
+	maxPushes   = 128 << 10 // of the members whom the messages of one transaction go to
 	maxDeferred = 4096      // deferred jobs that wait, and that share a commit
 
 	// deferTime is how long a deferred job waits for another job to share its commit. A
@@ -289,7 +293,9 @@ func (s *Store) commit(group []*job) {
 		err = s.checkFile()
 	}
 	if err == nil {
+		begins := time.Now()
 		err = s.exec("COMMIT")
+		s.syncTime = time.Since(begins)
 	}
 	if err != nil {
 		s.rollBack()
@@ -329,7 +335,8 @@ func (s *Store) runGroup(group []*job) ([]*job, error) {
 			return group, err
 		}
 	}
-	for left := maxGroup; left > 0; {
+	start := time.Now()
+	for total, pushes := 0, 0; total < minGroup || total < maxGroup && time.Since(start) < s.syncTime; {
 		j, user, cost := s.queue.pop()
 		if j == nil {
 			break
@@ -342,7 +349,10 @@ func (s *Store) runGroup(group []*job) ([]*job, error) {
 		if s.extra > 0 {
 			s.queue.charge(user, s.extra)
 		}
-		left -= cost + s.extra
+		total += cost
+		if pushes += s.extra; pushes >= maxPushes {
+			break
+		}
 	}
 	return group, nil
 }
