@@ -31,7 +31,8 @@ type lab struct {
 	dir                     string
 	skaroctl, skarod, floor string
 	python                  string
-	stderr                  *os.File // what the measured programs say on standard error
+	stderr                  *os.File  // what the measured programs say on standard error
+	server                  *exec.Cmd // the skarod that was started last
 	closers                 []func()
 }
 
@@ -138,8 +139,15 @@ func (l *lab) serve(ctx context.Context, name string, flags ...string) (url stri
 			return "", err
 		}
 	}
+	return l.listening(ctx, name, flags...)
+}
+
+// listening starts a skarod with the data that is there.
+func (l *lab) listening(ctx context.Context, name string, flags ...string) (url string, err error) {
+	data := filepath.Join(l.dir, name)
 	c := l.command(ctx, nil, append([]string{l.skarod, "serve", "--listen", "127.0.0.1:0", "--data", data}, flags...)...)
 	c.Stderr = nil
+	l.server = c
 	said, err := c.StderrPipe()
 	if err != nil {
 		return "", err

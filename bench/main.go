@@ -44,9 +44,14 @@ var sections = []struct {
 	{"listen", listen},
 	{"lines", lines},
 	{"start", start},
+	{"server", server},
+	{"fair", fair},
 }
 
 func run(ctx context.Context, args []string, out io.Writer) error {
+	if len(args) > 1 && args[0] == "child" {
+		return children[args[1]](ctx, args[2:])
+	}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	bin := flags.String("bin", "bin", "folder of the built programs: skaroctl, skarod, floor")
 	python := flags.String("libskaro", filepath.Join(".venv", "bin", "python"), "Python that has libskaro 0.3")
