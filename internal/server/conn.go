@@ -87,6 +87,10 @@ func (c *conn) serve() {
 		"extensions": []string{proto.ExtHistoryPage, proto.ExtUpdates, proto.ExtNonce},
 	})
 	err := c.read()
+	user := ""
+	if x := c.currentSession(); x != nil {
+		user = x.user.Login
+	}
 	c.server.logout(c, saidGoodbye(err))
 	c.end(websocket.StatusNormalClosure, "")
 	<-c.said
@@ -95,15 +99,25 @@ func (c *conn) serve() {
 	c.pinger.Stop()
 	c.sending.Wait() // confirm uses the connection
 	c.releaseAll()
-	c.logEnd(err)
+	c.logEnd(user, err)
+}
+
+// troubles are the codes with which the server ends a connection because of what its client
+// does, or fails to do.
+var troubles = []websocket.StatusCode{
+	websocket.StatusUnsupportedData, websocket.StatusInvalidFramePayloadData, websocket.StatusPolicyViolation,
+	websocket.StatusMessageTooBig, websocket.StatusTryAgainLater,
 }
 
 // logEnd logs the end of the connection, with the reason if the server ended it, and with
-// the error if it did not end well.
-func (c *conn) logEnd(err error) {
+// the error if it did not end well. Only the trouble of clients is for every log.
+func (c *conn) logEnd(login string, err error) {
 	c.mu.Lock()
 	code, reason := c.code, c.reason
 	c.mu.Unlock()
+	if slices.Contains(troubles, code) && reason != accountChanged && reason != tooManyRefusals {
+		c.server.bursts.add(burst{eventConnectionEnded, c.peer.String(), reason}, login)
+	}
 	about := []any{"peer", c.peer.text}
 	if saidGoodbye(err) {
 		err = nil

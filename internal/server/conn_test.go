@@ -428,7 +428,7 @@ func TestEndOfAConnectionIsLogged(t *testing.T) {
 	w.login("alice").ws.CloseRead(t.Context()) // it answers the close frame
 	before := len(w.log.String())
 	w.stop()
-	if line := w.log.String()[before:]; !strings.HasSuffix(line, ` reason="the server is shutting down"`+"\n") {
+	if line, _, _ := strings.Cut(w.log.String()[before:], "\n"); !strings.HasSuffix(line, ` reason="the server is shutting down"`) {
 		t.Errorf("the end of the server: %q", line)
 	}
 }

@@ -25,16 +25,19 @@ func (c *conn) sendMessage(f proto.Frame, id int64) {
 		c.answer(proto.TypeSendMessage, id, nil, err)
 		return
 	}
-	c.server.turns.admit(x.user.ID)
+	waited := c.server.turns.admit(x.user.ID)
 	c.inFlight <- struct{}{}
 	c.sending.Add(1)
 	c.server.counter.inFlight.Inc()
-	c.server.o.Store.Send(m, func(stored store.Stored, err error) {
+	waitedForStore := c.server.o.Store.Send(m, func(stored store.Stored, err error) {
 		c.confirm(id, x.user, m, stored, err)
 		c.server.counter.inFlight.Dec()
 		<-c.inFlight
 		c.sending.Done()
 	})
+	if waited || waitedForStore {
+		c.server.bursts.add(burst{eventMessageWaits, c.peer.String(), "the sender has more than a share of what is to be stored or delivered"}, x.user.Login)
+	}
 }
 
 // confirm delivers a message that is stored, and answers its sender. It runs in the store's

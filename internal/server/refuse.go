@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -45,23 +46,53 @@ func (c *conn) refuseUnauthenticated(status, info string) error {
 	return refuse(status, "%s", info)
 }
 
-// refused counts a login that a limit refuses.
-func (c *conn) refused(err error) error {
+// refused counts a login or a registration that a limit refuses, and logs it. The login may be
+// empty.
+func (c *conn) refused(event, login string, err error) error {
 	c.refusals++
+	c.server.bursts.add(burst{event, c.peer.String(), reasonOf(err)}, login)
 	return err
+}
+
+// Events of the log.
+const (
+	eventLoginRefused        = "login refused"
+	eventRegistrationRefused = "registration refused"
+	eventConnectionRefused   = "connection refused"
+	eventMessageWaits        = "message waits"
+	eventConnectionEnded     = "connection ended by the server"
+)
+
+// tooManyRefusals is the reason for the end of a connection. Each refusal is in the log.
+const tooManyRefusals = "too many refusals"
+
+// reasonOf returns the reason of a refusal for the log.
+func reasonOf(err error) string {
+	var r *refusal
+	if errors.As(err, &r) {
+		return r.info
+	}
+	return err.Error()
+}
+
+// refuseRegistration refuses a registration, and logs it. The log does not have the login,
+// which may be a mistyped password.
+func (c *conn) refuseRegistration(status, info string) error {
+	return c.refused(eventRegistrationRefused, "", refuse(status, "%s", info))
 }
 
 // refuseLogin refuses a login, and logs it. The login is that of an account, or noLogin.
 func (c *conn) refuseLogin(login, status, info string) error {
-	c.server.bursts.add(burst{"login refused", c.peer.String(), info}, login)
+	c.server.bursts.add(burst{eventLoginRefused, c.peer.String(), info}, login)
 	return c.refuseUnauthenticated(status, info)
 }
 
-// logFailure logs an error of the server's own, at most one each second: a full disk fails
-// thousands of requests.
+// logFailure logs an error of the server's own, at most one each second, with the number of
+// those since the last line: a full disk fails thousands of requests.
 func (s *Server) logFailure(request string, err error) {
+	s.failures.Add(1)
 	now := time.Now().UnixNano()
 	if last := s.lastFailure.Load(); now-last > int64(time.Second) && s.lastFailure.CompareAndSwap(last, now) {
-		s.o.Log.Error("a request failed", "type", request, "error", err)
+		s.o.Log.Error("a request failed", "type", request, "count", s.failures.Swap(0), "error", err)
 	}
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"log/slog"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -134,5 +135,70 @@ func TestBurstsAreBounded(t *testing.T) {
 	b.log(slog.New(slog.NewTextHandler(w, nil)))
 	if w.String() != log {
 		t.Error("they are logged twice")
+	}
+}
+
+// The log has a line for each burst of trouble, with its number, whose it is and why. It has no
+// body, and no login that may be a mistyped password.
+func TestTroubleIsLoggedOnceABurst(t *testing.T) {
+	w := newTestServer(t, func(o *Options) {
+		o.MaxConnectionsPerUser, o.MaxSessions, o.Registration = 2, 1, RegistrationOpen
+		o.MaxUnauthenticatedFrame = 1024
+	}, "alice")
+	for range 3 { // frames
+		c := w.dial()
+		if err := c.write(websocket.MessageBinary, make([]byte, 2000)); err != nil {
+			t.Fatal(err)
+		}
+		c.closed(websocket.StatusMessageTooBig)
+	}
+	for range 2 { // a page of a stranger
+		if _, _, err := websocket.Dial(t.Context(), "ws://"+w.addr+Path, &websocket.DialOptions{HTTPHeader: http.Header{"Origin": {"https://example.invalid"}}}); err == nil {
+			t.Error("a page of a stranger gets in")
+		}
+	}
+	first := w.login("alice")
+	first.ws.CloseNow()
+	w.left(0)
+	w.login("alice") // forgets the first session
+	w.login("alice")
+	for range 4 { // a connection too many
+		if r := w.dial().authorize("alice", "secret of alice"); code(r) != "429" {
+			t.Error(r.Status)
+		}
+	}
+	for range 2 { // a login that is taken
+		w.dial().request(proto.TypeRegister, map[string]any{"form": map[string]any{"login": "alice", "token": newToken("hunter2").Text()}})
+	}
+	w.stop()
+	log := w.log.String()
+	for line, times := range map[string]int{
+		`level=INFO msg="all connections ended" connections=8 dropped=0`:                                                                             1,
+		`level=INFO msg="connection ended by the server" address=local count=3 reason="the frame is too large: max-unauthenticated-frame is 1 KiB; `: 1,
+		`level=INFO msg="connection refused" address=local count=2 reason="an origin that --allow-origin does not name"`:                             1,
+		`level=INFO msg="session forgotten" address=local login=alice count=1 reason="too many sessions of this user"`:                               1,
+		`level=INFO msg="login refused" address=local login=alice count=4 reason="too many connections of this user: max-connections-per-user is 2`:  1,
+		`level=INFO msg="registration refused" address=local count=2 reason="the login is taken"`:                                                    1,
+	} {
+		if n := strings.Count(log, line); n != times {
+			t.Errorf("%d times, not %d: %s", n, times, line)
+		}
+	}
+	if t.Failed() {
+		t.Log(log)
+	}
+}
+
+// Errors of the server's own are counted, and logged once a second.
+func TestFailuresAreCounted(t *testing.T) {
+	w := newTestServer(t, nil)
+	for range 5 {
+		w.srv.logFailure("send_message", fullDisk(t))
+	}
+	w.srv.lastFailure.Store(0) // a second is over
+	w.srv.logFailure("send_message", fullDisk(t))
+	log := w.log.String()
+	if !strings.Contains(log, "type=send_message count=1 error=") || !strings.Contains(log, "type=send_message count=5 error=") || strings.Count(log, "a request failed") != 2 {
+		t.Error(log)
 	}
 }

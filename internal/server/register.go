@@ -29,7 +29,7 @@ func (c *conn) registerType(context.Context, proto.Frame) (map[string]any, error
 func (c *conn) register(_ context.Context, f proto.Frame) (map[string]any, error) {
 	s := c.server
 	if s.o.Registration == RegistrationClosed {
-		return nil, c.refuseUnauthenticated(proto.StatusForbidden, "only the administrator of this server makes accounts")
+		return nil, c.refuseRegistration(proto.StatusForbidden, "only the administrator of this server makes accounts")
 	}
 	form, ok := f.Map("form")
 	if !ok {
@@ -50,30 +50,30 @@ func (c *conn) register(_ context.Context, f proto.Frame) (map[string]any, error
 	if s.o.Registration == RegistrationInvite {
 		code, _ := form.ExactText("invite")
 		if code == "" {
-			return nil, c.refuseUnauthenticated(proto.StatusForbidden, "an account needs an invitation")
+			return nil, c.refuseRegistration(proto.StatusForbidden, "an account needs an invitation")
 		}
 		if refused := c.try(invitations, func() bool {
 			err = s.o.Store.Redeem(code, login, token, s.o.Clock())
 			return errors.Is(err, store.ErrNoInvite)
 		}); refused != nil {
-			return nil, c.refused(refused)
+			return nil, c.refused(eventRegistrationRefused, "", refused)
 		}
 	} else {
 		if err := s.registrations.take(c.peer.address, s.o.Clock()); err != nil {
+			s.bursts.add(burst{eventRegistrationRefused, c.peer.String(), reasonOf(err)}, "")
 			return nil, err
 		}
 		err = s.o.Store.AddUser(login, token, s.o.Clock())
 	}
 	switch {
 	case errors.Is(err, store.ErrNoInvite):
-		s.bursts.add(burst{"invitation refused", c.peer.String(), ""}, "")
-		return nil, c.refuseUnauthenticated(proto.StatusForbidden, "the invitation is wrong, was used, or has expired")
+		return nil, c.refuseRegistration(proto.StatusForbidden, "the invitation is wrong, was used, or has expired")
 	case errors.Is(err, store.ErrTaken), errors.Is(err, store.ErrIsConference):
 		info := "the login is taken"
 		if s.o.Registration == RegistrationInvite {
 			info += "; the invitation is still good"
 		}
-		return nil, c.refuseUnauthenticated(proto.StatusConflict, info)
+		return nil, c.refuseRegistration(proto.StatusConflict, info)
 	case err != nil:
 		return nil, err
 	}

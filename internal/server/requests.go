@@ -63,7 +63,7 @@ func (c *conn) handle(f proto.Frame) {
 	default:
 		c.handleWith(h, typ, id, f)
 		if c.refusals >= c.server.o.MaxRefusals {
-			c.end(websocket.StatusPolicyViolation, "too many refusals")
+			c.end(websocket.StatusPolicyViolation, tooManyRefusals)
 		}
 	}
 }
@@ -122,7 +122,7 @@ func (c *conn) authorize(ctx context.Context, f proto.Frame) (map[string]any, er
 		u, err = c.verify(ctx, login, loginErr == nil, f.Text("password"))
 		return errors.Is(err, errWrongPassword)
 	}); refused != nil {
-		return nil, c.refused(refused)
+		return nil, c.refused(eventLoginRefused, "", refused)
 	}
 	switch {
 	case errors.Is(err, errWrongPassword):
@@ -134,7 +134,7 @@ func (c *conn) authorize(ctx context.Context, f proto.Frame) (map[string]any, er
 	}
 	x, sid, err := c.server.newSession(c, u)
 	if err != nil {
-		return nil, c.refused(err)
+		return nil, c.refused(eventLoginRefused, u.Login, err)
 	}
 	if !c.server.login(c, x) { // the account was changed just now
 		return nil, c.refuseLogin(u.Login, proto.StatusUnauthorized, errWrongPassword.Error())
@@ -168,7 +168,7 @@ func (c *conn) sessionRestore(_ context.Context, f proto.Frame) (map[string]any,
 	sid := f.Text("sid")
 	x, err := c.server.restoreSession(c, sid)
 	if err != nil {
-		return nil, c.refused(err)
+		return nil, c.refused(eventLoginRefused, x.user.Login, err)
 	}
 	if x == nil || !c.server.login(c, x) {
 		return nil, c.refuseLogin("", proto.StatusGone, "the session can't be restored")

@@ -52,6 +52,7 @@ type Server struct {
 	health        singleflight.Group         // of Health
 	unstorable    atomic.Pointer[unstorable] // nil after a message was stored
 	lastFailure   atomic.Int64               // see logFailure
+	failures      atomic.Int64               // the same
 
 	mu        sync.Mutex // guards all below; held only briefly, never while waiting for the store
 	closing   bool
@@ -180,7 +181,7 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request) {
 	place, full := s.enter(from)
 	if full != nil {
 		s.countRefusal(refusedConnection, strconv.Itoa(full.status))
-		s.bursts.add(burst{"connection refused", from.String(), full.why}, "")
+		s.bursts.add(burst{eventConnectionRefused, from.String(), full.why}, "")
 		full.refuse(w)
 		return
 	}
@@ -206,6 +207,8 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request) {
 // upgrade does the handshake. It returns nil if there is no WebSocket.
 func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, from peer, place *place) *conn {
 	if !s.allowsOrigin(r) {
+		s.countRefusal(refusedConnection, "403")
+		s.bursts.add(burst{eventConnectionRefused, from.String(), "an origin that --allow-origin does not name"}, "")
 		http.Error(w, "pages of this origin may not connect: the server's operator can allow it with --allow-origin", http.StatusForbidden)
 		s.o.Log.Debug("refused origin", "peer", from.text, "origin", r.Header.Values("Origin"))
 		return nil
@@ -245,12 +248,17 @@ func (s *Server) Close(ctx context.Context) {
 	for _, c := range conns {
 		c.end(websocket.StatusGoingAway, "the server is shutting down")
 	}
+	dropped := 0
 	for _, c := range conns {
 		select {
 		case <-c.ended:
 		case <-ctx.Done():
 			c.drop()
+			dropped++
 		}
+	}
+	if len(conns) > 0 {
+		s.o.Log.Info("all connections ended", "connections", len(conns), "dropped", dropped)
 	}
 	close(s.stop)
 	s.housekeeping.Wait()

@@ -124,6 +124,9 @@ func (s *Server) newSession(c *conn, u store.User) (x *session, sid string, err 
 	stored := x.stored()
 	s.mu.Unlock()
 	if dropped != nil {
+		if !dropped.finished {
+			s.bursts.add(burst{"session forgotten", c.peer.String(), "too many sessions of this user"}, u.Login)
+		}
 		s.o.Store.DropSession(dropped.key)
 	}
 	s.o.Store.AddSession(stored, func(err error) {
@@ -148,7 +151,7 @@ func (s *Server) restoreSession(c *conn, sid string) (*session, error) {
 		return nil, nil
 	}
 	if err := s.join(c, x.user.ID); err != nil {
-		return nil, err
+		return x, err
 	}
 	x.conns++
 	x.used = s.o.Clock()
@@ -216,6 +219,8 @@ func (s *Server) pruneSessions(now time.Time) {
 	}
 }
 
+const accountChanged = "the account was changed: log in again"
+
 // endSessions ends the sessions of a user for which outdated returns true, and their
 // connections.
 func (s *Server) endSessions(user int64, outdated func(*session) bool) {
@@ -228,7 +233,7 @@ func (s *Server) endSessions(user int64, outdated func(*session) bool) {
 	}
 	for c := range s.online[user] {
 		if outdated(c.session) {
-			c.end(websocket.StatusPolicyViolation, "the account was changed: log in again")
+			c.end(websocket.StatusPolicyViolation, accountChanged)
 		}
 	}
 }

@@ -55,13 +55,14 @@ func (t *turns) add(c *conn, last turn, user int64, bytes int) turn {
 	return x
 }
 
-// admit waits while a user has more than a share of what is to be written.
-func (t *turns) admit(user int64) {
-	for {
+// admit waits while a user has more than a share of what is to be written, and reports whether
+// it did.
+func (t *turns) admit(user int64) (waited bool) {
+	for ; ; waited = true {
 		t.mu.Lock()
 		if t.queue.CostOf(user) <= t.queue.Share(maxUnwritten) {
 			t.mu.Unlock()
-			return
+			return waited
 		}
 		room := t.room[user]
 		if room == nil {

@@ -34,10 +34,10 @@ type Stored struct {
 // Send stores a message. done is called when it is on disk, from the announcing goroutine, in
 // the order of the ids; it must not wait for the store. Its error is ErrNoUser, ErrNotMember,
 // ErrNonceUsed, or the reason why the message is not on disk. Send waits while the sender has
-// more than a share of what may wait for the disk.
-func (s *Store) Send(m Message, done func(Stored, error)) {
+// more than a share of what may wait for the disk, and reports whether it did.
+func (s *Store) Send(m Message, done func(Stored, error)) (waited bool) {
 	var stored Stored
-	s.submit(m.Sender, jobCost+len(m.Body), func() (err error) {
+	return s.submit(m.Sender, jobCost+len(m.Body), func() (err error) {
 		stored, err = s.insertMessage(m)
 		return err
 	}, func(err error) { done(stored, err) })

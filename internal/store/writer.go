@@ -153,11 +153,13 @@ func (q *queue) close() bool {
 
 // submit queues a job of a user. It waits while the user has more than a share of the queue.
 // done gets the job's error, or ErrClosed; it is called from the announcing goroutine, in the
-// order of the jobs, and must not wait for the store.
-func (s *Store) submit(user int64, cost int, run func() error, done func(error)) {
-	if !s.queue.push(user, cost, &job{run: run, done: done}) {
+// order of the jobs, and must not wait for the store. submit reports whether it waited.
+func (s *Store) submit(user int64, cost int, run func() error, done func(error)) (waited bool) {
+	j := &job{run: run, done: done}
+	if !s.queue.push(user, cost, j) {
 		done(ErrClosed)
 	}
+	return j.taken != nil
 }
 
 // submitDeferred queues a job that no caller waits for: it is committed with the next job,
