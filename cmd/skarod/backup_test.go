@@ -36,7 +36,7 @@ func TestRestoreBringsBackWhatTheBackupHas(t *testing.T) {
 		var logins []string
 		for line := range strings.Lines(out) {
 			fields := strings.Fields(line)
-			logins = append(logins, fields[len(fields)-1])
+			logins = append(logins, fields[2])
 		}
 		return strings.Join(logins, " ")
 	}

@@ -17,8 +17,9 @@ import (
 
 // conferenceOptions are the options of the commands for one conference.
 type conferenceOptions struct {
-	name   string // as it was typed
-	logins []string
+	name       string // as it was typed
+	logins     []string
+	maxMembers int
 }
 
 type conferenceListOptions struct {
@@ -54,7 +55,8 @@ func runConference(f *Factory, run runFunc[conferenceOptions]) func(*cobra.Comma
 }
 
 func newConferenceCreateCmd(f *Factory, run runFunc[conferenceOptions]) *cobra.Command {
-	return &cobra.Command{
+	var maxMembers int
+	c := &cobra.Command{
 		Use:        "create NAME [LOGIN...]",
 		SuggestFor: []string{"new"},
 		Short:      "Make a conference, with or without members",
@@ -62,8 +64,24 @@ func newConferenceCreateCmd(f *Factory, run runFunc[conferenceOptions]) *cobra.C
   skarod conference create test`,
 		Args:              cli.CheckArgs,
 		ValidArgsFunction: f.completeNewMembers,
-		RunE:              runConference(f, run),
+		RunE:              runMembers(f, run, &maxMembers),
 	}
+	addMaxMembers(c, &maxMembers)
+	return c
+}
+
+// runMembers is runConference for a command that adds members.
+func runMembers(f *Factory, run runFunc[conferenceOptions], maxMembers *int) func(*cobra.Command, []string) error {
+	return cli.Run(func(ctx context.Context, args []string) error {
+		if *maxMembers < 1 {
+			return cli.Usage("--max-members must be above 0", "")
+		}
+		return run(ctx, f, &conferenceOptions{name: args[0], logins: args[1:], maxMembers: *maxMembers})
+	})
+}
+
+func addMaxMembers(c *cobra.Command, into *int) {
+	c.Flags().IntVar(into, "max-members", store.MaxMembers, "refuse more members of the conference than this `number`")
 }
 
 func runConferenceCreate(_ context.Context, f *Factory, o *conferenceOptions) error {
@@ -72,6 +90,7 @@ func runConferenceCreate(_ context.Context, f *Factory, o *conferenceOptions) er
 		return err
 	}
 	return f.withMembers(name, o.logins, func(s *store.Store, logins []string) error {
+		s.MaxMembers = o.maxMembers
 		if err := s.CreateConference(name, logins, time.Now()); err != nil {
 			return err
 		}
@@ -81,7 +100,8 @@ func runConferenceCreate(_ context.Context, f *Factory, o *conferenceOptions) er
 }
 
 func newConferenceAddCmd(f *Factory, run runFunc[conferenceOptions]) *cobra.Command {
-	return &cobra.Command{
+	var maxMembers int
+	c := &cobra.Command{
 		Use:        "add NAME LOGIN...",
 		SuggestFor: []string{"invite", "join"},
 		Short:      "Put accounts into a conference",
@@ -91,8 +111,10 @@ already stays there.`,
   skarod conference add dev alice bob`,
 		Args:              cli.CheckArgs,
 		ValidArgsFunction: f.completeMembers(false),
-		RunE:              runConference(f, run),
+		RunE:              runMembers(f, run, &maxMembers),
 	}
+	addMaxMembers(c, &maxMembers)
+	return c
 }
 
 func runConferenceAdd(_ context.Context, f *Factory, o *conferenceOptions) error {
@@ -101,6 +123,7 @@ func runConferenceAdd(_ context.Context, f *Factory, o *conferenceOptions) error
 		return err
 	}
 	return f.withMembers(name, o.logins, func(s *store.Store, logins []string) error {
+		s.MaxMembers = o.maxMembers
 		already, err := s.AddMembers(name, logins)
 		if err != nil {
 			return err
@@ -259,6 +282,8 @@ func conferenceError(name string, err error) error {
 		return cli.WithHint(err, fmt.Sprintf("run `skarod conference list %s` to see its members", shown))
 	case errors.Is(err, store.ErrNoConference):
 		return cli.WithHint(named, knownConferences)
+	case errors.Is(err, store.ErrTooMany):
+		return cli.WithHint(named, "raise the limit with --max-members, if the server can push each message to so many")
 	case errors.Is(err, store.ErrTaken):
 		return cli.WithHint(named, "choose a name that no account has")
 	case errors.Is(err, store.ErrIsConference):

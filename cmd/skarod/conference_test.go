@@ -8,16 +8,17 @@ import (
 
 func TestConferenceParsing(t *testing.T) {
 	checkParsing(t, newConferenceCreateCmd,
-		parsed[conferenceOptions]{"create ops", conferenceOptions{"ops", []string{}}, true},
-		parsed[conferenceOptions]{"create Ops alice bob", conferenceOptions{"Ops", []string{"alice", "bob"}}, true},
+		parsed[conferenceOptions]{"create ops", conferenceOptions{"ops", []string{}, 1000}, true},
+		parsed[conferenceOptions]{"create Ops alice bob", conferenceOptions{"Ops", []string{"alice", "bob"}, 1000}, true},
 		parsed[conferenceOptions]{args: "create"},
 	)
 	checkParsing(t, newConferenceAddCmd,
-		parsed[conferenceOptions]{"add ops alice", conferenceOptions{"ops", []string{"alice"}}, true},
+		parsed[conferenceOptions]{"add ops alice", conferenceOptions{"ops", []string{"alice"}, 1000}, true},
+		parsed[conferenceOptions]{"add --max-members 5000 ops alice", conferenceOptions{"ops", []string{"alice"}, 5000}, true},
 		parsed[conferenceOptions]{args: "add ops"},
 	)
 	checkParsing(t, newConferenceRemoveCmd,
-		parsed[conferenceOptions]{"remove ops alice", conferenceOptions{"ops", []string{"alice"}}, true},
+		parsed[conferenceOptions]{"remove ops alice", conferenceOptions{"ops", []string{"alice"}, 0}, true},
 		parsed[conferenceOptions]{args: "remove ops"},
 	)
 	checkParsing(t, newConferenceListCmd,
@@ -26,7 +27,7 @@ func TestConferenceParsing(t *testing.T) {
 		parsed[conferenceListOptions]{args: "list a b"},
 	)
 	checkParsing(t, newConferenceDeleteCmd,
-		parsed[conferenceOptions]{"delete ops", conferenceOptions{"ops", []string{}}, true},
+		parsed[conferenceOptions]{"delete ops", conferenceOptions{"ops", []string{}, 0}, true},
 		parsed[conferenceOptions]{args: "delete ops dev"},
 	)
 }

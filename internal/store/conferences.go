@@ -18,8 +18,12 @@ type Conference struct {
 	Members []string // their logins, in order
 }
 
+// MaxMembers is how many members a conference may have, unless Store.MaxMembers says otherwise:
+// each message is pushed to all of them.
+const MaxMembers = 1000
+
 // CreateConference makes a conference with members: all or nothing. The name must come from
-// Login. The error may be ErrIsConference, ErrTaken or ErrNoUser.
+// Login. The error may be ErrIsConference, ErrTaken, ErrNoUser or ErrTooMany.
 func (s *Store) CreateConference(name string, logins []string, now time.Time) error {
 	return s.perform(func() error {
 		if err := s.checkFree(name); err != nil {
@@ -27,6 +31,9 @@ func (s *Store) CreateConference(name string, logins []string, now time.Time) er
 		}
 		users, err := s.userIDs(logins)
 		if err != nil {
+			return err
+		}
+		if err := s.checkSize(nil, users); err != nil {
 			return err
 		}
 		id, err := s.insertHolder(name, []byte{}, true, now)
@@ -38,11 +45,14 @@ func (s *Store) CreateConference(name string, logins []string, now time.Time) er
 }
 
 // AddMembers adds users to a conference, all or none of them, and returns those that were
-// members already. The error may be ErrNoConference or ErrNoUser.
+// members already. The error may be ErrNoConference, ErrNoUser or ErrTooMany.
 func (s *Store) AddMembers(name string, logins []string) (already []string, err error) {
 	err = s.changeConference(name, logins, func(id int64, users []int64) error {
 		members, err := s.membersOf(id)
 		if err != nil {
+			return err
+		}
+		if err := s.checkSize(members, users); err != nil {
 			return err
 		}
 		already = filter(logins, users, func(user int64) bool { return contains(members, user) })
@@ -69,6 +79,16 @@ func (s *Store) RemoveMembers(name string, logins []string) error {
 		}
 		return nil
 	})
+}
+
+// checkSize returns ErrTooMany if a conference would have too many members with some more users.
+func (s *Store) checkSize(members, more []int64) error {
+	more = slices.Compact(slices.Sorted(slices.Values(more)))
+	more = slices.DeleteFunc(more, func(user int64) bool { return contains(members, user) })
+	if n := len(members) + len(more); len(more) > 0 && n > s.MaxMembers {
+		return fmt.Errorf("%w: it would have %d, at most %d are allowed", ErrTooMany, n, s.MaxMembers)
+	}
+	return nil
 }
 
 // contains reports whether a sorted list has a user.

@@ -251,3 +251,29 @@ func TestNonceOutlivesTheMembership(t *testing.T) {
 		t.Errorf("another: %v", err)
 	}
 }
+
+// A conference has at most MaxMembers, however they come into it. One that has more keeps them.
+func TestConferenceHasASizeLimit(t *testing.T) {
+	s := newStore(t, "alice", "bob", "carol", "dave")
+	s.MaxMembers = 2
+	if err := s.CreateConference("ops", []string{"alice", "bob", "carol"}, now); !errors.Is(err, ErrTooMany) {
+		t.Errorf("with three members: %v", err)
+	}
+	if err := s.CreateConference("ops", []string{"alice", "bob", "alice"}, now); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.AddMembers("ops", []string{"alice", "bob"}); err != nil {
+		t.Errorf("members again: %v", err)
+	}
+	if _, err := s.AddMembers("ops", []string{"alice", "carol"}); !errors.Is(err, ErrTooMany) || err.Error() != "too many members: it would have 3, at most 2 are allowed" {
+		t.Errorf("a third member: %v", err)
+	}
+	s.MaxMembers = 3
+	if _, err := s.AddMembers("ops", []string{"carol"}); err != nil {
+		t.Error(err)
+	}
+	s.MaxMembers = 2
+	if _, err := s.AddMembers("ops", []string{"carol"}); err != nil {
+		t.Errorf("no new member: %v", err)
+	}
+}

@@ -25,13 +25,14 @@ var (
 	ErrNoConference = errors.New("no such conference")
 	ErrIsConference = errors.New("it is the name of a conference")
 	ErrNotMember    = errors.New("not a member of the conference")
+	ErrTooMany      = errors.New("too many members")
 	ErrNonceUsed    = errors.New("the nonce was used for another message")
 	ErrNoContact    = errors.New("no such contact")
 	ErrNoInvite     = errors.New("no such invitation") // also one that was revoked
 	ErrInviteUsed   = errors.New("the invitation was used")
 )
 
-var refusals = []error{ErrNoUser, ErrTaken, ErrNoConference, ErrIsConference, ErrNotMember, ErrNonceUsed, ErrNoContact, ErrNoInvite, ErrInviteUsed}
+var refusals = []error{ErrNoUser, ErrTaken, ErrNoConference, ErrIsConference, ErrNotMember, ErrTooMany, ErrNonceUsed, ErrNoContact, ErrNoInvite, ErrInviteUsed}
 
 // Refused reports whether an error is one of the refusals.
 func Refused(err error) bool {
@@ -56,6 +57,8 @@ type Store struct {
 	logins *sql.DB // reads for logins, which must not wait for other reads
 	write  *sql.DB
 	conn   *sql.Conn // the one connection of write
+
+	MaxMembers int // of a conference; it is set before the first use
 
 	queue        queue
 	deferredJobs chan *job
@@ -87,7 +90,7 @@ func openStore(path string) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		path: path, queue: newQueue(), deferredJobs: make(chan *job, maxDeferred), foreign: make(chan func()),
+		path: path, MaxMembers: MaxMembers, queue: newQueue(), deferredJobs: make(chan *job, maxDeferred), foreign: make(chan func()),
 		quit: make(chan struct{}), committed: make(chan []*job, 1), done: make(chan struct{}), writer: newWriter(),
 	}
 	err := s.connect()
