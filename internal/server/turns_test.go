@@ -98,12 +98,11 @@ func TestAdmitWaitsForTheUserAlone(t *testing.T) {
 		w.idle().enqueue(make([]byte, 64<<10), mallory)
 		conns++
 	}
-	turns.admit(alice)
-	admitted := make(chan struct{})
-	go func() {
-		turns.admit(mallory)
-		close(admitted)
-	}()
+	if turns.admit(alice) {
+		t.Error("another user waits")
+	}
+	admitted := make(chan bool, 1)
+	go func() { admitted <- turns.admit(mallory) }()
 	eventually(t, "it waits", func() bool {
 		turns.mu.Lock()
 		defer turns.mu.Unlock()
@@ -120,7 +119,9 @@ func TestAdmitWaitsForTheUserAlone(t *testing.T) {
 	for range conns/2 + 1 {
 		turns.next()
 	}
-	<-admitted
+	if !<-admitted {
+		t.Error("it does not say that it waited")
+	}
 }
 
 // Connections whose peers read nothing keep no other one from writing, however many they are.
