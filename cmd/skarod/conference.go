@@ -283,7 +283,7 @@ func conferenceError(name string, err error) error {
 	case errors.Is(err, store.ErrNoConference):
 		return cli.WithHint(named, knownConferences)
 	case errors.Is(err, store.ErrTooMany):
-		return cli.WithHint(named, "raise the limit with --max-members, if the server can push each message to so many")
+		return cli.WithHint(named, "use --max-members to allow more")
 	case errors.Is(err, store.ErrTaken):
 		return cli.WithHint(named, "choose a name that no account has")
 	case errors.Is(err, store.ErrIsConference):
