@@ -36,7 +36,7 @@ type serveOptions struct {
 	proxies           []string // as server.ParseProxy reads them
 
 	config string              // TOML file with more of all this, or ""
-	given  map[string][]string // with a config file: the flags of the command line, which go before it
+	given  map[string][]string // with a config file: the flags of the command line, which override it
 	shown  map[string]string   // with a config file: the value of each flag, but not the limits
 }
 
@@ -76,7 +76,7 @@ data is in /var/lib/skarod. Packages have it in /usr/share/doc/skarod/docs.`,
 // addFlags adds the flags of serve to a command.
 func (o *serveOptions) addFlags(c *cobra.Command) {
 	flags := c.Flags()
-	flags.StringVar(&o.config, "config", "", "TOML `FILE` with flags and limits, as docs/server.md lists them; flags go before it")
+	flags.StringVar(&o.config, "config", "", "TOML `FILE` with flags and limits, as docs/server.md lists them; flags override it")
 	flags.StringVar(&o.listen, "listen", defaultListen, "`ADDRESS` to listen on, or unix:PATH; port 0 is any free port")
 	flags.StringVar(&o.admin, "admin", "", "`ADDRESS` for /healthz and /metrics, or unix:PATH; none by default")
 	flags.StringVar(&o.certFile, "tls-cert", "", "PEM `FILE` with the certificate and its chain")
