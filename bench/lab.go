@@ -47,9 +47,10 @@ func newLab(bin, python string) (l *lab, err error) {
 	if l.dir, err = os.MkdirTemp("", "skaro-bench-"); err != nil {
 		return nil, err
 	}
+	dir := l.dir // a return without a lab clears l
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, os.RemoveAll(l.dir))
+			err = errors.Join(err, os.RemoveAll(dir))
 		}
 	}()
 	for _, p := range []struct {

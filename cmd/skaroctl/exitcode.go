@@ -16,7 +16,7 @@ var exitTable = cli.Table{
 	{Kind: cli.KindUnknown, Exit: 7, When: "a message, or a request that changes something, was sent and never confirmed: it may or may not have been delivered, or done", Hint: lookFirst},
 	{Kind: cli.KindInternal, Exit: 1, When: "any other error: a full disk, a broken config file"},
 	{Kind: cli.KindProtocol, Exit: 8, When: "the server sent something that is not Skaro", Hint: "check the host, the port and the path in --server"},
-	{Kind: cli.KindTimeout, Exit: 6, When: "--timeout, or --for with too few messages, ran out before the request could take effect"},
+	{Kind: cli.KindTimeout, Exit: 6, When: "--timeout ran out before the request could take effect, or --for before --count or --drain was reached"},
 	{Kind: cli.KindUnreachable, Exit: 4, When: "no connection, a TLS failure, or the connection was lost before the request could take effect"},
 	{Kind: cli.KindAuth, Exit: 3, When: "not logged in, no access to the credential store, no usable token in the environment, or the server refused the login, the token or the SID", Hint: "log in again with `skaroctl login`"},
 	{Kind: cli.KindRefused, Exit: 5, When: "the server answered with a status other than 200"},

@@ -152,9 +152,9 @@ func newUserDisableCmd(f *Factory, run runFunc[userOptions]) *cobra.Command {
 	return &cobra.Command{
 		Use:        "disable LOGIN",
 		SuggestFor: []string{"lock", "block", "ban"},
-		Short:      "Keep an account from logging in, and end its sessions",
-		Long: `Messages to the account are still stored. It shows them after "user enable", with
-which it can log in again.`,
+		Short:      "Disable an account, and end its sessions",
+		Long: `The account can't log in until "skarod user enable". Messages to it are still
+stored.`,
 		Example: `  skarod user disable bob
   skarod user disable bob --data ./skaro`,
 		Args:              cli.CheckArgs,
@@ -175,7 +175,7 @@ func newUserEnableCmd(f *Factory, run runFunc[userOptions]) *cobra.Command {
 	return &cobra.Command{
 		Use:        "enable LOGIN",
 		SuggestFor: []string{"unlock", "unblock", "unban"},
-		Short:      "Let a disabled account log in again",
+		Short:      "Enable a disabled account",
 		Example: `  skarod user enable bob
   skarod user enable bob --data ./skaro`,
 		Args:              cli.CheckArgs,
