@@ -81,7 +81,7 @@ func runMembers(f *Factory, run runFunc[conferenceOptions], maxMembers *int) fun
 }
 
 func addMaxMembers(c *cobra.Command, into *int) {
-	c.Flags().IntVar(into, "max-members", store.MaxMembers, "refuse more members of the conference than this `number`")
+	c.Flags().IntVar(into, "max-members", store.MaxMembers, "allow at most `N` members in the conference")
 }
 
 func runConferenceCreate(_ context.Context, f *Factory, o *conferenceOptions) error {
