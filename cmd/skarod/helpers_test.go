@@ -181,7 +181,13 @@ func (p *process) logged(text string) {
 // startServer starts the program and waits until it is ready.
 func startServer(t testing.TB, data string, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, cmd: exec.Command(program(t), append([]string{"serve", "--listen", "127.0.0.1:0", "--data", data}, args...)...), done: make(chan struct{})}
+	return startCommand(t, program(t), append([]string{"serve", "--listen", "127.0.0.1:0", "--data", data}, args...)...)
+}
+
+// startCommand is startServer with a command that becomes the program.
+func startCommand(t testing.TB, name string, args ...string) *process {
+	t.Helper()
+	p := &process{t: t, cmd: exec.Command(name, args...), done: make(chan struct{})}
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

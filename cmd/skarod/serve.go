@@ -198,6 +198,7 @@ func prepareAndServe(ctx context.Context, f *Factory, o *serveOptions) error {
 	r.hangups = hangups
 	r.start(public, admin)
 	r.logStart(filepath.Dir(d.path), o.registration)
+	r.server.WarnOfFiles()
 	r.tellSystemd(daemon.SdNotifyReady)
 	r.startWatchdog()
 	err = r.wait(ctx)

@@ -33,6 +33,9 @@ type conn struct {
 	making           int         // bytes that are held for a reply
 	late             *time.Timer // runs while a frame arrives
 
+	handling  sync.Mutex // held by the reader while it handles a request
+	finishing bool       // no other request is handled; guarded by handling
+
 	session  *session       // guarded by Server.mu; nil means unauthenticated
 	inFlight chan struct{}  // has an element for each message that is not yet on disk
 	sending  sync.WaitGroup // counts the same messages
@@ -155,7 +158,11 @@ func (c *conn) read() error {
 		if c.isEnding() { // the writer may take a while yet, and the account may be gone
 			return nil
 		}
-		c.handle(frame)
+		c.handling.Lock()
+		if !c.finishing {
+			c.handle(frame)
+		}
+		c.handling.Unlock()
 		runtime.Gosched() // or a client that sends without a pause keeps a processor for 10 ms
 		if !c.waitForRoom() {
 			return nil
@@ -331,6 +338,20 @@ func (c *conn) sayGoodbye() {
 	_ = c.ws.Close(c.code, c.reason)
 	t.Stop()
 }
+
+// finish ends a connection because the server ends. What it has begun for a user is finished and
+// answered before; later requests are not begun.
+func (c *conn) finish() {
+	if c.currentSession() != nil {
+		c.handling.Lock()
+		c.finishing = true
+		c.handling.Unlock()
+		c.sending.Wait()
+	}
+	c.end(websocket.StatusGoingAway, shuttingDown)
+}
+
+const shuttingDown = "the server is shutting down"
 
 // goodbyeTime is how long a peer may take to answer a close frame.
 const goodbyeTime = time.Second

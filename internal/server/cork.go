@@ -26,6 +26,7 @@ func (l corkListener) Accept() (net.Conn, error) {
 	for {
 		c, err := l.Listener.Accept()
 		if err != nil {
+			l.links.failed(err)
 			return nil, err
 		}
 		if counted := l.links.count(c); counted != nil {
@@ -38,9 +39,12 @@ func (l corkListener) Accept() (net.Conn, error) {
 // links counts the network connections of each address, whatever becomes of them. Those above
 // MaxConnectionsPerAddress get an answer of HTTP, so there is room for spareLinks more.
 type links struct {
-	o *Options
+	o      *Options
+	bursts *bursts
+	most   int // beyond it, there would be no descriptors for anything else
 
 	mu     sync.Mutex
+	open   int
 	counts map[netip.Prefix]int // without local and trusted proxies
 }
 
@@ -66,25 +70,43 @@ func (l link) SyscallConn() (syscall.RawConn, error) {
 	return s.SyscallConn()
 }
 
-// count returns the connection as a link, or nil if its address has too many.
+// failed logs that a connection can't be accepted. net/http tries again.
+func (l *links) failed(err error) {
+	if !errors.Is(err, net.ErrClosed) {
+		l.bursts.add(burst{event: "no connection accepted", reason: err.Error()}, "")
+	}
+}
+
+// count returns the connection as a link, or nil if there are too many of all or of its address.
 func (l *links) count(c net.Conn) net.Conn {
 	addr := parseAddr(c.RemoteAddr().String())
 	key := addressOf(addr)
-	if key == local || l.o.trusts(addr) {
-		return c
+	if l.o.trusts(addr) {
+		key = local
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.counts[key] >= l.o.MaxConnectionsPerAddress+spareLinks {
+	if l.open >= l.most {
+		l.bursts.add(burst{"connection refused", key.String(), "the limit of open files leaves no room"}, "")
 		return nil
 	}
-	l.counts[key]++
+	if key != local {
+		if l.counts[key] >= l.o.MaxConnectionsPerAddress+spareLinks {
+			return nil
+		}
+		l.counts[key]++
+	}
+	l.open++
 	return link{c, sync.OnceFunc(func() { l.release(key) })}
 }
 
 func (l *links) release(key netip.Prefix) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.open--
+	if key == local {
+		return
+	}
 	if l.counts[key]--; l.counts[key] == 0 {
 		delete(l.counts, key)
 	}
@@ -104,6 +126,23 @@ func (s slim) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		rw.Reader = bufio.NewReaderSize(c, 2<<10)
 	}
 	return c, rw, nil
+}
+
+// reservedFiles are the descriptors that network connections leave to the database, the
+// certificates and the log.
+const reservedFiles = 64
+
+// mostLinks returns how many network connections the limit of open files leaves room for.
+func mostLinks() int {
+	limit := openFiles()
+	return limit - min(reservedFiles, limit/2)
+}
+
+// WarnOfFiles logs if the limit of open files is too low for MaxConnections.
+func (s *Server) WarnOfFiles() {
+	if s.links.most < s.o.MaxConnections {
+		s.o.Log.Warn("the limit of open files leaves room for fewer connections", maxConnections, s.o.MaxConnections, "room", s.links.most, "open_files", openFiles())
+	}
 }
 
 type corkKey struct{}

@@ -113,13 +113,14 @@ type testServer struct {
 	srv     *Server
 	addr    string
 	stop    func()
+	closing time.Duration // how long stop lets the server finish
 }
 
 // newTestServer starts a server with the accounts.
 func newTestServer(t testing.TB, change func(*Options), logins ...string) *testServer {
 	t.Helper()
 	w := &testServer{
-		t: t, path: filepath.Join(t.TempDir(), "skarod.db"), log: &logBuffer{}, options: DefaultOptions(),
+		t: t, path: filepath.Join(t.TempDir(), "skarod.db"), log: &logBuffer{}, closing: patience, options: DefaultOptions(),
 		clock: &clock{now: time.Date(2026, 1, 2, 3, 4, 5, 678901000, time.UTC)},
 	}
 	w.options.Version, w.options.WriteTime = "test", patience // a client on a busy machine is not deaf
@@ -159,7 +160,7 @@ func (w *testServer) start() {
 	served := make(chan error, 1)
 	go func() { served <- web.Serve(w.srv.Listener(ln)) }()
 	w.stop = sync.OnceFunc(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ctx, cancel := context.WithTimeout(context.Background(), w.closing)
 		defer cancel()
 		ln.Close()
 		w.srv.Close(ctx)

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"math"
 	"runtime"
 	"time"
 
@@ -84,7 +85,13 @@ func (s *Server) newRegistry() *prometheus.Registry {
 	gauge("skarod_queued_bytes", "Size of the frames that wait for clients to read.", nil, func() float64 { _, bytes := s.queued(); return float64(bytes) })
 	gauge("skarod_unfinished_bytes", "Size of the frames that have not arrived completely.", nil, func() float64 { return float64(s.unfinished.inUse()) })
 	gauge("skarod_database_bytes", "Size of the database, with its write-ahead log.", nil, func() float64 { return float64(s.o.Store.Size()) })
-	gauge("skarod_disk_free_bytes", "Free space for the database.", nil, func() float64 { return float64(s.o.Store.FreeBytes()) })
+	gauge("skarod_disk_free_bytes", "Free space for the database.", nil, func() float64 {
+		free, err := s.o.Store.FreeBytes()
+		if err != nil {
+			return math.NaN()
+		}
+		return float64(free)
+	})
 	return r
 }
 

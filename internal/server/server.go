@@ -95,7 +95,7 @@ func New(o Options) (*Server, error) {
 		registrations: newRegistrations(&o),
 	}
 	s.guesses = &guesses{o: &s.o, known: recent[target, tries]{half: maxTargets}}
-	s.links = &links{o: &s.o, counts: map[netip.Prefix]int{}}
+	s.links = &links{o: &s.o, bursts: &s.bursts, most: mostLinks(), counts: map[netip.Prefix]int{}}
 	o.Store.OnForeignWrite(func() { wake(s.accounts) }) // before the sessions are read, so that no change is missed
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
@@ -235,8 +235,8 @@ func (s *Server) forget(c *conn) {
 	s.leave(c.place)
 }
 
-// Close ends every connection with the code for "going away". It waits for them until ctx
-// ends, and then drops the rest.
+// Close finishes what was begun, until ctx ends, and ends every connection with the code for
+// "going away". It drops a connection whose client does not take that.
 func (s *Server) Close(ctx context.Context) {
 	s.mu.Lock()
 	s.closing = true
@@ -246,25 +246,41 @@ func (s *Server) Close(ctx context.Context) {
 	}
 	s.mu.Unlock()
 	for _, c := range conns {
-		c.end(websocket.StatusGoingAway, "the server is shutting down")
+		go c.finish()
 	}
-	dropped := 0
 	for _, c := range conns {
 		select {
 		case <-c.ended:
 		case <-ctx.Done():
-			c.drop()
-			dropped++
+			c.end(websocket.StatusGoingAway, shuttingDown)
 		}
 	}
-	if len(conns) > 0 {
-		s.o.Log.Info("all connections ended", "connections", len(conns), "dropped", dropped)
-	}
+	s.dropDeaf(conns)
 	close(s.stop)
 	s.housekeeping.Wait()
 	s.bursts.log(s.o.Log)
 	s.storeChanges()
 	_ = s.o.Store.Alive(s.o.Clock())
+}
+
+// dropDeaf drops the connections that have not ended goodbyeTime from now.
+func (s *Server) dropDeaf(conns []*conn) {
+	goodbye := time.NewTimer(goodbyeTime)
+	defer goodbye.Stop()
+	dropped := 0
+	for _, c := range conns {
+		select {
+		case <-c.ended:
+			continue
+		case <-goodbye.C:
+			goodbye.Reset(0) // for the others too
+		}
+		c.drop()
+		dropped++
+	}
+	if len(conns) > 0 {
+		s.o.Log.Info("all connections ended", "connections", len(conns), "dropped", dropped)
+	}
 }
 
 // login authenticates a connection with a session, which already counts the connection. It

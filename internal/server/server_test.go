@@ -97,6 +97,69 @@ func TestCloseEndsConnectionsAsGoingAway(t *testing.T) {
 	}
 }
 
+// What was begun when the server is stopped is finished and answered, then the connection ends.
+// What is sent later is not begun.
+func TestCloseFinishesWhatWasBegun(t *testing.T) {
+	w := newTestServer(t, nil, "alice", "bob")
+	c := w.login("alice")
+	k := w.connection()
+	db, err := sql.Open("sqlite", "file:"+w.path+"?_txlock=immediate")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	tx, err := db.Begin() // nothing can be stored until it ends
+	if err != nil {
+		t.Fatal(err)
+	}
+	const begun = 20
+	for range begun {
+		c.ask(proto.TypeSendMessage, map[string]any{"to": "bob", "body": "x"})
+	}
+	eventually(t, "all messages are in flight", func() bool { return len(k.inFlight) == begun })
+	stopped := make(chan struct{})
+	go func() { defer close(stopped); w.stop() }()
+	eventually(t, "the connection takes no more requests", func() bool {
+		k.handling.Lock()
+		defer k.handling.Unlock()
+		return k.finishing
+	})
+	late := c.ask(proto.TypeSendMessage, map[string]any{"to": "bob", "body": "late"})
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	for n := int64(2); n < 2+begun; n++ { // 1 was the login
+		if r := c.reply(n); !r.OK() {
+			t.Errorf("%d: %s", n, r.Status)
+		}
+	}
+	c.closed(websocket.StatusGoingAway)
+	<-stopped
+	w.start()
+	r := w.login("bob").request(proto.TypeGetUpdates, map[string]any{"after": 0})
+	if list, err := proto.ParseMessages(r.Fields, "messages"); err != nil || len(list) != begun {
+		t.Errorf("%d messages, with request %d: %v", len(list), late, err)
+	}
+}
+
+// A client that takes nothing does not keep the server from ending.
+func TestCloseDropsADeafPeer(t *testing.T) {
+	w := newTestServer(t, func(o *Options) { o.WriteTime = 2 * patience }, "alice")
+	deaf := w.dialPipe(func(c net.Conn) net.Conn { return c })
+	if r := deaf.authorize("alice", "secret of alice"); !r.OK() {
+		t.Fatal(r.Status)
+	}
+	deaf.ask(proto.TypeRegisterType, nil) // the answer is never read
+	w.closing = 0
+	ended := make(chan struct{})
+	go func() { defer close(ended); w.stop() }()
+	select {
+	case <-ended:
+	case <-time.After(patience):
+		t.Fatal("the server does not end")
+	}
+}
+
 func get(t testing.TB, url string) (int, string) {
 	t.Helper()
 	resp, err := http.Get(url)

@@ -49,6 +49,12 @@ func Damaged(err error) bool {
 	return errors.As(err, &e) && (e.Code()&0xff == 11 || e.Code()&0xff == 26)
 }
 
+// Full reports whether an error says that the disk has no room: SQLITE_FULL.
+func Full(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code()&0xff == 13
+}
+
 // Store is an open database.
 type Store struct {
 	path   string
@@ -106,7 +112,7 @@ func openStore(path string) (*Store, error) {
 func (s *Store) connect() error {
 	ctx := context.Background()
 	var err error
-	if s.write, err = connect(s.path, walMode, "synchronous(FULL)", walPages); err != nil {
+	if s.write, err = connect(s.path, walMode, "synchronous(FULL)", walPages, eraseDeleted); err != nil {
 		return err
 	}
 	s.write.SetMaxOpenConns(1)
@@ -128,7 +134,26 @@ func (s *Store) connect() error {
 		return err
 	}
 	s.logins.SetMaxOpenConns(1)
+	if err := errors.Join(openAll(ctx, s.read, Readers), openAll(ctx, s.logins, 1)); err != nil {
+		return err
+	}
 	return s.conn.QueryRowContext(ctx, "PRAGMA data_version").Scan(&s.version)
+}
+
+// openAll opens n connections now. Later there may be no descriptor left for their files.
+func openAll(ctx context.Context, db *sql.DB, n int) error {
+	for range n {
+		conn, err := db.Conn(ctx)
+		if err != nil {
+			return err
+		}
+		defer conn.Close() // all are open by then
+		var tables int
+		if err := conn.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&tables); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // walMode is the journal mode of every database, which SQLite remembers in the file.
@@ -138,6 +163,9 @@ const walMode = "journal_mode(WAL)"
 // the pages of the indexes that every message touches are then written back once for
 // thousands of messages, not for hundreds.
 const walPages = "wal_autocheckpoint(8192)"
+
+// eraseDeleted makes SQLite overwrite what is deleted: a pruned message is gone.
+const eraseDeleted = "secure_delete(1)"
 
 // connect opens a database file that exists.
 func connect(path string, pragmas ...string) (*sql.DB, error) {

@@ -21,8 +21,8 @@ CREATE TABLE sessions (
 ) WITHOUT ROWID;
 CREATE INDEX sessions_user ON sessions (user);
 
--- Messages are never deleted, so that SQLite never gives an id twice. Users are
--- not either: a foreign key would only cost every message two look-ups.
+-- The newest message is never deleted (see Store.Prune), so that SQLite never gives an id
+-- twice. Users are not either: a foreign key would only cost every message two look-ups.
 CREATE TABLE messages (
 	id        INTEGER PRIMARY KEY,
 	date      INTEGER NOT NULL,

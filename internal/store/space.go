@@ -19,15 +19,8 @@ func (s *Store) Size() int64 {
 	return size
 }
 
-// FreeBytes returns how many bytes the file system of the database has left for its owner. It
-// returns 0 if the system does not say.
-func (s *Store) FreeBytes() uint64 {
-	free, err := freeBytes(filepath.Dir(s.path))
-	if err != nil {
-		return 0
-	}
-	return free
-}
+// FreeBytes returns how many bytes the file system of the database has left for its owner.
+func (s *Store) FreeBytes() (uint64, error) { return freeBytes(filepath.Dir(s.path)) }
 
 // reasons say in words what an SQLite error means to an operator, by its primary result code.
 var reasons = map[int]string{
