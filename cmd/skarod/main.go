@@ -45,7 +45,7 @@ while the server runs, and take effect within a second.`,
 	root.PersistentFlags().BoolVarP(&f.verbose, "verbose", "v", false, "show the database and each step on standard error; serve logs every connection")
 	root.AddCommand(
 		newServeCmd(f, runServe), newUserCmd(f), newConferenceCmd(f), newInviteCmd(f),
-		newBackupCmd(f, runBackup), newRestoreCmd(f, runRestore), newVersionCmd(f, runVersion),
+		newPruneCmd(f, runPrune), newBackupCmd(f, runBackup), newRestoreCmd(f, runRestore), newVersionCmd(f, runVersion),
 	)
 	root.AddCommand(topics()...)
 	cli.Finish(root)

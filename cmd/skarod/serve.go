@@ -32,8 +32,9 @@ type serveOptions struct {
 	registration      string
 	allowPlaintext    bool
 	allowOrigins      []string
-	limits            []string // NAME=VALUE
-	proxies           []string // as server.ParseProxy reads them
+	keep              cli.Duration // 0 means for ever
+	limits            []string     // NAME=VALUE
+	proxies           []string     // as server.ParseProxy reads them
 
 	config string              // TOML file with more of all this, or ""
 	given  map[string][]string // with a config file: the flags of the command line, which override it
@@ -84,6 +85,7 @@ func (o *serveOptions) addFlags(c *cobra.Command) {
 	flags.StringVar(&o.registration, "registration", server.RegistrationClosed, "`POLICY` for new accounts: open (anyone), invite (see skarod invite) or closed (only skarod user add)")
 	cli.CompleteFlag(c, "registration", registrations...)
 	flags.BoolVar(&o.allowPlaintext, "allow-plaintext", false, "permit other machines to connect without TLS")
+	flags.Var(&o.keep, "keep", "delete messages that are older than that, like 90d; keep all by default")
 	flags.StringArrayVar(&o.limits, "limit", nil, "change a limit: `NAME=VALUE`, as docs/server.md lists them")
 	cli.CompleteFlagFunc(c, "limit", completeLimits)
 	flags.StringSliceVar(&o.proxies, "trusted-proxy", nil, "`NETWORK` whose X-Forwarded-For names the client, such as 127.0.0.1 or 10.0.0.0/8; or unix")
@@ -103,8 +105,12 @@ func (o *serveOptions) check() error {
 	return o.configure(new(server.Options))
 }
 
-// configure sets what --allow-origin, --trusted-proxy and --limit say.
+// configure sets what --keep, --allow-origin, --trusted-proxy and --limit say.
 func (s *serveOptions) configure(o *server.Options) error {
+	if s.keep != 0 && time.Duration(s.keep) < store.MinKeep {
+		return tooShort("--keep", s.keep)
+	}
+	o.Keep = time.Duration(s.keep)
 	for _, v := range s.allowOrigins {
 		origin, err := server.ParseOrigin(v)
 		if err != nil {

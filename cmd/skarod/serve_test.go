@@ -16,6 +16,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 
@@ -29,7 +30,8 @@ func TestServeParsing(t *testing.T) {
 	tls := serveOptions{listen: ":8443", certFile: "c", keyFile: "k", registration: "open"}
 	open := plain
 	open.listen, open.allowPlaintext = ":80", true
-	limited, proxied, pages := plain, plain, plain
+	limited, proxied, pages, kept := plain, plain, plain, plain
+	kept.keep = cli.Duration(90 * 24 * time.Hour)
 	proxied.proxies = []string{"127.0.0.1", "::1", "unix"}
 	pages.allowOrigins = []string{"https://a:443", "http://b"}
 	limited.limits = []string{"max-frame=2MiB", "login-time=10s"}
@@ -44,6 +46,9 @@ func TestServeParsing(t *testing.T) {
 		parsed[serveOptions]{args: "serve --limit max-colors=7"},
 		parsed[serveOptions]{"serve --allow-origin https://a:443 --allow-origin http://b", pages, true},
 		parsed[serveOptions]{args: "serve --allow-origin a"},
+		parsed[serveOptions]{"serve --keep 90d", kept, true},
+		parsed[serveOptions]{args: "serve --keep 23h"},
+		parsed[serveOptions]{args: "serve --keep 90"},
 		parsed[serveOptions]{"serve", plain, true},
 		parsed[serveOptions]{"serve --listen unix:s --admin unix:/run/admin.sock", sockets, true},
 		parsed[serveOptions]{"serve --listen :8443 --tls-cert c --tls-key k --registration open", tls, true},

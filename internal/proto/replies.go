@@ -23,6 +23,7 @@ const (
 	StatusTooLarge     = "413 Content Too Large"
 	StatusTooMany      = "429 Too Many Requests"
 	StatusInternal     = "500 Internal Server Error"
+	StatusStorage      = "507 Insufficient Storage"
 	StatusUnknown      = "501 Not Implemented"
 	StatusUnavailable  = "503 Service Unavailable"
 )

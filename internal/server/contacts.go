@@ -78,6 +78,9 @@ func (c *conn) makeContact(u store.Party) error {
 	if u.ID == own.ID {
 		return refuse(proto.StatusBadRequest, "you can't be your own contact")
 	}
+	if err := c.server.checkSpace(); err != nil {
+		return err
+	}
 	return c.server.o.Store.AddContact(own.ID, u.ID)
 }
 

@@ -21,6 +21,9 @@ func (c *conn) sendMessage(f proto.Frame, id int64) {
 		return
 	}
 	m, err := c.parseMessage(f, x.user.ID)
+	if err == nil {
+		err = c.server.checkSpace()
+	}
 	if err != nil {
 		c.answer(proto.TypeSendMessage, id, nil, err)
 		return

@@ -24,7 +24,10 @@ type Options struct {
 	After        func(time.Duration) <-chan time.Time // as time.After
 	// TrustedProxies are those whose X-Forwarded-For names the client.
 	TrustedProxies []netip.Prefix
-	AliveInterval  time.Duration // how often the server stores that it is running
+	AliveInterval  time.Duration          // how often the server stores that it is running
+	FreeBytes      func() (uint64, error) // free space on the disk; nil means that of Store
+	Keep           time.Duration          // how long messages are kept; zero means for ever
+	PruneInterval  time.Duration          // how often older ones are deleted
 
 	MaxConnections               int
 	ReservedConnections          int
@@ -35,6 +38,7 @@ type Options struct {
 	MaxFrame                     int // bytes
 	MaxUnfinishedBytes           int
 	MaxUnreadBytes               int
+	MinFreeSpace                 int // bytes
 	MaxBody                      int // bytes
 	MaxQueue                     int
 	MaxQueueBytes                int
@@ -65,6 +69,7 @@ const (
 	maxUnauthenticatedFrame      = "max-unauthenticated-frame"
 	maxFrame                     = "max-frame"
 	maxUnfinishedBytes           = "max-unfinished-bytes"
+	minFreeSpace                 = "min-free-space"
 	maxBody                      = "max-body"
 	maxRefusals                  = "max-refusals-per-connection"
 	maxRegistrations             = "max-registrations"
@@ -88,6 +93,7 @@ var limits = []Limit{
 	size(maxFrame, 1<<20, "a frame after the login", func(o *Options) *int { return &o.MaxFrame }),
 	size(maxUnfinishedBytes, 256<<20, "all frames that have not arrived completely", func(o *Options) *int { return &o.MaxUnfinishedBytes }),
 	size("max-unread-bytes", 256<<20, "all frames that clients have not read; each connection may have a 32nd of what is left, and at least 64 KiB", func(o *Options) *int { return &o.MaxUnreadBytes }),
+	size(minFreeSpace, 64<<20, "free space on the disk; with less, nothing more is stored", func(o *Options) *int { return &o.MinFreeSpace }),
 	size(maxBody, 256<<10, "the text of a message", func(o *Options) *int { return &o.MaxBody }),
 	count("max-queue", 8192, "frames that wait for a client that reads slowly", func(o *Options) *int { return &o.MaxQueue }),
 	size("max-queue-bytes", 8<<20, "these frames", func(o *Options) *int { return &o.MaxQueueBytes }),
@@ -110,7 +116,7 @@ var limits = []Limit{
 func DefaultOptions() Options {
 	o := Options{
 		Version: "dev", Registration: RegistrationClosed, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Clock: time.Now, After: time.After,
-		AliveInterval: 30 * time.Second,
+		AliveInterval: 30 * time.Second, PruneInterval: time.Hour,
 	}
 	for _, l := range limits {
 		_ = l.complete(&o) // zero is no error
@@ -133,13 +139,19 @@ func (o *Options) complete() error {
 	if o.After == nil {
 		o.After = d.After
 	}
+	if o.FreeBytes == nil {
+		o.FreeBytes = o.Store.FreeBytes
+	}
 	if o.Registration != RegistrationOpen && o.Registration != RegistrationInvite && o.Registration != RegistrationClosed {
 		return fmt.Errorf("unknown Registration %q", o.Registration)
 	}
 	if o.AliveInterval < 0 {
 		return fmt.Errorf("negative AliveInterval: %v", o.AliveInterval)
 	}
-	o.AliveInterval = cmp.Or(o.AliveInterval, d.AliveInterval)
+	if o.Keep < 0 || o.Keep > 0 && o.Keep < store.MinKeep {
+		return fmt.Errorf("Keep of %v is less than %v", o.Keep, store.MinKeep)
+	}
+	o.AliveInterval, o.PruneInterval = cmp.Or(o.AliveInterval, d.AliveInterval), cmp.Or(o.PruneInterval, d.PruneInterval)
 	for _, l := range limits {
 		if err := l.complete(o); err != nil {
 			return err

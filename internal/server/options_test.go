@@ -26,9 +26,9 @@ func TestZeroOptionsAreTheDefaults(t *testing.T) {
 		name := o.Type().Field(i).Name
 		isDefault := o.Field(i).Comparable() && o.Field(i).Equal(d.Field(i))
 		switch name {
-		case "Store", "Log", "Clock", "After":
+		case "Store", "Log", "Clock", "After", "FreeBytes":
 			isDefault = !o.Field(i).IsZero()
-		case "TrustedProxies", "AllowOrigins":
+		case "TrustedProxies", "AllowOrigins", "Keep":
 			isDefault = o.Field(i).IsZero()
 		}
 		if !isDefault {

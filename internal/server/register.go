@@ -31,6 +31,9 @@ func (c *conn) register(_ context.Context, f proto.Frame) (map[string]any, error
 	if s.o.Registration == RegistrationClosed {
 		return nil, c.refuseRegistration(proto.StatusForbidden, "only the administrator of this server makes accounts")
 	}
+	if err := s.checkSpace(); err != nil {
+		return nil, err
+	}
 	form, ok := f.Map("form")
 	if !ok {
 		return nil, refuse(proto.StatusBadRequest, "form must be a map with login and token")

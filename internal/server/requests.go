@@ -86,7 +86,7 @@ func (c *conn) handleWith(h handler, typ string, id int64, f proto.Frame) {
 func (c *conn) answer(typ string, id int64, fields map[string]any, err error) {
 	reply := map[string]any{"type": proto.TypeReply, "for": typ, "id": id, "status": proto.StatusOK}
 	var refused *refusal
-	switch {
+	switch err := orDiskFull(err); {
 	case err == nil:
 		maps.Copy(reply, fields)
 	case errors.As(err, &refused):

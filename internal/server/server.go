@@ -35,7 +35,8 @@ type Server struct {
 	dummy proto.Token // verified if there is no such user, so that both cases take the same time
 
 	stop         chan struct{}
-	housekeeping sync.WaitGroup // the goroutine keepHouse
+	stopPruning  func()
+	housekeeping sync.WaitGroup // the goroutines keepHouse and prune
 	changed      chan struct{}  // wakes it: sessions are in unstored; has room for one
 	accounts     chan struct{}  // wakes it: another process has written to the store; has room for one
 
@@ -46,6 +47,7 @@ type Server struct {
 	bursts        bursts
 	turns         *turns
 	readers       *gate
+	space         space
 	registrations registrations
 	registry      *prometheus.Registry
 	counter       counters
@@ -84,7 +86,7 @@ func New(o Options) (*Server, error) {
 		return nil, fmt.Errorf("start the server: %w", err)
 	}
 	s := &Server{
-		o: o, dummy: dummy, stop: make(chan struct{}), changed: make(chan struct{}, 1), accounts: make(chan struct{}, 1),
+		o: o, dummy: dummy, stop: make(chan struct{}), stopPruning: func() {}, changed: make(chan struct{}, 1), accounts: make(chan struct{}, 1),
 		conns: map[*conn]bool{}, online: map[int64]map[*conn]bool{}, sessions: map[[32]byte]*session{},
 		admission: admission{users: map[int64]int{}, addresses: map[netip.Prefix]*counted{}},
 		owned:     map[int64]map[*session]bool{}, unstored: map[*session]bool{},
@@ -95,6 +97,7 @@ func New(o Options) (*Server, error) {
 		registrations: newRegistrations(&o),
 	}
 	s.guesses = &guesses{o: &s.o, known: recent[target, tries]{half: maxTargets}}
+	s.space.free, s.space.least = o.FreeBytes, uint64(o.MinFreeSpace)
 	s.links = &links{o: &s.o, bursts: &s.bursts, most: mostLinks(), counts: map[netip.Prefix]int{}}
 	o.Store.OnForeignWrite(func() { wake(s.accounts) }) // before the sessions are read, so that no change is missed
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
@@ -112,6 +115,11 @@ func New(o Options) (*Server, error) {
 	}
 	s.registry = s.newRegistry()
 	s.housekeeping.Go(s.keepHouse)
+	if o.Keep > 0 {
+		ctx, cancel := context.WithCancel(context.Background())
+		s.stopPruning = cancel
+		s.housekeeping.Go(func() { s.prune(ctx) })
+	}
 	return s, nil
 }
 
@@ -128,6 +136,7 @@ func (s *Server) keepHouse() {
 			if err := s.o.Store.Alive(now); err != nil {
 				s.o.Log.Error("the store does not accept writes", "error", err)
 			}
+			s.logSpace()
 			s.pruneSessions(now)
 			if err := s.o.Store.PruneNonces(now); err != nil {
 				s.o.Log.Error("prune nonces", "error", err)
@@ -257,6 +266,7 @@ func (s *Server) Close(ctx context.Context) {
 	}
 	s.dropDeaf(conns)
 	close(s.stop)
+	s.stopPruning()
 	s.housekeeping.Wait()
 	s.bursts.log(s.o.Log)
 	s.storeChanges()

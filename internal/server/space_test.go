@@ -1,0 +1,114 @@
+package server
+
+import (
+	"database/sql"
+	"errors"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/skaroctl/skaroctl/internal/proto"
+)
+
+// Before the disk is full, what would be stored is refused with 507 and the limit, and everything
+// else goes on. When there is room again, so is this. The log has both.
+func TestAlmostFullDiskRefusesNewMessages(t *testing.T) {
+	var free atomic.Uint64
+	free.Store(1 << 40)
+	w := newTestServer(t, func(o *Options) {
+		o.Registration, o.AliveInterval = RegistrationOpen, time.Millisecond
+		o.FreeBytes = func() (uint64, error) { return free.Load(), nil }
+	}, "alice", "bob")
+	setFree := func(bytes uint64) {
+		free.Store(bytes)
+		eventually(t, "the server knows", func() bool { return w.srv.space.isLow() == (bytes < 64<<20) })
+	}
+	alice := w.login("alice")
+	requests := map[string]map[string]any{
+		proto.TypeSendMessage: {"to": "bob", "body": "x"},
+		proto.TypeAddContact:  {"login": "bob"},
+		proto.TypeRegister:    {"form": map[string]any{"login": "carol", "token": newToken("x").Text()}},
+	}
+	setFree(64<<20 - 1)
+	for typ, fields := range requests {
+		if r := alice.request(typ, fields); code(r) != "507" || !strings.HasPrefix(r.Info, "the server's disk is almost full: min-free-space is 64 MiB; ") {
+			t.Errorf("%s: %s %q", typ, r.Status, r.Info)
+		}
+	}
+	if r := w.login("bob").request(proto.TypeGetUpdates, map[string]any{"after": 0}); !r.OK() {
+		t.Errorf("what stores nothing: %s", r.Status)
+	}
+	eventually(t, "it is logged", func() bool { return strings.Contains(w.log.String(), "level=ERROR msg=\"the disk is almost full") })
+	setFree(64 << 20)
+	for typ, fields := range requests {
+		if r := alice.request(typ, fields); !r.OK() {
+			t.Errorf("%s with room: %s %q", typ, r.Status, r.Info)
+		}
+	}
+	eventually(t, "that too", func() bool { return strings.Contains(w.log.String(), "the disk has room again") })
+}
+
+// A system that does not say how much is free has enough.
+func TestUnknownSpaceIsEnough(t *testing.T) {
+	x := space{free: func() (uint64, error) { return 0, errors.New("unknown") }, least: 1}
+	if x.isLow() {
+		t.Error("it is low")
+	}
+}
+
+// A disk that is full in spite of the limit is named too.
+func TestFullDiskIsNamed(t *testing.T) {
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(t.TempDir(), "full")+"?_pragma=max_page_count(1)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	_, err = db.Exec("CREATE TABLE t (x)")
+	var refused *refusal
+	if !errors.As(orDiskFull(err), &refused) || refused.status != proto.StatusStorage || refused.info != "the server's disk is full; nothing was done" {
+		t.Errorf("%v", err)
+	}
+	if other := errors.New("x"); orDiskFull(other) != other || orDiskFull(nil) != nil {
+		t.Error("it is another error")
+	}
+}
+
+// Old messages are deleted by themselves, if the operator wants that.
+func TestKeepDeletesOldMessages(t *testing.T) {
+	for _, keep := range []time.Duration{0, 24 * time.Hour} {
+		w := newTestServer(t, func(o *Options) { o.Keep, o.PruneInterval = keep, time.Millisecond }, "alice", "bob")
+		alice := w.login("alice")
+		alice.send("bob", "old")
+		w.clock.Add(24*time.Hour + time.Second)
+		alice.send("bob", "young")
+		bodies := func() string {
+			r := alice.request(proto.TypeGetHistory, map[string]any{"login": "bob"})
+			list, err := proto.ParseMessages(r.Fields, "history")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var b strings.Builder
+			for _, m := range list {
+				b.WriteString(m.Body + " ")
+			}
+			return b.String()
+		}
+		if keep == 0 {
+			if got := bodies(); got != "old young " {
+				t.Errorf("without Keep: %s", got)
+			}
+			continue
+		}
+		eventually(t, "the old one is deleted", func() bool { return bodies() == "young " })
+		if log := w.log.String(); !strings.Contains(log, `msg="old messages deleted" count=1 keep=24h0m0s`) {
+			t.Errorf("the log: %s", log)
+		}
+	}
+	for _, bad := range []time.Duration{-1, 23 * time.Hour} {
+		if err := (&Options{Store: newTestServer(t, nil).store, Keep: bad}).complete(); err == nil {
+			t.Errorf("Keep of %v", bad)
+		}
+	}
+}
