@@ -30,7 +30,7 @@ is left. "skarod serve --keep 90d" deletes old messages by itself.`,
 		RunE: cli.Run(func(ctx context.Context, _ []string) error {
 			switch {
 			case o.olderThan == 0:
-				return cli.Usage("--older-than is missing", "say how old a message must be, like --older-than 90d")
+				return cli.Usage("--older-than is missing", "give the age of the messages to delete, like --older-than 90d")
 			case time.Duration(o.olderThan) < store.MinKeep:
 				return tooShort("--older-than", o.olderThan)
 			}

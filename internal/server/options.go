@@ -149,7 +149,7 @@ func (o *Options) complete() error {
 		return fmt.Errorf("negative AliveInterval: %v", o.AliveInterval)
 	}
 	if o.Keep < 0 || o.Keep > 0 && o.Keep < store.MinKeep {
-		return fmt.Errorf("Keep of %v is less than %v", o.Keep, store.MinKeep)
+		return fmt.Errorf("a Keep of %v is less than %v", o.Keep, store.MinKeep)
 	}
 	o.AliveInterval, o.PruneInterval = cmp.Or(o.AliveInterval, d.AliveInterval), cmp.Or(o.PruneInterval, d.PruneInterval)
 	for _, l := range limits {
