@@ -69,7 +69,7 @@ func TestMovedDatabaseConfirmsNothing(t *testing.T) {
 	}
 	refused("moved")
 	var reading []*sql.Rows
-	for range readers { // every reader at once
+	for range Readers { // every reader at once
 		if rows, err := s.read.Query("SELECT 1 FROM users"); err == nil {
 			reading = append(reading, rows)
 		}
