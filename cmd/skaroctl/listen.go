@@ -29,6 +29,7 @@ type listenOptions struct {
 	count             int // zero means no limit
 	length            cli.Duration
 	drain             bool
+	ack               string
 	format, exec      string
 	noReconnect       bool
 	pingInterval      cli.Duration
@@ -75,11 +76,13 @@ func newListenCmd(f *Factory, run runFunc[listenOptions]) *cobra.Command {
 	flags.IntVarP(&o.count, "count", "n", 0, "end after `N` messages")
 	flags.Var(&o.length, "for", "end after this time; the exit status is 6 if fewer messages than --count came")
 	flags.BoolVar(&o.drain, "drain", false, "end when everything that the server has now is shown; needs --resume or --since")
+	flags.StringVar(&o.ack, "ack", "", "move the position of --resume only past messages whose ids come from `FILE`, a FIFO or /dev/fd/N")
 	flags.StringVar(&o.format, "format", "", "format each message with a Go `TEMPLATE`, like '{{.from}}: {{.body}}'")
 	flags.StringVar(&o.exec, "exec", "", "run a shell `COMMAND` for each message instead of showing it")
 	flags.BoolVar(&o.noReconnect, "no-reconnect", false, "end if the connection is lost")
 	flags.Var(&o.pingInterval, "ping-interval", "time between two checks of the connection")
 	cli.Exclusive(c, "format", "exec")
+	cli.Exclusive(c, "ack", "exec")
 	return c
 }
 
@@ -93,6 +96,10 @@ func runListen(ctx context.Context, f *Factory, o *listenOptions) error {
 		return err
 	}
 	start, err := o.start(f.now())
+	if err != nil {
+		return err
+	}
+	acks, err := newAcks(o.ack, f.notice)
 	if err != nil {
 		return err
 	}
@@ -113,7 +120,7 @@ func runListen(ctx context.Context, f *Factory, o *listenOptions) error {
 
 	report := &listenReport{
 		signaled: ctx, f: f, o: o, server: acct.endpoint.URL,
-		filter: newFilter(o, acct.endpoint.URL, f.notice), printer: f.FormatPrinter(format), saved: position,
+		filter: newFilter(o, acct.endpoint.URL, f.notice), printer: f.FormatPrinter(format), saved: position, acks: acks,
 		behind: start != nil || resume != nil,
 	}
 	if o.exec != "" {
@@ -126,7 +133,11 @@ func runListen(ctx context.Context, f *Factory, o *listenOptions) error {
 
 	limited, stop := o.limit(ctx, f.streams.Out)
 	defer stop()
-	return acct.hintLogin(report.end(l.Run(limited, report.deliver)))
+	report.limited, report.stopWatching = limited, stop
+	if acks != nil {
+		report.limited = acks.start(limited, position.Save)
+	}
+	return acct.hintLogin(report.end(l.Run(report.limited, report.deliver)))
 }
 
 // newListener makes the listener of an account. It tells report what happens.
@@ -145,6 +156,7 @@ func newListener(ctx context.Context, acct Account, report *listenReport) *sessi
 		Prepare:   func(ctx context.Context, s *session.Session) error { return report.filter.respell(ctx, s.Spelling) },
 		Lost:      report.lostConnection,
 		Listening: report.caughtUp,
+		NeedIDs:   report.acks != nil,
 		Settled:   report.settle,
 	}
 }
@@ -153,6 +165,9 @@ func newListener(ctx context.Context, acct Account, report *listenReport) *sessi
 func (o *listenOptions) check() error {
 	if o.countGiven && o.count < 1 {
 		return cli.Usage(fmt.Sprintf("--count is %d: less than one message", o.count), "leave it out to listen until interrupted")
+	}
+	if o.ack != "" && !o.resume {
+		return cli.Usage("--ack moves the position of --resume, which is not given", "add --resume")
 	}
 	if o.drain && !o.resume && o.since == "" {
 		return cli.Usage("--drain has nothing to show: without --resume or --since, listen begins with new messages", "add --resume to continue where the last run ended, or --since all")
@@ -248,6 +263,16 @@ func (o *listenOptions) limit(ctx context.Context, out io.Writer) (limited conte
 		cancel(nil)
 		watching.Wait()
 	}
+}
+
+// isPipe reports whether w is a pipe.
+func isPipe(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeNamedPipe != 0
 }
 
 // commandWithout returns the command line of c as a shell takes it, without one flag.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/skaroctl/skaroctl/internal/account"
@@ -26,6 +27,7 @@ type listenReport struct {
 	printer  *output.Printer
 	hook     *hook                           // nil means that events are printed
 	saved    *account.PositionFile           // nil means that no position is saved
+	acks     *acks                           // nil means that what is written counts as handled
 	position func() (session.Position, bool) // of the listener
 
 	shown     int   // messages
@@ -33,6 +35,10 @@ type listenReport struct {
 	behind    bool  // earlier messages may still be missing
 	lost      error // why the last connection was lost or failed; nil after the listener caught up
 	failed    error // of the command of --exec
+	warned    bool  // that the reader of a pipe may lose messages
+
+	limited      context.Context // ends with the run
+	stopWatching func()          // ends the watching of the output
 }
 
 // deliver shows an event that the filter wants.
@@ -40,6 +46,9 @@ func (r *listenReport) deliver(e session.Event) error {
 	if !r.filter.wants(e) {
 		r.noticeError(e.Push)
 		return nil
+	}
+	if err := r.expectAck(e); err != nil {
+		return err
 	}
 	if r.printer.Full() { // so that the position follows a slow reader, too
 		if err := r.settle(); err != nil {
@@ -75,6 +84,7 @@ func (r *listenReport) show(e session.Event) error {
 		r.failed = r.hook.run(r.signaled, e)
 		return r.failed
 	case e.Message != nil:
+		r.warnOfPipe()
 		return r.printer.Message(*e.Message, e.Own)
 	}
 	return r.printer.Push(e.Push)
@@ -95,10 +105,51 @@ func (r *listenReport) save() error {
 		return nil
 	}
 	p, ok := r.position()
-	if !ok {
+	switch {
+	case !ok:
 		return nil
+	case r.acks != nil:
+		return r.acks.settle(p)
 	}
 	return r.saved.Save(p)
+}
+
+// expectAck waits until there is room for another unacknowledged message, and notes that
+// one is about to be shown.
+func (r *listenReport) expectAck(e session.Event) error {
+	if r.acks == nil || e.Message == nil {
+		return nil
+	}
+	if e.Message.ID == 0 {
+		return &cli.Error{Kind: cli.KindRefused, Msg: r.server + " sent a message without an id, which can't be acknowledged", Hint: "use --exec instead, which needs no ids"}
+	}
+	if err := r.awaitRoom(); err != nil {
+		return err
+	}
+	before, ok := r.position()
+	r.acks.add(e.Message.ID, before, ok)
+	return nil
+}
+
+// awaitRoom writes what is shown, and waits, if too many messages are unacknowledged.
+func (r *listenReport) awaitRoom() error {
+	if r.acks.hasRoom() {
+		return nil
+	}
+	if err := r.settle(); err != nil {
+		return err
+	}
+	return r.acks.wait(r.limited, r.acks.room)
+}
+
+// warnOfPipe says once that the reader of a pipe may lose messages. With --count, a run
+// writes what its reader asked for.
+func (r *listenReport) warnOfPipe() {
+	if r.warned || r.saved == nil || r.acks != nil || r.o.count > 0 || !isPipe(r.f.streams.Out) {
+		return
+	}
+	r.warned = true
+	r.f.notice("a message counts as handled when it is in the pipe, and is lost if the reader of the pipe fails: use --ack FILE, or --exec")
 }
 
 // lostConnection tells the user of a lost or failed connection.
@@ -130,10 +181,73 @@ func (r *listenReport) end(err error) error {
 	if settleErr := r.settle(); settleErr != nil && !errors.Is(err, settleErr) {
 		err = settleErr
 	}
+	if r.acks != nil {
+		err = r.endAcks(err)
+	}
 	if errors.Is(err, errTimeUp) && r.connected && r.behind && !r.o.drain {
 		r.f.notice("--for ended before all earlier messages were fetched from %s", r.server)
 	}
 	return r.withoutPosition(r.errorOf(err))
+}
+
+// endAcks waits for acknowledgements after the last message, if the run has reached its aim or
+// the reader of the output has gone. It returns the error of the run.
+func (r *listenReport) endAcks(err error) error {
+	switch gone := errors.Is(err, cli.ErrReaderGone) || terminal.ReaderGone(err); {
+	case err == nil:
+		err = r.awaitAcks()
+	case gone:
+		ctx, cancel := context.WithTimeout(r.signaled, ackGrace)
+		_ = r.acks.wait(ctx, r.acks.complete) // what is left is told below
+		cancel()
+	}
+	unacked, saveErr := r.acks.close()
+	if saveErr != nil {
+		return saveErr
+	}
+	switch gone := errors.Is(err, cli.ErrReaderGone) || terminal.ReaderGone(err); {
+	case unacked == 0 && errors.Is(err, errAckEnded):
+		return nil
+	case unacked == 0:
+		return err
+	case errors.Is(err, errAckEnded), gone:
+		return &cli.Error{
+			Kind: cli.KindInternal, Msg: fmt.Sprintf("the consumer ended, and did not acknowledge %s to %s", messages(unacked), r.acks.name),
+			Hint: "run it again: the next --resume shows them again. If the consumer still runs, let it keep the file open, with `done 3<>FILE` behind its loop",
+		}
+	case errors.Is(err, errTimeUp) && (r.o.drain || r.o.count > 0 && r.shown == r.o.count):
+		return &cli.Error{
+			Kind: cli.KindTimeout, Msg: fmt.Sprintf("the time ran out after %v: %s not acknowledged", time.Duration(r.o.length), messages(unacked)),
+			Hint: "give it more time with --for: the next --resume shows them again",
+		}
+	}
+	r.f.notice("%s not acknowledged: the next --resume shows them again", messages(unacked))
+	return err
+}
+
+// awaitAcks waits until every message is acknowledged. It closes a pipe before: a consumer
+// may write the last ids only at the end of its input.
+func (r *listenReport) awaitAcks() error {
+	r.stopWatching()
+	if isPipe(r.f.streams.Out) {
+		if c, ok := r.f.streams.Out.(io.Closer); ok {
+			c.Close()
+		}
+	}
+	ctx, cancel := r.signaled, context.CancelFunc(func() {})
+	if end, ok := r.limited.Deadline(); ok {
+		ctx, cancel = context.WithDeadlineCause(ctx, end, errTimeUp)
+	}
+	defer cancel()
+	return r.acks.wait(ctx, r.acks.complete)
+}
+
+// messages names a number of messages.
+func messages(n int) string {
+	if n == 1 {
+		return "1 message"
+	}
+	return fmt.Sprintf("%d messages", n)
 }
 
 // withoutPosition tells the user if the first --resume leaves no position: the run ended

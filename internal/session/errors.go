@@ -233,6 +233,11 @@ func notSkaro(server, saw, hint string) *Error {
 	return &Error{Kind: KindProtocol, Msg: server + " does not speak Skaro: " + saw, Hint: hint, Other: true}
 }
 
+// noIDs returns the error for a server whose messages can't be acknowledged.
+func noIDs(server string) *Error {
+	return &Error{Kind: KindRefused, Msg: server + " gives its messages no ids, so that they can't be acknowledged", Hint: "use --exec instead, which needs no ids"}
+}
+
 // idsBackwards returns the error for a server whose message ids went backwards.
 func idsBackwards(server string, b Backwards) *Error {
 	msg := fmt.Sprintf("the message ids of %s went backwards: its newest message has the id %d, but the listener had reached %d", server, b.ID, b.Position)

@@ -48,6 +48,9 @@ type Listener struct {
 	// If a server without ids pushes too many before that, they are delivered anyway.
 	PositionFirst bool
 
+	// NeedIDs means that a server whose messages have no ids is refused.
+	NeedIDs bool
+
 	// Drain means that Run returns nil as soon as everything is delivered that the server had
 	// when the connection was made.
 	Drain bool
@@ -159,6 +162,9 @@ func (l *Listener) connect(ctx context.Context, deliver func(Event) error) error
 	account, err := s.Account(limited)
 	if err != nil {
 		return err
+	}
+	if l.NeedIDs && !s.Greeting().Has(proto.ExtUpdates) {
+		return stopping(noIDs(l.Endpoint.URL))
 	}
 	l.sid, l.catchUp, c.own = account.SID, c.catchUp, account.Login
 
