@@ -26,6 +26,10 @@ type hook struct {
 	streams terminal.Streams
 	notice  func(format string, args ...any)
 	reaper  *reaper
+
+	retries int          // after a failed command
+	letters *deadLetters // takes the messages for which every attempt has failed; nil means none
+	pauses  session.RetryPolicy
 }
 
 // newHook prepares a command. From the environment of this process it leaves out our
@@ -103,11 +107,39 @@ func newHookInput(e session.Event) hookInput {
 // standard input and does not read it, and for our copy of the signal that ended the command.
 const hookGrace = 2 * time.Second
 
+// handle runs the command for one event until it succeeds or there is no other attempt. Then
+// the event becomes a dead letter, or its error is returned. The end of ctx ends a pause, and
+// the end of signaled also a series of attempts.
+func (h *hook) handle(ctx, signaled context.Context, e session.Event) error {
+	in := newHookInput(e)
+	left := h.retries
+	var failed error
+	policy := h.pauses
+	policy.BeforeLogin = session.Forever
+	policy.Passes = func(error) bool { left--; return left >= 0 && signaled.Err() == nil }
+	err := policy.Run(ctx, func(_ error, pause time.Duration) {
+		h.notice("%v; trying again in %v", failed, pause.Round(100*time.Millisecond))
+	}, func(context.Context) error {
+		failed = h.run(signaled, in)
+		return failed
+	})
+	switch {
+	case err == nil:
+		return nil
+	case h.letters == nil, ctx.Err() != nil, signaled.Err() != nil:
+		return failed
+	}
+	if err := h.letters.add(in.stdin); err != nil {
+		return errors.Join(failed, err)
+	}
+	h.notice("%v; it is in %s now", failed, h.letters.file.Name())
+	return nil
+}
+
 // run runs the command for one event, and returns its error. The command may finish after
 // signaled has ended: it runs in a process group of its own, which the signals of a terminal
 // don't reach.
-func (h *hook) run(signaled context.Context, e session.Event) error {
-	in := newHookInput(e)
+func (h *hook) run(signaled context.Context, in hookInput) error {
 	cmd := shell(h.command)
 	cmd.Env = append(h.environ[:len(h.environ):len(h.environ)], in.environ...)
 	cmd.Stdin = bytes.NewReader(in.stdin)

@@ -31,6 +31,8 @@ type listenOptions struct {
 	drain             bool
 	ack               string
 	format, exec      string
+	execRetry         int
+	deadLetter        string
 	noReconnect       bool
 	pingInterval      cli.Duration
 
@@ -79,6 +81,8 @@ func newListenCmd(f *Factory, run runFunc[listenOptions]) *cobra.Command {
 	flags.StringVar(&o.ack, "ack", "", "move the position of --resume only past messages whose ids come from `FILE`, a FIFO or /dev/fd/N")
 	flags.StringVar(&o.format, "format", "", "format each message with a Go `TEMPLATE`, like '{{.from}}: {{.body}}'")
 	flags.StringVar(&o.exec, "exec", "", "run a shell `COMMAND` for each message instead of showing it")
+	flags.IntVar(&o.execRetry, "exec-retry", 0, "run a failed command of --exec up to `N` more times, with growing pauses")
+	flags.StringVar(&o.deadLetter, "dead-letter", "", "append messages for which --exec has failed to `FILE`, and go on")
 	flags.BoolVar(&o.noReconnect, "no-reconnect", false, "end if the connection is lost")
 	flags.Var(&o.pingInterval, "ping-interval", "time between two checks of the connection")
 	cli.Exclusive(c, "format", "exec")
@@ -124,20 +128,27 @@ func runListen(ctx context.Context, f *Factory, o *listenOptions) error {
 		behind: start != nil || resume != nil,
 	}
 	if o.exec != "" {
-		report.hook = newHook(o.exec, os.Environ(), acct.environ(f.getenv), f.streams, f.notice)
+		if report.hook, err = o.openHook(f, acct); err != nil {
+			return err
+		}
+		defer report.hook.letters.close()
 		defer report.hook.reaper.start()()
 	}
 	l := newListener(ctx, acct, report)
 	l.Start, l.Resume, l.PositionFirst, l.Drain = start, resume, o.resume, o.drain
 	report.position = l.Position
+	return acct.hintLogin(report.run(l))
+}
 
-	limited, stop := o.limit(ctx, f.streams.Out)
-	defer stop()
-	report.limited, report.stopWatching = limited, stop
-	if acks != nil {
-		report.limited = acks.start(limited, position.Save)
+// openHook makes the hook of --exec.
+func (o *listenOptions) openHook(f *Factory, acct Account) (*hook, error) {
+	letters, err := openDeadLetters(o.deadLetter)
+	if err != nil {
+		return nil, err
 	}
-	return acct.hintLogin(report.end(l.Run(report.limited, report.deliver)))
+	h := newHook(o.exec, os.Environ(), acct.environ(f.getenv), f.streams, f.notice)
+	h.retries, h.letters = o.execRetry, letters
+	return h, nil
 }
 
 // newListener makes the listener of an account. It tells report what happens.
@@ -165,6 +176,12 @@ func newListener(ctx context.Context, acct Account, report *listenReport) *sessi
 func (o *listenOptions) check() error {
 	if o.countGiven && o.count < 1 {
 		return cli.Usage(fmt.Sprintf("--count is %d: less than one message", o.count), "leave it out to listen until interrupted")
+	}
+	if (o.execRetry != 0 || o.deadLetter != "") && o.exec == "" {
+		return cli.Usage("--exec-retry and --dead-letter are for the command of --exec, which is not given", "add --exec COMMAND")
+	}
+	if o.execRetry < 0 {
+		return cli.Usage(fmt.Sprintf("--exec-retry is %d: less than no attempt", o.execRetry), "leave it out to try once")
 	}
 	if o.ack != "" && !o.resume {
 		return cli.Usage("--ack moves the position of --resume, which is not given", "add --resume")

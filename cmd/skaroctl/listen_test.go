@@ -65,6 +65,14 @@ func TestListenParses(t *testing.T) {
 				command: `listen --exec 'echo "$SKARO_BODY"' --no-reconnect --ping-interval 5s`,
 			},
 		},
+		"what fails": {
+			[]string{"--exec", "true", "--exec-retry", "3", "--dead-letter", "file"},
+			listenOptions{exec: "true", execRetry: 3, deadLetter: "file", pingInterval: pings, command: "listen --dead-letter file --exec true --exec-retry 3"},
+		},
+		"acknowledgements": {
+			[]string{"--resume", "--ack", "fifo"},
+			listenOptions{resume: true, ack: "fifo", pingInterval: pings, command: "listen --ack fifo --resume"},
+		},
 		"a format": {
 			[]string{"--format", "{{.body}}"},
 			listenOptions{format: "{{.body}}", pingInterval: pings, command: "listen --format '{{.body}}'"},
@@ -82,6 +90,7 @@ func TestListenParses(t *testing.T) {
 func TestListenRefusesArguments(t *testing.T) {
 	for name, args := range map[string][]string{
 		"an argument":      {"bob"},
+		"ack and exec":     {"--resume", "--ack", "fifo", "--exec", "true"},
 		"format and exec":  {"--format", "x", "--exec", "true"},
 		"no number":        {"--count", "x"},
 		"no unit":          {"--for", "5"},
@@ -98,6 +107,10 @@ func TestListenRefusesArguments(t *testing.T) {
 func TestListenChecksOptions(t *testing.T) {
 	for want, o := range map[string]listenOptions{
 		"":                             {from: []string{"bob"}, conferences: []string{"ops"}, countGiven: true, count: 1},
+		"--ack moves the position":     {ack: "fifo"},
+		"--exec-retry is -1":           {exec: "true", execRetry: -1},
+		"--exec-retry and --dead-":     {execRetry: 1},
+		"and --dead-letter are for":    {deadLetter: "file"},
 		"--drain has nothing to show":  {drain: true},
 		"--count is 0":                 {countGiven: true},
 		"--count is -1":                {countGiven: true, count: -1},

@@ -41,6 +41,17 @@ type listenReport struct {
 	stopWatching func()          // ends the watching of the output
 }
 
+// run listens until one of the limits is reached, and returns the error of the run.
+func (r *listenReport) run(l *session.Listener) error {
+	limited, stop := r.o.limit(r.signaled, r.f.streams.Out)
+	defer stop()
+	r.limited, r.stopWatching = limited, stop
+	if r.acks != nil {
+		r.limited = r.acks.start(limited, r.saved.Save)
+	}
+	return r.end(l.Run(r.limited, r.deliver))
+}
+
 // deliver shows an event that the filter wants.
 func (r *listenReport) deliver(e session.Event) error {
 	if !r.filter.wants(e) {
@@ -81,7 +92,7 @@ func (r *listenReport) show(e session.Event) error {
 		if err := r.save(); err != nil { // the commands before this one have succeeded
 			return err
 		}
-		r.failed = r.hook.run(r.signaled, e)
+		r.failed = r.hook.handle(r.limited, r.signaled, e)
 		return r.failed
 	case e.Message != nil:
 		r.warnOfPipe()
