@@ -117,6 +117,8 @@ func refusalHint(e *session.Error) string {
 	switch code := proto.StatusCode(e.Status); {
 	case code == "404":
 		return "find logins with `skaroctl contacts search TEXT`, and conferences with `skaroctl contacts`"
+	case code == "409" && e.Request == proto.TypeSendMessage:
+		return "use another key for another text or another recipient"
 	case code == "413":
 		return "send less, because skarod takes 256 KiB: " + shortening
 	case !session.Temporary(e):

@@ -24,6 +24,7 @@ type Factory struct {
 	getenv  func(string) string
 	out     *terminal.InterruptibleWriter // standard output; an interrupt ends the wait for its reader
 	stderr  *stderr
+	written func(error) error // cli.Process.Report
 
 	given commonFlags // as the command line has them
 	flags commonFlags // as resolved before the command's run function is called
@@ -35,7 +36,7 @@ type Factory struct {
 // newFactory makes the Factory of a process.
 func newFactory(p *cli.Process) *Factory {
 	f := &Factory{
-		streams: p.Streams, getenv: p.Getenv, out: p.Out, stderr: &stderr{w: p.Err},
+		streams: p.Streams, getenv: p.Getenv, out: p.Out, stderr: &stderr{w: p.Err}, written: p.Report,
 	}
 	f.loadProfiles = sync.OnceValues(func() (profiles, error) {
 		profiles, err := loadProfiles(p.Getenv)
@@ -173,6 +174,14 @@ func (f *Factory) confirm(print func(*output.Printer) error) error {
 		return err
 	}
 	return p.Flush()
+}
+
+// report writes an error while the command goes on (cli.Process.Report).
+func (f *Factory) report(err error) error {
+	f.stderr.mu.Lock()
+	defer f.stderr.mu.Unlock()
+	f.stderr.bar.clear()
+	return f.written(err)
 }
 
 // notice tells the user something that is neither a result nor an error.

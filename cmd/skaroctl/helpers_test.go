@@ -128,7 +128,7 @@ func newTestFactory(t testing.TB, streams terminal.Streams, variables map[string
 		streams.Err = &discarded
 	}
 	f := newFactory(&cli.Process{
-		Streams: streams, Getenv: func(name string) string { return variables[name] },
+		Streams: streams, Getenv: func(name string) string { return variables[name] }, Report: func(err error) error { return cli.Reported{Err: err} },
 		Out: terminal.NewInterruptibleWriter(t.Context(), streams.Out, 0, nil), Err: terminal.NewInterruptibleWriter(t.Context(), streams.Err, 0, nil),
 	})
 	newRootCmd(f) // which sets the defaults of the common flags

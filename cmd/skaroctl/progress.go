@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// progress is a bar on the terminal for --lines. A nil *progress means none. A library would
+// progress is a bar on the terminal for --lines and --null. A nil *progress means none. A library would
 // slow every start, for a bar that is rare.
 type progress struct {
 	stderr      *stderr // whose lock guards the fields below
@@ -30,7 +30,7 @@ const (
 // length is known. Else it returns nil.
 func (o *sendOptions) showProgress(f *Factory, recipients int) *progress {
 	in, ok := f.streams.In.(*os.File)
-	if !o.lines || !ok || !f.streams.ErrTerminal || f.streams.Plain || f.streams.OutTerminal || f.flags.quiet || f.flags.verbose {
+	if !o.lines && !o.null || !ok || !f.streams.ErrTerminal || f.streams.Plain || f.streams.OutTerminal || f.flags.quiet || f.flags.verbose {
 		return nil
 	}
 	info, err := in.Stat()

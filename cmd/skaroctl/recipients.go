@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 
 	"golang.org/x/text/unicode/norm"
 
@@ -69,14 +70,31 @@ func (o *sendOptions) distinct(ctx context.Context, f *Factory, acct Account, to
 // alike returns the logins that differ from another one only in case, or in equivalent
 // forms of a letter.
 func alike(logins []string) (found []string) {
-	for i, a := range logins {
-		if slices.ContainsFunc(slices.Delete(slices.Clone(logins), i, i+1), func(b string) bool {
-			return strings.EqualFold(norm.NFKC.String(a), norm.NFKC.String(b))
-		}) {
-			found = append(found, a)
+	if len(logins) < 2 {
+		return nil
+	}
+	count := map[string]int{}
+	for _, login := range logins {
+		count[folded(login)]++
+	}
+	for _, login := range logins {
+		if count[folded(login)] > 1 {
+			found = append(found, login)
 		}
 	}
 	return found
+}
+
+// folded returns a form that two logins share if strings.EqualFold says that their normal
+// forms are equal.
+func folded(login string) string {
+	return strings.Map(func(r rune) rune {
+		least := r
+		for other := unicode.SimpleFold(r); other != r; other = unicode.SimpleFold(other) {
+			least = min(least, other)
+		}
+		return least
+	}, norm.NFKC.String(login))
 }
 
 // spellings returns the logins in the server's spelling. A login that the server refuses

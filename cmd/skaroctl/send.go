@@ -27,8 +27,12 @@ import (
 // sendOptions are what the command line of send says.
 type sendOptions struct {
 	to        string   // LOGIN[,LOGIN...]
-	words     []string // TEXT...
+	words     []string // TEXT...; nil if there is no LOGIN either
 	lines     bool
+	null      bool
+	json      bool
+	keepGoing bool
+	key       string
 	inFlight  int
 	retry     cli.Duration
 	lossy     bool
@@ -50,27 +54,44 @@ func newSendCmd(f *Factory, run runFunc[sendOptions]) *cobra.Command {
 "-" or absent. Exit status 0 means that the server has stored the message, and
 7 that the message may or may not have been delivered.
 
-With --lines, each line of standard input is a message. All of them use one
-connection, in order, and a lost connection is made again.`,
+With --lines, --null or --json, standard input has many messages. All of them
+use one connection, in order, and a lost connection is made again. With --json,
+a line is {"to":"bob","body":"TEXT"}, and LOGIN stands for a missing "to".`,
 		Example: `  skaroctl send bob "the build is green"
   skaroctl send ops -- "$MESSAGE"
   df -h / | skaroctl send alice,bob
   df | awk '$5+0 > 90' | skaroctl send ops --skip-empty
-  grep ERROR app.log | skaroctl send ops --lines --lossy`,
-		Args:              cli.CheckArgs,
+  grep ERROR app.log | skaroctl send ops --lines --lossy
+  echo '{"to":["bob","ops"],"body":"done"}' | skaroctl send --json --keep-going`,
+		Args: func(c *cobra.Command, args []string) error {
+			if o.json && len(args) == 0 {
+				return nil // each line names its recipients
+			}
+			return cli.CheckArgs(c, args)
+		},
 		ValidArgsFunction: f.completeLogins,
 		RunE: func(c *cobra.Command, args []string) error {
-			o.to, o.words = args[0], slices.Clone(args[1:])
+			if len(args) > 0 {
+				o.to, o.words = args[0], slices.Clone(args[1:])
+			}
 			return runCommand(c, f, &o, run)
 		},
 	}
 	c.Flags().BoolVar(&o.lines, "lines", false, "send each line of standard input as a message, and skip empty lines")
-	c.Flags().IntVar(&o.inFlight, "inflight", defaultInFlight, "with --lines, at most `N` messages may wait for their confirmation")
+	c.Flags().BoolVarP(&o.null, "null", "0", false, "as --lines, for texts that end with NUL instead of newline")
+	c.Flags().BoolVar(&o.json, "json", false, "send the JSON object in each line of standard input: to, body, key")
+	c.Flags().BoolVar(&o.keepGoing, "keep-going", false, "report a message that can't be sent, and go on with the next one")
+	c.Flags().StringVar(&o.key, "key", "", "deliver the message once in 24 hours, however often it is sent with this `KEY`")
+	c.Flags().IntVar(&o.inFlight, "inflight", defaultInFlight, "with --lines, --null or --json, at most `N` messages may be unconfirmed")
 	c.Flags().Var(&o.retry, "retry", "try again for this long if the cause may pass: no server, network or keyring, 429 or 5xx")
 	c.Flags().BoolVar(&o.lossy, "lossy", false, "replace bytes that are not UTF-8 by U+FFFD")
 	c.Flags().BoolVar(&o.skipEmpty, "skip-empty", false, "send nothing, with exit status 0, if the text is empty")
+	cli.Exclusive(c, "lines", "null", "json", "key")
 	return c
 }
+
+// stream reports whether the messages are the records of an input.
+func (o *sendOptions) stream() bool { return o.lines || o.null || o.json }
 
 // runSend sends the messages, prints each confirmation, and returns what was not confirmed.
 func runSend(ctx context.Context, f *Factory, o *sendOptions) error {
@@ -91,11 +112,11 @@ func runSend(ctx context.Context, f *Factory, o *sendOptions) error {
 	if err != nil || start == nil {
 		return err
 	}
-	if !o.lines && o.retry == 0 {
+	if !o.stream() && o.retry == 0 {
 		ctx, cancel = f.withTimeout(ctx)
 		defer cancel()
 	}
-	report := &sendReport{to: to, stream: o.lines}
+	report := &sendReport{to: to, stream: o.stream(), keepGoing: o.keepGoing, report: f.report}
 	if report.to, err = o.distinct(ctx, f, acct, to); err != nil {
 		return report.finish(acct.hintLogin(err))
 	}
@@ -108,35 +129,61 @@ func runSend(ctx context.Context, f *Factory, o *sendOptions) error {
 	for _, m := range in.left() {
 		_ = report.add(session.Result{Message: m, State: session.StateUnsent})
 	}
+	report.skipped = in.skipped.Load()
 	return report.finish(cmp.Or(acct.hintLogin(cause), in.error(cause), printer.Flush()))
 }
 
 // check checks what the parser can't, and returns the recipients.
 func (o *sendOptions) check() (to []string, err error) {
-	if to, err = recipients(o.to); err != nil {
-		return nil, err
+	if !o.json || o.words != nil {
+		if to, err = recipients(o.to); err != nil {
+			return nil, err
+		}
 	}
 	if o.inFlight < 1 || o.inFlight > maxInFlight {
 		return nil, cli.Usage(fmt.Sprintf("--inflight is %d, not from 1 to %d", o.inFlight, maxInFlight), fmt.Sprintf("leave it out for %d", defaultInFlight))
 	}
-	if o.lines && len(o.words) > 0 {
-		return nil, cli.Usage("--lines takes its text from standard input, not from arguments", "write `skaroctl send LOGIN --lines <FILE`, or leave --lines out")
+	switch wrong := checkKey(o.key); {
+	case o.key != "" && wrong != "":
+		return nil, cli.Usage("--key "+wrong, "use a UUID, for example")
+	case o.json && len(o.words) > 0:
+		return nil, cli.Usage("--json takes its messages from standard input, not from arguments", "write `skaroctl send --json <FILE`; for results in JSON, write `-o json`")
+	case o.stream() && len(o.words) > 0:
+		flag := o.input().flag
+		return nil, cli.Usage(flag+" takes its text from standard input, not from arguments", fmt.Sprintf("write `skaroctl send LOGIN %s <FILE`, or leave %[1]s out", flag))
 	}
 	return to, nil
+}
+
+// input is one of the forms that an input of many messages may have.
+type input struct {
+	flag, typing string
+	reader       func(io.Reader) recordReader
+}
+
+// input returns the form of the input.
+func (o *sendOptions) input() input {
+	switch {
+	case o.json:
+		return input{"--json", "each line is a JSON object", o.newJSONReader}
+	case o.null:
+		return input{"--null", "each message ends with NUL", newNullReader}
+	}
+	return input{"--lines", "each line is a message", newLineReader}
 }
 
 // messageMaker makes the messages of a run, for their recipients.
 type messageMaker func(ctx context.Context, to []string) *messageSource
 
-// read reads the text; with --lines, the result reads standard input as it comes. The result
+// read reads the text; of many messages, the result reads standard input as it comes. The result
 // is nil if there is nothing to send and --skip-empty is given.
 func (o *sendOptions) read(ctx context.Context, f *Factory) (messageMaker, error) {
 	in := terminal.BlockingReader(f.streams.In)
 	if o.lossy {
 		in = transform.NewReader(in, runes.ReplaceIllFormed())
 	}
-	if o.lines {
-		return o.readLines(ctx, f, in)
+	if o.stream() {
+		return o.readStream(ctx, f, in)
 	}
 	body, err := o.body(ctx, f, in)
 	switch {
@@ -145,14 +192,17 @@ func (o *sendOptions) read(ctx context.Context, f *Factory) (messageMaker, error
 	case body == "":
 		return nil, cli.Usage("the text to send is empty", "give it as an argument or on standard input; --skip-empty makes an empty one no error")
 	}
-	return func(_ context.Context, to []string) *messageSource { return textMessages(body, to) }, nil
+	return func(_ context.Context, to []string) *messageSource {
+		return textMessages(record{body: body, key: o.key}, to)
+	}, nil
 }
 
-// readLines is read for lines. With --skip-empty it waits for the first one, so that
+// readStream is read for many messages. With --skip-empty it waits for the first one, so that
 // nothing connects to the server for an input without any.
-func (o *sendOptions) readLines(ctx context.Context, f *Factory, in io.Reader) (messageMaker, error) {
-	f.noticeTyping("each line is a message")
-	next := newLineReader(in)
+func (o *sendOptions) readStream(ctx context.Context, f *Factory, in io.Reader) (messageMaker, error) {
+	form := o.input()
+	f.noticeTyping(form.typing)
+	next := form.reader(in)
 	if o.skipEmpty {
 		first, err := terminal.Await(ctx, next)
 		switch {
@@ -163,7 +213,11 @@ func (o *sendOptions) readLines(ctx context.Context, f *Factory, in io.Reader) (
 		}
 		next = startingWith(first, err, next)
 	}
-	return func(ctx context.Context, to []string) *messageSource { return streamMessages(ctx, next, to) }, nil
+	var wrong func(error)
+	if o.keepGoing {
+		wrong = func(err error) { _ = f.report(fmt.Errorf("send: %w", err)) }
+	}
+	return func(ctx context.Context, to []string) *messageSource { return streamMessages(ctx, next, to, wrong) }, nil
 }
 
 // body returns the text of a message, from the arguments or from standard input. It may be
@@ -242,17 +296,17 @@ func (o *sendOptions) outbox(ctx context.Context, f *Factory, acct Account, prin
 			f.noticeLost(err, pause)
 		},
 	}
-	if o.lines { // it may last for days
+	if o.stream() { // it may last for days
 		box.PingInterval = 30 * time.Second
 	}
 	return box
 }
 
-// retryPolicy says how long to keep trying. With --lines there is no limit after the first
+// retryPolicy says how long to keep trying. For a stream there is no limit after the first
 // login, unless --retry sets one.
 func (o *sendOptions) retryPolicy() session.RetryPolicy {
 	p := session.RetryPolicy{BeforeLogin: time.Duration(o.retry), AfterLogin: time.Duration(o.retry), Passes: account.Temporary}
-	if o.lines {
+	if o.stream() {
 		p.AfterLogin = cmp.Or(p.AfterLogin, session.Forever)
 	}
 	return p
@@ -267,7 +321,7 @@ func (o *sendOptions) print(f *Factory, p *output.Printer, r session.Result) err
 	if err == nil && !r.More {
 		err = p.Flush()
 	}
-	if !o.lines && terminal.ReaderGone(err) {
+	if !o.stream() && terminal.ReaderGone(err) {
 		return nil // every recipient gets the message, whether or not its result is read
 	}
 	return err

@@ -22,6 +22,12 @@ func TestSendParses(t *testing.T) {
 		{name: "text like flags", args: []string{"bob", "--", "--lines"}, want: sendOptions{to: "bob", words: []string{"--lines"}, inFlight: 256}},
 		{name: "lines", args: []string{"bob", "--lines", "--inflight", "8", "--retry", "2m", "--lossy", "--skip-empty"},
 			want: sendOptions{to: "bob", words: []string{}, lines: true, inFlight: 8, retry: cli.Duration(2 * time.Minute), lossy: true, skipEmpty: true}},
+		{name: "records", args: []string{"bob", "-0", "--keep-going"}, want: sendOptions{to: "bob", words: []string{}, null: true, keepGoing: true, inFlight: 256}},
+		{name: "JSON", args: []string{"--json"}, want: sendOptions{json: true, inFlight: 256}},
+		{name: "JSON with LOGIN", args: []string{"bob", "--json"}, want: sendOptions{to: "bob", words: []string{}, json: true, inFlight: 256}},
+		{name: "key", args: []string{"bob", "--key", "0123456789abcdef", "hi"}, want: sendOptions{to: "bob", words: []string{"hi"}, key: "0123456789abcdef", inFlight: 256}},
+		{name: "two inputs", args: []string{"bob", "--lines", "--json"}, err: "--json and --lines can't be given together"},
+		{name: "one key for many", args: []string{"bob", "--null", "--key", "0123456789abcdef"}, err: "--key and --null can't be given together"},
 		{name: "flags first", args: []string{"--lossy", "bob", "hi"}, want: sendOptions{to: "bob", words: []string{"hi"}, inFlight: 256, lossy: true}},
 		{name: "no recipient", args: nil, err: "send needs LOGIN"},
 		{name: "no number", args: []string{"bob", "--inflight", "many"}, err: "--inflight"},
@@ -32,16 +38,21 @@ func TestSendParses(t *testing.T) {
 // A command line without a possible meaning is a usage error.
 func TestSendRefusesWrongUsage(t *testing.T) {
 	for want, o := range map[string]sendOptions{
-		"names an empty login":        {to: "bob,", inFlight: 1},
-		"has a space beside a comma":  {to: "bob, alice", inFlight: 1},
-		"--inflight is 0":             {to: "bob"},
-		"--inflight is 70000":         {to: "bob", inFlight: 70000},
-		"text from standard input":    {to: "bob", inFlight: 1, lines: true, words: []string{"hi"}},
-		"the login is not UTF-8":      {to: "b\xff", inFlight: 1},
-		`"" names an empty login`:     {inFlight: 1},
-		`",alice" names an empty log`: {to: ",alice", inFlight: 1},
+		"names an empty login":                     {to: "bob,", inFlight: 1},
+		"has a space beside a comma":               {to: "bob, alice", inFlight: 1},
+		"--inflight is 0":                          {to: "bob"},
+		"--inflight is 70000":                      {to: "bob", inFlight: 70000},
+		"text from standard input":                 {to: "bob", inFlight: 1, lines: true, words: []string{"hi"}},
+		"the login is not UTF-8":                   {to: "b\xff", inFlight: 1},
+		"standard input, not from arg":             {to: "bob", inFlight: 1, json: true, words: []string{"hi"}},
+		"write `skaroctl send LOGIN --null <FILE`": {to: "bob", inFlight: 1, null: true, words: []string{"hi"}},
+		"--key has 3 characters, not 16 to 64":     {to: "bob", inFlight: 1, key: "äöü"},
+		"--key has 65 characters":                  {to: "bob", inFlight: 1, key: strings.Repeat("k", 65)},
+		`"" names an empty login`:                  {inFlight: 1},
+		`"bob," names an empty login`:              {to: "bob,", inFlight: 1, json: true, words: []string{}},
+		`",alice" names an empty log`:              {to: ",alice", inFlight: 1},
 	} {
-		if _, err := o.check(); err == nil || !strings.Contains(err.Error(), want) || kindOf(err) != cli.KindUsage {
+		if _, err := o.check(); err == nil || !strings.Contains(err.Error()+"\n"+hintOf(err), want) || kindOf(err) != cli.KindUsage {
 			t.Errorf("%+v: %v, not %s", o, err, want)
 		}
 	}

@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/skaroctl/skaroctl/internal/cli"
@@ -12,17 +14,25 @@ import (
 )
 
 // sendReport collects the results of a run of send, and makes the error of the run from
-// them. The first refusal ends a stream; a single text still goes to the other recipients.
+// them. The first refusal ends a stream, unless keepGoing is set; a single text still goes to
+// the other recipients.
 type sendReport struct {
-	to     []string // the recipients
-	stream bool     // the messages are the records of an input
+	to        []string // the recipients; with --json there may be none
+	stream    bool     // the messages are the records of an input
+	keepGoing bool     // a refusal does not end the stream
+	// report writes a failure of a stream at once, however many there are. Its result only
+	// counts for the exit status. A nil report leaves all failures to finish.
+	report func(error) error
 
 	confirmed     int
 	lastConfirmed session.Message
-	failures      []error           // all failures except those in a field below, in the order of the messages
-	unknown       *unknownSpan      // the newest messages, if they are unknown
-	refused       *session.Result   // the refusal that ended the stream
-	alsoRefused   []session.Message // those that were in flight then, and were refused too
+	failed        bool               // there was a failure
+	skipped       bool               // a record was wrong, and was reported
+	failures      []error            // all failures except those in a field below, in the order of the messages
+	reported      map[cli.Kind]error // the first failure of each kind that report has written
+	unknown       *unknownSpan       // the newest messages, if they are unknown
+	refused       *session.Result    // the refusal that ended the stream
+	alsoRefused   []session.Message  // those that were in flight then, and were refused too
 	unsent        []session.Message
 }
 
@@ -48,12 +58,12 @@ func (r *sendReport) add(result session.Result) error {
 
 func (r *sendReport) addRefused(result session.Result) error {
 	switch {
-	case !r.stream:
-		r.failures = append(r.failures, sendError(result.Message, result.Err))
+	case !r.stream || r.keepGoing:
+		r.fail(sendError(result.Message, result.Err))
 		return nil
 	case r.refused == nil:
 		r.refused = &result
-		r.failures = append(r.failures, sendError(result.Message, result.Err))
+		r.fail(sendError(result.Message, result.Err))
 	default:
 		r.alsoRefused = append(r.alsoRefused, result.Message)
 	}
@@ -63,15 +73,33 @@ func (r *sendReport) addRefused(result session.Result) error {
 func (r *sendReport) addUnknown(result session.Result) {
 	if r.unknown == nil || !r.stream {
 		r.closeSpan()
-		r.unknown = &unknownSpan{first: result.Message, several: len(r.to) > 1}
+		r.unknown = &unknownSpan{first: result.Message}
 	}
-	r.unknown.last, r.unknown.err = result.Message, result.Err
+	s := r.unknown
+	s.last, s.err = result.Message, result.Err
+	s.several = s.several || s.last.To != s.first.To
+}
+
+// fail takes the failure of a message, or of several.
+func (r *sendReport) fail(err error) {
+	r.failed = true
+	if !r.stream || r.report == nil {
+		r.failures = append(r.failures, err)
+		return
+	}
+	written := r.report(err)
+	if r.reported == nil {
+		r.reported = map[cli.Kind]error{}
+	}
+	if kind := kindOf(err); r.reported[kind] == nil {
+		r.reported[kind] = written
+	}
 }
 
 // closeSpan makes one failure of the unknown messages: the next result is of another state.
 func (r *sendReport) closeSpan() {
 	if r.unknown != nil {
-		r.failures = append(r.failures, r.unknown.failure())
+		r.fail(r.unknown.failure())
 		r.unknown = nil
 	}
 }
@@ -113,7 +141,7 @@ func (r *sendReport) finishStream(cause error) error {
 		r.closeSpan()
 	}
 	if len(r.alsoRefused) > 0 {
-		r.failures = append(r.failures, r.alsoRefusedError())
+		r.fail(r.alsoRefusedError())
 	}
 	switch {
 	case cause == nil || interrupted:
@@ -122,7 +150,19 @@ func (r *sendReport) finishStream(cause error) error {
 	default:
 		cause = r.streamEnd(cause)
 	}
-	return errors.Join(append(r.failures, cause)...)
+	errs := append(slices.Collect(maps.Values(r.reported)), r.failures...)
+	return errors.Join(append(errs, r.skippedError(), cause)...)
+}
+
+// skippedError gives the exit status of a stream in which a record was wrong.
+func (r *sendReport) skippedError() error {
+	switch {
+	case !r.skipped:
+		return nil
+	case r.confirmed > 0:
+		return cli.Reported{Err: &cli.Error{Kind: cli.KindInternal}} // KindUsage promises that nothing was sent
+	}
+	return cli.Reported{Err: &cli.Error{Kind: cli.KindUsage}}
 }
 
 // streamEnd returns the error of a stream that cause has ended.
@@ -133,7 +173,7 @@ func (r *sendReport) streamEnd(cause error) error {
 		cause = &cli.Error{Kind: cli.KindInternal, Msg: wrong.Error(), Hint: wrong.Hint}
 	}
 	err := r.notSent(cause)
-	if len(r.unsent) > 0 && r.confirmed+len(r.failures) > 0 {
+	if len(r.unsent) > 0 && (r.confirmed > 0 || r.failed) {
 		err = fmt.Errorf("send: %s: %w", r.unsentSpan(), cause)
 	}
 	return r.afterConfirmed(err)
@@ -141,7 +181,15 @@ func (r *sendReport) streamEnd(cause error) error {
 
 // notSent is the error of a run that sent nothing.
 func (r *sendReport) notSent(cause error) error {
-	return fmt.Errorf("send to %s: %w", strings.Join(r.to, ","), cause)
+	return fmt.Errorf("%s: %w", r.name(), cause)
+}
+
+// name names the run in an error.
+func (r *sendReport) name() string {
+	if len(r.to) == 0 {
+		return "send"
+	}
+	return "send to " + strings.Join(r.to, ",")
 }
 
 // afterConfirmed adds to a local error how many messages were confirmed before it. Otherwise
@@ -172,7 +220,7 @@ func (r *sendReport) cutShort(signal *terminal.Interrupt) error {
 	}
 	return &cli.Error{
 		Kind: cli.KindInterrupted, Hint: hint,
-		Msg: fmt.Sprintf("send to %s", strings.Join(r.to, ",")), Err: fmt.Errorf("%w: %s", signal, strings.Join(said, "; ")),
+		Msg: r.name(), Err: fmt.Errorf("%w: %s", signal, strings.Join(said, "; ")),
 	}
 }
 
@@ -202,7 +250,7 @@ func (r *sendReport) alsoRefusedError() error {
 // unknownSpan are messages that follow each other and whose state is unknown.
 type unknownSpan struct {
 	first, last session.Message
-	several     bool // each line goes to several recipients
+	several     bool // they are to several recipients
 	err         error
 }
 
@@ -214,7 +262,7 @@ func (s *unknownSpan) String() string {
 	case s.several:
 		return fmt.Sprintf("%s up to %s", s.first, s.last)
 	}
-	return fmt.Sprintf("lines %d to %d to %s", s.first.Line, s.last.Line, s.first.To)
+	return fmt.Sprintf("%ss %d to %d to %s", s.first.Unit(), s.first.Line, s.last.Line, s.first.To)
 }
 
 // failure is the one error for all of them.

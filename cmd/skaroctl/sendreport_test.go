@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -178,6 +179,64 @@ func TestSendReportOfStream(t *testing.T) {
 	} {
 		c.check(t, name, &sendReport{to: []string{"bob"}, stream: true})
 	}
+}
+
+// With keepGoing, refusals are written at once and do not end the stream. Of each kind, one
+// is kept for the exit status.
+func TestSendReportKeepsGoing(t *testing.T) {
+	for name, c := range map[string]struct {
+		results []session.Result
+		skipped bool
+		want    []string
+		status  int
+	}{
+		"refused": {
+			results: join(results(session.StateRefused, 1, 2), results(session.StateConfirmed, 3, 3), results(session.StateRefused, 4, 4)),
+			want:    []string{"send: line 1 to bob: " + refusedText, "send: line 2 to bob: " + refusedText, "send: line 4 to bob: " + refusedText}, status: 5,
+		},
+		"unknown": {
+			results: join(results(session.StateRefused, 1, 1), results(session.StateUnknown, 2, 3), results(session.StateConfirmed, 4, 4)),
+			want:    []string{"send: line 1 to bob: " + refusedText, "send: lines 2 to 3 to bob: " + eachText}, status: 7,
+		},
+		"a wrong line":               {results: results(session.StateConfirmed, 1, 1), skipped: true, status: 1},
+		"nothing but a wrong line":   {skipped: true, status: 2},
+		"a wrong line and a refusal": {results: results(session.StateRefused, 1, 1), skipped: true, want: []string{"send: line 1 to bob: " + refusedText}, status: 5},
+	} {
+		var said []string
+		r := &sendReport{to: []string{"bob"}, stream: true, keepGoing: true, skipped: c.skipped, report: func(err error) error {
+			said = append(said, err.Error())
+			return cli.Reported{Err: err}
+		}}
+		for _, result := range c.results {
+			if err := r.add(result); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		status, errs := 0, ""
+		if err := r.finish(nil); err != nil {
+			status, errs = report(t, err)
+		}
+		if !slices.Equal(said, c.want) || status != c.status || errs != "" {
+			t.Errorf("%s: %d, %q, and then %q", name, status, said, errs)
+		}
+	}
+}
+
+// The lines of JSON go to different recipients.
+func TestSendReportNamesSpansToDifferentRecipients(t *testing.T) {
+	lines := []session.Result{result(session.StateUnknown, 1, "carol"), result(session.StateUnknown, 2, "bob"), result(session.StateUnsent, 3, "bob")}
+	reportCase{
+		results: lines, cause: errLost,
+		want:   []string{"send: line 1 to carol up to line 2 to bob: " + eachText, "send: line 3 to bob and everything after it was not sent: " + lostText},
+		status: 7,
+	}.check(t, "lines", &sendReport{stream: true})
+	for i := range lines {
+		lines[i].Message.Record, lines[i].Message.To = true, "bob"
+	}
+	reportCase{
+		results: lines[:2], want: []string{"send: records 1 to 2 to bob: " + eachText}, status: 7,
+	}.check(t, "records", &sendReport{stream: true})
+	reportCase{cause: errLost, want: []string{"send: " + lostText}, status: 4}.check(t, "none", &sendReport{stream: true})
 }
 
 // With several recipients a span names its first and its last message.

@@ -2,10 +2,14 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 	"unicode/utf8"
 
 	"github.com/skaroctl/skaroctl/internal/cli"
@@ -17,13 +21,14 @@ import (
 type messageSource struct {
 	messages chan session.Message // closed at the end of the input
 	err      error                // why the reading ended early; set before messages is closed
+	skipped  atomic.Bool          // a record was wrong, and was reported
 }
 
 // textMessages returns one message for each recipient.
-func textMessages(body string, to []string) *messageSource {
+func textMessages(r record, to []string) *messageSource {
 	s := &messageSource{messages: make(chan session.Message, len(to))}
 	for _, login := range to {
-		s.messages <- session.Message{To: login, Body: body}
+		s.messages <- r.message(login, len(to) > 1)
 	}
 	close(s.messages)
 	return s
@@ -54,14 +59,47 @@ func (s *messageSource) left() (list []session.Message) {
 	return list
 }
 
-// record is a text from an input of many.
+// record is a text from standard input, often one of many.
 type record struct {
-	number int // from 1
-	body   string
+	number  int // from 1; zero if it is the only one
+	notLine bool
+	to      []string // nil means the recipients of the command line
+	body    string
+	key     string // "" means none
+}
+
+// message makes the message to one recipient. several means that there are others.
+func (r record) message(to string, several bool) session.Message {
+	m := session.Message{To: to, Body: r.body, Key: r.key, Line: r.number, Record: r.notLine}
+	if r.key != "" && several {
+		m.Key = keyFor(r.key, to)
+	}
+	return m
+}
+
+// The number of characters that a key may have (docs/protocol.md, "nonce").
+const (
+	minKey = 16
+	maxKey = 64
+)
+
+// keyFor returns the key of the message to one of several recipients: a server knows a key for
+// one message only. docs/reference.md describes it, so that other programs can make it.
+func keyFor(key, to string) string {
+	sum := sha256.Sum256([]byte(key + "\x00" + to))
+	return hex.EncodeToString(sum[:])
+}
+
+// checkKey returns what is wrong with the length of a key, or "".
+func checkKey(key string) string {
+	if n := utf8.RuneCountInString(key); n < minKey || n > maxKey {
+		return fmt.Sprintf("has %d characters, not %d to %d", n, minKey, maxKey)
+	}
+	return ""
 }
 
 // recordReader reads one record after another. At the end of the input its error is
-// io.EOF.
+// io.EOF. After an error of KindUsage, which is about one record, it can go on with the next.
 type recordReader func() (record, error)
 
 // startingWith returns a reader that returns one record, or an error, and then continues
@@ -80,30 +118,46 @@ func startingWith(first record, err error, next recordReader) recordReader {
 // streamBuffer is how many messages are read ahead of the outbox.
 const streamBuffer = 64
 
-// streamMessages reads records and makes a message to each recipient of each. It reads in
-// a goroutine that ends with its input or with ctx; a read that waits for input can't be
-// interrupted, and ends with the process.
-func streamMessages(ctx context.Context, next recordReader, to []string) *messageSource {
+// streamMessages reads records and makes a message to each recipient of each. to are the
+// recipients of a record that names none. If report is not nil, it gets the error of a wrong
+// record, and the reading goes on. It reads in a goroutine that ends with its input or with
+// ctx; a read that waits for input can't be interrupted, and ends with the process.
+func streamMessages(ctx context.Context, next recordReader, to []string, report func(error)) *messageSource {
 	s := &messageSource{messages: make(chan session.Message, streamBuffer)}
 	go func() {
 		defer close(s.messages)
 		for {
 			r, err := next()
-			if errors.Is(err, io.EOF) {
+			switch {
+			case errors.Is(err, io.EOF):
 				return
-			}
-			if err != nil {
+			case err != nil && report != nil && kindOf(err) == cli.KindUsage:
+				s.skipped.Store(true)
+				report(err)
+				continue
+			case err != nil:
 				s.err = err
 				return
 			}
-			for _, login := range to {
-				if !s.put(ctx, session.Message{To: login, Body: r.body, Line: r.number}) {
-					return
-				}
+			if !s.putAll(ctx, r, to) {
+				return
 			}
 		}
 	}()
 	return s
+}
+
+// putAll adds the messages of a record. It reports whether it did so before ctx ended.
+func (s *messageSource) putAll(ctx context.Context, r record, to []string) bool {
+	if r.to != nil {
+		to = r.to
+	}
+	for _, login := range to {
+		if !s.put(ctx, r.message(login, len(to) > 1)) {
+			return false
+		}
+	}
+	return true
 }
 
 // put adds a message when there is room. It reports whether it did so before ctx ended.
@@ -121,47 +175,93 @@ func (s *messageSource) put(ctx context.Context, m session.Message) bool {
 	}
 }
 
+// recordInput cuts an input into records.
+type recordInput struct {
+	in   *bufio.Reader
+	unit string // what a record is called in an error
+	end  byte   // of a record
+	most int    // bytes of a record
+	hint string // for a record that is longer
+
+	n      int    // of the last record
+	long   []byte // the start of a record that does not fit into the buffer of in
+	unread bool   // the rest of record n is to be passed over
+}
+
+func newRecordInput(r io.Reader, unit string, end byte) *recordInput {
+	return &recordInput{in: bufio.NewReaderSize(r, 64<<10), unit: unit, end: end, most: maxBody, hint: shortening}
+}
+
 // newLineReader reads the lines that are not empty. A last line without a newline counts.
 func newLineReader(r io.Reader) recordReader {
-	in := bufio.NewReaderSize(r, 64<<10)
-	n := 0
+	in := newRecordInput(r, "line", '\n')
 	return func() (record, error) {
-		for {
-			n++
-			line, err := readLine(in, n)
-			if err != nil {
-				return record{}, err
-			}
-			if !utf8.Valid(line) {
-				return record{}, notUTF8(fmt.Sprintf("line %d", n))
-			}
-			if len(line) > 0 {
-				return record{n, string(line)}, nil
-			}
+		line, err := in.next()
+		return record{number: in.n, body: string(line)}, err
+	}
+}
+
+// newNullReader is newLineReader for records that end with NUL.
+func newNullReader(r io.Reader) recordReader {
+	in := newRecordInput(r, "record", 0)
+	return func() (record, error) {
+		text, err := in.next()
+		return record{number: in.n, notLine: true, body: string(text)}, err
+	}
+}
+
+// next returns the next record that is not empty, without its end. It is valid until the next
+// call.
+func (r *recordInput) next() ([]byte, error) {
+	for {
+		text, err := r.read()
+		switch {
+		case err != nil:
+			return nil, err
+		case !utf8.Valid(text):
+			return nil, notUTF8(fmt.Sprintf("%s %d", r.unit, r.n))
+		case len(text) > 0:
+			return text, nil
 		}
 	}
 }
 
-// readLine reads line n without its newline.
-func readLine(in *bufio.Reader, n int) ([]byte, error) {
-	var line []byte
-	for {
-		part, err := in.ReadSlice('\n')
-		line = append(line, part...)
-		switch {
-		case len(line) > maxBody:
-			return nil, cli.Usage(
-				fmt.Sprintf("line %d has more than %d bytes, more than a message can hold; the lines before it were sent", n, maxBody),
-				shortening,
-			)
-		case err == nil:
-			return terminal.TrimNewline(line), nil
-		case errors.Is(err, io.EOF) && len(line) > 0:
-			return line, nil
-		case errors.Is(err, io.EOF):
-			return nil, io.EOF
-		case !errors.Is(err, bufio.ErrBufferFull):
-			return nil, fmt.Errorf("read standard input: %w", err)
-		}
+// read reads one record, which may be empty.
+func (r *recordInput) read() ([]byte, error) {
+	for r.unread {
+		_, err := r.in.ReadSlice(r.end)
+		r.unread = errors.Is(err, bufio.ErrBufferFull)
 	}
+	r.n, r.long = r.n+1, r.long[:0]
+	for {
+		part, err := r.in.ReadSlice(r.end)
+		full, size := errors.Is(err, bufio.ErrBufferFull), len(r.long)+len(part)
+		if err == nil {
+			size-- // the end of the record
+		}
+		switch {
+		case err != nil && !full && !errors.Is(err, io.EOF):
+			return nil, fmt.Errorf("read standard input: %w", err)
+		case err != nil && !full && size == 0:
+			return nil, io.EOF
+		case size > r.most:
+			r.unread = full
+			return nil, cli.Usage(fmt.Sprintf("%s %d has more than %d bytes, more than a message can hold", r.unit, r.n, r.most), r.hint)
+		case full:
+			r.long = append(r.long, part...)
+			continue
+		case len(r.long) > 0:
+			r.long = append(r.long, part...)
+			part = r.long
+		}
+		return r.trim(part), nil
+	}
+}
+
+// trim removes the end of a record.
+func (r *recordInput) trim(text []byte) []byte {
+	if r.end == '\n' {
+		return terminal.TrimNewline(text)
+	}
+	return bytes.TrimSuffix(text, []byte{r.end})
 }

@@ -58,6 +58,15 @@ type Exit int
 // Error returns the status, for tests.
 func (e Exit) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
 
+// Reported is an error that Process.Report has written. It only counts for the exit status.
+type Reported struct{ Err error }
+
+// Error returns the text of the error that was written.
+func (e Reported) Error() string { return e.Err.Error() }
+
+// Unwrap returns the error that was written.
+func (e Reported) Unwrap() error { return e.Err }
+
 // Usage returns an error of KindUsage.
 func Usage(msg, hint string) *Error { return &Error{Kind: KindUsage, Msg: msg, Hint: hint} }
 

@@ -4,6 +4,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,10 @@ type Process struct {
 	Out     *terminal.InterruptibleWriter
 	Err     *terminal.InterruptibleWriter // on Streams.Out and Streams.Err: an interrupt ends the wait for their readers
 	Getenv  func(string) string
+
+	// Report writes an error while the command goes on. If the command returns the result,
+	// it counts for the exit status, and is not written again.
+	Report func(error) error
 }
 
 // Program is what Main runs.
@@ -99,6 +104,7 @@ func run(ctx context.Context, caught <-chan struct{}, args []string, streams ter
 	p.Out = terminal.NewInterruptibleWriter(ctx, streams.Out, outputGrace, func() {
 		r.notice(fmt.Sprintf("output is blocked; exiting in %v", outputGrace))
 	})
+	p.Report = r.reportNow
 	r.Program = start(p)
 	<-caught
 	err := r.execute(ctx)
@@ -182,29 +188,40 @@ func (r *runner) report(err error) int {
 		severity, row := r.Table.find(e.Kind)
 		var interrupt *terminal.Interrupt
 		var own Exit
+		var written Reported
 		switch {
 		case errors.As(err, &interrupt):
 			severity, row = -1, Row{Exit: interrupt.ExitStatus()}
 		case errors.As(err, &own):
 			row.Exit, silent = int(own), true
+		case errors.As(err, &written):
+			silent = true
 		}
 		if exit == 0 || severity < worst {
 			exit, worst = row.Exit, severity
 		}
-		if silent {
-			continue
+		if !silent {
+			e.Hint = cmp.Or(e.Hint, row.Hint)
+			r.write(err, e)
 		}
-		asJSON, colour := false, "auto"
-		if r.ErrorStyle != nil {
-			asJSON, colour = r.ErrorStyle()
-		}
-		if e.Hint == "" {
-			e.Hint = row.Hint
-		}
-		f := output.Failure{Kind: string(e.Kind), Message: err.Error(), Status: e.Status, RetryAfter: int64(math.Ceil(e.RetryAfter.Seconds())), Hint: e.Hint}
-		_ = output.WriteFailure(r.Err, r.Root.Name(), f, asJSON, output.UseColour(colour, r.Streams.ErrTerminal && !r.Streams.Plain, r.Getenv))
 	}
 	return exit
+}
+
+// reportNow is Process.Report.
+func (r *runner) reportNow(err error) error {
+	r.report(err)
+	return Reported{err}
+}
+
+// write writes one error. e has its kind, hint and status.
+func (r *runner) write(err error, e Error) {
+	asJSON, colour := false, "auto"
+	if r.ErrorStyle != nil {
+		asJSON, colour = r.ErrorStyle()
+	}
+	f := output.Failure{Kind: string(e.Kind), Message: err.Error(), Status: e.Status, RetryAfter: int64(math.Ceil(e.RetryAfter.Seconds())), Hint: e.Hint}
+	_ = output.WriteFailure(r.Err, r.Root.Name(), f, asJSON, output.UseColour(colour, r.Streams.ErrTerminal && !r.Streams.Plain, r.Getenv))
 }
 
 // describe returns what to report of an error. A signal alone is silent, because its sender

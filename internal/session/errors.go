@@ -141,6 +141,15 @@ func Refused(server, request, status, info string) *Error {
 	return &Error{Kind: KindRefused, Msg: msg, Request: request, Status: status}
 }
 
+// keyRefused returns the error for a message with a key, to a server without nonces.
+func keyRefused(server string) *Error {
+	return &Error{
+		Kind: KindRefused, Request: proto.TypeSendMessage,
+		Msg:  "not sent: " + server + " can't recognize a key, because it lacks the extension nonce",
+		Hint: "leave the key out; then a message that is sent twice is delivered twice",
+	}
+}
+
 func refused(server, request string, r proto.Reply) *Error {
 	e := Refused(server, request, r.Status, r.Info)
 	e.RetryAfter = r.RetryAfter()

@@ -16,13 +16,26 @@ import (
 // Message is a text to one recipient.
 type Message struct {
 	To, Body string
-	Line     int // its number in the input; zero if it has none
+	// Key is the nonce that the caller has chosen: 16 to 64 characters. The server delivers one
+	// message with it. If Key is empty, the outbox makes a nonce.
+	Key  string
+	Line int // its number in the input; zero if it has none
+	// Record means that the input has records that need not be lines.
+	Record bool
+}
+
+// Unit returns what Line counts.
+func (m Message) Unit() string {
+	if m.Record {
+		return "record"
+	}
+	return "line"
 }
 
 // String names a message in an error.
 func (m Message) String() string {
 	if m.Line > 0 {
-		return fmt.Sprintf("line %d to %s", m.Line, m.To)
+		return fmt.Sprintf("%s %d to %s", m.Unit(), m.Line, m.To)
 	}
 	return m.To
 }
@@ -128,7 +141,7 @@ const (
 	stepLost                     // the connection ended without an answer
 	stepLoginRefused             // the connection ended because the login was refused: it delivered nothing
 	stepRefused                  // the server refused the message for now: this connection did not deliver it
-	stepAnswered                 // the server answered, and a message before it is to be sent again
+	stepAnswered                 // its result is known, and can't be reported yet
 )
 
 // move changes the state of a message that is not answered.
@@ -172,6 +185,9 @@ func (m *outgoing) unanswered(err error) Result {
 
 // take makes an outgoing message, with a nonce.
 func (r *outboxRun) take(m Message) *outgoing {
+	if m.Key != "" {
+		return &outgoing{Message: m, nonce: m.Key}
+	}
 	return &outgoing{Message: m, nonce: r.nonces.next()}
 }
 

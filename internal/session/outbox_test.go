@@ -251,6 +251,29 @@ func TestOutboxDoesNotRepeatTooLargeMessage(t *testing.T) {
 
 // A request that is larger than the server takes is refused here, so that the connection and the
 // messages around it live on.
+func TestOutboxSendsTheKeyAsNonce(t *testing.T) {
+	const key = "0123456789abcdef"
+	for _, nonces := range []bool{true, false} {
+		m := &mailServer{nonces: nonces}
+		ch := make(chan Message, 4)
+		for i, k := range []string{"", key, key, ""} {
+			ch <- Message{To: "bob", Body: "x", Key: k, Line: i + 1}
+		}
+		close(ch)
+		got, err := run(bounded(t), outbox(serve(t, m.serve)), ch)
+		if err != nil || len(got) != 4 || got[0].State != StateConfirmed || got[3].State != StateConfirmed {
+			t.Fatalf("%v, %+v", err, got)
+		}
+		if nonces && (m.ids[key] != 2 || m.count("x") != 3 || got[2].ID != got[1].ID) {
+			t.Errorf("delivered %d, %v", m.count("x"), m.ids)
+		}
+		// Without nonces the key would promise too much: such a message is not sent.
+		if !nonces && (m.count("x") != 2 || got[1].State != StateRefused || KindOf(got[2].Err) != KindRefused || got[2].Message.Line != 3) {
+			t.Errorf("delivered %d, %+v", m.count("x"), got)
+		}
+	}
+}
+
 func TestOutboxRefusesWhatTheServerDoesNotTake(t *testing.T) {
 	h := newSkarod(t, nil, "alice", "bob")
 	ch := make(chan Message, 3)

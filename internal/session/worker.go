@@ -77,6 +77,7 @@ func (w *worker) write(ctx, login context.Context) {
 		if m == nil {
 			return
 		}
+		w.refuseKey(m)
 		known := m.state == answered
 		if !known && !w.mayLeave(login, m) || !w.takePlace() {
 			w.run.backlog = append([]*outgoing{m}, w.run.backlog...)
@@ -114,6 +115,16 @@ func (w *worker) next() *outgoing {
 	case <-w.more.Done():
 	}
 	return nil
+}
+
+// refuseKey gives a message with a key its result if the server has no nonces: the server
+// would deliver another message with the same key.
+func (w *worker) refuseKey(m *outgoing) {
+	if m.Key == "" || w.hasNonces || m.state != notSent {
+		return
+	}
+	m.move(stepAnswered)
+	m.result = Result{Message: m.Message, State: StateRefused, Err: keyRefused(w.run.Endpoint.URL)}
 }
 
 // take makes an outgoing message of what was received from the input.
