@@ -313,7 +313,7 @@ var replyCases = []peerCase{
 	{"history: 100,000 messages", onRequest(only("get_history", bulk("history", head(4, 100_000), 100_000, message(5)))), "----8----", ""},
 	{"history: a million empty maps", onRequest(only("get_history", bulk("history", head(4, 1_000_000), 1_000_000, "\xa0"))), "----8----", ""},
 	{"history: a body of 15 MiB", onRequest(only("get_history", bulk("history", "\x81\xa1\x64body"+head(3, 15<<20), 15<<10, raw(strings.Repeat("a", 1<<10))))), "----0----", ""},
-	{"history: a body of 2 MiB of controls", onRequest(only("get_history", bulk("history", "\x81\xa1\x64body"+head(3, 2<<20), 2<<10, raw(strings.Repeat("\x1b", 1<<10))))), "----0----", ""},
+	{"history: a body of 15 MiB of controls", onRequest(only("get_history", bulk("history", "\x81\xa1\x64body"+head(3, 15<<20), 15<<10, raw(strings.Repeat("\x1b", 1<<10))))), "----0----", ""},
 	{"history: more that is text", history("more", "yes"), "----0----", ""},
 }
 

@@ -103,8 +103,9 @@ func showActions(n parse.Node) {
 
 // jsonText is a value as JSON that is safe to show.
 func jsonText(v any) (string, error) {
-	raw, err := new(jsonEncoder).encode(v)
-	return string(appendEscaped(nil, raw, false)), err
+	e := jsonEncoder{short: true}
+	e.value(v)
+	return string(e.buf), e.err
 }
 
 // execute writes a result, given as JSON, by the template.

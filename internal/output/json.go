@@ -1,12 +1,18 @@
 package output
 
 import (
-	"bytes"
+	"cmp"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
+	"maps"
 	"math"
 	"math/big"
+	"reflect"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 	"unicode"
 	"unicode/utf16"
@@ -17,65 +23,237 @@ import (
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
-// jsonEncoder encodes values with encoding/json, and escapes what that lets through. It
-// keeps its buffer between calls.
+// jsonEncoder appends values as JSON in the form that scripts rely on: fields of a struct in
+// their order, keys of a map sorted, and a character that must not reach a terminal as a \u
+// escape. encoding/json would hold a whole line several times.
 type jsonEncoder struct {
-	raw     bytes.Buffer
-	encoder *json.Encoder // writes to raw
+	buf   []byte
+	w     io.Writer // if not nil, gets what is more than spillSize of a line
+	short bool      // write the short escapes, as in \n, if there are any
+	err   error     // the first one
+	tags  map[reflect.Type][]jsonTag
 }
 
-// append appends a value as JSON in the form that scripts rely on: a character that must
-// not reach a terminal is a \u escape, always of this long form.
-func (e *jsonEncoder) append(buf []byte, v any) []byte {
-	raw, err := e.encode(v)
-	if err != nil {
-		panic(err) // a result has only types that encode, and jsonValue makes the others so
+const (
+	// spillSize is how many bytes of a line a jsonEncoder holds before it writes them.
+	spillSize = 64 << 10
+	// pieceSize is how many bytes of a text it appends at a time.
+	pieceSize = 16 << 10
+)
+
+// value appends a value of a result: what jsonValue returns, or a struct with json tags.
+func (e *jsonEncoder) value(v any) {
+	switch v := v.(type) {
+	case nil:
+		e.buf = append(e.buf, "null"...)
+	case string:
+		e.text(v)
+	case json.Number:
+		e.buf = append(e.buf, v...)
+	case json.RawMessage:
+		e.buf = append(e.buf, v...)
+	case []byte:
+		e.bytes(v)
+	case *big.Int:
+		e.buf = v.Append(e.buf, 10)
+	case []any:
+		e.list(len(v), func(i int) { e.value(v[i]) })
+	case map[string]any:
+		e.buf = append(e.buf, '{')
+		e.members(v)
+		e.buf = append(e.buf, '}')
+	default:
+		e.reflected(reflect.ValueOf(v))
 	}
-	return appendEscaped(buf, raw, true)
 }
 
-// encode encodes a value as encoding/json does. The result is good until the next call.
-func (e *jsonEncoder) encode(v any) ([]byte, error) {
-	if e.encoder == nil {
-		e.encoder = json.NewEncoder(&e.raw)
-		e.encoder.SetEscapeHTML(false)
+// reflected is value for a value of any other type.
+func (e *jsonEncoder) reflected(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Bool:
+		e.buf = strconv.AppendBool(e.buf, v.Bool())
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		e.buf = strconv.AppendInt(e.buf, v.Int(), 10)
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		e.buf = strconv.AppendUint(e.buf, v.Uint(), 10)
+	case reflect.String:
+		e.text(v.String())
+	case reflect.Pointer, reflect.Interface:
+		if v.IsNil() {
+			e.value(nil)
+		} else {
+			e.value(v.Elem().Interface())
+		}
+	case reflect.Slice:
+		e.list(v.Len(), func(i int) { e.reflected(v.Index(i)) })
+	case reflect.Map: // of any, as in all results
+		e.value(v.Interface().(map[string]any))
+	case reflect.Struct:
+		e.buf = append(e.buf, '{')
+		e.fields(v)
+		e.buf = append(e.buf, '}')
+	default: // numbers with a fraction, and what only a template can make
+		b, err := json.Marshal(v.Interface())
+		e.buf, e.err = append(e.buf, b...), cmp.Or(e.err, err)
 	}
-	if e.raw.Cap() > maxKept {
-		e.raw = bytes.Buffer{}
-	}
-	e.raw.Reset()
-	if err := e.encoder.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(e.raw.Bytes(), []byte("\n")), nil
 }
 
-// appendEscaped copies JSON and escapes the hostile characters in it, which can only be
-// in strings. With long, it replaces the short escapes like \n by the long ones too.
-func appendEscaped(buf, src []byte, long bool) []byte {
+// list appends a list of n elements.
+func (e *jsonEncoder) list(n int, element func(i int)) {
+	e.buf = append(e.buf, '[')
+	for i := range n {
+		if i > 0 {
+			e.buf = append(e.buf, ',')
+		}
+		element(i)
+		e.spill()
+	}
+	e.buf = append(e.buf, ']')
+}
+
+// members appends the members of a map, without braces.
+func (e *jsonEncoder) members(m map[string]any) {
+	for i, name := range slices.Sorted(maps.Keys(m)) {
+		if i > 0 {
+			e.buf = append(e.buf, ',')
+		}
+		e.text(name)
+		e.buf = append(e.buf, ':')
+		e.value(m[name])
+		e.spill()
+	}
+}
+
+// fields appends the fields of a struct, without braces. Each has a json tag.
+func (e *jsonEncoder) fields(v reflect.Value) {
+	first := true
+	for i, t := range e.tagsOf(v.Type()) {
+		f := v.Field(i)
+		if t.omitEmpty && empty(f) {
+			continue
+		}
+		if !first {
+			e.buf = append(e.buf, ',')
+		}
+		first = false
+		e.buf = append(e.buf, t.key...)
+		e.reflected(f)
+		e.spill()
+	}
+}
+
+// jsonTag is the json tag of a field.
+type jsonTag struct {
+	key       string // with its quotes and the colon
+	omitEmpty bool
+}
+
+// tagsOf returns the tags of the fields of a struct.
+func (e *jsonEncoder) tagsOf(t reflect.Type) []jsonTag {
+	if list, ok := e.tags[t]; ok {
+		return list
+	}
+	list := make([]jsonTag, t.NumField())
+	for i := range list {
+		name, option, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+		list[i] = jsonTag{`"` + name + `":`, option == "omitempty"}
+	}
+	if e.tags == nil {
+		e.tags = map[reflect.Type][]jsonTag{}
+	}
+	e.tags[t] = list
+	return list
+}
+
+// empty reports whether omitempty leaves out a field, as encoding/json has it.
+func empty(v reflect.Value) bool {
+	switch v.Kind() {
+	case reflect.Slice, reflect.Map, reflect.String:
+		return v.Len() == 0
+	}
+	return v.IsZero()
+}
+
+// text appends a string in parts, so that a long one is never held whole.
+func (e *jsonEncoder) text(s string) {
+	e.buf = append(e.buf, '"')
+	for len(s) > pieceSize {
+		n := pieceSize
+		for n > pieceSize-utf8.UTFMax && !utf8.RuneStart(s[n]) {
+			n--
+		}
+		e.piece(s[:n])
+		e.spill()
+		s = s[n:]
+	}
+	e.piece(s)
+	e.buf = append(e.buf, '"')
+}
+
+// piece appends a part of a string.
+func (e *jsonEncoder) piece(s string) {
 	start := 0 // of the bytes that are not copied yet
-	for i := 0; i < len(src); {
-		var r rune
-		size, hit := 1, false
-		switch c := src[i]; {
-		case c == '\\':
-			size = 2
-			r, hit = shortEscapes[src[i+1]]
-			hit = hit && long
-		case c >= 0x7f:
-			r, size = utf8.DecodeRune(src[i:])
-			hit = hostile(r) || tag(r)
+	for i := 0; i < len(s); {
+		c, size := s[i], 1
+		if c >= ' ' && c < 0x7f && c != '"' && c != '\\' {
+			i++
+			continue
 		}
-		if hit {
-			buf = appendEscape(append(buf, src[start:i]...), r)
-			start = i + size
+		r := rune(c)
+		if c >= utf8.RuneSelf {
+			r, size = utf8.DecodeRuneInString(s[i:])
+			if !hostile(r) && !tag(r) && (r != utf8.RuneError || size > 1) {
+				i += size
+				continue
+			}
 		}
+		e.buf = e.escape(append(e.buf, s[start:i]...), r)
 		i += size
+		start = i
 	}
-	return append(buf, src[start:]...)
+	e.buf = append(e.buf, s[start:]...)
 }
 
-var shortEscapes = map[byte]rune{'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'}
+// shortEscapes are the characters that have one.
+var shortEscapes = map[rune]byte{'\b': 'b', '\f': 'f', '\n': 'n', '\r': 'r', '\t': 't'}
+
+// escape appends a character as an escape.
+func (e *jsonEncoder) escape(buf []byte, r rune) []byte {
+	switch {
+	case r == '"', r == '\\':
+		return append(buf, '\\', byte(r))
+	case e.short && shortEscapes[r] != 0:
+		return append(buf, '\\', shortEscapes[r])
+	}
+	return appendEscape(buf, r)
+}
+
+// bytes appends bytes as a string of base64.
+func (e *jsonEncoder) bytes(b []byte) {
+	e.buf = append(e.buf, '"')
+	const part = pieceSize / 3 * 3 // needs no padding
+	for ; len(b) > part; b = b[part:] {
+		e.buf = base64.StdEncoding.AppendEncode(e.buf, b[:part])
+		e.spill()
+	}
+	e.buf = append(base64.StdEncoding.AppendEncode(e.buf, b), '"')
+}
+
+// spill writes what is held of a long line.
+func (e *jsonEncoder) spill() {
+	if e.w == nil || len(e.buf) < spillSize {
+		return
+	}
+	_, err := e.w.Write(e.buf)
+	e.buf, e.err = e.buf[:0], cmp.Or(e.err, err)
+}
+
+// appendJSON appends a result as JSON.
+func appendJSON(buf []byte, v any) []byte {
+	e := jsonEncoder{buf: buf}
+	e.value(v)
+	return e.buf
+}
 
 // appendEscape appends a character as \uXXXX, one beyond the basic plane as two of them.
 func appendEscape(buf []byte, r rune) []byte {
@@ -160,7 +338,7 @@ func jsonDate(d proto.Date) any {
 }
 
 // valueText is a value of proto.Frame.Value as JSON.
-func valueText(v any) string { return string(new(jsonEncoder).append(nil, jsonValue(v))) }
+func valueText(v any) string { return string(appendJSON(nil, jsonValue(v))) }
 
 // DateText is a date as JSON has it, without quotes: RFC 3339 in UTC, or as the server sent
 // it if it can't be read, or "" for no date.

@@ -1,6 +1,7 @@
 package output
 
 import (
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -160,3 +161,49 @@ func FuzzMessageJSON(f *testing.F) {
 		}
 	})
 }
+
+// A line of JSON is written as it is made: a text of control characters takes six times its
+// length there.
+func TestLongLineIsWrittenInParts(t *testing.T) {
+	long := strings.Repeat("\x1b", 1<<20) + strings.Repeat("é", 1<<20) + "\xff"
+	m := proto.Message{ID: 1, From: "bob", To: long, Body: long, Extra: proto.ExtraOf(map[string]any{"text": long, "bytes": []byte(long), "list": []any{long, long}})}
+	var got struct {
+		To, Body string
+		Extra    struct {
+			Text, Bytes string
+			List        []string
+		}
+	}
+	largest := 0
+	var line strings.Builder
+	p := NewPrinter(writerFunc(func(b []byte) (int, error) {
+		largest = max(largest, len(b))
+		return line.Write(b)
+	}), Options{JSON: true})
+	if err := errors.Join(p.Message(m, "alice"), p.Flush()); err != nil {
+		t.Fatal(err)
+	}
+	if limit := 4 * spillSize; largest > limit {
+		t.Errorf("one write has %d bytes, more than %d", largest, limit)
+	}
+	if line.String() != string(AppendMessage(nil, m, "alice"))+"\n" {
+		t.Error("the parts are not the line")
+	}
+	if err := json.Unmarshal([]byte(line.String()), &got); err != nil {
+		t.Fatal(err)
+	}
+	want := strings.ToValidUTF8(long, "\uFFFD")
+	for _, text := range append(got.Extra.List, got.To, got.Body, got.Extra.Text) {
+		if text != want {
+			t.Errorf("a text of %d bytes comes back with %d", len(want), len(text))
+		}
+	}
+	if b, err := base64.StdEncoding.DecodeString(got.Extra.Bytes); err != nil || string(b) != long {
+		t.Errorf("the bytes don't come back: %v", err)
+	}
+}
+
+// writerFunc is a function as an io.Writer.
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(b []byte) (int, error) { return f(b) }

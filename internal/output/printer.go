@@ -2,6 +2,7 @@ package output
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io"
 	"time"
@@ -21,9 +22,8 @@ type Options struct {
 type Printer struct {
 	w       *bufio.Writer
 	options Options
-	encoder jsonEncoder
-	buf     []byte
-	rows    table // of text in columns, until all of them are known
+	encoder jsonEncoder // writes to w
+	rows    table       // of text in columns, until all of them are known
 }
 
 // NewPrinter makes a printer on w.
@@ -31,16 +31,13 @@ func NewPrinter(w io.Writer, o Options) *Printer {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Printer{w: bufio.NewWriterSize(w, bufferSize), options: o}
+	p := &Printer{w: bufio.NewWriterSize(w, bufferSize), options: o}
+	p.encoder.w = p.w
+	return p
 }
 
-const (
-	// bufferSize is how many bytes a Printer holds at most.
-	bufferSize = 64 << 10
-	// maxKept is the largest buffer, in bytes, that is kept for the next result: one long
-	// message must not cost memory for ever.
-	maxKept = 1 << 20
-)
+// bufferSize is how many bytes a Printer holds at most, beside a part of a result.
+const bufferSize = 64 << 10
 
 // Full reports whether a Flush would write a large block. If the caller does not flush then,
 // the Printer writes by itself, and the caller can't know how much it has written.
@@ -56,17 +53,15 @@ func (p *Printer) Flush() error {
 
 // json writes a result as one line of JSON.
 func (p *Printer) json(result any) error {
-	return p.line(p.encoder.append(p.buf[:0], result))
+	p.encoder.buf = p.encoder.buf[:0]
+	p.encoder.value(result)
+	return p.line()
 }
 
-// line writes the JSON object that was appended to p.buf[:0].
-func (p *Printer) line(buf []byte) error {
-	p.buf = append(buf, '\n')
-	_, err := p.w.Write(p.buf)
-	if cap(p.buf) > maxKept {
-		p.buf = nil
-	}
-	return err
+// line ends the line of JSON in the encoder.
+func (p *Printer) line() error {
+	_, err := p.w.Write(append(p.encoder.buf, '\n'))
+	return cmp.Or(p.encoder.err, err)
 }
 
 // text writes text, after the table before it.
@@ -99,7 +94,7 @@ func (p *Printer) facts(list []fact) {
 
 // formatted writes a result through the format.
 func (p *Printer) formatted(result any) error {
-	text, err := p.options.Format.execute(p.encoder.append(nil, result))
+	text, err := p.options.Format.execute(appendJSON(nil, result))
 	if err != nil {
 		return fmt.Errorf("the template: %w", err)
 	}

@@ -3,6 +3,7 @@ package output
 import (
 	"encoding/json"
 	"io"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -35,7 +36,7 @@ func newMessageJSON(m proto.Message, own string) *messageJSON {
 
 // AppendMessage appends a message as one JSON object, as the user with the login own sees it.
 func AppendMessage(buf []byte, m proto.Message, own string) []byte {
-	return new(jsonEncoder).append(buf, newMessageJSON(m, own))
+	return appendJSON(buf, newMessageJSON(m, own))
 }
 
 // Message writes a message, as the user with the login own sees it.
@@ -75,7 +76,7 @@ func newPushJSON(f proto.Frame) *pushJSON {
 
 // AppendPush appends a push that is not a message as one JSON object.
 func AppendPush(buf []byte, f proto.Frame) []byte {
-	return new(jsonEncoder).append(buf, newPushJSON(f))
+	return appendJSON(buf, newPushJSON(f))
 }
 
 // Push writes a push that is not a message.
@@ -159,13 +160,15 @@ func replyField(r proto.Reply, name string) any {
 // Reply writes a whole reply as it came. It is always JSON: this program does not know
 // what the fields mean.
 func (p *Printer) Reply(r proto.Reply) error {
-	object := p.encoder.append(p.buf[:0], &replyJSON{r.Fields.Type(), replyField(r, "for"), r.ID, replyField(r, "status")})
-	if extra := r.Fields.Extra("type", "for", "id", "status"); extra != nil {
-		end := len(object) - 1
-		object = p.encoder.append(object[:end], jsonExtra(extra))
-		object[end] = ',' // and not the second {
+	e := &p.encoder
+	e.buf = append(e.buf[:0], '{')
+	e.fields(reflect.ValueOf(replyJSON{r.Fields.Type(), replyField(r, "for"), r.ID, replyField(r, "status")}))
+	if extra := jsonExtra(r.Fields.Extra("type", "for", "id", "status")); len(extra) > 0 {
+		e.buf = append(e.buf, ',')
+		e.members(extra)
 	}
-	return p.line(object)
+	e.buf = append(e.buf, '}')
+	return p.line()
 }
 
 // Account is an account as login, status and profile list show it.
@@ -372,7 +375,7 @@ func WriteFailure(w io.Writer, program string, f Failure, json, colour bool) err
 	var buf []byte
 	f.Message, f.Hint = WithoutTokens(f.Message), WithoutTokens(f.Hint)
 	if json {
-		buf = append(new(jsonEncoder).append(nil, map[string]Failure{"error": f}), '\n')
+		buf = append(appendJSON(nil, map[string]any{"error": f}), '\n')
 	} else {
 		buf = append(buf, styled(program+":", styleError, colour)+" "+Line(f.Message)+"\n"...)
 		if f.Hint != "" {

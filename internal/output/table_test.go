@@ -34,7 +34,7 @@ func TestColumnsAlignOnATerminal(t *testing.T) {
 	got := printed(t, Options{}, func(p *Printer) error {
 		return errors.Join(p.User(User{Login: "a", Created: at}), p.User(User{Login: "bob", Created: at, LastLogin: at, Online: true}), p.RegisterType("open"), p.Contact(contacts[0]))
 	})
-	if want := "2016-05-15 12:00  a\n2016-05-15 12:00  bob\nopen\nbob  online  Bob B.\n"; got != want {
+	if want := "2016-05-15 12:00  a    never             -\n2016-05-15 12:00  bob  2016-05-15 12:00  online\nopen\nbob  online  Bob B.\n"; got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
