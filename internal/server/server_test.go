@@ -150,13 +150,13 @@ func TestCloseDropsADeafPeer(t *testing.T) {
 		t.Fatal(r.Status)
 	}
 	deaf.ask(proto.TypeRegisterType, nil) // the answer is never read
+	k := w.connection()
 	w.closing = 0
-	ended := make(chan struct{})
-	go func() { defer close(ended); w.stop() }()
+	w.stop()
 	select {
-	case <-ended:
+	case <-k.ended:
 	case <-time.After(patience):
-		t.Fatal("the server does not end")
+		t.Fatal("the connection lives on")
 	}
 }
 
