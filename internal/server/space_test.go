@@ -3,6 +3,7 @@ package server
 import (
 	"database/sql"
 	"errors"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -41,6 +42,9 @@ func TestAlmostFullDiskRefusesNewMessages(t *testing.T) {
 			t.Errorf("%s: %s %q", typ, r.Status, r.Info)
 		}
 	}
+	if got, body := w.ask("/healthz"); got != http.StatusServiceUnavailable || !strings.Contains(body, "almost full: min-free-space is 64 MiB") {
+		t.Errorf("/healthz: %d %q", got, body)
+	}
 	if r := w.login("bob").request(proto.TypeGetUpdates, map[string]any{"after": 0}); !r.OK() {
 		t.Errorf("what stores nothing: %s", r.Status)
 	}
@@ -50,6 +54,9 @@ func TestAlmostFullDiskRefusesNewMessages(t *testing.T) {
 		if r := alice.request(typ, fields); !r.OK() {
 			t.Errorf("%s with room: %s %q", typ, r.Status, r.Info)
 		}
+	}
+	if got, body := w.ask("/healthz"); got != http.StatusOK {
+		t.Errorf("/healthz with room: %d %q", got, body)
 	}
 	eventually(t, "that too", func() bool { return strings.Contains(w.log.String(), "the disk has room again") })
 }
