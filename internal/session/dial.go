@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -120,7 +121,7 @@ func (d *dialer) connect(_ context.Context, network, addr string) (net.Conn, err
 type handshakeBody struct {
 	io.ReadWriteCloser
 	accepted atomic.Bool
-	frames   frameHeads // of the one reader
+	frames   frameHeads
 }
 
 func (b *handshakeBody) accept() { b.accepted.Store(true) }
@@ -130,8 +131,7 @@ func (b *handshakeBody) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	n, err := b.ReadWriteCloser.Read(p)
-	b.frames.ended = err != nil
-	if masked := b.frames.check(p[:n]); masked != nil {
+	if masked := b.frames.read(p[:n], err); masked != nil {
 		return 0, masked
 	}
 	return n, err
@@ -141,18 +141,32 @@ func (b *handshakeBody) Read(p []byte) (int, error) {
 // library takes masked ones, which a client must refuse (RFC 6455, 5.1), and takes a
 // connection that ends in a message for the end of the message.
 type frameHeads struct {
-	head  []byte // what has come of a head
-	left  uint64 // bytes of the payload that are to come
-	more  bool   // other frames of the message are to come
-	ended bool   // nothing is to come
+	mu    sync.Mutex // the library reads too, when it closes a connection
+	head  []byte     // what has come of a head
+	left  uint64     // bytes of the payload that are to come
+	more  bool       // other frames of the message are to come
+	ended bool       // nothing is to come
 }
 
 // torn reports whether the connection has ended in a message.
-func (f *frameHeads) torn() bool { return f.ended && (f.more || f.left > 0 || len(f.head) > 0) }
+func (f *frameHeads) torn() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.ended && (f.more || f.left > 0 || len(f.head) > 0)
+}
+
+// read takes what a read of the connection has returned, and returns an error as check does.
+func (f *frameHeads) read(p []byte, err error) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ended = err != nil
+	return f.check(p)
+}
 
 var errMasked = errors.New("the server sent a masked frame")
 
-// check returns an error if the next bytes of the server have the head of a masked frame.
+// check returns an error if the next bytes of the server have the head of a masked frame. The
+// caller holds mu.
 func (f *frameHeads) check(p []byte) error {
 	for len(p) > 0 {
 		if f.left > 0 {
