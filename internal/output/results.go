@@ -49,7 +49,7 @@ func (p *Printer) Message(m proto.Message, own string) error {
 	case p.options.JSON:
 		return p.json(newMessageJSON(m, own))
 	}
-	return p.text(p.messageText(m, own))
+	return p.messageText(m, own)
 }
 
 type pushJSON struct {

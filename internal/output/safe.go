@@ -5,6 +5,7 @@ package output
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -44,13 +45,30 @@ func escape(s string, lines bool) string {
 	}
 	var b strings.Builder
 	b.Grow(len(s) + 16)
+	writeSafe(&b, s, lines, "")
+	return b.String()
+}
+
+// textWriter is a strings.Builder or a bufio.Writer, which keep an error themselves.
+type textWriter interface {
+	io.Writer
+	io.StringWriter
+	WriteRune(r rune) (int, error)
+}
+
+// writeSafe writes Block(s) if lines is true, otherwise Line(s), with an indent after every
+// newline. It keeps nothing, because an escape is up to six times as long as its character.
+func writeSafe(b textWriter, s string, lines bool, indent string) {
 	flag := 0 // index after the tags of a flag
 	for i, r := range s {
 		switch {
-		case lines && (r == '\n' || r == '\t'):
+		case lines && r == '\n':
+			b.WriteString("\n")
+			b.WriteString(indent)
+		case lines && r == '\t':
 			b.WriteRune(r)
 		case hostile(r), tag(r) && i >= flag:
-			writeEscape(&b, r)
+			writeEscape(b, r)
 		default:
 			if r == blackFlag {
 				flag = i + utf8.RuneLen(r) + flagTags(s[i+utf8.RuneLen(r):])
@@ -58,10 +76,9 @@ func escape(s string, lines bool) string {
 			b.WriteRune(r) // for a byte that is not UTF-8, r is U+FFFD
 		}
 	}
-	return b.String()
 }
 
-func writeEscape(b *strings.Builder, r rune) {
+func writeEscape(b textWriter, r rune) {
 	switch {
 	case r == '\n':
 		b.WriteString(`\n`)

@@ -78,14 +78,14 @@ func (p *Printer) minute(t time.Time) string {
 	return t.In(p.options.Now().Location()).Format("2006-01-02 15:04")
 }
 
-// messageText is a message for people. Every line of the body after the first is indented,
+// messageText writes a message for people. Every line of the body after the first is indented,
 // so that no body can look like the line of another message.
 //
 // A terminal that orders text by its direction would take a name from right to left and the
 // body after it for one text, and show the body first. Marks around such a name keep the
 // text before the body in its place. They are never next to a letter of the name, so that
 // a user who copies the name copies no mark.
-func (p *Printer) messageText(m proto.Message, own string) string {
+func (p *Printer) messageText(m proto.Message, own string) error {
 	var b strings.Builder
 	colour, date := p.options.Colour, p.dateText(m.Date)
 	mark := ""
@@ -103,9 +103,11 @@ func (p *Printer) messageText(m proto.Message, own string) string {
 		b.WriteString(" →" + mark + " " + name(m.To, colour))
 	}
 	b.WriteString(":" + mark + " ")
-	b.WriteString(strings.ReplaceAll(Block(bodyText(m)), "\n", "\n    "))
-	b.WriteByte('\n')
-	return b.String()
+	if err := p.text(b.String()); err != nil {
+		return err
+	}
+	writeSafe(p.w, bodyText(m), true, "    ")
+	return p.w.WriteByte('\n')
 }
 
 // bodyText is the body of a message for people. Other servers pass on bodies that are not
