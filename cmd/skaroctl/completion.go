@@ -162,11 +162,23 @@ func (acct Account) cacheContact(login string, add bool) {
 	acct.cacheContacts(contacts)
 }
 
-// toCache returns contacts in the form of the cache.
+// completionBytes bounds the logins that are kept for completion.
+const completionBytes = 1 << 20
+
+// toCache returns contacts in the form of the cache, as far as they fit, and without what
+// is longer than a login can be.
 func toCache(contacts []proto.Contact) []account.Contact {
-	list := make([]account.Contact, len(contacts))
-	for i, c := range contacts {
-		list[i] = account.Contact{Login: c.Login, Conference: c.IsConference()}
+	list := make([]account.Contact, 0, min(len(contacts), completionBytes/64))
+	left := completionBytes
+	for _, c := range contacts {
+		if len(c.Login) > proto.MaxLogin {
+			continue
+		}
+		const entry = 32 // bytes beside the login
+		if left -= len(c.Login) + entry; left < 0 {
+			break
+		}
+		list = append(list, account.Contact{Login: c.Login, Conference: c.IsConference()})
 	}
 	return list
 }
