@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"runtime"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/skaroctl/skaroctl/internal/cli"
 	"github.com/skaroctl/skaroctl/internal/output"
+	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/session"
 	"github.com/skaroctl/skaroctl/internal/terminal"
 )
@@ -77,7 +79,7 @@ func hookTakes(goos, value string) bool {
 
 // hookInput is the input of a command for an event, and the event's name in an error.
 type hookInput struct {
-	stdin   []byte
+	write   func(io.Writer) error // the line for standard input
 	environ []string
 	event   string
 }
@@ -85,9 +87,15 @@ type hookInput struct {
 func newHookInput(e session.Event) hookInput {
 	m := e.Message
 	if m == nil {
-		return hookInput{stdin: append(output.AppendPush(nil, e.Push), '\n'), event: "a push of type " + e.Push.Type()}
+		return hookInput{
+			write: func(w io.Writer) error { return output.WritePush(w, e.Push) },
+			event: "a push of type " + proto.Excerpt(e.Push.Type()),
+		}
 	}
-	in := hookInput{stdin: append(output.AppendMessage(nil, *m, e.Own), '\n'), event: "the message from " + output.Login(m.From)}
+	in := hookInput{
+		write: func(w io.Writer) error { return output.WriteMessage(w, *m, e.Own) },
+		event: "the message from " + output.Login(m.From),
+	}
 	id := ""
 	if m.ID != 0 {
 		id = strconv.FormatInt(m.ID, 10)
@@ -101,6 +109,14 @@ func newHookInput(e session.Event) hookInput {
 		}
 	}
 	return in
+}
+
+// reader returns the line as a reader, which makes it as it is read. end ends the making: a
+// command may read none of it.
+func (in hookInput) reader() (line io.Reader, end func()) {
+	r, w := io.Pipe()
+	go func() { w.CloseWithError(in.write(w)) }()
+	return r, func() { r.Close() }
 }
 
 // hookGrace is how long to wait, after the command has ended, for a child that has its
@@ -129,7 +145,11 @@ func (h *hook) handle(ctx, signaled context.Context, e session.Event) error {
 	case h.letters == nil, ctx.Err() != nil, signaled.Err() != nil:
 		return failed
 	}
-	if err := h.letters.add(in.stdin); err != nil {
+	var line bytes.Buffer // one write, because other processes may append to the file too
+	if err = in.write(&line); err == nil {
+		err = h.letters.add(line.Bytes())
+	}
+	if err != nil {
 		return errors.Join(failed, err)
 	}
 	h.notice("%v; it is in %s now", failed, h.letters.file.Name())
@@ -142,8 +162,9 @@ func (h *hook) handle(ctx, signaled context.Context, e session.Event) error {
 func (h *hook) run(signaled context.Context, in hookInput) error {
 	cmd := shell(h.command)
 	cmd.Env = append(h.environ[:len(h.environ):len(h.environ)], in.environ...)
-	cmd.Stdin = bytes.NewReader(in.stdin)
-	cmd.Stdout, cmd.Stderr = h.streams.Out, h.streams.Err
+	line, end := in.reader()
+	defer end()
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = line, h.streams.Out, h.streams.Err
 	cmd.WaitDelay = hookGrace
 	resume := h.reaper.pause()
 	err := h.await(signaled, cmd)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"strings"
 	"testing"
 
@@ -63,7 +64,10 @@ func TestHookGetsPush(t *testing.T) {
 		t.Fatal(err)
 	}
 	in := newHookInput(session.Event{Push: push, Own: "alice"})
-	if want := `{"type":"info","info":"two\u000alines","extra":{"x":1}}` + "\n"; string(in.stdin) != want || in.environ != nil || in.event != "a push of type info" {
-		t.Errorf("%q, %q, %q", in.stdin, in.environ, in.event)
+	line, end := in.reader()
+	defer end()
+	got, err := io.ReadAll(line)
+	if want := `{"type":"info","info":"two\u000alines","extra":{"x":1}}` + "\n"; err != nil || string(got) != want || in.environ != nil || in.event != "a push of type info" {
+		t.Errorf("%q, %v, %q, %q", got, err, in.environ, in.event)
 	}
 }

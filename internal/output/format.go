@@ -2,9 +2,12 @@ package output
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/big"
+	"reflect"
 	"strings"
 	"text/template"
 	"text/template/parse"
@@ -31,9 +34,10 @@ func ParseFormat(text string, terminal bool) (*Format, error) {
 	if err != nil {
 		return nil, err
 	}
-	sample := AppendMessage(nil, proto.Message{
+	message := newMessageJSON(proto.Message{
 		ID: 1, Date: proto.Date{Time: time.Unix(0, 0)}, From: "bob", To: "alice", Body: "hello",
 	}, "alice")
+	sample := templateObject(message)
 	f := &Format{t}
 	if _, err := f.execute(sample); err != nil {
 		return nil, err
@@ -108,29 +112,60 @@ func jsonText(v any) (string, error) {
 	return string(e.buf), e.err
 }
 
-// execute writes a result, given as JSON, by the template.
-func (f *Format) execute(object []byte) ([]byte, error) {
-	d := json.NewDecoder(bytes.NewReader(object))
-	d.UseNumber() // so that integers stay exact
-	got := map[string]any{}
-	if err := d.Decode(&got); err != nil {
-		return nil, fmt.Errorf("format: %w", err)
-	}
+// templateObject returns a result as a template sees it: as its JSON, but with every key of
+// formatKeys.
+func templateObject(result any) map[string]any {
+	object := map[string]any{}
 	for _, key := range formatKeys {
-		if _, ok := got[key]; ok {
-			continue
-		}
 		switch key {
 		case "own":
-			got[key] = false
+			object[key] = false
 		case "extra":
-			got[key] = map[string]any{}
+			object[key] = map[string]any{}
 		default:
-			got[key] = ""
+			object[key] = ""
 		}
 	}
+	v := reflect.Indirect(reflect.ValueOf(result))
+	for i, t := range new(jsonEncoder).tagsOf(v.Type()) {
+		if f := v.Field(i); !t.omitEmpty || !empty(f) {
+			object[t.name] = templateValue(f.Interface())
+		}
+	}
+	return object
+}
+
+// templateValue returns a value of a result as reading its JSON would: integers are exact.
+func templateValue(v any) any {
+	switch v := v.(type) {
+	case string:
+		return strings.Map(func(r rune) rune { return r }, v) // a byte that is not UTF-8 becomes U+FFFD
+	case []byte:
+		return base64.StdEncoding.EncodeToString(v)
+	case []any:
+		list := make([]any, len(v))
+		for i, e := range v {
+			list[i] = templateValue(e)
+		}
+		return list
+	case map[string]any:
+		object := make(map[string]any, len(v))
+		for name, e := range v {
+			object[templateValue(name).(string)] = templateValue(e)
+		}
+		return object
+	case json.RawMessage: // null is the only one
+		return nil
+	case int64, uint64, uint8, *big.Int:
+		return json.Number(fmt.Sprint(v))
+	}
+	return v
+}
+
+// execute writes a result, from templateObject, by the template.
+func (f *Format) execute(object map[string]any) ([]byte, error) {
 	var b bytes.Buffer
-	if err := f.template.Execute(&b, got); err != nil {
+	if err := f.template.Execute(&b, object); err != nil {
 		var exec template.ExecError
 		if errors.As(err, &exec) {
 			err = exec.Err

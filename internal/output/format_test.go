@@ -87,7 +87,7 @@ func FuzzFormat(f *testing.F) {
 			if err != nil {
 				return "", err
 			}
-			got, err := format.execute(AppendMessage(nil, m, "alice"))
+			got, err := format.execute(templateObject(newMessageJSON(m, "alice")))
 			return string(got), err
 		}
 		shown, terminalErr := run(true)

@@ -144,7 +144,7 @@ func (e *jsonEncoder) fields(v reflect.Value) {
 
 // jsonTag is the json tag of a field.
 type jsonTag struct {
-	key       string // with its quotes and the colon
+	name, key string // key is the name in its quotes, with the colon
 	omitEmpty bool
 }
 
@@ -156,7 +156,7 @@ func (e *jsonEncoder) tagsOf(t reflect.Type) []jsonTag {
 	list := make([]jsonTag, t.NumField())
 	for i := range list {
 		name, option, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
-		list[i] = jsonTag{`"` + name + `":`, option == "omitempty"}
+		list[i] = jsonTag{name, `"` + name + `":`, option == "omitempty"}
 	}
 	if e.tags == nil {
 		e.tags = map[reflect.Type][]jsonTag{}
@@ -248,11 +248,18 @@ func (e *jsonEncoder) spill() {
 	e.buf, e.err = e.buf[:0], cmp.Or(e.err, err)
 }
 
-// appendJSON appends a result as JSON.
-func appendJSON(buf []byte, v any) []byte {
-	e := jsonEncoder{buf: buf}
+// writeJSON writes a result as one line of JSON.
+func writeJSON(w io.Writer, v any) error {
+	e := jsonEncoder{w: w}
 	e.value(v)
-	return e.buf
+	return e.end()
+}
+
+// end ends a line, and writes what is held of it.
+func (e *jsonEncoder) end() error {
+	_, err := e.w.Write(append(e.buf, '\n'))
+	e.buf = e.buf[:0]
+	return cmp.Or(e.err, err)
 }
 
 // appendEscape appends a character as \uXXXX, one beyond the basic plane as two of them.
@@ -338,7 +345,36 @@ func jsonDate(d proto.Date) any {
 }
 
 // valueText is a value of proto.Frame.Value as JSON.
-func valueText(v any) string { return string(appendJSON(nil, jsonValue(v))) }
+func valueText(v any) string {
+	var e jsonEncoder
+	e.value(jsonValue(v))
+	return string(e.buf)
+}
+
+// shownValue is valueText for people: no more than the beginning of a long value, with its
+// length.
+func shownValue(v any) string {
+	var text beginning
+	e := jsonEncoder{w: &text}
+	e.value(jsonValue(v))
+	_, _ = text.Write(e.buf)
+	if text.size == len(text.kept) {
+		return string(text.kept)
+	}
+	return fmt.Sprintf("%s… (%d bytes)", strings.ToValidUTF8(string(text.kept), ""), text.size)
+}
+
+// beginning keeps the first maxField bytes that are written to it.
+type beginning struct {
+	kept []byte
+	size int // of everything that was written
+}
+
+func (b *beginning) Write(p []byte) (int, error) {
+	b.size += len(p)
+	b.kept = append(b.kept, p[:min(len(p), maxField-len(b.kept))]...)
+	return len(p), nil
+}
 
 // DateText is a date as JSON has it, without quotes: RFC 3339 in UTC, or as the server sent
 // it if it can't be read, or "" for no date.

@@ -46,7 +46,7 @@ func TestMessageJSONKeepsKeysOrderAndEscapes(t *testing.T) {
 			`{"type":"message","dialog":"b\u001b[2Jb","from":"b\u001b[2Jb","to":"","body":"\u0000\u000a\u000d\u0009\u007f\u0085\u009b\u2028\u2029\u202e\u2066é👋\ufffd` + "\u200d" + `\udb40\udc41"}`,
 		},
 	} {
-		got := string(AppendMessage(nil, c.m, "alice"))
+		got := messageLine(t, c.m)
 		if got != c.want {
 			t.Errorf("%s:\n got %s\nwant %s", name, got, c.want)
 		}
@@ -54,6 +54,16 @@ func TestMessageJSONKeepsKeysOrderAndEscapes(t *testing.T) {
 			t.Errorf("%s: not JSON", name)
 		}
 	}
+}
+
+// messageLine is what WriteMessage writes, without the newline.
+func messageLine(t *testing.T, m proto.Message) string {
+	t.Helper()
+	var b strings.Builder
+	if err := WriteMessage(&b, m, "alice"); err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSuffix(b.String(), "\n")
 }
 
 func TestValuesAreExact(t *testing.T) {
@@ -139,7 +149,7 @@ func FuzzMessageJSON(f *testing.F) {
 			m.Extra = frame.Extra()
 			m.Date = frame.Date("field")
 		}
-		line := AppendMessage(nil, m, "alice")
+		line := []byte(messageLine(t, m))
 		if size := len(from) + len(conference) + len(to) + len(body) + len(field); len(line) > 1024+24*size {
 			t.Errorf("%d bytes of input are %d of JSON", size, len(line))
 		}
@@ -186,7 +196,7 @@ func TestLongLineIsWrittenInParts(t *testing.T) {
 	if limit := 4 * spillSize; largest > limit {
 		t.Errorf("one write has %d bytes, more than %d", largest, limit)
 	}
-	if line.String() != string(AppendMessage(nil, m, "alice"))+"\n" {
+	if line.String() != messageLine(t, m)+"\n" {
 		t.Error("the parts are not the line")
 	}
 	if err := json.Unmarshal([]byte(line.String()), &got); err != nil {

@@ -2,7 +2,6 @@ package output
 
 import (
 	"bufio"
-	"cmp"
 	"fmt"
 	"io"
 	"time"
@@ -53,15 +52,8 @@ func (p *Printer) Flush() error {
 
 // json writes a result as one line of JSON.
 func (p *Printer) json(result any) error {
-	p.encoder.buf = p.encoder.buf[:0]
 	p.encoder.value(result)
-	return p.line()
-}
-
-// line ends the line of JSON in the encoder.
-func (p *Printer) line() error {
-	_, err := p.w.Write(append(p.encoder.buf, '\n'))
-	return cmp.Or(p.encoder.err, err)
+	return p.encoder.end()
 }
 
 // text writes text, after the table before it.
@@ -94,7 +86,7 @@ func (p *Printer) facts(list []fact) {
 
 // formatted writes a result through the format.
 func (p *Printer) formatted(result any) error {
-	text, err := p.options.Format.execute(appendJSON(nil, result))
+	text, err := p.options.Format.execute(templateObject(result))
 	if err != nil {
 		return fmt.Errorf("the template: %w", err)
 	}

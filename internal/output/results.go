@@ -34,9 +34,9 @@ func newMessageJSON(m proto.Message, own string) *messageJSON {
 	}
 }
 
-// AppendMessage appends a message as one JSON object, as the user with the login own sees it.
-func AppendMessage(buf []byte, m proto.Message, own string) []byte {
-	return appendJSON(buf, newMessageJSON(m, own))
+// WriteMessage writes a message as one line of JSON, as the user with the login own sees it.
+func WriteMessage(w io.Writer, m proto.Message, own string) error {
+	return writeJSON(w, newMessageJSON(m, own))
 }
 
 // Message writes a message, as the user with the login own sees it.
@@ -74,10 +74,8 @@ func newPushJSON(f proto.Frame) *pushJSON {
 	return &pushJSON{Type: typ, Info: info, Extra: jsonExtra(f.Extra(known...))}
 }
 
-// AppendPush appends a push that is not a message as one JSON object.
-func AppendPush(buf []byte, f proto.Frame) []byte {
-	return appendJSON(buf, newPushJSON(f))
-}
+// WritePush writes a push that is not a message as one line of JSON.
+func WritePush(w io.Writer, f proto.Frame) error { return writeJSON(w, newPushJSON(f)) }
 
 // Push writes a push that is not a message.
 func (p *Printer) Push(f proto.Frame) error {
@@ -133,7 +131,7 @@ func (p *Printer) RegisterType(policy string) error {
 	if p.options.JSON {
 		return p.json(&registerTypeJSON{"register_type", policy})
 	}
-	return p.text(Line(policy) + "\n")
+	return p.text(field(policy) + "\n")
 }
 
 type replyJSON struct {
@@ -161,14 +159,14 @@ func replyField(r proto.Reply, name string) any {
 // what the fields mean.
 func (p *Printer) Reply(r proto.Reply) error {
 	e := &p.encoder
-	e.buf = append(e.buf[:0], '{')
+	e.buf = append(e.buf, '{')
 	e.fields(reflect.ValueOf(replyJSON{r.Fields.Type(), replyField(r, "for"), r.ID, replyField(r, "status")}))
 	if extra := jsonExtra(r.Fields.Extra("type", "for", "id", "status")); len(extra) > 0 {
 		e.buf = append(e.buf, ',')
 		e.members(extra)
 	}
 	e.buf = append(e.buf, '}')
-	return p.line()
+	return e.end()
 }
 
 // Account is an account as login, status and profile list show it.
@@ -212,8 +210,8 @@ func (p *Printer) Account(a Account) error {
 		{"login", nameCell(a.Login)},
 		{"store", cell{text: Line(a.Store)}},
 		{"credentials", cell{text: Line(a.Credentials)}},
-		{"server version", cell{text: Line(a.ServerVersion)}},
-		{"extensions", cell{text: Line(strings.Join(a.Extensions, ", "))}},
+		{"server version", cell{text: field(a.ServerVersion)}},
+		{"extensions", cell{text: field(strings.Join(a.Extensions, ", "))}},
 	}
 	if a.RoundTrip > 0 {
 		list = append(list, fact{"round trip", cell{text: a.RoundTrip.Round(10 * time.Microsecond).String()}})
@@ -375,7 +373,7 @@ func WriteFailure(w io.Writer, program string, f Failure, json, colour bool) err
 	var buf []byte
 	f.Message, f.Hint = WithoutTokens(f.Message), WithoutTokens(f.Hint)
 	if json {
-		buf = append(appendJSON(nil, map[string]any{"error": f}), '\n')
+		return writeJSON(w, map[string]any{"error": f})
 	} else {
 		buf = append(buf, styled(program+":", styleError, colour)+" "+Line(f.Message)+"\n"...)
 		if f.Hint != "" {

@@ -126,15 +126,25 @@ func flagTags(s string) int {
 // because of invisible characters. A name without such characters and spaces stays as it
 // is. Any other is in quotes, and invisible characters in it are escapes. What is longer
 // than a login can be is cut, with its length behind it.
-func Login(s string) string {
-	if len(s) <= proto.MaxLogin {
-		return login(s)
+func Login(s string) string { return cut(s, proto.MaxLogin, login) }
+
+// maxField is how many bytes of a value text has, except for the body of a message.
+const maxField = 64 << 10
+
+// field is Line for a value of the server that may be of any length.
+func field(s string) string { return cut(s, maxField, Line) }
+
+// cut makes a text safe with show. If it has more than most bytes, only the beginning is
+// shown, with the length behind it: an escape is up to six times as long as its character.
+func cut(s string, most int, show func(string) string) string {
+	if len(s) <= most {
+		return show(s)
 	}
-	end := proto.MaxLogin
+	end := most
 	for end > 0 && !utf8.RuneStart(s[end]) {
 		end--
 	}
-	return fmt.Sprintf("%s… (%d bytes)", login(s[:end]), len(s))
+	return fmt.Sprintf("%s… (%d bytes)", show(s[:end]), len(s))
 }
 
 func login(s string) string {

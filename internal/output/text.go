@@ -68,7 +68,7 @@ func (p *Printer) dateText(d proto.Date) string {
 		}
 		return p.minute(t)
 	case d.Raw != nil:
-		return Line(valueText(d.Raw))
+		return Line(shownValue(d.Raw))
 	}
 	return ""
 }
@@ -119,7 +119,7 @@ func bodyText(m proto.Message) string {
 	case []byte:
 		return fmt.Sprintf("[binary, %d bytes]", len(body))
 	default:
-		return "[not text: " + valueText(body) + "]"
+		return "[not text: " + shownValue(body) + "]"
 	}
 }
 
@@ -129,13 +129,13 @@ func (p *Printer) pushText(f proto.Frame) string {
 	typ, known := f.Type(), []string{"type"}
 	s := "*** "
 	if info, ok := f.TextOK("info"); ok && (typ == proto.TypeInfo || typ == proto.TypeError) {
-		s += Line(typ) + ": " + Line(info)
+		s += Line(typ) + ": " + field(info)
 		known = append(known, "info")
 	} else {
-		s += "push " + Line(typ)
+		s += "push " + field(typ)
 	}
 	if extra := f.Extra(known...); extra != nil {
-		s += " " + Line(valueText(extra.Values()))
+		s += " " + Line(shownValue(extra.Values()))
 	}
 	return styled(s, styleDim, p.options.Colour) + "\n"
 }
@@ -152,5 +152,5 @@ func contactRow(c proto.Contact) []cell {
 	case c.Online != nil:
 		online.text = "offline"
 	}
-	return []cell{nameCell(c.Login), online, {text: Line(c.Name)}}
+	return []cell{nameCell(c.Login), online, {text: field(c.Name)}}
 }
