@@ -22,6 +22,8 @@ demo: build
 test: peers
 	go vet ./...
 	go run ./script/gotest $(RACE) -timeout 1h ./...
+	@# without the race detector, which changes memory and processor time
+	$(if $(RACE),go run ./script/gotest -timeout 1h ./e2e/hostile)
 	@$(if $(RACE),,echo 'SKIPPED: the race detector needs a C compiler; how to enable it: install gcc or clang'; test "$$SKARO_TEST_REQUIRE" != 1)
 
 # Sets up the tests' peers in Python, if that is possible here. If not, the tests say so.

@@ -74,9 +74,6 @@ func (p *process) halfFrame(size int) (net.Conn, error) {
 
 // A thousand strangers with half a frame each cost little memory, and an honest user is served.
 func TestStrangersWithHalfAFrameCostLittle(t *testing.T) {
-	if testing.Short() {
-		t.Skip("makes 1,000 connections")
-	}
 	for name, size := range map[string]int{"as much as is taken": 12 << 10, "half a MiB": 512 << 10} {
 		t.Run(name, func(t *testing.T) {
 			data := filepath.Join(t.TempDir(), "data")
