@@ -104,7 +104,7 @@ func TestAcksMoveThePosition(t *testing.T) {
 	}
 }
 
-// The position never goes back to where it was settled, and nothing is saved after the end.
+// What is acknowledged before it is settled does not move the position, and after the end nothing is saved.
 func TestAcksBeforeSettling(t *testing.T) {
 	a := newTestAcks(t)
 	a.shows(5)

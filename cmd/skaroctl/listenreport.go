@@ -209,7 +209,7 @@ func (r *listenReport) endAcks(err error) error {
 		err = r.awaitAcks()
 	case gone:
 		ctx, cancel := context.WithTimeout(r.signaled, ackGrace)
-		_ = r.acks.wait(ctx, r.acks.complete) // what is left is told below
+		_ = r.acks.wait(ctx, r.acks.complete) // the count below decides
 		cancel()
 	}
 	unacked, saveErr := r.acks.close()
@@ -262,14 +262,14 @@ func messages(n int) string {
 }
 
 // withoutPosition tells the user if the first --resume leaves no position: the run ended
-// after the login, and before the server said where it is. It returns the error of the run,
+// after the login, and before the server gave a position. It returns the error of the run,
 // which may be nil before.
 func (r *listenReport) withoutPosition(err error) error {
 	if r.saved == nil || !r.connected || r.saved.Saved() {
 		return err
 	}
 	unsaved := &cli.Error{
-		Kind: cli.KindTimeout, Msg: fmt.Sprintf("no position was saved, because the run ended before %s said where it is", r.server),
+		Kind: cli.KindTimeout, Msg: fmt.Sprintf("no position was saved, because the run ended before %s gave one", r.server),
 		Hint: "run it again, for longer: the next --resume begins with new messages. `skaroctl listen --since 1h` shows what came meanwhile",
 	}
 	var interrupt *terminal.Interrupt

@@ -98,7 +98,7 @@ func TestListenReportEnds(t *testing.T) {
 	}
 }
 
-// If the first --resume ends before the server has said where it is, the user learns that
+// If the first --resume ends before the server has given a position, the user learns that
 // no position was saved. An interrupt keeps its exit status.
 func TestListenReportTellsOfNoPosition(t *testing.T) {
 	refused := &session.Error{Kind: session.KindRefused, Msg: "refused"}

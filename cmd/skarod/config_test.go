@@ -46,7 +46,7 @@ func parseServe(t *testing.T, args ...string) (serveOptions, error) {
 // A config file has every flag, and the limits by name. A flag goes before it.
 func TestConfigFile(t *testing.T) {
 	file := writeConfig(t, `
-# where it listens
+# the address
 listen = "127.0.0.1:9000"
 registration = "invite"
 allow-plaintext = true

@@ -172,7 +172,7 @@ func openHint(path string, err error) error {
 	case errors.Is(err, store.ErrLostLog):
 		hint = fmt.Sprintf("move %s to its database, or away if that is lost", output.Line(path+"-wal"))
 	case errors.Is(err, store.ErrLink):
-		hint = "check where it leads, and remove it; if the database is in another folder, name that one with --data"
+		hint = "remove the link if you did not make it; if the database is in another folder, give that folder with --data"
 	case errors.Is(err, store.ErrShared):
 		hint = "run it as the user of the server, or remove the write permission of other users"
 	case errors.Is(err, fs.ErrPermission):

@@ -265,7 +265,7 @@ func TestLinkBesideTheDatabaseIsRefused(t *testing.T) {
 		if err := errors.Join(os.RemoveAll(link), os.Symlink(target, link)); err != nil {
 			t.Fatal(err)
 		}
-		want := filepath.Base(link) + ": it must be a file of its own, and is a symbolic link\nhint: check where it leads, and remove it; if the database is in another folder, name that one with --data\n"
+		want := filepath.Base(link) + ": it must be a file of its own, and is a symbolic link\nhint: remove the link if you did not make it; if the database is in another folder, give that folder with --data\n"
 		if code, _, errs := skarod("", "user", "list", "--data", data); code != 1 || !strings.HasSuffix(errs, want) {
 			t.Errorf("exit %d, %s", code, errs)
 		}

@@ -12,8 +12,8 @@ import (
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
-// Clients that take every connection leave descriptors to the rest of the server: who is logged in
-// is served, and the log says why others are not.
+// When clients have taken every connection, the server still has descriptors for its files: users who
+// are logged in are served, and the log says why others are not.
 func TestConnectionsLeaveDescriptors(t *testing.T) {
 	data := t.TempDir()
 	addUsers(t, data, "alice")

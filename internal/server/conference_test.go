@@ -361,7 +361,7 @@ func TestDisabledAccountCantLogIn(t *testing.T) {
 	}
 }
 
-// The administrator sees who is online, and when each user logged in last, also with a session.
+// The administrator sees which users are online, and when each last logged in, by a password or a session.
 func TestLoginsAreStored(t *testing.T) {
 	w := newTestServer(t, nil, "alice", "bob")
 	other := w.conference("ops")

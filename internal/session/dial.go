@@ -28,7 +28,7 @@ import (
 type netConn struct {
 	cork.Conn
 	last   atomic.Bool // the next write is the last one
-	frames *frameHeads // of what the server sends; the reader's
+	frames *frameHeads // of what the server sends
 }
 
 func (c *netConn) Write(b []byte) (int, error) {
