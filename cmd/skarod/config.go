@@ -138,7 +138,7 @@ func texts(value any) ([]string, bool) {
 }
 
 func configError(file string, line int, what string) error {
-	return cli.Usage(fmt.Sprintf("%s, line %d: %s", file, line, what), "see docs/server.md, \"Config file\", for what it may have")
+	return cli.Usage(fmt.Sprintf("%s, line %d: %s", file, line, what), "see docs/server-reference.md, \"Config file\", for what it may have")
 }
 
 // readConfig completes the options by the config file, if there is one. What the command line

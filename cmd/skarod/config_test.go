@@ -96,10 +96,10 @@ func TestConfigFileTakesEveryLimit(t *testing.T) {
 	}
 }
 
-// docs/server.md has every flag, with its default, and says of each limit whether it changes at
+// docs/server-reference.md has every flag, with its default, and says of each limit whether it changes at
 // SIGHUP.
 func TestSettingsAreDocumented(t *testing.T) {
-	manual, err := os.ReadFile(filepath.Join("..", "..", "docs", "server.md"))
+	manual, err := os.ReadFile(filepath.Join("..", "..", "docs", "server-reference.md"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -55,8 +55,9 @@ func newServeCmd(f *Factory, run runFunc[serveOptions]) *cobra.Command {
 With --admin, /healthz and /metrics are on an address of their own, without a
 login. SIGHUP makes it read its certificate and its config file again.
 
-docs/server.md describes TLS, proxies, backups and the systemd service, whose
-data is in /var/lib/skarod. Packages have it in /usr/share/doc/skarod/docs.`,
+docs/server.md describes TLS, proxies and the systemd service, whose data is in
+/var/lib/skarod. docs/operations.md describes backups and monitoring. Packages
+have both in /usr/share/doc/skarod/docs.`,
 		Example: `  skarod serve
   skarod serve --listen :8443 --tls-cert cert.pem --tls-key key.pem`,
 		Args: cli.CheckArgs,
@@ -77,7 +78,7 @@ data is in /var/lib/skarod. Packages have it in /usr/share/doc/skarod/docs.`,
 // addFlags adds the flags of serve to a command.
 func (o *serveOptions) addFlags(c *cobra.Command) {
 	flags := c.Flags()
-	flags.StringVar(&o.config, "config", "", "TOML `FILE` with flags and limits, as docs/server.md lists them; flags override it")
+	flags.StringVar(&o.config, "config", "", "TOML `FILE` with flags and limits, as docs/server-reference.md lists them; flags override it")
 	flags.StringVar(&o.listen, "listen", defaultListen, "`ADDRESS` to listen on, or unix:PATH; port 0 is any free port")
 	flags.StringVar(&o.admin, "admin", "", "`ADDRESS` for /healthz and /metrics, or unix:PATH; none by default")
 	flags.StringVar(&o.certFile, "tls-cert", "", "PEM `FILE` with the certificate and its chain")
@@ -86,7 +87,7 @@ func (o *serveOptions) addFlags(c *cobra.Command) {
 	cli.CompleteFlag(c, "registration", registrations...)
 	flags.BoolVar(&o.allowPlaintext, "allow-plaintext", false, "permit other machines to connect without TLS")
 	flags.Var(&o.keep, "keep", "delete messages that are older than that, like 90d; keep all by default")
-	flags.StringArrayVar(&o.limits, "limit", nil, "change a limit: `NAME=VALUE`, as docs/server.md lists them")
+	flags.StringArrayVar(&o.limits, "limit", nil, "change a limit: `NAME=VALUE`, as docs/server-reference.md lists them")
 	cli.CompleteFlagFunc(c, "limit", completeLimits)
 	flags.StringSliceVar(&o.proxies, "trusted-proxy", nil, "`NETWORK` whose X-Forwarded-For names the client, such as 127.0.0.1 or 10.0.0.0/8; or unix")
 	cli.CompleteFlag(c, "trusted-proxy", "127.0.0.1", "::1", "unix")
@@ -131,7 +132,7 @@ func (s *serveOptions) configure(o *server.Options) error {
 			return cli.Usage(fmt.Sprintf("--limit is %q, not NAME=VALUE", v), "write it like --limit max-connections-per-user=128")
 		}
 		if err := o.SetLimit(name, value); err != nil {
-			return cli.Usage("--limit: "+err.Error(), "use a name and a value as in docs/server.md, \"Limits\"")
+			return cli.Usage("--limit: "+err.Error(), "use a name and a value as in docs/server-reference.md, \"Limits\"")
 		}
 	}
 	return nil

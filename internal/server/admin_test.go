@@ -92,11 +92,11 @@ func TestMetricsCountWhatHappens(t *testing.T) {
 	}
 }
 
-// docs/server.md describes every metric of skarod's own, and no other.
+// docs/operations.md describes every metric of skarod's own, and no other.
 func TestMetricsAreDocumented(t *testing.T) {
 	w := newTestServer(t, nil)
 	w.srv.countRefusal(refusedLogin, "401")
-	manual, err := os.ReadFile(filepath.Join("..", "..", "docs", "server.md"))
+	manual, err := os.ReadFile(filepath.Join("..", "..", "docs", "operations.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,12 +107,12 @@ func TestMetricsAreDocumented(t *testing.T) {
 	_, body := w.ask("/metrics")
 	for _, m := range regexp.MustCompile(`(?m)^# TYPE (skarod_\S+)`).FindAllStringSubmatch(body, -1) {
 		if !documented[m[1]] {
-			t.Errorf("docs/server.md does not have %s", m[1])
+			t.Errorf("docs/operations.md does not have %s", m[1])
 		}
 		delete(documented, m[1])
 	}
 	for name := range documented {
-		t.Errorf("docs/server.md has %s, and the server has not", name)
+		t.Errorf("docs/operations.md has %s, and the server has not", name)
 	}
 }
 

@@ -53,7 +53,7 @@ func (s *Server) SetLimits(o Options) (changed, later []string) {
 	return changed, later
 }
 
-// Limits returns every limit, in the order of docs/server.md.
+// Limits returns every limit, in the order of docs/server-reference.md.
 func Limits() []Limit { return slices.Clone(limits) }
 
 // SetLimit changes the limit with a name: to a number, a size such as 16KiB, or a time such

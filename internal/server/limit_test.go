@@ -12,7 +12,7 @@ import (
 
 // Every number of Options has a name in the table, and every name its default in the manual.
 func TestEveryLimitHasANameAndARowInTheManual(t *testing.T) {
-	manual, err := os.ReadFile(filepath.Join("..", "..", "docs", "server.md"))
+	manual, err := os.ReadFile(filepath.Join("..", "..", "docs", "server-reference.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +38,7 @@ func TestEveryLimitHasANameAndARowInTheManual(t *testing.T) {
 			t.Errorf("%s changes %d options", l.Name, changed)
 		}
 		if row := "| `" + l.Name + "` | " + l.Default + " |"; !strings.Contains(string(manual), row) {
-			t.Errorf("docs/server.md does not have %s", row)
+			t.Errorf("docs/server-reference.md does not have %s", row)
 		}
 	}
 	numbers := 0

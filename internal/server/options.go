@@ -82,7 +82,7 @@ const (
 	authTime                     = "login-time"
 )
 
-// limits are all limits, with their defaults. docs/server.md lists them.
+// limits are all limits, with their defaults. docs/server-reference.md lists them.
 var limits = []Limit{
 	count(maxConnections, 10000, "connections", func(o *Options) *int { return &o.MaxConnections }),
 	count(reservedConnections, 2000, "of these, for users who have a session and no connection; at most a fifth of max-connections", func(o *Options) *int { return &o.ReservedConnections }),
