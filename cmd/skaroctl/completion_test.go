@@ -1,6 +1,8 @@
 package main
 
 import (
+	"encoding/json"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -9,6 +11,7 @@ import (
 	"time"
 
 	"github.com/skaroctl/skaroctl/internal/account"
+	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
 // Completion uses cached contacts for five minutes, and asks the server after that.
@@ -37,6 +40,22 @@ func TestCompletionCachesContacts(t *testing.T) {
 		if out := complete(strings.Split(c.args, " ")...); !strings.HasPrefix(out, c.want+":") {
 			t.Errorf("%q: %q, want %q", c.args, out, c.want)
 		}
+	}
+}
+
+// What is kept for completion is bounded, whatever contacts a server has.
+func TestCompletionCacheIsBounded(t *testing.T) {
+	long := proto.Contact{Login: strings.Repeat("x", proto.MaxLogin+1)}
+	if kept := toCache([]proto.Contact{{Login: "a"}, long, {Login: "b"}}); len(kept) != 2 || kept[1].Login != "b" {
+		t.Errorf("beside a login that is too long: %v", kept)
+	}
+	contacts := make([]proto.Contact, 1_000_000)
+	for i := range contacts {
+		contacts[i].Login = fmt.Sprint(i)
+	}
+	kept := toCache(contacts)
+	if encoded, err := json.Marshal(kept); err != nil || len(encoded) > 2*completionBytes || len(kept) < 1000 {
+		t.Errorf("%d of 1,000,000 contacts in %d bytes, %v", len(kept), len(encoded), err)
 	}
 }
 
