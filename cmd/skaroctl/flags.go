@@ -30,7 +30,7 @@ const defaultTimeout = 10 * time.Second
 func (o *commonFlags) add(root *cobra.Command, completeProfile cobra.CompletionFunc) {
 	f := root.PersistentFlags()
 	o.timeout = cli.Duration(defaultTimeout)
-	f.StringVarP(&o.server, "server", "s", "", "`URL` of the server, ws:// or wss://; without a path, /skaro_client/ is used (SKAROCTL_SERVER)")
+	f.StringVarP(&o.server, "server", "s", "", "`URL` of the server, ws:// or wss://; without a path, /skaro_client/ is used; or unix:PATH (SKAROCTL_SERVER)")
 	f.StringVarP(&o.profile, "profile", "p", "", "use the account of the profile `NAME` (SKAROCTL_PROFILE)")
 	f.StringVarP(&o.output, "output", "o", "auto", "`FORMAT` of results: auto, text or json; auto is text on a terminal, JSON Lines elsewhere (SKAROCTL_OUTPUT)")
 	f.Var(&o.timeout, "timeout", "time limit of the command; for listen, of each attempt to connect (SKAROCTL_TIMEOUT)")

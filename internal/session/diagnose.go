@@ -210,8 +210,12 @@ func diagnoseConnect(err error) (diagnosis, bool) {
 	}
 	address := op.Addr.String()
 	switch {
+	case op.Net == "unix" && isErrno(op, syscall.ENOENT):
+		return diagnosis{why: "there is no socket " + address, hint: "check that the server runs, and the path in --server"}, true
+	case op.Net == "unix" && isErrno(op, syscall.EACCES):
+		return diagnosis{why: "this user may not use the socket " + address, hint: "join the socket's group, or ask the server's administrator"}, true
 	case isErrno(op, syscall.ECONNREFUSED):
-		return diagnosis{why: fmt.Sprintf("nothing listens at %s (connection refused)", address), hint: "check that the server runs, and the host and port in --server"}, true
+		return diagnosis{why: fmt.Sprintf("nothing listens at %s (connection refused)", address), hint: "check that the server runs, and the address in --server"}, true
 	case isErrno(op, syscall.EHOSTUNREACH, syscall.ENETUNREACH):
 		return diagnosis{why: fmt.Sprintf("there is no route to %s (%s)", address, bareText(op.Err)), hint: hintNetwork}, true
 	case isErrno(op, syscall.ETIMEDOUT):
@@ -417,7 +421,7 @@ func (e Endpoint) diagnoseRedirect(location string) diagnosis {
 // another host may not be a Skaro server.
 func (e Endpoint) corrected(location string) string {
 	u, err := url.Parse(e.URL)
-	if err != nil {
+	if err != nil || e.socket() != "" {
 		return ""
 	}
 	to, err := u.Parse(location)

@@ -42,11 +42,12 @@ func (c *netConn) Write(b []byte) (int, error) {
 // dialer makes one WebSocket connection. net/http calls its functions in goroutines of its
 // own; they return before the connection is used.
 type dialer struct {
-	ctx   context.Context // ends when dial returns: net/http keeps abandoned dials running
-	proxy *url.URL
-	body  *handshakeBody // of the server's answer, if that is a WebSocket handshake
-	conn  *netConn
-	keep  func() bool // keeps conn open when ctx ends
+	ctx    context.Context // ends when dial returns: net/http keeps abandoned dials running
+	socket string          // path of the Unix socket to connect to, or ""
+	proxy  *url.URL
+	body   *handshakeBody // of the server's answer, if that is a WebSocket handshake
+	conn   *netConn
+	keep   func() bool // keeps conn open when ctx ends
 }
 
 // dial makes the WebSocket connection.
@@ -60,8 +61,8 @@ func (e Endpoint) dial(ctx context.Context) (*websocket.Conn, *netConn, error) {
 	}
 	dialing, stop := context.WithCancel(ctx)
 	defer stop()
-	d := &dialer{ctx: dialing}
-	ws, resp, err := websocket.Dial(ctx, e.URL, &websocket.DialOptions{
+	d := &dialer{ctx: dialing, socket: e.socket()}
+	ws, resp, err := websocket.Dial(ctx, d.url(e.URL), &websocket.DialOptions{
 		HTTPClient: &http.Client{
 			Transport: d.checkBody(d.transport(roots)),
 			// A redirect would send the credentials to a server that the user did not name.
@@ -91,7 +92,18 @@ func (d *dialer) transport(roots *x509.CertPool) *http.Transport {
 	}
 }
 
+// url returns the URL of the handshake: behind a socket there is no host.
+func (d *dialer) url(endpoint string) string {
+	if d.socket != "" {
+		return "ws://localhost" + usualPath
+	}
+	return endpoint
+}
+
 func (d *dialer) findProxy(r *http.Request) (_ *url.URL, err error) {
+	if d.socket != "" {
+		return nil, nil
+	}
 	d.proxy, err = proxyFor(r)
 	return d.proxy, err
 }
@@ -105,6 +117,9 @@ func checkProxyAnswer(_ context.Context, _ *url.URL, _ *http.Request, answer *ht
 
 // connect makes the network connection. It is closed if dial returns without keeping it.
 func (d *dialer) connect(_ context.Context, network, addr string) (net.Conn, error) {
+	if d.socket != "" {
+		network, addr = "unix", d.socket
+	}
 	dialer := net.Dialer{KeepAlive: 15 * time.Second}
 	c, err := dialer.DialContext(d.ctx, network, addr)
 	if err != nil {

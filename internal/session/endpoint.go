@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,7 +14,7 @@ import (
 
 // Endpoint says where a connection goes, and how.
 type Endpoint struct {
-	URL            string // ws:// or wss://, path included
+	URL            string // ws:// or wss://, path included; or unix: and the path of a socket
 	CAFile         string // PEM file with additional root certificates, or ""
 	AllowPlaintext bool   // ws:// may go to another machine
 
@@ -51,7 +52,17 @@ func CompleteURL(raw string) string {
 	return raw[:end] + usualPath + raw[end:]
 }
 
+// socket returns the path of the Unix socket that the URL names, or "".
+func (e Endpoint) socket() string {
+	path, _ := strings.CutPrefix(e.URL, "unix:")
+	if path == e.URL {
+		return ""
+	}
+	return path
+}
+
 const (
+	hintSocket = "give the whole path of the server's socket, like unix:/run/skarod/skarod.sock"
 	hintURL    = "give a server URL like wss://chat.example.org/skaro_client/"
 	hintCAFile = "check --ca-file, SSL_CERT_FILE and the profile's ca_file"
 )
@@ -64,6 +75,9 @@ func badEndpoint(hint, format string, args ...any) *Error {
 // Check returns an error of KindEndpoint if the URL can't be used. It looks nothing up and
 // sends nothing.
 func (e Endpoint) Check() error {
+	if strings.HasPrefix(e.URL, "unix:") {
+		return e.checkSocket()
+	}
 	shown := e.shown()
 	if strings.ContainsFunc(e.URL, unicode.IsSpace) {
 		return badEndpoint(hintURL, "%s contains white space", shown)
@@ -91,6 +105,14 @@ func (e Endpoint) Check() error {
 	if u.Scheme == "ws" && !e.AllowPlaintext && !loopback(u.Hostname()) {
 		return badEndpoint("use wss://, or --allow-plaintext if you trust every network on the way",
 			"%s is not encrypted, and %s is another machine", e.URL, u.Hostname())
+	}
+	return nil
+}
+
+// checkSocket is Check for the path of a socket. A profile outlasts the current folder.
+func (e Endpoint) checkSocket() error {
+	if path := e.socket(); !filepath.IsAbs(path) || strings.ContainsFunc(path, unicode.IsControl) {
+		return badEndpoint(hintSocket, "the server URL %q has no absolute path", e.URL)
 	}
 	return nil
 }
@@ -155,7 +177,7 @@ func didYouMean(u *url.URL, plaintext bool) string {
 // pathHint returns a hint for a server that answers HTTP at this path without Skaro.
 func (e Endpoint) pathHint() string {
 	u, err := url.Parse(e.URL)
-	if err != nil {
+	if err != nil || e.socket() != "" {
 		return ""
 	}
 	usual := *u

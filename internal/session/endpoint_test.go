@@ -13,7 +13,11 @@ import (
 func TestCheckHintsAtTheRightURL(t *testing.T) {
 	for url, c := range map[string]struct{ says, hint string }{
 		"ws://127.0.0.1:8765/skaro_client/": {}, "ws://localhost/": {}, "ws://[::1]:1/x": {}, "ws://LOCALHOST./": {}, "wss://chat.example.org/x": {},
-		"ws://127.1.2.3/":                        {},
+		"ws://127.1.2.3/":              {},
+		"unix:/run/skarod/skarod.sock": {}, "unix:/a folder/x@y.sock": {},
+		"unix:skarod.sock":                       {"no absolute path", "like unix:/run/"},
+		"unix:":                                  {"no absolute path", "like unix:/run/"},
+		"unix:/a\nb":                             {"no absolute path", "like unix:/run/"},
 		"ws://chat.example.org/x":                {"not encrypted", "--allow-plaintext"},
 		"ws://localhost.example.org/":            {"not encrypted", "wss://"},
 		"http://chat.example.org":                {"http://", "wss://chat.example.org/skaro_client/"},
