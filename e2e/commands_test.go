@@ -257,11 +257,14 @@ var serverURL = `(wss?://([^/\s"]+)/skaro_client/)`
 // portInUse is in the hint of a skarod that can't have its port.
 const portInUse = "another program has that port"
 
+// patientServer gives clients on a busy machine the time that they need.
+var patientServer = []string{"--limit", "http-time=10m", "--limit", "write-time=10m", "--limit", "ping-interval=10m", "--limit", "login-time=10m", "--limit", "frame-time=10m"}
+
 // skarod [FLAG…] starts skarod on a free port, and again on the same data after
 // `collect skarod`. It sets $SERVER and $ADDRESS (host and port).
 func cmdSkarod(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, true, "skarod [FLAG...]")
-	all := append([]string{"serve", "--listen", "127.0.0.1:0", "--data", dataDir(ts)}, args...)
+	all := slices.Concat([]string{"serve", "--listen", "127.0.0.1:0", "--data", dataDir(ts)}, patientServer, args)
 	p := spawn(ts, "skarod", command(ts, "skarod", all...))
 	match := p.await(ts, p.stderr, serverURL+"|"+portInUse)
 	for late := time.Now().Add(deadline); match[0] == portInUse && time.Now().Before(late); {

@@ -51,7 +51,7 @@ func TestListenerKilled(t *testing.T) {
 	var start func() string
 	start = func() string {
 		t.Helper()
-		server = program("skarod", "serve", "--listen", address, "--data", data)
+		server = program("skarod", append([]string{"serve", "--listen", address, "--data", data}, patientServer...)...)
 		stderr, err := server.StderrPipe()
 		if err != nil {
 			t.Fatal(err)

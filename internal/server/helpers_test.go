@@ -124,7 +124,7 @@ func newTestServer(t testing.TB, change func(*Options), logins ...string) *testS
 		clock: &clock{now: time.Date(2026, 1, 2, 3, 4, 5, 678901000, time.UTC)},
 	}
 	w.options.Version = "test"
-	w.options.WriteTime, w.options.PingInterval = patience, patience // a client on a busy machine is not deaf
+	w.options.WriteTime, w.options.PingInterval, w.options.HTTPTime = patience, patience, patience // a client on a busy machine is not deaf
 	w.options.Clock = w.clock.Now
 	w.waits = &waits{}
 	w.options.After = w.waits.after

@@ -229,7 +229,8 @@ func diagnoseConnect(err error) (diagnosis, bool) {
 // diagnoseNoAnswer explains a server that took the connection and did not answer the
 // WebSocket handshake.
 func diagnoseNoAnswer(err error) (diagnosis, bool) {
-	if _, ok := diagnoseNetwork(err); ok {
+	// net/http has no type for a server that hangs up while the request is being written.
+	if _, ok := diagnoseNetwork(err); ok || strings.Contains(err.Error(), "server closed idle connection") {
 		return diagnosis{why: "it closed the connection without an answer", hint: hintTryAgain}, true
 	}
 	if strings.Contains(err.Error(), "malformed") {

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"strings"
 	"syscall"
@@ -201,6 +202,14 @@ func TestDiagnoseSystemErrors(t *testing.T) {
 		if d := diagnoseLoss(cut); d != brokenOff {
 			t.Errorf("lost with %d: %+v", code, d)
 		}
+	}
+}
+
+// net/http has no type for this: the server hung up while the request was being written.
+func TestDiagnoseHangUpBeforeTheRequest(t *testing.T) {
+	err := &url.Error{Op: "Get", URL: "http://localhost/", Err: errors.New("http: server closed idle connection")}
+	if d := diagnoseDial(err); d.why != "it closed the connection without an answer" || d.hint != hintTryAgain {
+		t.Errorf("%+v", d)
 	}
 }
 

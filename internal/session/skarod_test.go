@@ -31,7 +31,7 @@ type skarod struct {
 // newSkarod starts a server with accounts. A nil change means the default options.
 func newSkarod(t *testing.T, change func(*server.Options), logins ...string) *skarod {
 	h := &skarod{t: t, path: filepath.Join(t.TempDir(), "skarod.db"), options: server.DefaultOptions()}
-	h.options.WriteTime, h.options.PingInterval = patience, patience // a client on a busy machine is not deaf
+	h.options.WriteTime, h.options.PingInterval, h.options.HTTPTime = patience, patience, patience // a client on a busy machine is not deaf
 	if change != nil {
 		change(&h.options)
 	}
