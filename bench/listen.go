@@ -206,7 +206,7 @@ func (l *lab) latency(ctx context.Context, p listener) (float64, error) {
 // skaroSource is a Skaro server that answers as skarod does, and then leaves the
 // connection to its caller.
 func skaroSource() (*source, error) {
-	fields := proto.Message{ID: firstID, Date: proto.Date{Time: time.Now()}, From: "bob", To: "alice", Body: text}.Fields()
+	fields := proto.Message{ID: firstID, Date: proto.Date{Time: time.Now()}, From: "bob", To: "alice", Body: text}.Map()
 	fields["type"] = proto.TypeShowMessage
 	frame, err := proto.Encode(fields)
 	if err != nil {

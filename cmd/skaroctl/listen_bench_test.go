@@ -66,7 +66,7 @@ func floodOf(n int) []byte {
 	for i := 1; i <= n; i++ {
 		fields := proto.Message{
 			ID: int64(i), Date: proto.Date{Time: now.Add(time.Duration(i) * time.Microsecond)}, From: "bob", To: "alice", Body: "message " + strconv.Itoa(i) + " of the flood that is measured",
-		}.Fields()
+		}.Map()
 		fields["type"] = proto.TypeShowMessage
 		frame, err := proto.Encode(fields)
 		if err != nil {

@@ -10,6 +10,9 @@
     libskaro_check.py conference URL LOGIN PASSWORD NAME TEXT
         prints "ready" once logged in, waits for a message in a conference, sends
         one there, and prints what came, then the history, then the contacts
+    libskaro_check.py fields URL LOGIN PASSWORD PEER TEXT
+        prints "ready" once logged in, waits for a message with fields, answers it,
+        and prints the history
 
 Passwords are test data and therefore arguments.
 """
@@ -237,10 +240,30 @@ async def conference(url, login, password, name, text):
     await peer.close()
 
 
+async def fields(url, login, password, other, text):
+    peer = await Peer(url).connect()
+    await peer.authorize(login, password)
+    print("ready", flush=True)
+    event = await peer.event("show_message")
+    check_message(event, other, other, login, event[1]["body"])
+    assert event[1]["fields"], event
+    await peer.client.send_message(other, text, marker=10)
+    to, reply, marker = await peer.event("send_message")
+    assert (to, marker) == (other, 10), (to, marker)
+    await peer.client.get_history(other)
+    dialog, history = await peer.event("get_history")
+    assert dialog == other, dialog
+    assert [m["id"] for m in history] == [event[1]["id"], reply["message_id"]], (history, reply)
+    for m in history:
+        print(m["from"]["login"], m["body"], json.dumps(m.get("fields"), sort_keys=True), sep=": ", flush=True)
+    assert peer.events["error"].empty(), "the server pushed an error"
+    await peer.close()
+
+
 def main():
     # libskaro hides an AttributeError in an observer; its log would show it.
     logging.basicConfig(level=logging.WARNING)
-    command = {"check": check, "send": send, "receive": receive, "conference": conference}[sys.argv[1]]
+    command = {"check": check, "send": send, "receive": receive, "conference": conference, "fields": fields}[sys.argv[1]]
     asyncio.run(command(*sys.argv[2:]))
 
 

@@ -142,7 +142,15 @@ func kindOf(raw []byte) string {
 	case majorTag:
 		return "tagged"
 	}
-	return "a simple value or a fraction"
+	switch _, isBool := decodeExact[bool](raw); {
+	case isBool:
+		return "a boolean"
+	case raw[0] == null, raw[0] == undefined:
+		return "null"
+	case raw[0] > undefined+1:
+		return "a number with a fraction"
+	}
+	return "a simple value"
 }
 
 // decodeExact reads a value of one type. It reports whether the value is of that type.

@@ -43,6 +43,7 @@ const (
 	ExtHistoryPage = "history-page"
 	ExtUpdates     = "updates"
 	ExtNonce       = "nonce"
+	ExtFields      = "fields"
 )
 
 // MaxFrame is the largest frame, in bytes, that either side reads by default. A history

@@ -236,6 +236,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add(raw)
 	}
 	f.Add([]byte{0xbf, 0xff})
+	f.Add(EncodePush(Message{ID: 1, From: "bob", To: "alice", Body: "hi", Fields: mustFields(f, map[string]any{"title": "x", "tags": []string{"a"}})}))
 	f.Add(EncodePush(Message{ID: 1, Date: Date{Time: time.Unix(1, 0)}, From: "bob", To: "alice", Body: "hi"}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		frame, err := Decode(b)
@@ -268,7 +269,7 @@ func TestWorkGrowsAsTheInputDoes(t *testing.T) {
 	for what, make := range map[string]func(n int) any{
 		"empty messages": func(n int) any { return map[string]any{"history": list(n, map[string]any{})} },
 		"messages": func(n int) any {
-			return map[string]any{"history": list(n, Message{ID: 1, From: "bob", To: "alice", Body: text}.Fields())}
+			return map[string]any{"history": list(n, Message{ID: 1, From: "bob", To: "alice", Body: text}.Map())}
 		},
 		"odd messages": func(n int) any {
 			return map[string]any{"history": list(n, map[string]any{"id": text, "from": 1, "x": nil})}
@@ -286,6 +287,10 @@ func TestWorkGrowsAsTheInputDoes(t *testing.T) {
 			}
 			return fields
 		},
+		"fields of messages": func(n int) any {
+			return map[string]any{"history": list(n, map[string]any{"fields": map[string]any{"tags": list(20, text)}})}
+		},
+		"wrong fields":   func(n int) any { return map[string]any{"fields": map[string]any{"tags": list(n, text)}} },
 		"a long text":    func(n int) any { return map[string]any{"type": "show_message", "body": strings.Repeat(text, n)} },
 		"many integers":  func(n int) any { return map[string]any{"x": list(n, 1)} },
 		"a long integer": func(n int) any { return map[string]any{"x": new(big.Int).Lsh(big.NewInt(1), uint(8*n))} },

@@ -116,7 +116,7 @@ func readEverything(b []byte) {
 	}
 	_, _ = ParseContacts(f)
 	_, _ = ParseMessages(f, "history")
-	ParseMessage(f)
+	ParseMessage(f).Fields.Values()
 	ParseContact(f)
 	ParseSendMessage(f)
 	for name := range f.all() {

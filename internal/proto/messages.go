@@ -14,6 +14,7 @@ type Message struct {
 	Conference string // from.in_conference, for a message in a conference
 	To         string
 	Body       string
+	Fields     Fields
 	Extra      Extra // every field beyond these; fields with an unexpected type too
 }
 
@@ -25,7 +26,7 @@ func ParseMessage(f Frame) Message {
 		return *f.message
 	}
 	m := Message{}
-	known := make([]string, 0, 6)
+	known := make([]string, 0, 7)
 	known = append(known, "type")
 	if id, ok := f.Int("id"); ok && id > 0 {
 		m.ID = id
@@ -43,6 +44,12 @@ func ParseMessage(f Frame) Message {
 	}
 	read("to", &m.To)
 	read("body", &m.Body)
+	if raw, ok := f.all()["fields"]; ok {
+		var err error
+		if m.Fields, err = ParseFields(raw); err == nil {
+			known = append(known, "fields")
+		}
+	}
 	read("from", &m.From) // some servers might name the sender by the bare login
 	if from, ok := f.Map("from"); ok {
 		m.From, m.Conference = from.Text("login"), from.Text("in_conference")
@@ -59,12 +66,13 @@ func ParseMessage(f Frame) Message {
 
 // ordinary is a message as skarod writes it in a show_message.
 type ordinary struct {
-	Type string  `cbor:"type"`
-	ID   int64   `cbor:"id"`
-	Date float64 `cbor:"date"`
-	From sender  `cbor:"from"`
-	To   string  `cbor:"to"`
-	Body string  `cbor:"body"`
+	Type   string          `cbor:"type"`
+	ID     int64           `cbor:"id"`
+	Date   float64         `cbor:"date"`
+	From   sender          `cbor:"from"`
+	To     string          `cbor:"to"`
+	Body   string          `cbor:"body"`
+	Fields cbor.RawMessage `cbor:"fields,omitempty"`
 }
 
 type sender struct {
@@ -94,6 +102,12 @@ func decodeMessage(b []byte, typ string) (m Message, ok bool) {
 			return m, false
 		}
 	}
+	if o.Fields != nil {
+		var err error
+		if m.Fields, err = ParseFields(o.Fields); err != nil {
+			return m, false
+		}
+	}
 	return m, true
 }
 
@@ -110,8 +124,8 @@ func (m Message) Dialog(own string) string {
 	return m.From
 }
 
-// Fields is the message as a server sends it, without a type.
-func (m Message) Fields() map[string]any {
+// Map is the message as a server sends it, without a type.
+func (m Message) Map() map[string]any {
 	from := map[string]any{"login": m.From}
 	if m.Conference != "" {
 		from["in_conference"] = m.Conference
@@ -123,12 +137,15 @@ func (m Message) Fields() map[string]any {
 	if !m.Date.Time.IsZero() {
 		fields["date"] = Seconds(m.Date.Time)
 	}
+	if m.Fields != "" {
+		fields["fields"] = cbor.RawMessage(m.Fields)
+	}
 	return fields
 }
 
 // EncodePush writes a message that has an id and a date as a show_message.
 func EncodePush(m Message) []byte {
-	return mustEncode(ordinary{TypeShowMessage, m.ID, Seconds(m.Date.Time), sender{m.From, m.Conference}, m.To, m.Body})
+	return mustEncode(ordinary{TypeShowMessage, m.ID, Seconds(m.Date.Time), sender{m.From, m.Conference}, m.To, m.Body, cbor.RawMessage(m.Fields)})
 }
 
 // ParseMessages reads an array of messages: the field "history" of get_history or

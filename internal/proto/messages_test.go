@@ -76,7 +76,7 @@ func TestParseMessageKeepsWrongTags(t *testing.T) {
 
 func TestMessageFieldsParseBack(t *testing.T) {
 	in := Message{ID: 1 << 60, Date: Date{Time: time.Date(2026, 1, 2, 3, 4, 5, 678901000, time.UTC)}, From: "bob", Conference: "ops", To: "ops", Body: "π\n"}
-	f, err := Decode(enc(t, in.Fields()))
+	f, err := Decode(enc(t, in.Map()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,8 +97,9 @@ func TestTypedFramesEncodeAsMapsDo(t *testing.T) {
 	for _, m := range []Message{
 		{ID: 7, Date: Date{Time: date}, From: "alice", To: "bob", Body: "hi"},
 		{ID: 1 << 40, Date: Date{Time: date}, From: "alice", Conference: "ops", To: "ops", Body: strings.Repeat("ж", 200)},
+		{ID: 7, Date: Date{Time: date}, From: "alice", To: "bob", Body: "hi", Fields: mustFields(t, map[string]any{"title": "x", "n": -1})},
 	} {
-		fields := m.Fields()
+		fields := m.Map()
 		fields["type"] = TypeShowMessage
 		if got := EncodePush(m); !bytes.Equal(got, enc(t, fields)) {
 			t.Errorf("%x, not %x", got, enc(t, fields))
@@ -152,6 +153,11 @@ func TestOrdinaryMessagesParseAsAnyOther(t *testing.T) {
 		"a bare sender":         {map[string]any{"from": "bob"}, false},
 		"a sender with more":    {map[string]any{"from": map[string]any{"login": "bob", "age": 4}}, false},
 		"another field":         {map[string]any{"urgent": true}, false},
+		"fields":                {map[string]any{"fields": map[string]any{"title": "x", "tags": []string{"a"}}}, true},
+		"no fields":             {map[string]any{"fields": map[string]any{}}, true},
+		"wrong fields":          {map[string]any{"fields": map[string]any{"a": 1.5}}, false},
+		"fields that are null":  {map[string]any{"fields": null}, false},
+		"fields that are text":  {map[string]any{"fields": "x"}, false},
 		"another type":          {map[string]any{"type": "info"}, false},
 	} {
 		b := show(t, c.changes)
@@ -215,7 +221,7 @@ func FuzzMessage(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		list, err := Decode(enc(t, map[string]any{"history": []any{m.Fields()}}))
+		list, err := Decode(enc(t, map[string]any{"history": []any{m.Map()}}))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/fxamacker/cbor/v2"
 )
 
 // Request is what a client asks of a server: a type and the fields that go with it,
@@ -101,14 +103,17 @@ func GetUpdates(after int64, limit int) Request {
 // GetLastID asks for the newest message id alone: it is get_updates without "after".
 func GetLastID() Request { return Request{Type: TypeGetUpdates} }
 
-// SendMessage sends a text to a user or a conference. A nonce is for a server with that
-// extension; "" means no nonce.
-func SendMessage(to, body, nonce string) Request {
-	fields := map[string]any{"to": to, "body": body}
+// SendMessage sends a message to a user or a conference. A nonce and fields are for a server
+// with these extensions; "" means none.
+func SendMessage(to, body, nonce string, fields Fields) Request {
+	all := map[string]any{"to": to, "body": body}
 	if nonce != "" {
-		fields["nonce"] = nonce
+		all["nonce"] = nonce
 	}
-	return Request{TypeSendMessage, fields}
+	if fields != "" {
+		all["fields"] = cbor.RawMessage(fields)
+	}
+	return Request{TypeSendMessage, all}
 }
 
 // EncodeRequest writes the request typ with the number id and its further fields
@@ -136,19 +141,27 @@ func (f Frame) RequestNumber() (int64, bool) {
 
 // sendRequest is a send_message request as skaroctl writes it.
 type sendRequest struct {
-	Type   string `cbor:"type"`
-	Number int64  `cbor:"on_request"`
-	To     string `cbor:"to"`
-	Body   string `cbor:"body"`
-	Nonce  string `cbor:"nonce"`
+	Type   string          `cbor:"type"`
+	Number int64           `cbor:"on_request"`
+	To     string          `cbor:"to"`
+	Body   string          `cbor:"body"`
+	Nonce  string          `cbor:"nonce"`
+	Fields cbor.RawMessage `cbor:"fields"`
+
+	fields Fields // as decodeSendRequest has read them
 }
 
 // decodeSendRequest reads a send_message request. It reports whether the request has text
-// in every field, and no others.
+// in every field but fields, and no others, and whether its fields are right.
 func decodeSendRequest(b []byte) (s *sendRequest, ok bool) {
 	s = &sendRequest{Number: absent}
 	ok = decodeStruct(b, s) && s.Type == TypeSendMessage && s.Number != absent && s.To != "" && s.Body != "" && s.Nonce != "" &&
 		utf8.ValidString(s.To) && utf8.ValidString(s.Body) && utf8.ValidString(s.Nonce)
+	if ok && s.Fields != nil {
+		var err error
+		s.fields, err = ParseFields(s.Fields)
+		ok = err == nil
+	}
 	return s, ok
 }
 
@@ -157,12 +170,14 @@ func decodeSendRequest(b []byte) (s *sendRequest, ok bool) {
 type Outgoing struct {
 	To, Body, Nonce string
 	HasNonce        bool // the field is there
+	Fields          Fields
+	WrongFields     error // what is wrong with the fields, a *FieldError; nil if nothing is
 }
 
 // ParseSendMessage reads a send_message request. It never fails.
 func ParseSendMessage(f Frame) Outgoing {
 	if s := f.send; s != nil {
-		return Outgoing{s.To, s.Body, s.Nonce, true}
+		return Outgoing{To: s.To, Body: s.Body, Nonce: s.Nonce, HasNonce: true, Fields: s.fields}
 	}
 	exact := func(name string) string {
 		if s, ok := f.ExactText(name); ok {
@@ -170,5 +185,9 @@ func ParseSendMessage(f Frame) Outgoing {
 		}
 		return ""
 	}
-	return Outgoing{exact("to"), exact("body"), exact("nonce"), f.Has("nonce")}
+	o := Outgoing{To: exact("to"), Body: exact("body"), Nonce: exact("nonce"), HasNonce: f.Has("nonce")}
+	if raw, ok := f.all()["fields"]; ok {
+		o.Fields, o.WrongFields = ParseFields(raw)
+	}
+	return o
 }

@@ -98,7 +98,7 @@ func FuzzRequest(f *testing.F) {
 			}
 			return ""
 		}
-		request := SendMessage(to, body, nonce)
+		request := SendMessage(to, body, nonce, "")
 		b, err := EncodeRequest(request.Type, number, request.Fields)
 		if err != nil {
 			t.Fatal(err)

@@ -87,7 +87,7 @@ func (c *conn) serve() {
 	c.pinger = time.AfterFunc(c.server.o.PingInterval, c.ping)
 	c.reply(map[string]any{
 		"type": proto.TypeGreeting, "token": c.challenge, "server": "skarod/" + c.server.o.Version, "max_frame": c.server.o.MaxFrame,
-		"extensions": []string{proto.ExtHistoryPage, proto.ExtUpdates, proto.ExtNonce},
+		"extensions": []string{proto.ExtHistoryPage, proto.ExtUpdates, proto.ExtNonce, proto.ExtFields},
 	})
 	err := c.read()
 	user := ""

@@ -87,6 +87,9 @@ func (c *conn) parseMessage(f proto.Frame, sender int64) (store.Message, error) 
 	if n := utf8.RuneCountInString(m.Nonce); given.HasNonce && (n < 16 || n > 64) {
 		return m, refuse(proto.StatusBadRequest, "nonce must be text of 16 to 64 characters")
 	}
+	if m.Fields = given.Fields; given.WrongFields != nil {
+		return m, refuse(proto.StatusBadRequest, "%v", given.WrongFields)
+	}
 	return m, nil
 }
 
@@ -107,7 +110,7 @@ func (c *conn) recipientForm(to string) (string, error) {
 // of the conference, and to every other connection of the sender.
 func (s *Server) deliver(c *conn, from store.User, m store.Message, stored store.Stored) {
 	s.counter.messages.Add(1)
-	message := proto.Message{ID: stored.ID, Date: proto.Date{Time: stored.Date}, From: from.Login, To: m.To, Body: m.Body}
+	message := proto.Message{ID: stored.ID, Date: proto.Date{Time: stored.Date}, From: from.Login, To: m.To, Body: m.Body, Fields: m.Fields}
 	users := stored.Members
 	if users == nil {
 		users = []int64{stored.Recipient, from.ID}

@@ -57,6 +57,9 @@ func TestSendRefusesWhatIsNoMessage(t *testing.T) {
 		"short nonce":   {map[string]any{"to": "bob", "body": "x", "nonce": "0123456789abcde"}, "400", "nonce must be text"},
 		"long nonce":    {map[string]any{"to": "bob", "body": "x", "nonce": strings.Repeat("x", 65)}, "400", "nonce must be text"},
 		"another nonce": {map[string]any{"to": "bob", "body": "x", "nonce": 5}, "400", "nonce must be text"},
+		"odd fields":    {map[string]any{"to": "bob", "body": "x", "fields": map[string]any{"n": 1.5}}, "400", `the field "n" is a number with a fraction: expected text, an integer`},
+		"no map":        {map[string]any{"to": "bob", "body": "x", "fields": nil}, "400", "fields must be a map"},
+		"a long title":  {map[string]any{"to": "bob", "body": "x", "fields": map[string]any{"title": strings.Repeat("x", 4<<10)}}, "400", "4106 bytes: at most 4096"},
 		"15 characters": {map[string]any{"to": "bob", "body": "x", "nonce": strings.Repeat("é", 15)}, "400", "nonce must be text"},
 	} {
 		if r := c.request(proto.TypeSendMessage, test.fields); code(r) != test.status || !strings.Contains(r.Info, test.info) {
@@ -79,6 +82,36 @@ func TestSendRefusesWhatIsNoMessage(t *testing.T) {
 	}
 }
 
+// A server knows no field: what other clients mean by them is their affair.
+func TestFieldsReachEveryReader(t *testing.T) {
+	w := newTestServer(t, nil, "alice", "bob")
+	alice, alice2, bob := w.login("alice"), w.login("alice"), w.login("bob")
+	want, err := proto.NewFields(map[string]any{"title": 5, "urgency": "who knows", "tags": []string{"a"}, "yes": true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, nonce := range []string{"", "0123456789abcdef"} { // the long way, and the short one
+		request := proto.SendMessage("bob", "hi", nonce, want)
+		if r := alice.request(request.Type, request.Fields); !r.OK() {
+			t.Fatalf("%s %s", r.Status, r.Info)
+		}
+		for _, c := range []*client{alice2, bob} {
+			if m := c.message(); m.Fields != want || m.Extra != nil {
+				t.Errorf("a push: %+v", m)
+			}
+		}
+	}
+	for name, r := range map[string]proto.Reply{
+		"history":  bob.request(proto.TypeGetHistory, map[string]any{"login": "alice"}),
+		"messages": bob.request(proto.TypeGetUpdates, map[string]any{"after": 0}),
+	} {
+		list, err := proto.ParseMessages(r.Fields, name)
+		if err != nil || len(list) != 2 || list[0].Fields != want || list[1].Fields != want {
+			t.Errorf("%s: %+v, %v", name, list, err)
+		}
+	}
+}
+
 func TestNonceIsStoredOnce(t *testing.T) {
 	w := newTestServer(t, nil, "alice", "bob")
 	alice, bob := w.login("alice"), w.login("bob")
@@ -97,6 +130,11 @@ func TestNonceIsStoredOnce(t *testing.T) {
 			t.Errorf("%s", r.Fields.Describe())
 		}
 	}
+	fields["fields"] = map[string]any{"title": "x"}
+	if r := alice.request(proto.TypeSendMessage, fields); code(r) != "409" {
+		t.Errorf("with fields: %s", r.Status)
+	}
+	delete(fields, "fields")
 	fields["body"] = "twice"
 	if r := alice.request(proto.TypeSendMessage, fields); code(r) != "409" || r.Info == "" {
 		t.Errorf("another body: %s", r.Status)

@@ -278,7 +278,7 @@ func withMore(fields map[string]any, more bool) map[string]any {
 func fieldsOf(list []proto.Message) []any {
 	out := make([]any, len(list))
 	for i, m := range list {
-		out[i] = m.Fields()
+		out[i] = m.Map()
 	}
 	return out
 }

@@ -146,7 +146,7 @@ func TestReplyCountsAfterContextEnded(t *testing.T) {
 	ctx, s := open(t, url, withToken)
 	var calls []*Call
 	for range count {
-		calls = append(calls, s.Start(ctx, proto.SendMessage("bob", "hi", "")))
+		calls = append(calls, s.Start(ctx, proto.SendMessage("bob", "hi", "", "")))
 	}
 	if _, err := s.Contacts(ctx); err != nil { // answered in order, so that the messages have their replies
 		t.Fatal(err)

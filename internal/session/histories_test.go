@@ -72,7 +72,7 @@ func (s *plain) answer(p *peer, f proto.Frame) {
 		list := []any{}
 		for _, m := range s.messages {
 			if m.Dialog("alice") == dialog {
-				list = append(list, m.Fields())
+				list = append(list, m.Map())
 			}
 		}
 		p.reply(f, proto.StatusOK, map[string]any{"history": list})
@@ -110,7 +110,7 @@ func (s *plain) cut(missed ...proto.Message) {
 }
 
 func pushed(m proto.Message) map[string]any {
-	f := m.Fields()
+	f := m.Map()
 	f["type"] = proto.TypeShowMessage
 	return f
 }

@@ -87,7 +87,7 @@ func TestHistoryCutsRangeOnPlainServer(t *testing.T) {
 		}
 		var all []any
 		for i := range 10 {
-			m := proto.Message{From: "bob", To: "alice", Body: fmt.Sprint(i), Date: proto.Date{Time: time.Unix(int64(1000+i), 0)}}.Fields()
+			m := proto.Message{From: "bob", To: "alice", Body: fmt.Sprint(i), Date: proto.Date{Time: time.Unix(int64(1000+i), 0)}}.Map()
 			m["date"] = time.Unix(int64(1000+i), 0).UTC().Format(time.RFC3339)
 			all = append(all, m)
 		}

@@ -156,5 +156,5 @@ func (h *held) flush(ctx context.Context, deliver func(proto.Message) error) err
 // sizeOf estimates the memory that a message takes, in bytes.
 func sizeOf(m proto.Message) int {
 	const overhead = 256 // of the struct, and of its place in a list
-	return overhead + len(m.From) + len(m.Conference) + len(m.To) + len(m.Body) + m.Date.Size() + m.Extra.Size()
+	return overhead + len(m.From) + len(m.Conference) + len(m.To) + len(m.Body) + len(m.Fields) + m.Date.Size() + m.Extra.Size()
 }

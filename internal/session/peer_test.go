@@ -159,7 +159,7 @@ func (p *peer) login(extensions ...string) {
 
 // message returns the fields of a pushed message.
 func message(id int64, from, to, body string) map[string]any {
-	m := proto.Message{ID: id, From: from, To: to, Body: body, Date: proto.Date{Time: time.Unix(1479394800+id, 0)}}.Fields()
+	m := proto.Message{ID: id, From: from, To: to, Body: body, Date: proto.Date{Time: time.Unix(1479394800+id, 0)}}.Map()
 	m["type"] = proto.TypeShowMessage
 	return m
 }
@@ -189,7 +189,7 @@ func open(t *testing.T, url string, credentials func(context.Context) (Credentia
 
 // sendHi sends a message to bob and waits for its confirmation.
 func sendHi(ctx context.Context, s *Session) (Sent, error) {
-	reply, err := s.Do(ctx, proto.SendMessage("bob", "hi", ""))
+	reply, err := s.Do(ctx, proto.SendMessage("bob", "hi", "", ""))
 	if err != nil {
 		return Sent{}, err
 	}

@@ -126,7 +126,7 @@ func (h *skarod) send(from string, bodies ...string) {
 	go func() {
 		defer close(calls)
 		for _, b := range bodies {
-			calls <- s.Start(ctx, proto.SendMessage("alice", b, ""))
+			calls <- s.Start(ctx, proto.SendMessage("alice", b, "", ""))
 		}
 	}()
 	for c := range calls {

@@ -179,7 +179,7 @@ func (w *worker) send(ctx context.Context, m *outgoing) error {
 	if m.sent.IsZero() {
 		m.sent = w.run.now()
 	}
-	m.call = w.session.Start(ctx, proto.SendMessage(m.To, m.Body, nonce))
+	m.call = w.session.Start(ctx, proto.SendMessage(m.To, m.Body, nonce, ""))
 	if m.call.MaybeSent() {
 		m.move(stepWritten)
 	}

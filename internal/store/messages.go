@@ -18,6 +18,7 @@ type Message struct {
 	Sender int64
 	To     string // a login or the name of a conference, from LoginForm
 	Body   string
+	Fields proto.Fields
 	Nonce  string // "" means none
 	Date   time.Time
 }
@@ -37,7 +38,7 @@ type Stored struct {
 // more than a share of what may wait for the disk, and reports whether it did.
 func (s *Store) Send(m Message, done func(Stored, error)) (waited bool) {
 	var stored Stored
-	return s.submit(m.Sender, jobCost+len(m.Body), func() (err error) {
+	return s.submit(m.Sender, jobCost+len(m.Body)+len(m.Fields), func() (err error) {
 		stored, err = s.insertMessage(m)
 		return err
 	}, func(err error) { done(stored, err) })
@@ -56,8 +57,8 @@ func (s *Store) insertMessage(m Message) (Stored, error) {
 	if err != nil {
 		return Stored{}, err
 	}
-	id, inserted, err := s.insert("INSERT INTO messages (date, sender, recipient, body, nonce) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-		toMicros(m.Date), m.Sender, to.id, m.Body, sql.NullString{String: m.Nonce, Valid: m.Nonce != ""})
+	id, inserted, err := s.insert("INSERT INTO messages (date, sender, recipient, body, fields, nonce) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+		toMicros(m.Date), m.Sender, to.id, m.Body, fieldsColumn(m.Fields), sql.NullString{String: m.Nonce, Valid: m.Nonce != ""})
 	if err != nil {
 		return Stored{}, err
 	}
@@ -69,6 +70,14 @@ func (s *Store) insertMessage(m Message) (Stored, error) {
 		return stored, nil
 	}
 	return stored, s.addContacts(m.Sender, to.id)
+}
+
+// fieldsColumn is the value of the column fields.
+func fieldsColumn(f proto.Fields) any {
+	if f == "" {
+		return nil
+	}
+	return []byte(f)
 }
 
 // recipient looks up the recipient of a message, and the members if that is a conference.
@@ -93,8 +102,9 @@ func (s *Store) firstWithNonce(m Message) (Stored, error) {
 	var first Stored
 	var date int64
 	var body, to string
-	err := s.row(`SELECT m.id, m.date, m.recipient, m.body, r.login FROM messages m JOIN users r ON r.id = m.recipient WHERE m.sender = ? AND m.nonce = ?`,
-		m.Sender, m.Nonce).Scan(&first.ID, &date, &first.Recipient, &body, &to)
+	var fields []byte
+	err := s.row(`SELECT m.id, m.date, m.recipient, m.body, m.fields, r.login FROM messages m JOIN users r ON r.id = m.recipient WHERE m.sender = ? AND m.nonce = ?`,
+		m.Sender, m.Nonce).Scan(&first.ID, &date, &first.Recipient, &body, &fields, &to)
 	if err != nil {
 		return Stored{}, err
 	}
@@ -105,7 +115,7 @@ func (s *Store) firstWithNonce(m Message) (Stored, error) {
 		}
 		return s.insertMessage(m)
 	}
-	if to != m.To || body != m.Body {
+	if to != m.To || body != m.Body || proto.Fields(fields) != m.Fields {
 		return Stored{}, ErrNonceUsed
 	}
 	return first, nil
@@ -170,7 +180,7 @@ func (p Page) before() int64 {
 // to the limit. It skips what its user sent to conferences that the user has left, which
 // costs half a microsecond for each message.
 const (
-	columns      = "SELECT m.id, m.date, s.login, r.login, r.conference, m.body FROM messages m CROSS JOIN users s ON s.id = m.sender CROSS JOIN users r ON r.id = m.recipient "
+	columns      = "SELECT m.id, m.date, s.login, r.login, r.conference, m.body, m.fields FROM messages m CROSS JOIN users s ON s.id = m.sender CROSS JOIN users r ON r.id = m.recipient "
 	historyQuery = columns + "WHERE m.sender = ?1 AND m.recipient = ?2 AND m.id > ?3 AND m.id < ?4 UNION ALL " +
 		columns + "WHERE m.sender = ?2 AND m.recipient = ?1 AND m.id > ?3 AND m.id < ?4 AND ?1 <> ?2 ORDER BY m.id DESC LIMIT ?5"
 	conferenceQuery = columns + "WHERE m.recipient = ?1 AND m.id > ?2 AND m.id < ?3 ORDER BY m.id DESC LIMIT ?4"
@@ -219,14 +229,15 @@ func (s *Store) messages(ctx context.Context, p Page, query string, args ...any)
 		var m proto.Message
 		var date int64
 		var conference bool
-		if err := rows.Scan(&m.ID, &date, &m.From, &m.To, &conference, &m.Body); err != nil {
+		var fields []byte
+		if err := rows.Scan(&m.ID, &date, &m.From, &m.To, &conference, &m.Body, &fields); err != nil {
 			return nil, false, err
 		}
 		if conference {
 			m.Conference = m.To
 		}
-		m.Date.Time = fromMicros(date)
-		size += len(m.Body) + len(m.From) + len(m.To) + len(m.Conference) + 100
+		m.Date.Time, m.Fields = fromMicros(date), proto.Fields(fields)
+		size += len(m.Body) + len(fields) + len(m.From) + len(m.To) + len(m.Conference) + 100
 		if len(list) == p.Limit || len(list) > 0 && size > p.Bytes {
 			return list, true, nil
 		}

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
 func TestBodiesComeBackUnchanged(t *testing.T) {
@@ -17,6 +19,71 @@ func TestBodiesComeBackUnchanged(t *testing.T) {
 		if err != nil || len(list) != 1 || list[0].Body != body || !list[0].Date.Time.Equal(now) {
 			t.Errorf("%.30q comes back as %.30q, %v", body, bodies(list), err)
 		}
+	}
+}
+
+// newFields makes fields that are right.
+func newFields(t testing.TB, values map[string]any) proto.Fields {
+	t.Helper()
+	f, err := proto.NewFields(values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func TestFieldsComeBackUnchanged(t *testing.T) {
+	s := newStore(t, "alice", "bob")
+	alice, bob := id(t, s, "alice"), id(t, s, "bob")
+	all := []proto.Fields{"", newFields(t, map[string]any{"title": "a\x00é", "n": -1, "yes": true, "tags": []string{"x", ""}})}
+	for _, fields := range all {
+		if _, err := send(s, Message{Sender: alice, To: "bob", Body: "x", Fields: fields, Date: now}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, read := range map[string]func() ([]proto.Message, bool, error){
+		"history": func() ([]proto.Message, bool, error) {
+			return s.History(t.Context(), bob, alice, Page{Limit: 10, Bytes: 1 << 20})
+		},
+		"updates": func() ([]proto.Message, bool, error) {
+			return s.Updates(t.Context(), bob, Page{Limit: 10, Bytes: 1 << 20})
+		},
+	} {
+		list, _, err := read()
+		if err != nil || len(list) != len(all) || list[0].Fields != all[0] || list[1].Fields != all[1] {
+			t.Errorf("%s: %+v, %v", name, list, err)
+		}
+	}
+	var without int
+	if err := s.read.QueryRow("SELECT count(*) FROM messages WHERE fields IS NULL").Scan(&without); err != nil || without != 1 {
+		t.Errorf("%d messages have NULL, %v", without, err)
+	}
+}
+
+// Fields belong to a message as its body does: they count for the size of a page, and a
+// repeated message has the same.
+func TestFieldsArePartOfTheMessage(t *testing.T) {
+	s := newStore(t, "alice")
+	alice := id(t, s, "alice")
+	m := Message{Sender: alice, To: "alice", Body: "x", Fields: newFields(t, map[string]any{"a": strings.Repeat("x", 1000)}), Nonce: "0123456789abcdef", Date: now}
+	first, err := send(s, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := send(s, m); err != nil || !again.Repeated || again.ID != first.ID {
+		t.Errorf("%+v, %v", again, err)
+	}
+	other := m
+	other.Fields = ""
+	if _, err := send(s, other); !errors.Is(err, ErrNonceUsed) {
+		t.Errorf("without the fields: %v", err)
+	}
+	m.Nonce = ""
+	if _, err := send(s, m); err != nil {
+		t.Fatal(err)
+	}
+	if list, more, err := s.Updates(t.Context(), alice, Page{Limit: 10, Bytes: 1500}); err != nil || len(list) != 1 || !more {
+		t.Errorf("%d messages, more %v, %v", len(list), more, err)
 	}
 }
 

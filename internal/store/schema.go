@@ -73,4 +73,6 @@ ALTER TABLE server ADD COLUMN registration TEXT NOT NULL DEFAULT ''; -- of the s
 `, `
 ALTER TABLE users ADD COLUMN disabled INTEGER;   -- since when the account can't log in; NULL if it can
 ALTER TABLE users ADD COLUMN last_login INTEGER; -- NULL for none
+`, `
+ALTER TABLE messages ADD COLUMN fields BLOB; -- proto.Fields; NULL for none
 `}
