@@ -21,7 +21,7 @@ import (
 type Format struct{ template *template.Template }
 
 // formatKeys are the keys of a message and of a push.
-var formatKeys = []string{"type", "id", "date", "dialog", "from", "to", "conference", "own", "body", "info", "name", "extra"}
+var formatKeys = []string{"type", "id", "date", "dialog", "from", "to", "conference", "own", "body", "fields", "info", "name", "extra"}
 
 // FormatKeys lists the keys that a template can use, for people.
 func FormatKeys() string { return strings.Join(formatKeys, ", ") }
@@ -42,14 +42,14 @@ func ParseFormat(text string, terminal bool) (*Format, error) {
 	if _, err := f.execute(sample); err != nil {
 		return nil, err
 	}
-	// A misspelt key is an error now, instead of empty lines later. The keys of extra come
-	// from the server, so any key is possible there.
+	// A misspelt key is an error now, instead of empty lines later. The keys of fields and
+	// extra come from others, so any key is possible there.
 	strict, err := t.Clone()
 	if err != nil {
 		return nil, err
 	}
 	_, err = (&Format{strict.Option("missingkey=error")}).execute(sample)
-	if err != nil && strings.Contains(err.Error(), "map has no entry") && !strings.Contains(err.Error(), ".extra") {
+	if err != nil && strings.Contains(err.Error(), "map has no entry") && !strings.Contains(err.Error(), ".extra") && !strings.Contains(err.Error(), ".fields") {
 		return nil, err
 	}
 	show := plainText
@@ -120,7 +120,7 @@ func templateObject(result any) map[string]any {
 		switch key {
 		case "own":
 			object[key] = false
-		case "extra":
+		case "fields", "extra":
 			object[key] = map[string]any{}
 		default:
 			object[key] = ""

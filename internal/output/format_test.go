@@ -49,6 +49,16 @@ func TestFormatWritesByTheTemplate(t *testing.T) {
 	if got := printed(t, Options{Format: f}, func(p *Printer) error { return p.Message(binary, "alice") }); got != "[binary, 6 bytes] AP8KIDQy\n" {
 		t.Errorf("a body that is not text: %q", got)
 	}
+	titled := withFields(map[string]any{"title": "Disk full", "n": 1 << 60})
+	if f, err = ParseFormat("{{.fields.title}} {{.fields.n}} {{.fields.unheard}}", false); err != nil {
+		t.Fatal(err)
+	}
+	if got := printed(t, Options{Format: f}, func(p *Printer) error { return p.Message(titled, "alice") }); got != "Disk full 1152921504606846976 \n" {
+		t.Errorf("fields: %q", got)
+	}
+	if got := printed(t, Options{Format: f}, func(p *Printer) error { return p.Message(binary, "alice") }); got != "  \n" {
+		t.Errorf("no fields: %q", got)
+	}
 	for template, why := range map[string]string{
 		"{{.from":        "unclosed action",
 		"{{.form}}":      `no entry for key "form"`,

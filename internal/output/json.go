@@ -307,8 +307,9 @@ func jsonValue(v any) any {
 	return v
 }
 
-// jsonExtra is jsonValue for the fields that a result has beyond the usual ones.
-func jsonExtra(fields proto.Extra) map[string]any {
+// jsonMap is jsonValue for the fields of a message, or those that a result has beyond the
+// usual ones.
+func jsonMap(fields interface{ Values() map[string]any }) map[string]any {
 	values := fields.Values()
 	jsonValue(values)
 	return values

@@ -29,6 +29,10 @@ func TestMessageJSONKeepsKeysOrderAndEscapes(t *testing.T) {
 			proto.Message{ID: 42, Date: proto.Date{Time: at}, From: "alice", To: "ops", Conference: "ops", Body: "hi", Extra: proto.ExtraOf(map[string]any{"b": int64(1), "a": nil})},
 			`{"type":"message","id":42,"date":"2016-05-15T12:00:00Z","dialog":"ops","from":"alice","to":"ops","conference":"ops","own":true,"body":"hi","extra":{"a":null,"b":1}}`,
 		},
+		"fields": {
+			withFields(map[string]any{"title": "a\x1b\u202e", "max": uint64(math.MaxUint64), "min": int64(math.MinInt64), "yes": true, "tags": []string{"x\n"}, "none": []string{}}),
+			`{"type":"message","dialog":"bob","from":"bob","to":"alice","body":"x\u000ay","fields":{"max":18446744073709551615,"min":-9223372036854775808,"none":[],"tags":["x\u000a"],"title":"a\u001b\u202e","yes":true}}`,
+		},
 		"nothing": {
 			proto.Message{},
 			`{"type":"message","dialog":"","from":"","to":"","body":""}`,

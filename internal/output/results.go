@@ -25,12 +25,13 @@ type messageJSON struct {
 	Conference string         `json:"conference,omitempty"`
 	Own        bool           `json:"own,omitempty"`
 	Body       string         `json:"body"`
+	Fields     map[string]any `json:"fields,omitempty"`
 	Extra      map[string]any `json:"extra,omitempty"`
 }
 
 func newMessageJSON(m proto.Message, own string) *messageJSON {
 	return &messageJSON{
-		"message", m.ID, jsonDate(m.Date), m.Dialog(own), m.From, m.To, m.Conference, m.From == own, m.Body, jsonExtra(m.Extra),
+		"message", m.ID, jsonDate(m.Date), m.Dialog(own), m.From, m.To, m.Conference, m.From == own, m.Body, jsonMap(m.Fields), jsonMap(m.Extra),
 	}
 }
 
@@ -64,14 +65,14 @@ type pushJSON struct {
 func newPushJSON(f proto.Frame) *pushJSON {
 	typ := f.Type()
 	if typ != proto.TypeInfo && typ != proto.TypeError {
-		return &pushJSON{Type: "push", Name: typ, Extra: jsonExtra(f.Extra("type"))}
+		return &pushJSON{Type: "push", Name: typ, Extra: jsonMap(f.Extra("type"))}
 	}
 	known := []string{"type"}
 	info, ok := f.TextOK("info")
 	if ok {
 		known = append(known, "info")
 	}
-	return &pushJSON{Type: typ, Info: info, Extra: jsonExtra(f.Extra(known...))}
+	return &pushJSON{Type: typ, Info: info, Extra: jsonMap(f.Extra(known...))}
 }
 
 // WritePush writes a push that is not a message as one line of JSON.
@@ -99,7 +100,7 @@ type contactJSON struct {
 // Contact writes a contact.
 func (p *Printer) Contact(c proto.Contact) error {
 	if p.options.JSON {
-		return p.json(&contactJSON{"contact", c.Login, c.Name, c.Online, jsonExtra(c.Extra)})
+		return p.json(&contactJSON{"contact", c.Login, c.Name, c.Online, jsonMap(c.Extra)})
 	}
 	p.row(contactRow(c)...)
 	return nil
@@ -116,7 +117,7 @@ type sentJSON struct {
 // Sent writes a message that the server has confirmed. An id of 0 means that it has none.
 func (p *Printer) Sent(id int64, date proto.Date, to string, extra proto.Extra) error {
 	if p.options.JSON {
-		return p.json(&sentJSON{"sent", id, jsonDate(date), to, jsonExtra(extra)})
+		return p.json(&sentJSON{"sent", id, jsonDate(date), to, jsonMap(extra)})
 	}
 	return p.text("sent to " + name(to, p.options.Colour) + "\n")
 }
@@ -161,7 +162,7 @@ func (p *Printer) Reply(r proto.Reply) error {
 	e := &p.encoder
 	e.buf = append(e.buf, '{')
 	e.fields(reflect.ValueOf(replyJSON{r.Fields.Type(), replyField(r, "for"), r.ID, replyField(r, "status")}))
-	if extra := jsonExtra(r.Fields.Extra("type", "for", "id", "status")); len(extra) > 0 {
+	if extra := jsonMap(r.Fields.Extra("type", "for", "id", "status")); len(extra) > 0 {
 		e.buf = append(e.buf, ',')
 		e.members(extra)
 	}

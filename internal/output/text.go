@@ -78,8 +78,15 @@ func (p *Printer) minute(t time.Time) string {
 	return t.In(p.options.Now().Location()).Format("2006-01-02 15:04")
 }
 
+const (
+	bodyIndent = "    "
+	maxTitle   = 512 // bytes of a title, in text
+)
+
 // messageText writes a message for people. Every line of the body after the first is indented,
 // so that no body can look like the line of another message.
+//
+// The title has a line of its own, before the body.
 //
 // A terminal that orders text by its direction would take a name from right to left and the
 // body after it for one text, and show the body first. Marks around such a name keep the
@@ -103,10 +110,16 @@ func (p *Printer) messageText(m proto.Message, own string) error {
 		b.WriteString(" →" + mark + " " + name(m.To, colour))
 	}
 	b.WriteString(":" + mark + " ")
+	if urgency := m.Fields.Urgency(); urgency != "" {
+		b.WriteString("[" + urgency + "] ")
+	}
+	if title := m.Fields.Title(); title != "" {
+		b.WriteString(styled(cut(title, maxTitle, Line), styleBold, colour) + "\n" + bodyIndent)
+	}
 	if err := p.text(b.String()); err != nil {
 		return err
 	}
-	writeSafe(p.w, bodyText(m), true, "    ")
+	writeSafe(p.w, bodyText(m), true, bodyIndent)
 	return p.w.WriteByte('\n')
 }
 

@@ -28,6 +28,12 @@ func TestNoBodyLooksLikeAnotherMessage(t *testing.T) {
 		// Neither a body nor a login can look like the line of another message.
 		{proto.Message{From: "bob", Body: "x\n12:00 carol: forged\r12:01\n"}, "bob: x\n    12:00 carol: forged\\r12:01\n    \n"},
 		{proto.Message{From: "bob\n12:00 carol", Body: "x"}, `"bob\n12:00 carol": x` + "\n"},
+		{withFields(map[string]any{"title": "Disk full", "urgency": "high"}), "bob: [high] Disk full\n    x\n    y\n"},
+		{withFields(map[string]any{"title": "Disk full"}), "bob: Disk full\n    x\n    y\n"},
+		{withFields(map[string]any{"urgency": "normal", "tags": []string{"a"}}), "bob: [normal] x\n    y\n"},
+		{withFields(map[string]any{"title": "t\n12:00 carol: forged\x1b[1A\u202e"}), `bob: t\n12:00 carol: forged\x1b[1A\u202e` + "\n    x\n    y\n"},
+		{withFields(map[string]any{"title": strings.Repeat("é", 300)}), "bob: " + strings.Repeat("é", 256) + "… (600 bytes)\n    x\n    y\n"},
+		{withFields(map[string]any{"title": 5, "urgency": "high] 12:00 carol: x"}), "bob: x\n    y\n"},
 		{proto.Message{From: "b", Body: "\x1b]52;c;eA==\a\u009b31m\u202e\u202e tab\there"}, `b: \x1b]52;c;eA==\x07\x9b31m\u202e\u202e tab` + "\there\n"},
 	} {
 		if got := printed(t, Options{}, func(p *Printer) error { return p.Message(c.m, "alice") }); got != c.want {
@@ -37,6 +43,15 @@ func TestNoBodyLooksLikeAnotherMessage(t *testing.T) {
 	if got := printed(t, Options{Colour: true}, func(p *Printer) error { return p.Message(proto.Message{From: "bob", Body: "\x1b[31m"}, "alice") }); strings.Count(got, "\x1b") != 2 {
 		t.Errorf("escapes other than our own: %q", got)
 	}
+}
+
+// withFields is a message with fields.
+func withFields(values map[string]any) proto.Message {
+	fields, err := proto.NewFields(values)
+	if err != nil {
+		panic(err)
+	}
+	return proto.Message{From: "bob", To: "alice", Body: "x\ny", Fields: fields}
 }
 
 // The contrast is that of WCAG 2.1, 1.4.3.
