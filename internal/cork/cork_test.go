@@ -105,6 +105,37 @@ func TestOnWaitIsToldOfWritesThatWait(t *testing.T) {
 	}
 }
 
+// deadlines is a connection that counts the deadlines that are set for it.
+type deadlines struct {
+	net.Conn
+	set int
+}
+
+func (d *deadlines) SetWriteDeadline(t time.Time) error {
+	if !t.IsZero() {
+		d.set++
+	}
+	return d.Conn.SetWriteDeadline(t)
+}
+
+// A slow peer has WriteTime for each piece, so a large write may take longer than that.
+func TestEachPieceHasItsOwnTime(t *testing.T) {
+	near, far := net.Pipe()
+	conn := &deadlines{Conn: near}
+	c := &Conn{Conn: conn, WriteTime: time.Hour, OnWait: func(bool) {}}
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		_, _ = io.Copy(io.Discard, far)
+	}()
+	_, err := c.Write(make([]byte, 10*piece))
+	near.Close()
+	<-read
+	if err != nil || conn.set != 10 {
+		t.Errorf("%d deadlines for 10 pieces, %v", conn.set, err)
+	}
+}
+
 func TestWriteThatTheSystemTakesDoesNotWait(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("there, every write counts as one that waits; how to enable it: run it on another system")
