@@ -17,8 +17,16 @@ import (
 type Message struct {
 	To, Body string
 	// Key is the nonce that the caller has chosen: 16 to 64 characters. The server delivers one
-	// message with it. If Key is empty, the outbox makes a nonce.
-	Key  string
+	// message with it.
+	Key string
+	// Nonce is what makes the message safe to send again, if it has no Key. If it is empty, the
+	// outbox makes one.
+	Nonce string
+	// Attempted is when an earlier run first sent the message, with its Key or Nonce, and did not
+	// learn the result. Zero means that no run did.
+	Attempted time.Time
+	Ref       any // the caller's; it comes back in the Result
+
 	Line int // its number in the input; zero if it has none
 	// Record means that the input has records that need not be lines.
 	Record bool
@@ -57,8 +65,11 @@ type Result struct {
 	Message Message
 	State   State
 	Sent
-	Err  error
-	More bool // another message is in flight: its result follows, so output can be held back
+	Err error
+	// Final says for StateUnknown that the message can't be sent again without the risk that it
+	// is delivered twice.
+	Final bool
+	More  bool // another message is in flight: its result follows, so output can be held back
 }
 
 // Outbox sends messages in order, many in flight, over as many connections as needed. If the
@@ -82,6 +93,11 @@ type Outbox struct {
 
 	LoggedIn func(Account)                        // as in Listener
 	Lost     func(err error, pause time.Duration) // as in Listener
+
+	// Sending is called before the first byte of a message leaves that was not sent before.
+	// repeatable means that the server will recognize it if it is sent again. If Sending fails,
+	// nothing leaves, and the run ends with that error. It may be nil.
+	Sending func(m Message, at time.Time, repeatable bool) error
 
 	clock func() time.Time // for tests; nil is time.Now
 }
@@ -116,6 +132,7 @@ type outgoing struct {
 	nonce string
 	state outgoingState
 	sent  time.Time // for the first time; zero if it was not
+	bare  bool      // it was sent without its nonce
 	call  *Call     // on the connection that it was last written to
 
 	refused error  // why the server refused it for now, nil if it did not
@@ -164,14 +181,19 @@ func (m *outgoing) move(s step) {
 // a server remembers it (docs/protocol.md, "nonce").
 const nonceLife = 23 * time.Hour
 
+// clockSlack is how far in the future a message may have been sent: the clock was set back.
+const clockSlack = time.Hour
+
 // resendable reports whether the message can be sent, or sent again, without the risk
 // that it is delivered twice.
 func (m *outgoing) resendable(hasNonces bool, now time.Time) bool {
-	return m.state == notSent || m.state == answered || hasNonces && now.Sub(m.sent) < nonceLife
+	age := now.Sub(m.sent)
+	return m.state == notSent || m.state == answered || hasNonces && !m.bare && age < nonceLife && age > -clockSlack
 }
 
-// unanswered is the result of a message that is given up because of err.
-func (m *outgoing) unanswered(err error) Result {
+// unanswered is the result of a message that is given up because of err. final is that of
+// Result.
+func (m *outgoing) unanswered(err error, final bool) Result {
 	switch {
 	case m.state == answered:
 		return m.result
@@ -180,15 +202,19 @@ func (m *outgoing) unanswered(err error) Result {
 	case m.state == notSent:
 		return Result{Message: m.Message, State: StateUnsent, Err: err}
 	}
-	return Result{Message: m.Message, State: StateUnknown, Err: Unknown(proto.TypeSendMessage, err)}
+	return Result{Message: m.Message, State: StateUnknown, Err: Unknown(proto.TypeSendMessage, err), Final: final}
 }
 
 // take makes an outgoing message, with a nonce.
 func (r *outboxRun) take(m Message) *outgoing {
-	if m.Key != "" {
-		return &outgoing{Message: m, nonce: m.Key}
+	o := &outgoing{Message: m, nonce: cmp.Or(m.Key, m.Nonce)}
+	if o.nonce == "" {
+		o.nonce = r.nonces.next()
 	}
-	return &outgoing{Message: m, nonce: r.nonces.next()}
+	if !m.Attempted.IsZero() {
+		o.state, o.sent = unacked, m.Attempted
+	}
+	return o
 }
 
 // report reports a result, and returns the first error that each has returned.
@@ -202,20 +228,11 @@ func (r *outboxRun) report(result Result, more bool) error {
 
 // giveUp reports what is left, because of err.
 func (r *outboxRun) giveUp(err error) {
-	r.drop(func(*outgoing) bool { return true }, err)
-}
-
-// drop reports the messages of the backlog for which gone returns true, because of err.
-func (r *outboxRun) drop(gone func(*outgoing) bool, err error) {
-	var kept []*outgoing
+	now := r.now()
 	for _, m := range r.backlog {
-		if gone(m) {
-			_ = r.report(m.unanswered(err), false)
-		} else {
-			kept = append(kept, m)
-		}
+		_ = r.report(m.unanswered(err, !m.resendable(true, now)), false)
 	}
-	r.backlog = kept
+	r.backlog = nil
 }
 
 // hasUnacked reports whether a message may have arrived that was not answered.
@@ -272,7 +289,7 @@ func (r *outboxRun) connect(ctx context.Context) (*worker, error) {
 	defer s.Close()
 	r.greeted = true
 	w.session, w.hasNonces = s, s.Greeting().Has(proto.ExtNonce)
-	r.dropUnsafe(w.hasNonces, errors.New("the server no longer knows whether it has the message"))
+	r.dropUnsafe(w.hasNonces, errForgotten)
 	if r.failed != nil {
 		return w, r.failed
 	}
@@ -288,8 +305,19 @@ func (r *outboxRun) connect(ctx context.Context) (*worker, error) {
 // may have forgotten theirs.
 func (r *outboxRun) dropUnsafe(hasNonces bool, err error) {
 	now := r.now()
-	r.drop(func(m *outgoing) bool { return !m.resendable(hasNonces, now) }, err)
+	var kept []*outgoing
+	for _, m := range r.backlog {
+		if m.resendable(hasNonces, now) {
+			kept = append(kept, m)
+		} else {
+			_ = r.report(m.unanswered(err, true), false)
+		}
+	}
+	r.backlog = kept
 }
+
+// errForgotten is why a message is not sent again.
+var errForgotten = errors.New("the server no longer knows whether it has the message")
 
 // now is the time by the wall clock: a machine may sleep.
 func (r *outboxRun) now() time.Time {

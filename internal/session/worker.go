@@ -32,6 +32,7 @@ type worker struct {
 	written  chan *outgoing  // in flight or answered, in order; the writer closes it when it ends
 	more     context.Context // ends when the writer must stop
 	inputEnd bool            // there are no more messages; set before written is closed
+	withheld error           // of Outbox.Sending; set before written is closed
 
 	unanswered []*outgoing // taken out of written
 	loggedInAt time.Time   // zero if the login was not confirmed
@@ -77,9 +78,9 @@ func (w *worker) write(ctx, login context.Context) {
 		if m == nil {
 			return
 		}
-		w.refuseKey(m)
+		w.judge(m)
 		known := m.state == answered
-		if !known && !w.mayLeave(login, m) || !w.takePlace() {
+		if !known && !w.mayLeave(login, m) || !w.takePlace() || !known && !w.announce(m) {
 			w.run.backlog = append([]*outgoing{m}, w.run.backlog...)
 			return
 		}
@@ -117,14 +118,35 @@ func (w *worker) next() *outgoing {
 	return nil
 }
 
-// refuseKey gives a message with a key its result if the server has no nonces: the server
-// would deliver another message with the same key.
-func (w *worker) refuseKey(m *outgoing) {
-	if m.Key == "" || w.hasNonces || m.state != notSent {
+// judge gives a message its result if it must not be sent on this connection: it was sent
+// before, and might be delivered twice; or it has a key, and the server has no nonces, so that
+// it would deliver another message with the same key.
+func (w *worker) judge(m *outgoing) {
+	switch {
+	case !m.resendable(w.hasNonces, w.run.now()):
+		m.result = m.unanswered(errForgotten, true)
+	case m.Key != "" && !w.hasNonces && m.state == notSent:
+		m.result = Result{Message: m.Message, State: StateRefused, Err: keyRefused(w.run.Endpoint.URL)}
+	default:
 		return
 	}
 	m.move(stepAnswered)
-	m.result = Result{Message: m.Message, State: StateRefused, Err: keyRefused(w.run.Endpoint.URL)}
+}
+
+// announce calls Outbox.Sending for a message that was never sent, and sets the time at which
+// it is. It reports whether the message may leave.
+func (w *worker) announce(m *outgoing) bool {
+	if !m.sent.IsZero() {
+		return true
+	}
+	now := w.run.now()
+	if w.run.Sending != nil {
+		if w.withheld = w.run.Sending(m.Message, now, w.hasNonces); w.withheld != nil {
+			return false
+		}
+	}
+	m.sent = now
+	return true
 }
 
 // take makes an outgoing message of what was received from the input.
@@ -176,9 +198,7 @@ func (w *worker) send(ctx context.Context, m *outgoing) error {
 	if w.hasNonces {
 		nonce = m.nonce
 	}
-	if m.sent.IsZero() {
-		m.sent = w.run.now()
-	}
+	m.bare = m.bare || nonce == ""
 	m.call = w.session.Start(ctx, proto.SendMessage(m.To, m.Body, nonce, ""))
 	if m.call.MaybeSent() {
 		m.move(stepWritten)
@@ -219,6 +239,8 @@ func (w *worker) collect(ctx, login context.Context, stop func()) error {
 	switch {
 	case w.run.failed != nil:
 		return w.run.failed
+	case w.withheld != nil:
+		return w.withheld
 	case w.refused != nil:
 		return w.refused
 	case w.inputEnd:
