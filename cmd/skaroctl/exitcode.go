@@ -57,6 +57,8 @@ func kindOf(err error) cli.Kind {
 	switch account.KindOf(err) {
 	case account.KindNone, account.KindUnavailable, account.KindUnreadable, account.KindDamaged, account.KindToken, account.KindRotation:
 		return cli.KindAuth
+	case account.KindNoEntry:
+		return cli.KindUsage
 	}
 	return cli.KindInternal
 }

@@ -37,6 +37,7 @@ type sendOptions struct {
 	retry     cli.Duration
 	lossy     bool
 	skipEmpty bool
+	spool     bool
 }
 
 // The default and the limit of --inflight, in messages.
@@ -60,6 +61,7 @@ a line is {"to":"bob","body":"TEXT"}, and LOGIN stands for a missing "to".`,
 		Example: `  skaroctl send bob "the build is green"
   skaroctl send ops -- "$MESSAGE"
   df -h / | skaroctl send alice,bob
+  skaroctl send --spool ops "the backup is done"
   df | awk '$5+0 > 90' | skaroctl send ops --skip-empty
   grep ERROR app.log | skaroctl send ops --lines --lossy
   echo '{"to":["bob","ops"],"body":"done"}' | skaroctl send --json --keep-going`,
@@ -86,6 +88,7 @@ a line is {"to":"bob","body":"TEXT"}, and LOGIN stands for a missing "to".`,
 	c.Flags().Var(&o.retry, "retry", "try again for this long if the cause may pass: no server, network or keyring, 429 or 5xx")
 	c.Flags().BoolVar(&o.lossy, "lossy", false, "replace bytes that are not UTF-8 by U+FFFD")
 	c.Flags().BoolVar(&o.skipEmpty, "skip-empty", false, "send nothing, with exit status 0, if the text is empty")
+	c.Flags().BoolVar(&o.spool, "spool", false, "keep the message on this machine if it can't be delivered now, and send what waits first")
 	cli.Exclusive(c, "lines", "null", "json", "key")
 	return c
 }
@@ -116,6 +119,9 @@ func runSend(ctx context.Context, f *Factory, o *sendOptions) error {
 		ctx, cancel = f.withTimeout(ctx)
 		defer cancel()
 	}
+	if o.spool {
+		return o.sendOrSpool(ctx, f, acct, start(ctx, to))
+	}
 	report := &sendReport{to: to, stream: o.stream(), keepGoing: o.keepGoing, report: f.report}
 	if report.to, err = o.distinct(ctx, f, acct, to); err != nil {
 		return report.finish(acct.hintLogin(err))
@@ -133,6 +139,37 @@ func runSend(ctx context.Context, f *Factory, o *sendOptions) error {
 	return report.finish(cmp.Or(acct.hintLogin(cause), in.error(cause), printer.Flush()))
 }
 
+// sendOrSpool sends a text through the spool, and prints what became of it.
+func (o *sendOptions) sendOrSpool(ctx context.Context, f *Factory, acct Account, in *messageSource) error {
+	deliveries, err := f.sendOrSpool(ctx, acct, o.retry, in.left())
+	if deliveries == nil {
+		return err
+	}
+	report, printer := &sendReport{}, f.Printer()
+	var cause, printed error
+	for _, d := range deliveries {
+		switch {
+		case d.spooled != nil && !f.given.quiet:
+			printed = cmp.Or(printed, printer.Spooled(spooledResult(d.spooled, d.Err)))
+		case d.spooled == nil:
+			report.to = append(report.to, d.Message.To)
+			_ = report.add(d.Result)
+			printed = cmp.Or(printed, o.print(f, printer, d.Result))
+			if d.State == session.StateUnsent {
+				cause = cmp.Or(cause, d.Err)
+			}
+		}
+	}
+	if printed = cmp.Or(printed, printer.Flush()); terminal.ReaderGone(printed) {
+		printed = nil
+	}
+	failed := report.finish(cmp.Or(cause, printed))
+	if err == nil {
+		return failed
+	}
+	return errors.Join(failed, fmt.Errorf("send: %w", err))
+}
+
 // check checks what the parser can't, and returns the recipients.
 func (o *sendOptions) check() (to []string, err error) {
 	if !o.json || o.words != nil {
@@ -146,6 +183,11 @@ func (o *sendOptions) check() (to []string, err error) {
 	switch wrong := checkKey(o.key); {
 	case o.key != "" && wrong != "":
 		return nil, cli.Usage("--key "+wrong, "use a UUID, for example")
+	case o.spool && o.stream():
+		return nil, cli.Usage(fmt.Sprintf("--spool takes one message, and not the many of %s", o.input().flag), "leave --spool out, and give --retry to wait for the server")
+	case o.spool && len(alike(to)) > 0:
+		like := alike(to)
+		return nil, cli.Usage(fmt.Sprintf("%q and %q may be the same login, and only the server knows", like[0], like[1]), "name one of them, or send to each with a command of its own")
 	case o.json && len(o.words) > 0:
 		return nil, cli.Usage("--json takes its messages from standard input, not from arguments", "write `skaroctl send --json <FILE`; for results in JSON, write `-o json`")
 	case o.stream() && len(o.words) > 0:

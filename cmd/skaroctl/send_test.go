@@ -26,6 +26,7 @@ func TestSendParses(t *testing.T) {
 		{name: "JSON", args: []string{"--json"}, want: sendOptions{json: true, inFlight: 256}},
 		{name: "JSON with LOGIN", args: []string{"bob", "--json"}, want: sendOptions{to: "bob", words: []string{}, json: true, inFlight: 256}},
 		{name: "key", args: []string{"bob", "--key", "0123456789abcdef", "hi"}, want: sendOptions{to: "bob", words: []string{"hi"}, key: "0123456789abcdef", inFlight: 256}},
+		{name: "spool", args: []string{"bob", "--spool", "hi"}, want: sendOptions{to: "bob", words: []string{"hi"}, spool: true, inFlight: 256}},
 		{name: "two inputs", args: []string{"bob", "--lines", "--json"}, err: "--json and --lines can't be given together"},
 		{name: "one key for many", args: []string{"bob", "--null", "--key", "0123456789abcdef"}, err: "--key and --null can't be given together"},
 		{name: "flags first", args: []string{"--lossy", "bob", "hi"}, want: sendOptions{to: "bob", words: []string{"hi"}, inFlight: 256, lossy: true}},
@@ -40,6 +41,8 @@ func TestSendRefusesWrongUsage(t *testing.T) {
 	for want, o := range map[string]sendOptions{
 		"names an empty login":                     {to: "bob,", inFlight: 1},
 		"has a space beside a comma":               {to: "bob, alice", inFlight: 1},
+		"--spool takes one message":                {to: "bob", inFlight: 1, spool: true, null: true},
+		"\"bob\" and \"Bob\" may be the same":      {to: "bob,Bob", inFlight: 1, spool: true, words: []string{"hi"}},
 		"--inflight is 0":                          {to: "bob"},
 		"--inflight is 70000":                      {to: "bob", inFlight: 70000},
 		"text from standard input":                 {to: "bob", inFlight: 1, lines: true, words: []string{"hi"}},

@@ -32,7 +32,7 @@ func exitStatusHelp() string {
 A message was delivered if the status is 0, and was not delivered if it is 2, 3,
 4, 5 or 6. The other statuses leave it open, most of all 7. With several
 recipients or --lines, the status is that of the worst error. A message that
-standard output names was delivered, whatever the status.`)
+standard output names was delivered, whatever the status; a "spooled" one waits.`)
 	return b.String()
 }
 
@@ -72,6 +72,8 @@ const filesHelp = `Every file has mode 0600, and none has the password.
                        the tokens, with "login --store file"
   ~/.local/state/skaroctl/positions/
                        the position of "listen --resume" for each account
+  ~/.local/state/skaroctl/spool/
+                       the messages of "send --spool" that wait: their texts too
   ~/.cache/skaroctl/   the contacts that completion offers; "skaroctl contacts"
                        renews them
 

@@ -21,6 +21,7 @@ const (
 	KindFile                    // a file can't be used; it was left as it is
 	KindForeign                 // a file, or a folder on the way to it, belongs to another user; nothing was read or made
 	KindLocked                  // another process holds a lock
+	KindNoEntry                 // the spool has no message with an id
 )
 
 // Error is an error of this package. It quotes no secret.

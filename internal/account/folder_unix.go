@@ -226,6 +226,17 @@ func (d *folder) sync() error {
 	return nil
 }
 
+// list returns the files in the folder.
+func (d *folder) list() ([]fs.FileInfo, error) {
+	fd, err := openAt(d.fd, ".", unix.O_RDONLY)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: d.path, Err: err}
+	}
+	f := os.NewFile(uintptr(fd), d.path)
+	defer f.Close()
+	return f.Readdir(-1)
+}
+
 func openAt(at int, name string, flag int) (fd int, err error) {
 	err = retried(func() (err error) { fd, err = unix.Openat(at, name, flag|unix.O_CLOEXEC, 0o600); return err })
 	return fd, err

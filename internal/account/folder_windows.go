@@ -1,6 +1,7 @@
 package account
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -24,6 +25,16 @@ func (d *folder) remove(name string) error { return os.Remove(filepath.Join(d.pa
 
 // sync does nothing: a folder can't be synced here.
 func (d *folder) sync() error { return nil }
+
+// list returns the files in the folder.
+func (d *folder) list() ([]fs.FileInfo, error) {
+	f, err := os.Open(d.path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return f.Readdir(-1)
+}
 
 // locate returns the file that symbolic links lead to, which need not exist. That file is
 // replaced, not a link to it.

@@ -1,7 +1,8 @@
 // Package account keeps the accounts of a user: the profiles of the config file, and the
 // credentials of each, in the keyring of the operating system, in a private file or in the
 // environment. It also keeps what belongs to an account on this machine: the position of
-// a listener, and contacts for completion. It knows no connection.
+// a listener, messages that wait to be sent, and contacts for completion. It knows no
+// connection.
 package account
 
 import (

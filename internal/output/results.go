@@ -2,6 +2,7 @@ package output
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"reflect"
 	"strconv"
@@ -120,6 +121,90 @@ func (p *Printer) Sent(id int64, date proto.Date, to string, extra proto.Extra) 
 		return p.json(&sentJSON{"sent", id, jsonDate(date), to, jsonMap(extra)})
 	}
 	return p.text("sent to " + name(to, p.options.Colour) + "\n")
+}
+
+// Outgoing is a message to be sent, as a line of `send --json` has it.
+type Outgoing struct {
+	To   string `json:"to"`
+	Body string `json:"body"`
+	Key  string `json:"key,omitempty"`
+}
+
+// WriteOutgoing writes a message to be sent as one line of JSON.
+func WriteOutgoing(w io.Writer, m Outgoing) error { return writeJSON(w, m) }
+
+// Spooled is a message that waits on this machine.
+type Spooled struct {
+	ID              int64
+	Date, Attempted time.Time // Attempted is zero if it was not delivered for certain
+	To              string
+	State           string
+	Decide          bool      // a person has to decide about it
+	Server, Login   string    // of the sender
+	Reason          string    // why it waits
+	Message         *Outgoing // nil leaves it out
+}
+
+type spooledJSON struct {
+	Type      string    `json:"type"`
+	ID        int64     `json:"id"`
+	Date      any       `json:"date,omitempty"`
+	To        string    `json:"to"`
+	State     string    `json:"state"`
+	Server    string    `json:"server"`
+	Login     string    `json:"login"`
+	Attempted any       `json:"attempted,omitempty"`
+	Reason    string    `json:"reason,omitempty"`
+	Message   *Outgoing `json:"message,omitempty"`
+}
+
+// Spooled writes a message that waits, for the command that has put it there or changed it.
+func (p *Printer) Spooled(s Spooled) error {
+	if p.options.JSON {
+		return p.spooledJSON("spooled", s)
+	}
+	text := fmt.Sprintf("spooled for %s as %d", name(s.To, p.options.Colour), s.ID)
+	if s.Reason != "" {
+		text += ": " + Line(s.Reason)
+	}
+	return p.text(text + "\n")
+}
+
+// Dropped writes a message that was removed from the spool.
+func (p *Printer) Dropped(s Spooled) error {
+	if p.options.JSON {
+		return p.spooledJSON("dropped", s)
+	}
+	text := "dropped " + strconv.FormatInt(s.ID, 10)
+	if s.To != "" {
+		text += " to " + name(s.To, p.options.Colour)
+	}
+	return p.text(text + "\n")
+}
+
+// SpoolRow writes a message that waits as one row of a list: with why it stays if a person
+// has to decide, else with its first line. Its JSON is that of Spooled.
+func (p *Printer) SpoolRow(s Spooled) error {
+	if p.options.JSON {
+		return p.spooledJSON("spooled", s)
+	}
+	text := s.Reason
+	if s.Message != nil && !s.Decide {
+		text, _, _ = strings.Cut(s.Message.Body, "\n")
+	}
+	p.row(cell{text: strconv.FormatInt(s.ID, 10)}, cell{p.minute(s.Date), styleDim}, nameCell(s.Login), nameCell(s.To), cell{text: s.State}, cell{text: Line(proto.Excerpt(text))})
+	return nil
+}
+
+func (p *Printer) spooledJSON(typ string, s Spooled) error {
+	o := &spooledJSON{typ, s.ID, nil, s.To, s.State, s.Server, s.Login, nil, s.Reason, s.Message}
+	if !s.Date.IsZero() {
+		o.Date = jsonSecond(s.Date)
+	}
+	if !s.Attempted.IsZero() {
+		o.Attempted = jsonSecond(s.Attempted)
+	}
+	return p.json(o)
 }
 
 type registerTypeJSON struct {

@@ -36,6 +36,27 @@ func TestResultsAsJSONAndAsText(t *testing.T) {
 		{func(p *Printer) error { return p.Conference("ops", at, nil) }, `{"type":"conference","name":"ops","created":"2016-05-15T12:00:00Z","members":[]}`, "2016-05-15 12:00  ops  -"},
 		{func(p *Printer) error { return p.Sent(43, proto.Date{Time: at}, "bob", nil) }, `{"type":"sent","id":43,"date":"2016-05-15T12:00:00Z","to":"bob"}`, "sent to bob"},
 		{func(p *Printer) error { return p.Sent(0, proto.Date{}, "bob", proto.ExtraOf(map[string]any{"q": "1"})) }, `{"type":"sent","to":"bob","extra":{"q":"1"}}`, "sent to bob"},
+		{
+			func(p *Printer) error {
+				return p.Spooled(Spooled{ID: 7, Date: at, To: "bob", State: "waiting", Server: "ws://h/", Login: "alice", Reason: "no\nroute"})
+			},
+			`{"type":"spooled","id":7,"date":"2016-05-15T12:00:00Z","to":"bob","state":"waiting","server":"ws://h/","login":"alice","reason":"no\u000aroute"}`, `spooled for bob as 7: no\nroute`,
+		},
+		{
+			func(p *Printer) error {
+				return p.SpoolRow(Spooled{ID: 7, Date: at, Attempted: at, To: "bob", State: "attempted", Server: "ws://h/", Login: "alice", Reason: "lost", Message: &Outgoing{To: "bob", Body: "a\nb", Key: "k"}})
+			},
+			`{"type":"spooled","id":7,"date":"2016-05-15T12:00:00Z","to":"bob","state":"attempted","server":"ws://h/","login":"alice","attempted":"2016-05-15T12:00:00Z","reason":"lost","message":{"to":"bob","body":"a\u000ab","key":"k"}}`,
+			"7  2016-05-15 12:00  alice  bob  attempted  a",
+		},
+		{
+			func(p *Printer) error {
+				return p.SpoolRow(Spooled{ID: 7, Date: at, To: "bob", State: "refused", Decide: true, Login: "alice", Reason: "404", Message: &Outgoing{To: "bob", Body: "a"}})
+			},
+			`{"type":"spooled","id":7,"date":"2016-05-15T12:00:00Z","to":"bob","state":"refused","server":"","login":"alice","reason":"404","message":{"to":"bob","body":"a"}}`,
+			"7  2016-05-15 12:00  alice  bob  refused  404",
+		},
+		{func(p *Printer) error { return p.Dropped(Spooled{ID: 7, To: "bob", State: "refused"}) }, `{"type":"dropped","id":7,"to":"bob","state":"refused","server":"","login":""}`, "dropped 7 to bob"},
 		{func(p *Printer) error { return p.RegisterType("open") }, `{"type":"register_type","register_type":"open"}`, "open"},
 		{
 			func(p *Printer) error { return p.Account(account) },

@@ -1,0 +1,352 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/skaroctl/skaroctl/internal/account"
+	"github.com/skaroctl/skaroctl/internal/cli"
+	"github.com/skaroctl/skaroctl/internal/output"
+	"github.com/skaroctl/skaroctl/internal/proto"
+	"github.com/skaroctl/skaroctl/internal/session"
+	"github.com/skaroctl/skaroctl/internal/terminal"
+)
+
+// delivery says what became of a message that sendOrSpool got: it was sent, it waits in the
+// spool, or Err says why it was not delivered.
+type delivery struct {
+	session.Result
+	spooled *account.SpoolEntry // nil if it is not in the spool, or waits for a person there
+}
+
+// sendOrSpool sends messages of an account, behind those that wait in the spool for it. A
+// message that can't be delivered now stays in the spool. It returns what became of each
+// message, and an error for what a person must know beside that. No delivery means that
+// nothing was done. `send --spool` and `run --spool` use it.
+//
+// The messages are in the spool before the first byte leaves, so that none is lost or
+// delivered twice, at whatever moment the process is killed. If the spool can't take them,
+// because the disk is full for example, they are sent all the same, once nothing else waits.
+func (f *Factory) sendOrSpool(ctx context.Context, acct Account, retry cli.Duration, messages []session.Message) ([]delivery, error) {
+	r := &spoolRun{f: f, acct: acct, retry: retry}
+	lines := make([]json.RawMessage, len(messages))
+	for i, m := range messages {
+		lines[i] = spoolLine(m)
+		if _, err := parseSpoolLine(lines[i]); err != nil {
+			return nil, cli.Usage(fmt.Sprintf("the message to %s can't be spooled: %v", output.Login(m.To), err), "send it without --spool")
+		}
+		r.own = append(r.own, &spoolItem{message: m, own: true})
+	}
+	var err error
+	if r.spool, err = account.OpenSpool(acct.files); err != nil {
+		return nil, err
+	}
+	entries, err := r.spool.Add(ctx, acct.key(), lines)
+	r.notAdded = err
+	for i, e := range entries {
+		r.own[i].entry = e
+	}
+	r.failed = func(err error) { _ = f.report(err) }
+	var list []delivery
+	_ = r.run(ctx, func(cause error) {
+		for _, item := range r.own {
+			list = append(list, r.settle(item, cause))
+		}
+	})
+	for _, err := range r.wrong {
+		f.notice("%v", err)
+	}
+	return list, errors.Join(r.problems...)
+}
+
+// spoolLine is a message as a line of `send --json`.
+func spoolLine(m session.Message) json.RawMessage {
+	var b bytes.Buffer
+	_ = output.WriteOutgoing(&b, outgoing(m)) // a Buffer takes everything
+	return b.Bytes()
+}
+
+func outgoing(m session.Message) output.Outgoing {
+	return output.Outgoing{To: m.To, Body: m.Body, Key: m.Key}
+}
+
+// parseSpoolLine reads what spoolLine has written.
+func parseSpoolLine(line []byte) (session.Message, error) {
+	m, err := parseJSONLine(line, false, false)
+	switch {
+	case err != nil:
+		return session.Message{}, err
+	case len(m.to) != 1 || m.body == "":
+		return session.Message{}, errors.New("it is not a text to one recipient")
+	}
+	return record{body: m.body, key: m.key}.message(m.to[0], false), nil
+}
+
+// badMessage returns the error for an entry with a message that can't be read.
+func badMessage(e *account.SpoolEntry, err error) error {
+	return &cli.Error{
+		Msg: fmt.Sprintf("message %d of the spool can't be read, and was left as it is", e.ID), Err: err,
+		Hint: fmt.Sprintf("remove it with `skaroctl spool drop %d`", e.ID),
+	}
+}
+
+// spoolRun sends what waits for one account, in order, one message at a time: then none
+// overtakes another, and one at most is in doubt if the connection is lost.
+type spoolRun struct {
+	f     *Factory
+	acct  Account
+	retry cli.Duration
+	spool *account.Spool
+	hold  *account.SpoolHold
+	own   []*spoolItem // what sendOrSpool got; nil for `spool flush`
+
+	notAdded  error // why the own messages are not in the spool
+	notAddedN int   // how many of them the feeder has sent on
+
+	sent     func(session.Result) error // gets the confirmed messages that are not own; may be nil
+	failed   func(error)                // gets what becomes of the others, if a person has to decide
+	wrong    []error                    // entries that can't be read: the feeder's, until it has ended
+	problems []error                    // changes of the spool that failed
+}
+
+// spoolItem is a message on its way.
+type spoolItem struct {
+	message session.Message
+	entry   *account.SpoolEntry // nil if it could not be added to the spool
+	own     bool
+	left    bool // this run has noted that the message leaves
+	settled bool
+	result  session.Result
+}
+
+// run sends everything that waits, and calls settle with the reason why it ended, nil if
+// everything was sent, while no other process sends messages of the account.
+func (r *spoolRun) run(ctx context.Context, settle func(cause error)) error {
+	wait, cancel := r.f.withTimeout(ctx) // also with --retry: the other process may send for long
+	hold, err := r.spool.Hold(wait, r.acct.key())
+	cancel()
+	if err == nil {
+		r.hold = hold
+		defer hold.Release()
+		err = r.send(ctx)
+	}
+	settle(err)
+	return err
+}
+
+// send sends what waits, with one connection or more. It needs none if nothing waits.
+func (r *spoolRun) send(ctx context.Context) error {
+	first := r.next()
+	if first == nil {
+		return nil
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	in, fed := make(chan session.Message), make(chan struct{})
+	go func() {
+		defer close(fed)
+		defer close(in)
+		for item := first; item != nil; item = r.next() {
+			select {
+			case in <- item.outgoing():
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	o := &sendOptions{inFlight: 1, retry: r.retry}
+	box := o.outbox(ctx, r.f, r.acct, r.f.Printer())
+	box.Sending = r.leaves
+	err := box.Run(ctx, in, r.take)
+	cancel()
+	<-fed
+	return r.acct.hintLogin(err)
+}
+
+// next returns the next message to be sent, or nil: first what waits, then what could not be
+// added.
+func (r *spoolRun) next() *spoolItem {
+	for {
+		e, err := r.hold.Next()
+		switch {
+		case err != nil:
+			r.wrong = append(r.wrong, err)
+		case e == nil:
+			return r.nextNotAdded()
+		default:
+			if item := r.item(e); item != nil {
+				return item
+			}
+		}
+	}
+}
+
+// nextNotAdded is next for the own messages that the spool could not take.
+func (r *spoolRun) nextNotAdded() *spoolItem {
+	if r.notAdded == nil || r.notAddedN == len(r.own) {
+		return nil
+	}
+	r.notAddedN++
+	return r.own[r.notAddedN-1]
+}
+
+// item returns the item of an entry, or nil if its message can't be read.
+func (r *spoolRun) item(e *account.SpoolEntry) *spoolItem {
+	for _, item := range r.own {
+		if item.entry != nil && item.entry.ID == e.ID {
+			item.entry = e
+			return item
+		}
+	}
+	m, err := parseSpoolLine(e.Message)
+	if err != nil {
+		r.wrong = append(r.wrong, badMessage(e, err))
+		return nil
+	}
+	return &spoolItem{message: m, entry: e}
+}
+
+// outgoing is the message for the outbox.
+func (i *spoolItem) outgoing() session.Message {
+	m := i.message
+	m.Ref = i
+	if i.entry != nil {
+		m.Nonce, m.Attempted = i.entry.Nonce, i.entry.Attempted
+	}
+	return m
+}
+
+// leaves notes on disk that a message is about to leave.
+func (r *spoolRun) leaves(m session.Message, at time.Time, repeatable bool) error {
+	item := m.Ref.(*spoolItem)
+	if item.entry == nil {
+		return nil
+	}
+	err := r.hold.Attempt(item.entry, at, repeatable)
+	item.left = err == nil
+	return err
+}
+
+// take takes the result of a message, and notes it on disk. Its error ends the run: nothing
+// may overtake a message that the server refused for now.
+func (r *spoolRun) take(result session.Result) error {
+	item := result.Message.Ref.(*spoolItem)
+	item.settled, item.result = true, result
+	if item.entry != nil {
+		if err := r.note(item); err != nil {
+			r.problems = append(r.problems, err)
+			return err
+		}
+	}
+	switch {
+	case delayed(result):
+		return result.Err
+	case !item.own && result.State == session.StateConfirmed && r.sent != nil:
+		return r.sent(result)
+	}
+	return nil
+}
+
+// delayed reports whether the server refused a message for now.
+func delayed(r session.Result) bool {
+	return r.State == session.StateRefused && session.Temporary(r.Err)
+}
+
+// note writes to the spool what became of a message.
+func (r *spoolRun) note(item *spoolItem) error {
+	e, result := item.entry, item.result
+	switch {
+	case result.State == session.StateConfirmed:
+		return r.hold.Remove(e)
+	case result.State == session.StateUnknown && !result.Final:
+		return r.hold.Keep(e, account.SpoolAttempted, reason(result.Err))
+	case result.State == session.StateUnsent, delayed(result):
+		if !item.left && !e.Attempted.IsZero() {
+			return nil // an earlier attempt may have succeeded
+		}
+		return r.hold.Wait(e, reason(result.Err))
+	case result.State == session.StateRefused && item.own:
+		return r.hold.Remove(e) // its sender is told
+	}
+	if !item.own {
+		r.failed(fmt.Errorf("message %d to %s stays in the spool: %w", e.ID, output.Login(item.message.To), result.Err))
+	}
+	if result.State == session.StateRefused {
+		return r.hold.Keep(e, account.SpoolRefused, reason(result.Err))
+	}
+	return r.hold.Keep(e, account.SpoolUnknown, reason(result.Err))
+}
+
+// reason is an error for the spool.
+func reason(err error) string { return proto.Excerpt(err.Error()) }
+
+// settle says what became of an own message. cause is why the run ended.
+func (r *spoolRun) settle(item *spoolItem, cause error) delivery {
+	if !item.settled {
+		item.result = session.Result{State: session.StateUnsent, Err: cause}
+		if item.entry != nil && r.hold != nil && !r.lookAgain(item) {
+			return delivery{Result: session.Result{Message: item.message}, spooled: item.entry}
+		}
+	}
+	d := delivery{Result: item.result}
+	d.Message = item.message
+	waits := d.State == session.StateUnsent && spoolable(d.Err) || d.State == session.StateUnknown && !d.Final || delayed(d.Result)
+	var signal *terminal.Interrupt
+	switch {
+	case d.State == session.StateConfirmed, item.entry == nil && r.notAdded == nil:
+	case item.entry == nil:
+		r.problems, r.notAdded = append(r.problems, r.notAdded), nil // once for all of them
+	case errors.As(d.Err, &signal) && (waits || d.State == session.StateUnsent):
+		d.State = session.StateUnsent
+		d.Err = &cli.Error{Kind: cli.KindInterrupted, Err: fmt.Errorf("%w; it waits in the spool", signal)}
+	case waits:
+		d.spooled = item.entry
+	case d.State == session.StateUnsent && r.hold == nil:
+		d.Err = fmt.Errorf("it waits in the spool: %w", d.Err)
+	case d.State == session.StateUnsent:
+		if err := r.hold.Remove(item.entry); err != nil {
+			r.problems = append(r.problems, err)
+		}
+	}
+	return d
+}
+
+// lookAgain reads an own message that this run did not send. It reports false if another
+// process has sent it; if that process did not learn that it was delivered, it sets the result.
+func (r *spoolRun) lookAgain(item *spoolItem) bool {
+	e, err := r.hold.Read(item.entry)
+	switch {
+	case err != nil:
+		item.result.Err = err
+	case e == nil:
+		return false
+	case e.State == account.SpoolRefused:
+		item.result.State, item.result.Err = session.StateRefused, &cli.Error{Kind: cli.KindRefused, Msg: e.Reason}
+		err = r.hold.Remove(e)
+	case e.State == account.SpoolUnknown:
+		item.result.State, item.result.Final = session.StateUnknown, true
+		item.result.Err = &cli.Error{Kind: cli.KindUnknown, Msg: e.Reason}
+	default:
+		item.entry = e
+		err = r.hold.Keep(e, e.State, reason(item.result.Err))
+	}
+	if err != nil {
+		r.problems = append(r.problems, err)
+	}
+	return true
+}
+
+// spoolable reports whether a message that was not delivered because of err waits in the spool.
+func spoolable(err error) bool {
+	switch kindOf(err) {
+	case cli.KindUnreachable, cli.KindTimeout, cli.KindUnknown:
+		return true
+	case cli.KindRefused:
+		return session.Temporary(err)
+	}
+	return account.KindOf(err) == account.KindLocked
+}
