@@ -55,6 +55,14 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"within":      cmdWithin,
 	"bus":         cmdBus,
 
+	"pane":     cmdPane,
+	"resize":   cmdResize,
+	"type":     cmdType,
+	"paste":    cmdPaste,
+	"screen":   cmdScreen,
+	"scrolled": cmdScrolled,
+	"cursor":   cmdCursor,
+
 	"prompted": cmdPrompted,
 	"tab":      cmdTab,
 	"examples": cmdExamples,

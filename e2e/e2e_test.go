@@ -132,6 +132,7 @@ func runScripts(t *testing.T, dir string, vars []string) {
 		Condition:          condition,
 		Setup: func(env *testscript.Env) error {
 			env.Values[processesKey{}] = &processes{t: t, running: map[string]*process{}}
+			env.Values[tmuxKey{}] = new(string)
 			env.Vars = append(env.Vars, vars...)
 			env.Vars = append(env.Vars,
 				"PEERS="+peers,

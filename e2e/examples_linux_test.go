@@ -42,7 +42,7 @@ exec PROGRAM "$@"
 // as it stands, in a shell on a terminal. Each example starts with the script's current
 // files and, if the script has a server, a server of its own; each must succeed. The
 // answer to a password prompt is pw. A listener gets two messages from profile bob, one
-// of them in the conference dev. A command with fewer than two examples fails the script.
+// of them in the conference dev. A chat ends at once. A command with fewer than two examples fails the script.
 func cmdExamples(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, len(args) == 1 && exampleShims[args[0]] != "", "examples PROGRAM")
 	serving := processesOf(ts).running["skarod"] != nil
@@ -119,7 +119,7 @@ func runExample(ts *testscript.TestScript, line string) {
 	done := make(chan error, 1)
 	go func() { done <- cmd.Wait() }()
 	late := time.After(deadline)
-	asked, heard, served := 0, false, false
+	asked, heard, served, left := 0, false, false, false
 	for {
 		_, grown := stderr.read()
 		text, drawn := screen.read()
@@ -137,6 +137,11 @@ func runExample(ts *testscript.TestScript, line string) {
 			pid, err := strconv.Atoi(strings.TrimSpace(ts.ReadFile(filepath.Join(ts.Getenv("TMPDIR"), "serve.pid"))))
 			ts.Check(err)
 			ts.Check(syscall.Kill(pid, syscall.SIGTERM))
+		}
+		if !left && strings.Contains(stderr.String(), "Ctrl-D leaves") {
+			left = true
+			_, err := keyboard.WriteString("\x04")
+			ts.Check(err)
 		}
 		select {
 		case err := <-done:

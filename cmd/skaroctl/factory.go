@@ -219,6 +219,13 @@ func (s *stderr) show(bar *progress) {
 	s.bar = bar
 }
 
+// divert lets what follows go to another writer.
+func (s *stderr) divert(to io.Writer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.w = to
+}
+
 // line writes one line.
 func (s *stderr) line(text string) {
 	s.mu.Lock()

@@ -29,7 +29,7 @@ Results go to standard output, everything else to standard error.`,
 		newLoginCmd(f, runLogin), newLogoutCmd(f, runLogout), newStatusCmd(f, runStatus), newProfileCmd(f),
 		newRegisterTypeCmd(f, runRegisterType), newRegisterCmd(f, runRegister),
 		contacts, newHistoryCmd(f, runHistory), newSendCmd(f, runSend), newListenCmd(f, runListen),
-		newSpoolCmd(f), newRequestCmd(f, runRequest), newVersionCmd(f, runVersion),
+		newChatCmd(f, runChat), newSpoolCmd(f), newRequestCmd(f, runRequest), newVersionCmd(f, runVersion),
 	)
 	root.AddCommand(topics()...)
 	cli.HintFor(root, "change it at the server, with `skarod user passwd LOGIN`, and log in again with `skaroctl login`", "passwd", "password")

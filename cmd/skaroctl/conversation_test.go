@@ -1,0 +1,195 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/skaroctl/skaroctl/internal/cli"
+	"github.com/skaroctl/skaroctl/internal/proto"
+	"github.com/skaroctl/skaroctl/internal/session"
+	"github.com/skaroctl/skaroctl/internal/terminal"
+)
+
+// fakeLine is an input line on which a test writes.
+type fakeLine struct {
+	strings.Builder // what is above it
+	events          []terminal.Event
+	text            string
+}
+
+func (l *fakeLine) Start() error     { return nil }
+func (l *fakeLine) Stop()            {}
+func (l *fakeLine) Redraw()          {}
+func (l *fakeLine) Feed([]byte)      {}
+func (l *fakeLine) Done()            { l.text = "" }
+func (l *fakeLine) Text() string     { return l.text }
+func (l *fakeLine) SetText(s string) { l.text = s }
+
+func (l *fakeLine) Next() terminal.Event {
+	if len(l.events) == 0 {
+		return terminal.NoEvent
+	}
+	e := l.events[0]
+	l.events = l.events[1:]
+	return e
+}
+
+// testChat is a conversation of alice with bob that has begun.
+type testChat struct {
+	*conversation
+	t    *testing.T
+	ctx  context.Context
+	line *fakeLine
+}
+
+func newTestChat(t *testing.T, history ...proto.Message) *testChat {
+	line := &fakeLine{}
+	f := newTestFactory(t, terminal.Streams{}, nil)
+	f.stderr.w = line
+	f.flags.timeout = 0
+	ctx, cancel := context.WithCancelCause(t.Context())
+	c := newConversation(f, "bob", "wss://chat.example.org", cancel)
+	c.state, c.own, c.input, c.history, c.outbox, c.online = chatting, "alice", line, history, true, true
+	return &testChat{c, t, ctx, line}
+}
+
+// enters writes a text and presses Enter.
+func (c *testChat) enters(text string) {
+	c.line.text, c.line.events = text, []terminal.Event{terminal.EventEnter}
+	c.typed(c.ctx, nil, true)
+}
+
+// shows checks what has appeared above the line since the last call.
+func (c *testChat) shows(want string) {
+	c.t.Helper()
+	c.flush()
+	if got := c.line.String(); got != want {
+		c.t.Errorf("it shows\n%s\nnot\n%s", got, want)
+	}
+	c.line.Reset()
+}
+
+func (c *testChat) hears(m proto.Message) {
+	received{session.Event{Message: &m, Own: "alice"}}.happen(c.ctx, c.conversation)
+}
+
+func (c *testChat) ends(body string, state session.State, err error) {
+	answered{session.Result{Message: session.Message{To: "bob", Body: body}, State: state, Err: err}}.happen(c.ctx, c.conversation)
+}
+
+func TestChatShowsOnlyItsConversation(t *testing.T) {
+	first := proto.Message{ID: 1, From: "bob", To: "alice", Body: "first"}
+	c := newTestChat(t, first)
+	c.hears(first) // it was shown at the start
+	c.hears(proto.Message{ID: 2, From: "bob", To: "alice", Body: "second"})
+	c.hears(proto.Message{ID: 3, From: "carol", To: "alice", Body: "no"})
+	c.hears(proto.Message{ID: 4, From: "bob", To: "dev", Conference: "dev", Body: "no"})
+	c.hears(proto.Message{ID: 5, From: "alice", To: "bob", Body: "third"})
+	c.hears(proto.Message{ID: 1, From: "bob", To: "alice", Body: "a copy of the database is older"})
+	c.shows("bob: second\nalice → bob: third\nbob: a copy of the database is older\n")
+}
+
+func TestChatTellsMessagesWithoutIDsApart(t *testing.T) {
+	now := proto.Date{Time: time.Unix(1, 0)}
+	dated := proto.Message{Date: now, From: "bob", To: "alice", Body: "hi"}
+	undated := proto.Message{From: "bob", To: "alice", Body: "hi"}
+	if !sameMessage(dated, dated) || sameMessage(undated, undated) || sameMessage(dated, undated) {
+		t.Error("a message without an id is known by its date")
+	}
+}
+
+func TestChatKeepsWhatCantBeSent(t *testing.T) {
+	c := newTestChat(t)
+	c.enters(" \n")
+	c.shows("")
+	for n := range maxPending {
+		c.enters(fmt.Sprint(n))
+	}
+	c.shows("")
+	c.enters("too many")
+	c.shows("skaroctl: not sent: 64 messages are not confirmed yet: send it later\n")
+	if c.line.text != "too many" || len(c.toSend) != maxPending {
+		t.Errorf("%q is in the line, and %d messages are to be sent", c.line.text, len(c.toSend))
+	}
+	c.ends("0", session.StateConfirmed, nil)
+	<-c.toSend
+	c.enters("too many")
+	if c.line.text != "" {
+		t.Error("there is no room after a confirmation")
+	}
+	c.shows("")
+}
+
+func TestChatTellsOnceThatItIsNotConnected(t *testing.T) {
+	c := newTestChat(t)
+	sending{false}.happen(c.ctx, c.conversation)
+	c.shows("")
+	const told = "skaroctl: not confirmed yet: \"one\"; what you write is sent when the connection is back\n"
+	c.enters("one")
+	c.shows(told)
+	c.enters("two")
+	sending{false}.happen(c.ctx, c.conversation)
+	c.shows("")
+	sending{true}.happen(c.ctx, c.conversation)
+	sending{false}.happen(c.ctx, c.conversation)
+	c.shows(told)
+}
+
+func TestChatGivesARefusedTextBack(t *testing.T) {
+	refused := &session.Error{Kind: session.KindRefused, Status: "413", Msg: "too long"}
+	c := newTestChat(t)
+	c.enters("long")
+	c.ends("long", session.StateRefused, refused)
+	if c.line.text != "long" {
+		t.Errorf("%q is in the line", c.line.text)
+	}
+	c.line.text = "another"
+	c.ends("long", session.StateRefused, refused)
+	if c.line.text != "another" {
+		t.Errorf("%q is in the line", c.line.text)
+	}
+	if shown := c.line.String(); strings.Count(shown, `not sent: "long": too long`) != 2 || strings.Count(shown, "hint: send less") != 2 {
+		t.Errorf("it shows %s", shown)
+	}
+}
+
+func TestChatLeavesWhenEverythingIsConfirmed(t *testing.T) {
+	c := newTestChat(t)
+	c.leave(c.ctx)
+	if c.state != chatEnding || !errors.Is(context.Cause(c.ctx), errLeft) {
+		t.Error("it does not end although nothing is to be confirmed")
+	}
+
+	c = newTestChat(t)
+	c.enters("one")
+	c.line.events = []terminal.Event{terminal.EventEnd, terminal.EventEnter}
+	c.typed(c.ctx, nil, true)
+	c.shows("skaroctl: waiting until the server has confirmed 1 message; Ctrl-C leaves at once\n")
+	if c.state != chatLeaving || c.ctx.Err() != nil {
+		t.Error("it does not wait for a confirmation")
+	}
+	c.ends("one", session.StateUnknown, errors.New("lost"))
+	outboxEnded{nil}.happen(c.ctx, c.conversation)
+	c.listening = false
+	err := c.run(c.ctx)
+	if err == nil || err.Error() != `chat: not confirmed: "one": lost` || kindOf(err) != cli.KindUnknown {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+func TestChatEndsWithTheFirstCause(t *testing.T) {
+	c := newTestChat(t)
+	c.line.events = []terminal.Event{terminal.EventInterrupt}
+	c.typed(c.ctx, nil, true)
+	c.outbox = false
+	c.end(errors.New("another"))
+	c.listening = false
+	var interrupt *terminal.Interrupt
+	if err := c.run(c.ctx); !errors.As(err, &interrupt) || interrupt.ExitStatus() != 130 {
+		t.Errorf("the error is %v", err)
+	}
+}
