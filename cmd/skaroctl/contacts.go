@@ -18,8 +18,8 @@ func newContactsCmd(f *Factory, run runFunc[noOptions]) *cobra.Command {
 		SuggestFor: []string{"list", "ls"},
 		Short:      "List your contacts and conferences",
 		Long: `A message makes its sender and its recipient contacts of each other. "contacts
-add" and "contacts remove" do it by hand. The administrator of the server
-decides who is in a conference.`,
+add" and "contacts remove" change the list by hand. The administrator of the
+server decides who is in a conference.`,
 		Example: `  skaroctl contacts
   skaroctl contacts -o json | jq -r 'select(.online) | .login'`,
 		Args: cli.CheckArgs,

@@ -13,10 +13,10 @@ import (
 // exitTable has the exit statuses of errors (`skaroctl help exit-status`), the most severe
 // first: a command that failed in several ways ends with that one.
 var exitTable = cli.Table{
-	{Kind: cli.KindUnknown, Exit: 7, When: "a message, or a request that changes something, was sent and never confirmed: it may or may not have been delivered, or done", Hint: lookFirst},
+	{Kind: cli.KindUnknown, Exit: 7, When: "a message, or a request that changes something, was sent and never confirmed: it may or may not have taken effect", Hint: lookFirst},
 	{Kind: cli.KindInternal, Exit: 1, When: "any other error: a full disk, a broken config file"},
 	{Kind: cli.KindProtocol, Exit: 8, When: "the server sent something that is not Skaro", Hint: "check the host, the port and the path in --server"},
-	{Kind: cli.KindTimeout, Exit: 6, When: "--timeout ran out before the request could take effect, or --for before --count or --drain was reached"},
+	{Kind: cli.KindTimeout, Exit: 6, When: "--timeout ended before the request could take effect, or --for ended before --count or --drain was fulfilled"},
 	{Kind: cli.KindUnreachable, Exit: 4, When: "no connection, a TLS failure, or the connection was lost before the request could take effect"},
 	{Kind: cli.KindAuth, Exit: 3, When: "not logged in, no access to the credential store, no usable token in the environment, or the server refused the login, the token or the SID", Hint: "log in again with `skaroctl login`"},
 	{Kind: cli.KindRefused, Exit: 5, When: "the server answered with a status other than 200"},

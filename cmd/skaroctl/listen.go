@@ -41,8 +41,8 @@ type listenOptions struct {
 }
 
 const listenHelp = `listen runs until it is interrupted. It connects again after a lost connection,
-and fetches what it missed. With --resume it also shows what came since the last
-"listen --resume" of this account ended; with --drain, it ends after that.
+and fetches what it missed. With --resume it first shows what arrived since the
+last "listen --resume" of this account. With --drain it then ends.
 
 --exec runs a command for each message. The command gets the message as JSON on
 standard input, and its parts in SKARO_FROM, SKARO_DIALOG, SKARO_ID, SKARO_DATE
@@ -73,12 +73,12 @@ func newListenCmd(f *Factory, run runFunc[listenOptions]) *cobra.Command {
 	cli.CompleteFlagFunc(c, "conference", f.completeConference)
 	flags.BoolVar(&o.own, "own", false, "also show messages that this account sends from elsewhere")
 	flags.BoolVar(&o.events, "events", false, "also show what the server pushes besides messages: info, error and others")
-	flags.StringVar(&o.since, "since", "", "start with the messages since `WHEN`: all, or as for history")
+	flags.StringVar(&o.since, "since", "", "start with the messages since `WHEN`: \"all\", or a value as for history --since")
 	flags.BoolVar(&o.resume, "resume", false, "start where the last listen --resume of this account ended")
 	flags.IntVarP(&o.count, "count", "n", 0, "end after `N` messages")
 	flags.Var(&o.length, "for", "end after this time; the exit status is 6 if fewer messages than --count came")
 	flags.BoolVar(&o.drain, "drain", false, "end when everything that the server has now is shown; needs --resume or --since")
-	flags.StringVar(&o.ack, "ack", "", "move the position of --resume only past messages whose ids come from `FILE`, a FIFO or /dev/fd/N")
+	flags.StringVar(&o.ack, "ack", "", "with --resume, count a message as handled only when the reader has written its id to `FILE`, a FIFO or /dev/fd/N")
 	flags.StringVar(&o.format, "format", "", "format each message with a Go `TEMPLATE`, like '{{.from}}: {{.body}}'")
 	flags.StringVar(&o.exec, "exec", "", "run a shell `COMMAND` for each message instead of showing it")
 	flags.IntVar(&o.execRetry, "exec-retry", 0, "run a failed command of --exec up to `N` more times, with growing pauses")

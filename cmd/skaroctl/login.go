@@ -36,9 +36,9 @@ func newLoginCmd(f *Factory, run runFunc[loginOptions]) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "login [LOGIN]",
 		Short: "Log in to a server and save the account",
-		Long: `login saves a token in the credential store, and the account, --ca-file and
+		Long: `login saves a token in the credential store. It saves the account, --ca-file and
 --allow-plaintext in the config file. It asks for the password, and neither
-stores it nor sends it. A second account needs a name of its own: --profile.`,
+stores nor sends it. Give a second account a name of its own with --profile.`,
 		Example: `  skaroctl login alice --server wss://chat.example.org/skaro_client/
   skaroctl login alice --store file --password-stdin <password.txt`,
 		Args: cli.CheckArgs,
@@ -59,7 +59,7 @@ stores it nor sends it. A second account needs a name of its own: --profile.`,
 func (o *loginOptions) addFlags(c *cobra.Command) {
 	o.password.AddFlags(c)
 	c.Flags().StringVar(&o.store, "store", "", "`STORE` of the credentials: keyring or file (default keyring) (SKAROCTL_STORE)")
-	c.Flags().BoolVar(&o.replace, "replace", false, "replace a profile of another account")
+	c.Flags().BoolVar(&o.replace, "replace", false, "replace the profile if it belongs to another account")
 	cli.CompleteFlag(c, "store", "keyring", "file")
 	c.Flags().BoolVar(&o.printToken, "print-token", false, "print the token, for SKAROCTL_TOKEN, and save nothing")
 	cli.Exclusive(c, "store", "print-token")

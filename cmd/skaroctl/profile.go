@@ -35,7 +35,7 @@ func newProfileListCmd(f *Factory, run runFunc[noOptions]) *cobra.Command {
 	return &cobra.Command{
 		Use:        "list",
 		SuggestFor: []string{"ls"},
-		Short:      "List the profiles and which is the default",
+		Short:      "List the profiles and mark the default",
 		Example: `  skaroctl profile list
   skaroctl profile list -o json | jq -r 'select(.default) | .profile'`,
 		Args: cli.CheckArgs,

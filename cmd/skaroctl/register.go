@@ -25,8 +25,8 @@ func newRegisterCmd(f *Factory, run runFunc[registerOptions]) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "register LOGIN",
 		Short: "Create an account and log in",
-		Long: `The server must allow it: see "skaroctl register-type". The account is saved as
-"skaroctl login" does it. The server gets a token made from the password, and
+		Long: `The server must allow it: see "skaroctl register-type". Like "skaroctl login",
+register saves the account. The server gets a token made from the password, and
 never the password itself.`,
 		Example: `  skaroctl register carol --server wss://chat.example.org/skaro_client/
   skaroctl register carol --invite "$CODE" --password-stdin <password.txt`,

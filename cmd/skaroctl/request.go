@@ -30,11 +30,12 @@ func newRequestCmd(f *Factory, run runFunc[requestOptions]) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "request TYPE",
 		Short: "Make any request and print the reply",
-		Long: `docs/protocol.md has the types and their fields. skarod knows:
+		Long: `docs/protocol.md has the types and their fields. skarod knows these; those in
+the last line need --no-auth:
 
   get_contacts, add_contact, del_contact, search_contacts, get_user_data,
   get_members, get_history, get_updates, send_message
-  register_type, register, authorize, session_restore (with --no-auth)
+  register_type, register, authorize, session_restore
 
 The reply is JSON. A refusal is printed too, and the exit status is then 5.`,
 		Example: `  skaroctl request get_user_data -f login=bob

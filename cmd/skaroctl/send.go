@@ -55,9 +55,9 @@ func newSendCmd(f *Factory, run runFunc[sendOptions]) *cobra.Command {
 "-" or absent. Exit status 0 means that the server has stored the message, and
 7 that the message may or may not have been delivered.
 
-With --lines, --null or --json, standard input has many messages. All of them
-use one connection, in order, and a lost connection is made again. With --json,
-a line is {"to":"bob","body":"TEXT"}, and LOGIN stands for a missing "to".`,
+With --lines, --null or --json, standard input has many messages. They are sent
+in order over one connection; if it is lost, send reconnects. With --json, a
+line is {"to":"bob","body":"TEXT"}; without "to", the message goes to LOGIN.`,
 		Example: `  skaroctl send bob "the build is green"
   skaroctl send ops -- "$MESSAGE"
   df -h / | skaroctl send alice,bob
@@ -80,13 +80,13 @@ a line is {"to":"bob","body":"TEXT"}, and LOGIN stands for a missing "to".`,
 		},
 	}
 	c.Flags().BoolVar(&o.lines, "lines", false, "send each line of standard input as a message, and skip empty lines")
-	c.Flags().BoolVarP(&o.null, "null", "0", false, "as --lines, for texts that end with NUL instead of newline")
+	c.Flags().BoolVarP(&o.null, "null", "0", false, "like --lines, for texts that end with NUL instead of a newline")
 	c.Flags().BoolVar(&o.json, "json", false, "send the JSON object in each line of standard input: to, body, key")
 	c.Flags().BoolVar(&o.keepGoing, "keep-going", false, "report a message that can't be sent, and go on with the next one")
 	c.Flags().StringVar(&o.key, "key", "", "deliver the message once in 24 hours, however often it is sent with this `KEY`")
 	c.Flags().IntVar(&o.inFlight, "inflight", defaultInFlight, "with --lines, --null or --json, at most `N` messages may be unconfirmed")
-	c.Flags().Var(&o.retry, "retry", "try again for this long if the cause may pass: no server, network or keyring, 429 or 5xx")
-	c.Flags().BoolVar(&o.lossy, "lossy", false, "replace bytes that are not UTF-8 by U+FFFD")
+	c.Flags().Var(&o.retry, "retry", "try again for this long if the failure may be temporary: no server, network or keyring, 429, or 5xx except 501")
+	c.Flags().BoolVar(&o.lossy, "lossy", false, "replace bytes that are not UTF-8 with U+FFFD")
 	c.Flags().BoolVar(&o.skipEmpty, "skip-empty", false, "send nothing, with exit status 0, if the text is empty")
 	c.Flags().BoolVar(&o.spool, "spool", false, "keep the message on this machine if it can't be delivered now, and send what waits first")
 	cli.Exclusive(c, "lines", "null", "json", "key")

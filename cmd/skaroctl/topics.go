@@ -23,22 +23,23 @@ overrides its variable, and a variable overrides the profile.`
 
 func exitStatusHelp() string {
 	var b strings.Builder
-	b.WriteString(`With -o json, an error has the kind that stands before the colon here.
+	b.WriteString(`The word after the status of an error is its "kind" with -o json.
 
 `)
 	b.WriteString("  0    done, or the reader of the output has gone away\n")
 	b.WriteString(exitTable.Help(true))
 	b.WriteString(`
 A message was delivered if the status is 0, and was not delivered if it is 2, 3,
-4, 5 or 6. The other statuses leave it open, most of all 7. With several
-recipients or --lines, the status is that of the worst error. A message that
-standard output names was delivered, whatever the status; a "spooled" one waits.`)
+4, 5 or 6. After any other status, 7 above all, it may have been delivered. With
+several recipients or --lines, the status is that of the worst error. A message
+that is listed as "sent" on standard output was delivered, whatever the status;
+a "spooled" one waits.`)
 	return b.String()
 }
 
 const environmentHelp = `A flag overrides its variable, and a variable overrides the profile. --profile
-also overrides SKAROCTL_SERVER and a token in the environment. An empty variable
-counts as not set.
+also overrides SKAROCTL_SERVER, SKAROCTL_LOGIN and a token in the environment.
+An empty variable counts as not set.
 
   SKAROCTL_SERVER      the URL of the server, as --server
   SKAROCTL_PROFILE     the name of the profile, as --profile
@@ -50,12 +51,13 @@ counts as not set.
   SKAROCTL_TOKEN       a token that replaces the credential store, made by
                        "skaroctl login --print-token". Other programs of the
                        same user can read it there, so a file is better
-  SKAROCTL_TOKEN_FILE  a file with such a token, read before each login. If
-                       it is yours, on a writable file system, no other user may
-                       be able to read it
+  SKAROCTL_TOKEN_FILE  a file with such a token, read before each login. It is
+                       refused if you own it and other users can read it,
+                       unless its file system is read-only
   CREDENTIALS_DIRECTORY
                        where systemd puts the credential skaroctl-token
-  SSL_CERT_FILE        PEM file with root certificates
+  SSL_CERT_FILE        PEM file with root certificates, which replace the
+                       system's on Linux and the BSDs
   HTTPS_PROXY, HTTP_PROXY, NO_PROXY
                        proxies (http://, https:// or socks5h://), and the hosts
                        that need none; this machine never needs one

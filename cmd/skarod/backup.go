@@ -29,8 +29,8 @@ func newBackupCmd(f *Factory, run runFunc[backupOptions]) *cobra.Command {
 		Use:        "backup FILE",
 		SuggestFor: []string{"dump", "export", "save"},
 		Short:      "Write a copy of the database",
-		Long: `The copy is checked, and gets its name only when it is whole. FILE must not
-exist. "-" is standard output. "skarod restore" puts a copy back.
+		Long: `The copy is checked, and gets the name FILE only when it is complete. FILE must
+not exist. "-" is standard output. "skarod restore" puts a copy back.
 
 Keep the copy as secret as the database: anyone with it can log in as every
 user.`,

@@ -173,7 +173,7 @@ func newConferenceListCmd(f *Factory, run runFunc[conferenceListOptions]) *cobra
 	c := &cobra.Command{
 		Use:        "list [NAME]",
 		SuggestFor: []string{"ls", "members"},
-		Short:      "List the conferences, or one of them, with members",
+		Short:      "List all conferences or one, with their members",
 		Example: `  skarod conference list
   skarod conference list dev -o json | jq -r '.members[]'`,
 		Args:              cli.CheckArgs,

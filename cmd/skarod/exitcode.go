@@ -10,7 +10,7 @@ import (
 var exitTable = cli.Table{
 	{Kind: cli.KindInternal, Exit: 1, When: "any other error"},
 	{Kind: cli.KindRefused, Exit: 5, When: "no such user, conference or invitation; not a member of the conference; the login or name is taken; or the invitation was used"},
-	{Kind: cli.KindUsage, Exit: 2, When: "wrong usage: a flag, an argument, a password that can't be one, a second server on the same data"},
+	{Kind: cli.KindUsage, Exit: 2, When: "wrong usage: a wrong flag or argument, an unacceptable password, or a second server on the same data"},
 }
 
 // classify returns the kind and the hint of an error of the store.

@@ -92,7 +92,7 @@ func newInviteListCmd(f *Factory, run runFunc[listOptions]) *cobra.Command {
 	c := &cobra.Command{
 		Use:        "list",
 		SuggestFor: []string{"ls"},
-		Short:      "List the invitations, also those used or expired",
+		Short:      "List the invitations, including used and expired ones",
 		Example: `  skarod invite list
   skarod invite list -o json | jq 'select(.state == "open") | .id'`,
 		Args: cli.CheckArgs,

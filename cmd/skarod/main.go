@@ -31,8 +31,8 @@ func newRootCmd(f *Factory) *cobra.Command {
 		Use:   "skarod",
 		Short: "Run a small, durable server for Skaro messages",
 		Long: `skarod is one program and one SQLite file. It confirms a message to its sender
-only when the message is on disk. All commands but "serve" and "restore" work
-while the server runs, and take effect within a second.`,
+only when the message is on disk. Except for "serve" and "restore", all commands
+can be used while the server runs, and take effect within a second.`,
 		Example: `  skarod user add carol
   skarod serve --data ./skaro`,
 		Version:       buildInfo().Version,
@@ -42,7 +42,7 @@ while the server runs, and take effect within a second.`,
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.Flags().Bool("version", false, "print only the name and the version")
 	root.PersistentFlags().StringVar(&f.data, "data", "", "`FOLDER` of the database (default $XDG_DATA_HOME/skarod)")
-	root.PersistentFlags().BoolVarP(&f.verbose, "verbose", "v", false, "show the database and each step on standard error; serve logs every connection")
+	root.PersistentFlags().BoolVarP(&f.verbose, "verbose", "v", false, "show the database's path and each step on standard error; serve logs every connection")
 	root.AddCommand(
 		newServeCmd(f, runServe), newUserCmd(f), newConferenceCmd(f), newInviteCmd(f),
 		newPruneCmd(f, runPrune), newBackupCmd(f, runBackup), newRestoreCmd(f, runRestore), newVersionCmd(f, runVersion),

@@ -25,13 +25,13 @@ func newRestoreCmd(f *Factory, run runFunc[restoreOptions]) *cobra.Command {
 	return &cobra.Command{
 		Use:        "restore FILE",
 		SuggestFor: []string{"import", "load"},
-		Short:      "Replace the database by a backup",
+		Short:      "Replace the database with a backup",
 		Long: `Stop the server first. FILE is checked, and stays as it is; "-" is standard
 input. The old database is kept under another name, which is printed.
 
 Everything that came after the backup is lost: messages, accounts, passwords and
 members of conferences. All sessions end. New messages get higher ids than any
-message had before.`,
+message in the backup and in the old database.`,
 		Example: `  skarod restore skarod-backup.db
   gunzip -c skarod.db.gz | skarod restore - --data ./skaro`,
 		Args: cli.CheckArgs,
@@ -75,7 +75,7 @@ func runRestore(ctx context.Context, f *Factory, o *restoreOptions) error {
 	if restored.Unread != nil {
 		f.notice("the old database can't be read (%s): if a backup was restored before, new messages may get ids that others had since", output.Line(restored.Unread.Error()))
 	}
-	f.done("replaced %s by the backup; new messages get ids above %d", output.Line(path), restored.Above)
+	f.done("replaced %s with the backup; new messages get ids above %d", output.Line(path), restored.Above)
 	return nil
 }
 

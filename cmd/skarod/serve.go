@@ -86,12 +86,12 @@ func (o *serveOptions) addFlags(c *cobra.Command) {
 	flags.StringVar(&o.registration, "registration", server.RegistrationClosed, "`POLICY` for new accounts: open (anyone), invite (see skarod invite) or closed (only skarod user add)")
 	cli.CompleteFlag(c, "registration", registrations...)
 	flags.BoolVar(&o.allowPlaintext, "allow-plaintext", false, "permit other machines to connect without TLS")
-	flags.Var(&o.keep, "keep", "delete messages that are older than that, like 90d; keep all by default")
+	flags.Var(&o.keep, "keep", "delete messages after this time, like 90d; by default, all are kept")
 	flags.StringArrayVar(&o.limits, "limit", nil, "change a limit: `NAME=VALUE`, as docs/server-reference.md lists them")
 	cli.CompleteFlagFunc(c, "limit", completeLimits)
-	flags.StringSliceVar(&o.proxies, "trusted-proxy", nil, "`NETWORK` whose X-Forwarded-For names the client, such as 127.0.0.1 or 10.0.0.0/8; or unix")
+	flags.StringSliceVar(&o.proxies, "trusted-proxy", nil, "`NETWORK` of proxies whose X-Forwarded-For is trusted: 127.0.0.1, 10.0.0.0/8, or unix for Unix sockets (repeatable)")
 	cli.CompleteFlag(c, "trusted-proxy", "127.0.0.1", "::1", "unix")
-	flags.StringArrayVar(&o.allowOrigins, "allow-origin", nil, "`ORIGIN` of web pages that may connect, like https://chat.example.org; may be repeated")
+	flags.StringArrayVar(&o.allowOrigins, "allow-origin", nil, "`ORIGIN` of web pages that may connect, like https://chat.example.org (repeatable)")
 	cli.Together(c, "tls-cert", "tls-key")
 }
 

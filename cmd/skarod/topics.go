@@ -9,13 +9,13 @@ import (
 // topics returns the pages of help that are not about a command.
 func topics() []*cobra.Command {
 	return []*cobra.Command{
-		cli.Topic("exit-status", "What the exit status means", "  0    done; for \"skarod serve\": ended by a signal\n"+exitTable.Help(false)),
+		cli.Topic("exit-status", "What the exit status means", "  0    done; for \"skarod serve\", a signal stopped it\n"+exitTable.Help(false)),
 		cli.Topic("environment", "The variables that skarod reads", environmentHelp),
 		cli.Topic("files", "The files that skarod keeps", filesHelp),
 	}
 }
 
-const environmentHelp = `  XDG_DATA_HOME  the folder of the data folder skarod, if --data is not given
+const environmentHelp = `  XDG_DATA_HOME  the data is in its folder skarod, if --data is not given
   NO_COLOR, CLICOLOR, CLICOLOR_FORCE
                  whether errors have colour on a terminal`
 

@@ -211,7 +211,7 @@ func completionCommand(program string) *cobra.Command {
 	names := []cobra.Completion{"bash", "fish", "powershell", "zsh"}
 	return &cobra.Command{
 		Use:   "completion SHELL",
-		Short: "Write a script that completes words in a shell",
+		Short: "Print the completion script for a shell",
 		Long: strings.ReplaceAll(`Put the line for your shell into its start-up file, or run it to try it:
 
   bash        eval "$(PROGRAM completion bash)"
