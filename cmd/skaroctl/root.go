@@ -28,7 +28,7 @@ Results go to standard output, everything else to standard error.`,
 	root.AddCommand(
 		newLoginCmd(f, runLogin), newLogoutCmd(f, runLogout), newStatusCmd(f, runStatus), newProfileCmd(f),
 		newRegisterTypeCmd(f, runRegisterType), newRegisterCmd(f, runRegister),
-		contacts, newHistoryCmd(f, runHistory), newSendCmd(f, runSend), newListenCmd(f, runListen),
+		contacts, newHistoryCmd(f, runHistory), newSendCmd(f, runSend), newListenCmd(f, runListen), newRunCmd(f, runRun),
 		newChatCmd(f, runChat), newSpoolCmd(f), newRequestCmd(f, runRequest), newVersionCmd(f, runVersion),
 	)
 	root.AddCommand(topics()...)

@@ -38,6 +38,7 @@ type sendOptions struct {
 	lossy     bool
 	skipEmpty bool
 	spool     bool
+	silent    bool // print no confirmation
 }
 
 // The default and the limit of --inflight, in messages.
@@ -109,6 +110,11 @@ func runSend(ctx context.Context, f *Factory, o *sendOptions) error {
 	if err != nil {
 		return err
 	}
+	return o.send(ctx, f, acct, to)
+}
+
+// send is runSend for an account that is resolved.
+func (o *sendOptions) send(ctx context.Context, f *Factory, acct Account, to []string) error {
 	ctx, cancel := context.WithCancel(ctx) // ends the reading of the input too
 	defer cancel()
 	start, err := o.read(ctx, f)
@@ -149,7 +155,7 @@ func (o *sendOptions) sendOrSpool(ctx context.Context, f *Factory, acct Account,
 	var cause, printed error
 	for _, d := range deliveries {
 		switch {
-		case d.spooled != nil && !f.given.quiet:
+		case d.spooled != nil && !f.given.quiet && !o.silent:
 			printed = cmp.Or(printed, printer.Spooled(spooledResult(d.spooled, d.Err)))
 		case d.spooled == nil:
 			report.to = append(report.to, d.Message.To)
@@ -357,7 +363,7 @@ func (o *sendOptions) retryPolicy() session.RetryPolicy {
 // print prints the result of a message that is confirmed, unless --quiet is given.
 func (o *sendOptions) print(f *Factory, p *output.Printer, r session.Result) error {
 	var err error
-	if r.State == session.StateConfirmed && !f.given.quiet {
+	if r.State == session.StateConfirmed && !f.given.quiet && !o.silent {
 		err = p.Sent(r.ID, r.Date, r.To, r.Extra)
 	}
 	if err == nil && !r.More {

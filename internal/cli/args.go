@@ -40,6 +40,9 @@ func CheckArgs(c *cobra.Command, args []string) error {
 // and the highest number there may be; -1 means no limit.
 func operands(c *cobra.Command) (needed []string, most int) {
 	for _, word := range strings.Fields(c.Use)[1:] {
+		if word == "--" {
+			continue
+		}
 		if !strings.HasPrefix(word, "[") {
 			needed = append(needed, word)
 		}
@@ -201,6 +204,8 @@ func unknownFlag(c *cobra.Command, err *pflag.NotExistError, args []string) *Err
 // it may be a part of a text; a long one may also be a flag with its value.
 func unknownHint(c *cobra.Command, typed string, args []string) string {
 	switch {
+	case takesCommand(c):
+		return usageOf(c)
 	case !takesText(c) || !looksLikeText(typed) && !textBehind(c.Flags(), typed, args):
 		return knownFlags(c)
 	case strings.HasPrefix(typed, "--"):
@@ -222,6 +227,9 @@ func knownFlags(c *cobra.Command) string {
 	}
 	return fmt.Sprintf("use one of %s, or of `%s --help`", strings.Join(names, ", "), c.CommandPath())
 }
+
+// takesCommand reports whether a command takes another one, with flags of its own, behind --.
+func takesCommand(c *cobra.Command) bool { return strings.Contains(c.Use, " -- ") }
 
 func takesText(c *cobra.Command) bool { return strings.Contains(c.Use, "TEXT") }
 

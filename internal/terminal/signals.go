@@ -58,8 +58,13 @@ type Signals struct {
 	cancel   context.CancelCauseFunc
 	exit     func(status int)
 
-	hangupsTaken atomic.Bool // Hangups receives SIGHUP
+	hangupsTaken atomic.Bool                          // Hangups receives SIGHUP
+	diverted     atomic.Pointer[func(os.Signal) bool] // of Divert
+	ignoresInt   bool                                 // SIGINT was ignored at the start; set before caught is closed
 }
+
+// signalBuffer is how many signals wait for the goroutine of Signals, which takes each at once.
+const signalBuffer = 16
 
 type signalsKey struct{}
 
@@ -68,7 +73,7 @@ type signalsKey struct{}
 // A write to a pipe without a reader becomes an error (see ReaderGone).
 func CatchSignals(parent context.Context) (context.Context, *Signals) {
 	s := &Signals{
-		received: make(chan os.Signal, 2),
+		received: make(chan os.Signal, signalBuffer),
 		caught:   make(chan struct{}),
 		stop:     make(chan struct{}),
 		stopped:  make(chan struct{}),
@@ -107,7 +112,34 @@ func Hangups(ctx context.Context) <-chan os.Signal {
 	return hangups
 }
 
+// Divert gives every signal that would end ctx, a context of CatchSignals, to take instead,
+// and those of more, which end nothing. take reports whether it has dealt with the signal; else
+// that ends ctx. If SIGINT was ignored at the start, as by a shell in a script with &, it is
+// ignored again, also in a program that is started then.
+func Divert(ctx context.Context, take func(os.Signal) bool, more ...os.Signal) {
+	s, ok := ctx.Value(signalsKey{}).(*Signals)
+	if !ok {
+		return
+	}
+	s.diverted.Store(&take)
+	for _, sig := range more {
+		if !signal.Ignored(sig) {
+			signal.Notify(s.received, sig)
+		}
+	}
+	if s.ignoresInt {
+		signal.Ignore(os.Interrupt)
+	}
+}
+
+// divert gives a signal to the function of Divert, if there is one.
+func (s *Signals) divert(sig os.Signal) bool {
+	take := s.diverted.Load()
+	return take != nil && (*take)(sig)
+}
+
 func (s *Signals) catch() {
+	s.ignoresInt = signal.Ignored(os.Interrupt)
 	ending := []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT}
 	if !signal.Ignored(syscall.SIGHUP) {
 		ending = append(ending, syscall.SIGHUP)
@@ -126,7 +158,7 @@ func (s *Signals) follow() {
 		select {
 		case sig := <-s.received:
 			switch {
-			case sig == syscall.SIGHUP && s.hangupsTaken.Load():
+			case sig == syscall.SIGHUP && s.hangupsTaken.Load(), s.divert(sig):
 			case first == nil:
 				first = &Interrupt{sig, make(chan os.Signal)}
 				same = time.After(sameInterrupt)

@@ -62,6 +62,41 @@ func TestLaterSignalsGoToTheReceiverOrEndTheProgram(t *testing.T) {
 	})
 }
 
+// A signal that the function of Divert deals with ends nothing.
+func TestDivertTakesSignalsBeforeTheyEndTheContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		interrupts := 0
+		signals := &Signals{
+			received: make(chan os.Signal, signalBuffer),
+			stop:     make(chan struct{}),
+			cancel:   func(error) { interrupts++ },
+			exit:     func(status int) { t.Errorf("ended with %d", status) },
+		}
+		go signals.follow()
+		var got []os.Signal
+		running := true
+		Divert(context.WithValue(t.Context(), signalsKey{}, signals), func(s os.Signal) bool {
+			got = append(got, s)
+			return running
+		})
+		for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+			signals.received <- s
+		}
+		synctest.Wait()
+		if len(got) != 3 || interrupts != 0 {
+			t.Errorf("%v, %d interrupts", got, interrupts)
+		}
+		running = false
+		signals.received <- syscall.SIGTERM
+		synctest.Wait()
+		if len(got) != 4 || interrupts != 1 {
+			t.Errorf("%v, %d interrupts", got, interrupts)
+		}
+		close(signals.stop)
+	})
+	Divert(t.Context(), nil) // a context of a test takes no signals
+}
+
 func TestInterruptHasTheNameAndTheStatusOfItsSignal(t *testing.T) {
 	for signal, want := range map[os.Signal]struct {
 		name   string
