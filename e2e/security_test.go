@@ -57,12 +57,14 @@ func TestThreatsNameTheirTests(t *testing.T) {
 			}
 		})
 	}
-	scripts, err := filepath.Glob("testdata/script/*.txtar")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, path := range scripts {
-		known["TestProgram/"+strings.TrimSuffix(filepath.Base(path), ".txtar")] = true
+	for test, folder := range map[string]string{"TestProgram": "script", "TestTerminal": "terminal"} {
+		scripts, err := filepath.Glob("testdata/" + folder + "/*.txtar")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range scripts {
+			known[test+"/"+strings.TrimSuffix(filepath.Base(path), ".txtar")] = true
+		}
 	}
 	for _, row := range securityTable(t, "Threats") {
 		threat, tests := row[0], row[len(row)-1]

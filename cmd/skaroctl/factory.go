@@ -191,7 +191,7 @@ func (f *Factory) notice(format string, args ...any) {
 	}
 }
 
-// noticeLost tells the user that a connection was lost or not made, and is made again.
+// noticeLost tells the user that a connection was lost or not made, and that the command reconnects.
 func (f *Factory) noticeLost(err error, pause time.Duration) {
 	f.notice("%v; trying again in %v", err, pause.Round(100*time.Millisecond))
 }

@@ -66,7 +66,7 @@ func has(names []*filterName, name string) bool {
 	return slices.ContainsFunc(names, func(n *filterName) bool { return n.name == name })
 }
 
-// respell replaces each name by the server's spelling, for which it asks with spell, a
+// respell replaces each name with the server's spelling, for which it asks with spell, a
 // session.Spelling. A notice tells the user of a name for which nothing will come.
 func (f *filter) respell(ctx context.Context, spell func(context.Context, string) (proto.Contact, error)) error {
 	for _, n := range slices.Concat(f.from, f.conferences) {

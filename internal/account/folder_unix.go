@@ -26,8 +26,8 @@ type folder struct {
 
 // locate finds a private file, which need not exist, starting at the root folder. Each step
 // starts at the descriptor of the folder before it. locate follows symbolic links, also at
-// the end, because dotfiles are often links. It refuses what another user could have laid
-// out: a link of another user, a folder of another user that the file would be in, and, as
+// the end, because dotfiles are often links. It refuses what another user could have made:
+// a link of another user, a folder of another user that the file would be in, and, as
 // root, each folder of another user on the way.
 func locate(path string, missing folders) (*stateFile, error) {
 	d, err := openRoot()

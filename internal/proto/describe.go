@@ -143,7 +143,7 @@ func describeTag(raw cbor.RawMessage) string {
 	inner, isBytes := decodeExact[[]byte](content)
 	switch {
 	case number != tagEmbedded || !isBytes:
-	case len(inner) > maxDiagnosis: // each level of such bytes in bytes is read anew
+	case len(inner) > maxDiagnosis: // each level of such bytes in bytes is read again
 		return fmt.Sprintf("%d([%d bytes])", number, len(inner))
 	case checkFrame(inner) == nil:
 		return fmt.Sprintf("%d(<<%s>>)", number, describeValue(inner))

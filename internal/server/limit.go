@@ -16,7 +16,7 @@ type Limit struct {
 	Default string
 
 	set      func(o *Options, value string) error
-	complete func(o *Options) error // replaces zero by the default
+	complete func(o *Options) error // replaces zero with the default
 	value    func(o *Options) string
 	copy     func(to, from *Options)
 }

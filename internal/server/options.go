@@ -124,7 +124,7 @@ func DefaultOptions() Options {
 	return o
 }
 
-// complete replaces zero values by the defaults. An error names an option that can't be
+// complete replaces zero values with the defaults. An error names an option that can't be
 // used.
 func (o *Options) complete() error {
 	d := DefaultOptions()

@@ -213,7 +213,7 @@ func diagnoseConnect(err error) (diagnosis, bool) {
 	case op.Net == "unix" && isErrno(op, syscall.ENOENT):
 		return diagnosis{why: "there is no socket " + address, hint: "check that the server runs, and the path in --server"}, true
 	case op.Net == "unix" && isErrno(op, syscall.EACCES):
-		return diagnosis{why: "this user may not use the socket " + address, hint: "join the socket's group, or ask the server's administrator"}, true
+		return diagnosis{why: "this user may not use the socket " + address, hint: "ask the administrator of the server to add this user to the socket's group"}, true
 	case isErrno(op, syscall.ECONNREFUSED):
 		return diagnosis{why: fmt.Sprintf("nothing listens at %s (connection refused)", address), hint: "check that the server runs, and the address in --server"}, true
 	case isErrno(op, syscall.EHOSTUNREACH, syscall.ENETUNREACH):

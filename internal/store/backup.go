@@ -110,7 +110,7 @@ type Restored struct {
 	Above  int64  // the ids of new messages are above it
 }
 
-// Restore replaces the database by a backup. No server may run. Restore checks the backup,
+// Restore replaces the database with a backup. No server may run. Restore checks the backup,
 // keeps the previous database under another name, makes the ids of messages continue far
 // above those of both, and ends all sessions, since one may have been ended after the
 // backup.
