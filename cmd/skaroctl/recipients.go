@@ -67,6 +67,15 @@ func (o *sendOptions) distinct(ctx context.Context, f *Factory, acct Account, to
 	return kept, nil
 }
 
+// checkDistinct returns an error if two logins look alike, for a command that may not be able
+// to ask the server.
+func checkDistinct(to []string) error {
+	if like := alike(to); len(like) > 0 {
+		return cli.Usage(fmt.Sprintf("%q and %q may be the same login, and only the server knows", like[0], like[1]), "name one of them, or send to each with a command of its own")
+	}
+	return nil
+}
+
 // alike returns the logins that differ from another one only in case, or in equivalent
 // forms of a letter.
 func alike(logins []string) (found []string) {

@@ -28,6 +28,7 @@ type runOptions struct {
 	longerThan cli.Duration
 	tail       int
 	title      string
+	spool      bool
 }
 
 // The values of --on.
@@ -57,7 +58,7 @@ command line, the host, how it ended, how long it took, the end of its output.
 If the message can't be sent, standard error says so, and the exit status stays
 that of the command. If the command line holds a secret, --title replaces it.`,
 		Example: `  skaroctl run bob -- make -j4 test
-  skaroctl run ops --on failure -- restic -r /srv/backup backup /home
+  skaroctl run ops --on failure --spool -- restic -r /srv/backup backup /home
   skaroctl run bob --longer-than 1m --title "the report" -- ./report --year 2026`,
 		Args:              func(c *cobra.Command, args []string) error { return o.split(c, args) },
 		ValidArgsFunction: f.completeRun,
@@ -69,6 +70,7 @@ that of the command. If the command line holds a secret, --title replaces it.`,
 	c.Flags().Var(&o.longerThan, "longer-than", "send the message only if the command took longer")
 	c.Flags().IntVar(&o.tail, "tail", defaultTail, "send the last `N` lines of output; 0 does not read the output")
 	c.Flags().StringVar(&o.title, "title", "", "send this `TEXT` instead of the command line")
+	c.Flags().BoolVar(&o.spool, "spool", false, "keep the message on this machine if it can't be delivered now")
 	cli.CompleteFlag(c, "on", runOns...)
 	return c
 }
@@ -119,6 +121,11 @@ func (o *runOptions) check() (to []string, err error) {
 	}
 	if err := cli.CheckUTF8("--title", o.title); err != nil {
 		return nil, err
+	}
+	if o.spool {
+		if err := checkDistinct(to); err != nil {
+			return nil, err
+		}
 	}
 	return to, cli.CheckChoice("--on", o.on, runOns)
 }

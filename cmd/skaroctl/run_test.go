@@ -24,8 +24,8 @@ func TestRunParsesTheCommandAfterTheDashes(t *testing.T) {
 		{name: "command", args: []string{"bob", "--", "make"}, want: runOptions{to: "bob", command: []string{"make"}, on: "always", tail: 20}},
 		{name: "flags of the command", args: []string{"bob,ops", "--", "make", "-j4", "--tail", "--", "x"},
 			want: runOptions{to: "bob,ops", command: []string{"make", "-j4", "--tail", "--", "x"}, on: "always", tail: 20}},
-		{name: "flags", args: []string{"--tail", "0", "bob", "--on", "failure", "--longer-than", "1m", "--title", "a b", "--", "make"},
-			want: runOptions{to: "bob", command: []string{"make"}, on: "failure", tail: 0, longerThan: cli.Duration(time.Minute), title: "a b"}},
+		{name: "flags", args: []string{"--tail", "0", "bob", "--on", "failure", "--longer-than", "1m", "--title", "a b", "--spool", "--", "make"},
+			want: runOptions{to: "bob", command: []string{"make"}, on: "failure", tail: 0, longerThan: cli.Duration(time.Minute), title: "a b", spool: true}},
 		{name: "no dashes", args: []string{"bob", "make"}, err: "run needs -- before COMMAND"},
 		{name: "a flag of the command before the dashes", args: []string{"bob", "make", "-k"}, err: "unknown flag -k"},
 		{name: "no recipient", args: []string{"--", "make"}, err: "run needs LOGIN before --"},
@@ -39,6 +39,7 @@ func TestRunParsesTheCommandAfterTheDashes(t *testing.T) {
 func TestRunRefusesWrongUsage(t *testing.T) {
 	for want, o := range map[string]runOptions{
 		"names an empty login":                           {to: "bob,"},
+		`"bob" and "Bob" may be the same login`:          {to: "bob,Bob", spool: true},
 		"the command is empty":                           {command: []string{"", "x"}},
 		"--tail is -1, not from 0 to 1000":               {tail: -1},
 		"--tail is 1001, not from 0 to 1000":             {tail: 1001},

@@ -26,7 +26,7 @@ func (o *runOptions) tell(ctx context.Context, f *Factory, acct Account, to []st
 	lines := done.output
 	for {
 		body := strings.Join(append([]string{o.summary(done)}, lines...), "\n")
-		s := sendOptions{words: []string{body}, inFlight: defaultInFlight, silent: true}
+		s := sendOptions{words: []string{body}, inFlight: defaultInFlight, spool: o.spool, silent: true}
 		err := s.send(ctx, f, acct, to)
 		if statusOf(err) != "413" || len(lines) == 0 {
 			return err

@@ -38,7 +38,7 @@ type sendOptions struct {
 	lossy     bool
 	skipEmpty bool
 	spool     bool
-	silent    bool // print no confirmation
+	silent    bool // print no result; that a message waits is a notice
 }
 
 // The default and the limit of --inflight, in messages.
@@ -155,7 +155,9 @@ func (o *sendOptions) sendOrSpool(ctx context.Context, f *Factory, acct Account,
 	var cause, printed error
 	for _, d := range deliveries {
 		switch {
-		case d.spooled != nil && !f.given.quiet && !o.silent:
+		case d.spooled != nil && o.silent:
+			f.notice("the message to %s waits in the spool: %v", d.Message.To, d.Err)
+		case d.spooled != nil && !f.given.quiet:
 			printed = cmp.Or(printed, printer.Spooled(spooledResult(d.spooled, d.Err)))
 		case d.spooled == nil:
 			report.to = append(report.to, d.Message.To)
@@ -191,14 +193,14 @@ func (o *sendOptions) check() (to []string, err error) {
 		return nil, cli.Usage("--key "+wrong, "use a UUID, for example")
 	case o.spool && o.stream():
 		return nil, cli.Usage(fmt.Sprintf("--spool takes one message, and not the many of %s", o.input().flag), "leave --spool out, and give --retry to wait for the server")
-	case o.spool && len(alike(to)) > 0:
-		like := alike(to)
-		return nil, cli.Usage(fmt.Sprintf("%q and %q may be the same login, and only the server knows", like[0], like[1]), "name one of them, or send to each with a command of its own")
 	case o.json && len(o.words) > 0:
 		return nil, cli.Usage("--json takes its messages from standard input, not from arguments", "write `skaroctl send --json <FILE`; for results in JSON, write `-o json`")
 	case o.stream() && len(o.words) > 0:
 		flag := o.input().flag
 		return nil, cli.Usage(flag+" takes its text from standard input, not from arguments", fmt.Sprintf("write `skaroctl send LOGIN %s <FILE`, or leave %[1]s out", flag))
+	}
+	if o.spool {
+		return to, checkDistinct(to)
 	}
 	return to, nil
 }
