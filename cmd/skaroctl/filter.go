@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
+	"github.com/skaroctl/skaroctl/internal/cli"
 	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/session"
 )
@@ -15,9 +17,33 @@ import (
 // match nothing.
 type filter struct {
 	from, conferences []*filterName
+	match             []fieldMatch // all of them
 	own, events       bool
+	noFields          bool   // the server was found to lack the extension fields
 	server            string // its URL
 	notice            func(format string, args ...any)
+}
+
+// fieldMatch is a --match: a field and its value.
+type fieldMatch struct{ name, value string }
+
+// parseMatches reads the values of --match.
+func parseMatches(given []string) (list []fieldMatch, err error) {
+	const hint = "write it as --match urgency=critical"
+	for _, text := range given {
+		name, value, ok := strings.Cut(text, "=")
+		if !ok {
+			return nil, cli.Usage(fmt.Sprintf("--match %q is not KEY=VALUE", name), hint)
+		}
+		if err := cli.CheckUTF8("the value of --match", text); err != nil {
+			return nil, err
+		}
+		if err := proto.CheckFieldName(name); err != nil {
+			return nil, cli.Usage("--match: "+err.Error(), hint)
+		}
+		list = append(list, fieldMatch{name, value})
+	}
+	return list, nil
 }
 
 // filterName is a name of --from or --conference.
@@ -36,7 +62,11 @@ func newFilter(o *listenOptions, server string, notice func(string, ...any)) *fi
 		}
 		return list
 	}
-	return &filter{from: names("user", o.from), conferences: names("conference", o.conferences), own: o.own, events: o.events, server: server, notice: notice}
+	match, _ := parseMatches(o.match) // listenOptions.check has tried it
+	return &filter{
+		from: names("user", o.from), conferences: names("conference", o.conferences), match: match, own: o.own, events: o.events,
+		server: server, notice: notice,
+	}
 }
 
 // wants reports whether an event is to be shown.
@@ -46,6 +76,9 @@ func (f *filter) wants(e session.Event) bool {
 		return f.events
 	}
 	if len(f.conferences) > 0 && !f.saidThere(*m, e.Own) {
+		return false
+	}
+	if slices.ContainsFunc(f.match, func(want fieldMatch) bool { return !m.Fields.Matches(want.name, want.value) }) {
 		return false
 	}
 	if len(f.from) > 0 {
@@ -64,6 +97,21 @@ func (f *filter) saidThere(m proto.Message, own string) bool {
 
 func has(names []*filterName, name string) bool {
 	return slices.ContainsFunc(names, func(n *filterName) bool { return n.name == name })
+}
+
+// prepare learns at a connection what the server says about the filter.
+func (f *filter) prepare(ctx context.Context, s *session.Session) error {
+	f.checkFields(s.Greeting().Has(proto.ExtFields))
+	return f.respell(ctx, s.Spelling)
+}
+
+// checkFields tells the user, at the first of such connections, of a server whose messages
+// have no fields.
+func (f *filter) checkFields(supported bool) {
+	if !supported && !f.noFields && len(f.match) > 0 {
+		f.notice("%s lacks the extension fields: --match leaves out every message", f.server)
+	}
+	f.noFields = !supported
 }
 
 // respell replaces each name with the server's spelling, for which it asks with spell, a

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 
+	"github.com/skaroctl/skaroctl/internal/cli"
 	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/session"
 )
@@ -15,6 +17,11 @@ func TestFilterWants(t *testing.T) {
 	message := func(from, to, conference string) session.Event {
 		return session.Event{Message: &proto.Message{From: from, To: to, Conference: conference}, Own: "alice"}
 	}
+	titled := func(urgency string, tags ...string) session.Event {
+		e := message("dave", "alice", "")
+		e.Message.Fields = fieldsOf(t, map[string]any{"urgency": urgency, "tags": tags})
+		return e
+	}
 	events := map[string]session.Event{
 		"bob":            message("bob", "alice", ""),
 		"carol":          message("carol", "alice", ""),
@@ -22,15 +29,17 @@ func TestFilterWants(t *testing.T) {
 		"own to bob":     message("alice", "bob", ""),
 		"own to ops":     message("alice", "ops", "ops"),
 		"user named ops": message("ops", "alice", ""),
+		"high disk":      titled("high", "disk", "web1"),
+		"high":           titled("high"),
 		"push":           {Push: proto.Frame{}, Own: "alice"},
 	}
 	for name, c := range map[string]struct {
 		o    listenOptions
 		want []string
 	}{
-		"everything":          {listenOptions{}, []string{"bob", "carol", "bob in ops", "user named ops"}},
-		"own":                 {listenOptions{own: true}, []string{"bob", "carol", "bob in ops", "user named ops", "own to bob", "own to ops"}},
-		"events":              {listenOptions{events: true}, []string{"bob", "carol", "bob in ops", "user named ops", "push"}},
+		"everything":          {listenOptions{}, []string{"bob", "carol", "bob in ops", "user named ops", "high", "high disk"}},
+		"own":                 {listenOptions{own: true}, []string{"bob", "carol", "bob in ops", "user named ops", "high", "high disk", "own to bob", "own to ops"}},
+		"events":              {listenOptions{events: true}, []string{"bob", "carol", "bob in ops", "user named ops", "high", "high disk", "push"}},
 		"from":                {listenOptions{from: []string{"bob"}}, []string{"bob", "bob in ops"}},
 		"from, own":           {listenOptions{from: []string{"bob"}, own: true}, []string{"bob", "bob in ops"}},
 		"from ourselves":      {listenOptions{from: []string{"alice", "carol"}}, []string{"carol", "own to bob", "own to ops"}},
@@ -39,6 +48,10 @@ func TestFilterWants(t *testing.T) {
 		"conference and from": {listenOptions{conferences: []string{"ops"}, from: []string{"carol"}}, nil},
 		"name of a person":    {listenOptions{conferences: []string{"bob"}}, nil},
 		"person, own":         {listenOptions{conferences: []string{"bob"}, own: true}, []string{"own to bob"}},
+		"match":               {listenOptions{match: []string{"urgency=high"}, events: true}, []string{"high", "high disk", "push"}},
+		"match all":           {listenOptions{match: []string{"urgency=high", "tags=disk", "tags=web1"}}, []string{"high disk"}},
+		"match and from":      {listenOptions{match: []string{"urgency=high"}, from: []string{"bob"}}, nil},
+		"match nothing":       {listenOptions{match: []string{"urgency="}}, nil},
 		"another conference":  {listenOptions{conferences: []string{"dev"}}, nil},
 	} {
 		want := map[string]bool{}
@@ -50,6 +63,33 @@ func TestFilterWants(t *testing.T) {
 			if f.wants(e) != want[event] {
 				t.Errorf("%s: %s: %v", name, event, !want[event])
 			}
+		}
+	}
+}
+
+// A server without the extension is told of once, and again after another was there.
+func TestFilterTellsOfServersWithoutFields(t *testing.T) {
+	for _, c := range []struct {
+		match []string
+		want  int
+	}{{nil, 0}, {[]string{"a=b"}, 2}} {
+		notices := 0
+		f := newFilter(&listenOptions{match: c.match}, "ws://x/", func(string, ...any) { notices++ })
+		for _, supported := range []bool{true, false, false, true, false} {
+			f.checkFields(supported)
+		}
+		if notices != c.want {
+			t.Errorf("%q: %d notices", c.match, notices)
+		}
+	}
+}
+
+func TestParseMatchesRefusesWhatIsNoField(t *testing.T) {
+	for given, want := range map[string]string{
+		"": "is not KEY=VALUE", "urgency": `--match "urgency" is not KEY=VALUE`, "=x": "the name of a field is empty", "Urgency=x": "has no valid name", "a=\xff": "not UTF-8",
+	} {
+		if _, err := parseMatches([]string{"a=b=c", given}); err == nil || !strings.Contains(err.Error(), want) || kindOf(err) != cli.KindUsage {
+			t.Errorf("%q: %v", given, err)
 		}
 	}
 }

@@ -103,6 +103,7 @@ func newHookInput(e session.Event) hookInput {
 	}
 	for _, v := range [][2]string{
 		{"SKARO_FROM", m.From}, {"SKARO_DIALOG", m.Dialog(e.Own)}, {"SKARO_ID", id}, {"SKARO_DATE", output.DateText(m.Date)}, {"SKARO_BODY", m.Body},
+		{"SKARO_TITLE", m.Fields.Title()}, {"SKARO_URGENCY", m.Fields.Urgency()},
 	} {
 		if hookTakes(runtime.GOOS, v[1]) {
 			in.environ = append(in.environ, v[0]+"="+v[1])

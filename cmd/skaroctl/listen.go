@@ -23,6 +23,7 @@ import (
 // listenOptions are the flags of listen.
 type listenOptions struct {
 	from, conferences []string
+	match             []string
 	own, events       bool
 	since             string
 	resume            bool
@@ -45,8 +46,8 @@ and fetches what it missed. With --resume it first shows what arrived since the
 last "listen --resume" of this account. With --drain it then ends.
 
 --exec runs a command for each message. The command gets the message as JSON on
-standard input, and its parts in SKARO_FROM, SKARO_DIALOG, SKARO_ID, SKARO_DATE
-and SKARO_BODY; docs/listening.md has the details.`
+standard input, and its parts in SKARO_FROM, SKARO_DIALOG, SKARO_ID, SKARO_DATE,
+SKARO_BODY, SKARO_TITLE and SKARO_URGENCY; docs/listening.md has the details.`
 
 func newListenCmd(f *Factory, run runFunc[listenOptions]) *cobra.Command {
 	o := listenOptions{pingInterval: cli.Duration(30 * time.Second)}
@@ -57,6 +58,7 @@ func newListenCmd(f *Factory, run runFunc[listenOptions]) *cobra.Command {
 		Example: `  skaroctl listen | jq -r .body
   skaroctl listen --from bob --count 1 --for 1m
   skaroctl listen --conference dev --own
+  skaroctl listen --match urgency=critical --match tags=web1
   skaroctl listen --resume --drain
   skaroctl listen --resume --exec 'jq -r .body >>messages.txt'`,
 		Args: cli.CheckArgs,
@@ -71,6 +73,7 @@ func newListenCmd(f *Factory, run runFunc[listenOptions]) *cobra.Command {
 	cli.CompleteFlagFunc(c, "from", f.completeFrom)
 	flags.StringArrayVar(&o.conferences, "conference", nil, "show only messages in the conference `NAME` (repeatable)")
 	cli.CompleteFlagFunc(c, "conference", f.completeConference)
+	flags.StringArrayVar(&o.match, "match", nil, "show only messages whose field KEY is VALUE: `KEY=VALUE` (repeatable; all must match)")
 	flags.BoolVar(&o.own, "own", false, "also show messages that this account sends from elsewhere")
 	flags.BoolVar(&o.events, "events", false, "also show what the server pushes besides messages: info, error and others")
 	flags.StringVar(&o.since, "since", "", "start with the messages since `WHEN`: \"all\", or a value as for history --since")
@@ -164,7 +167,7 @@ func newListener(ctx context.Context, acct Account, report *listenReport) *sessi
 			report.connected = true
 			source.renewSID(ctx, got)
 		},
-		Prepare:   func(ctx context.Context, s *session.Session) error { return report.filter.respell(ctx, s.Spelling) },
+		Prepare:   report.filter.prepare,
 		Lost:      report.lostConnection,
 		Listening: report.caughtUp,
 		NeedIDs:   report.acks != nil,
@@ -188,6 +191,9 @@ func (o *listenOptions) check() error {
 	}
 	if o.drain && !o.resume && o.since == "" {
 		return cli.Usage("--drain has nothing to show: without --resume or --since, listen begins with new messages", "add --resume to continue where the last run ended, or --since all")
+	}
+	if _, err := parseMatches(o.match); err != nil {
+		return err
 	}
 	if err := checkNames("--from", "login", o.from); err != nil {
 		return err

@@ -3,26 +3,19 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
 	"io"
-	"io/fs"
-	"math/big"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/skaroctl/skaroctl/internal/cli"
 	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/session"
-	"github.com/skaroctl/skaroctl/internal/terminal"
 )
 
 type requestOptions struct {
-	typ           string
-	texts, values []string
-	noAuth        bool
+	typ    string
+	fields fieldFlags
+	noAuth bool
 }
 
 func newRequestCmd(f *Factory, run runFunc[requestOptions]) *cobra.Command {
@@ -47,10 +40,8 @@ The reply is JSON. A refusal is printed too, and the exit status is then 5.`,
 			return runCommand(c, f, &o, run)
 		},
 	}
-	flags := c.Flags()
-	flags.StringArrayVarP(&o.texts, "field", "f", nil, "add a field with text: `KEY=TEXT` (repeatable)")
-	flags.StringArrayVarP(&o.values, "json-field", "F", nil, "add a field with JSON: `KEY=JSON`, KEY=@FILE, or KEY=@- for standard input (repeatable)")
-	flags.BoolVar(&o.noAuth, "no-auth", false, "make the request without a login")
+	o.fields.add(c.Flags())
+	c.Flags().BoolVar(&o.noAuth, "no-auth", false, "make the request without a login")
 	return c
 }
 
@@ -102,7 +93,7 @@ func (o *requestOptions) request(ctx context.Context, stdin io.Reader) (proto.Re
 	if err := cli.CheckUTF8("the type of the request", o.typ); err != nil {
 		return proto.Request{}, err
 	}
-	fields, err := o.fields(ctx, stdin)
+	fields, err := o.fields.read(ctx, stdin, "type", "on_request")
 	if err != nil {
 		return proto.Request{}, err
 	}
@@ -114,117 +105,4 @@ func (o *requestOptions) request(ctx context.Context, stdin io.Reader) (proto.Re
 		return proto.Request{}, cli.Usagef("the fields don't fit into a frame: %v", err)
 	}
 	return proto.Request{Type: o.typ, Fields: fields}, nil
-}
-
-// fields reads the fields of the request.
-func (o *requestOptions) fields(ctx context.Context, stdin io.Reader) (map[string]any, error) {
-	fields := map[string]any{}
-	for _, given := range o.texts {
-		key, text, err := splitField("-f", given, fields)
-		if err != nil {
-			return nil, err
-		}
-		fields[key] = text
-	}
-	for _, given := range o.values {
-		key, text, err := splitField("-F", given, fields)
-		if err != nil {
-			return nil, err
-		}
-		if file, ok := strings.CutPrefix(text, "@"); ok {
-			if text, err = readField(ctx, stdin, file); err != nil {
-				return nil, err
-			}
-		}
-		if fields[key], err = parseJSON(text); err != nil {
-			return nil, cli.Usage(fmt.Sprintf("-F: the value of %q is not JSON: %v", key, err), "give text to -f KEY=TEXT, or put JSON text in double quotes")
-		}
-	}
-	return fields, nil
-}
-
-// splitField splits KEY=VALUE, the value of a flag. there are the fields that were given
-// before it.
-func splitField(flag, given string, there map[string]any) (key, value string, err error) {
-	key, value, ok := strings.Cut(given, "=")
-	if !ok || key == "" {
-		return "", "", cli.Usage(fmt.Sprintf("%s %q is not KEY=VALUE", flag, key), "write it as "+flag+" login=bob")
-	}
-	if _, twice := there[key]; twice || key == "type" || key == "on_request" {
-		return "", "", cli.Usage(fmt.Sprintf("%s: the field %q is there already", flag, key), "give each field once; type and on_request are set by skaroctl")
-	}
-	return key, value, cli.CheckUTF8(flag+" "+key, given)
-}
-
-// maxField bounds what is read for one field, in bytes: more than any frame holds.
-const maxField = 32 << 20
-
-// readField reads a file, or standard input if its name is "-".
-func readField(ctx context.Context, stdin io.Reader, name string) (string, error) {
-	var b []byte
-	var err error
-	if name == "-" {
-		b, err = terminal.ReadAll(ctx, stdin, maxField+1)
-	} else {
-		b, err = terminal.ReadFile(ctx, name, maxField+1)
-	}
-	var noFile *fs.PathError
-	switch {
-	case errors.As(err, &noFile):
-		return "", cli.Usage(fmt.Sprintf("read a field: %v", err), "check the file name after the @")
-	case err != nil:
-		return "", fmt.Errorf("read a field: %w", err)
-	case len(b) > maxField:
-		return "", cli.Usage(fmt.Sprintf("read a field: %s has more than %d bytes", name, maxField), "give a shorter value: no frame of Skaro holds as much")
-	}
-	return string(b), nil
-}
-
-// parseJSON reads JSON as a frame can carry it: integers stay exact.
-func parseJSON(text string) (any, error) {
-	d := json.NewDecoder(strings.NewReader(text))
-	d.UseNumber()
-	var v any
-	if err := d.Decode(&v); err != nil {
-		if errors.Is(err, io.EOF) {
-			err = errors.New("it is empty")
-		}
-		return nil, err
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return nil, errors.New("there is more after the value")
-	}
-	return exact(v)
-}
-
-// exact makes every number an integer of any size, or else a fraction.
-func exact(v any) (any, error) {
-	var err error
-	switch v := v.(type) {
-	case json.Number:
-		return exactNumber(v)
-	case []any:
-		for i := range v {
-			if v[i], err = exact(v[i]); err != nil {
-				return nil, err
-			}
-		}
-	case map[string]any:
-		for k := range v {
-			if v[k], err = exact(v[k]); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return v, nil
-}
-
-func exactNumber(n json.Number) (any, error) {
-	if i, err := n.Int64(); err == nil {
-		return i, nil
-	}
-	if i, ok := new(big.Int).SetString(n.String(), 10); ok {
-		return *i, nil
-	}
-	return n.Float64()
 }

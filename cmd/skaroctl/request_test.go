@@ -23,7 +23,7 @@ func TestRequestParse(t *testing.T) {
 		{name: "a type", args: []string{"get_contacts"}, want: requestOptions{typ: "get_contacts"}},
 		{
 			name: "fields", args: []string{"x", "-f", "a=1,2", "-f", "b=", "-F", "c=[1,2]", "--no-auth"},
-			want: requestOptions{typ: "x", texts: []string{"a=1,2", "b="}, values: []string{"c=[1,2]"}, noAuth: true},
+			want: requestOptions{typ: "x", fields: fieldFlags{texts: []string{"a=1,2", "b="}, values: []string{"c=[1,2]"}}, noAuth: true},
 		},
 		{name: "no type", err: "request needs TYPE"},
 		{name: "two types", args: []string{"a", "b"}, err: "takes one argument"},
@@ -61,7 +61,7 @@ func TestRequestFields(t *testing.T) {
 		{name: "no such file", values: []string{"a=@" + file + ".none"}, err: "read a field"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			o := requestOptions{typ: "x", texts: c.texts, values: c.values}
+			o := requestOptions{typ: "x", fields: fieldFlags{c.texts, c.values}}
 			got, err := o.request(t.Context(), strings.NewReader(c.stdin))
 			if c.err != "" {
 				if err == nil || !strings.Contains(err.Error(), c.err) || kindOf(err) != cli.KindUsage {
@@ -104,7 +104,7 @@ func TestRequestFieldIsInterrupted(t *testing.T) {
 	cancel(interrupt)
 	in, held := io.Pipe()
 	defer held.Close()
-	_, err := (&requestOptions{typ: "x", values: []string{"a=@-"}}).request(ctx, in)
+	_, err := (&requestOptions{typ: "x", fields: fieldFlags{values: []string{"a=@-"}}}).request(ctx, in)
 	if err == nil || !strings.Contains(err.Error(), interrupt.Error()) {
 		t.Errorf("%v", err)
 	}

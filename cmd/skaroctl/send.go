@@ -39,6 +39,7 @@ type sendOptions struct {
 	skipEmpty bool
 	spool     bool
 	silent    bool // print no result; that a message waits is a notice
+	fields    fieldFlags
 }
 
 // The default and the limit of --inflight, in messages.
@@ -61,6 +62,7 @@ in order over one connection; if it is lost, send reconnects. With --json, a
 line is {"to":"bob","body":"TEXT"}; without "to", the message goes to LOGIN.`,
 		Example: `  skaroctl send bob "the build is green"
   skaroctl send ops -- "$MESSAGE"
+  skaroctl send ops -f title="Disk full" -f urgency=high "2 GB left on web1"
   df -h / | skaroctl send alice,bob
   skaroctl send --spool ops "the backup is done"
   df | awk '$5+0 > 90' | skaroctl send ops --skip-empty
@@ -82,7 +84,7 @@ line is {"to":"bob","body":"TEXT"}; without "to", the message goes to LOGIN.`,
 	}
 	c.Flags().BoolVar(&o.lines, "lines", false, "send each line of standard input as a message, and skip empty lines")
 	c.Flags().BoolVarP(&o.null, "null", "0", false, "like --lines, for texts that end with NUL instead of a newline")
-	c.Flags().BoolVar(&o.json, "json", false, "send the JSON object in each line of standard input: to, body, key")
+	c.Flags().BoolVar(&o.json, "json", false, "send the JSON object in each line of standard input: to, body, fields, key")
 	c.Flags().BoolVar(&o.keepGoing, "keep-going", false, "report a message that can't be sent, and go on with the next one")
 	c.Flags().StringVar(&o.key, "key", "", "deliver the message once in 24 hours, however often it is sent with this `KEY`")
 	c.Flags().IntVar(&o.inFlight, "inflight", defaultInFlight, "with --lines, --null or --json, at most `N` messages may be unconfirmed")
@@ -90,7 +92,10 @@ line is {"to":"bob","body":"TEXT"}; without "to", the message goes to LOGIN.`,
 	c.Flags().BoolVar(&o.lossy, "lossy", false, "replace bytes that are not UTF-8 with U+FFFD")
 	c.Flags().BoolVar(&o.skipEmpty, "skip-empty", false, "send nothing, with exit status 0, if the text is empty")
 	c.Flags().BoolVar(&o.spool, "spool", false, "keep the message on this machine if it can't be delivered now, and send what waits first")
+	o.fields.add(c.Flags())
 	cli.Exclusive(c, "lines", "null", "json", "key")
+	cli.Exclusive(c, "json", "field")
+	cli.Exclusive(c, "json", "json-field")
 	return c
 }
 
@@ -199,10 +204,18 @@ func (o *sendOptions) check() (to []string, err error) {
 		flag := o.input().flag
 		return nil, cli.Usage(flag+" takes its text from standard input, not from arguments", fmt.Sprintf("write `skaroctl send LOGIN %s <FILE`, or leave %[1]s out", flag))
 	}
+	if o.fields.readStdin() && (o.stream() || o.textOnStdin()) {
+		return nil, cli.Usage("-F and the text can't both be on standard input", "give the text as an argument, or write -F KEY=@FILE")
+	}
 	if o.spool {
 		return to, checkDistinct(to)
 	}
 	return to, nil
+}
+
+// textOnStdin reports whether one text is on standard input.
+func (o *sendOptions) textOnStdin() bool {
+	return len(o.words) == 0 || len(o.words) == 1 && o.words[0] == "-"
 }
 
 // input is one of the forms that an input of many messages may have.
@@ -229,11 +242,15 @@ type messageMaker func(ctx context.Context, to []string) *messageSource
 // is nil if there is nothing to send and --skip-empty is given.
 func (o *sendOptions) read(ctx context.Context, f *Factory) (messageMaker, error) {
 	in := terminal.BlockingReader(f.streams.In)
+	fields, err := o.fields.readMessage(ctx, in)
+	if err != nil {
+		return nil, err
+	}
 	if o.lossy {
 		in = transform.NewReader(in, runes.ReplaceIllFormed())
 	}
 	if o.stream() {
-		return o.readStream(ctx, f, in)
+		return o.readStream(ctx, f, in, fields)
 	}
 	body, err := o.body(ctx, f, in)
 	switch {
@@ -243,16 +260,16 @@ func (o *sendOptions) read(ctx context.Context, f *Factory) (messageMaker, error
 		return nil, cli.Usage("the text to send is empty", "give it as an argument or on standard input; --skip-empty makes an empty one no error")
 	}
 	return func(_ context.Context, to []string) *messageSource {
-		return textMessages(record{body: body, key: o.key}, to)
+		return textMessages(record{body: body, fields: fields, key: o.key}, to)
 	}, nil
 }
 
 // readStream is read for many messages. With --skip-empty it waits for the first one, so that
-// nothing connects to the server for an input without any.
-func (o *sendOptions) readStream(ctx context.Context, f *Factory, in io.Reader) (messageMaker, error) {
+// nothing connects to the server for an input without any. Each gets the fields.
+func (o *sendOptions) readStream(ctx context.Context, f *Factory, in io.Reader, fields proto.Fields) (messageMaker, error) {
 	form := o.input()
 	f.noticeTyping(form.typing)
-	next := form.reader(in)
+	next := withFields(fields, form.reader(in))
 	if o.skipEmpty {
 		first, err := terminal.Await(ctx, next)
 		switch {
@@ -273,7 +290,7 @@ func (o *sendOptions) readStream(ctx context.Context, f *Factory, in io.Reader) 
 // body returns the text of a message, from the arguments or from standard input. It may be
 // empty.
 func (o *sendOptions) body(ctx context.Context, f *Factory, in io.Reader) (string, error) {
-	if len(o.words) == 0 || len(o.words) == 1 && o.words[0] == "-" {
+	if o.textOnStdin() {
 		f.noticeTyping("type the message")
 		b, err := readBody(ctx, in)
 		return string(b), err
@@ -302,7 +319,7 @@ func (f *Factory) noticeTyping(what string) {
 
 // maxBody is the longest body that fits into a frame, in bytes, with room for the other
 // fields.
-const maxBody = proto.MaxFrame - 4096
+const maxBody = proto.MaxFrame - proto.MaxFieldBytes - 4096
 
 // readBody reads a message from standard input.
 func readBody(ctx context.Context, in io.Reader) ([]byte, error) {

@@ -53,7 +53,7 @@ func (o *sendOptions) newJSONReader(r io.Reader) recordReader {
 				err.Hint = "give it a text; --skip-empty leaves such lines out"
 				return record{}, err
 			}
-			return record{number: in.n, to: m.to, body: m.body, key: m.key}, nil
+			return record{number: in.n, to: m.to, body: m.body, fields: m.fields, key: m.key}, nil
 		}
 	}
 }
@@ -76,6 +76,7 @@ func (e *lineError) usage(line []byte, n int) *cli.Error {
 type jsonMessage struct {
 	to        []string // nil if the line does not say it
 	body, key string
+	fields    proto.Fields
 	empty     *lineError // for an empty body
 }
 
@@ -97,13 +98,18 @@ func parseJSONLine(line []byte, hasTo, lossy bool) (m jsonMessage, err error) {
 		case "body":
 			m.body, err = p.body()
 			m.empty = &lineError{at: p.value, msg: `"body" is empty`}
+		case "fields":
+			m.fields, err = p.fields()
 		case "key":
 			m.key, err = p.key()
 		default:
-			err = p.errorAt(at, fmt.Sprintf(`unknown key %s: expected "to", "body" or "key"`, strconv.Quote(proto.Excerpt(name))))
+			err = p.errorAt(at, fmt.Sprintf(`unknown key %s: expected "to", "body", "fields" or "key"`, strconv.Quote(proto.Excerpt(name))))
 		}
 		return err
 	})
+	if p.peek(); err == nil && p.at < len(line) {
+		err = p.expected("the end of the line")
+	}
 	switch {
 	case err != nil:
 		return m, err
@@ -158,8 +164,8 @@ func (p *jsonParser) expected(what string) error {
 	return p.errorAt(p.at, fmt.Sprintf("expected %s, not %s", what, found))
 }
 
-// object reads the only value of the line. It calls field at the value of each key, which
-// stands at the index at. end is the index of the closing brace.
+// object reads an object. It calls field at the value of each key, which stands at the index at.
+// end is the index of the closing brace.
 func (p *jsonParser) object(field func(name string, at int) error) (end int, err error) {
 	if !p.take('{') {
 		return 0, p.expected("{")
@@ -186,11 +192,7 @@ func (p *jsonParser) object(field func(name string, at int) error) (end int, err
 			return 0, p.expected(", or }")
 		}
 	}
-	end = p.at - 1
-	if p.peek(); p.at < len(p.line) {
-		return 0, p.expected("the end of the line")
-	}
-	return end, nil
+	return p.at - 1, nil
 }
 
 // valueOf reads a text that is the value of a key, or an element of it.
@@ -200,15 +202,23 @@ func (p *jsonParser) valueOf(what, expected string) (string, error) {
 	if c == '"' {
 		return p.text()
 	}
-	found := map[byte]string{'{': "an object", '[': "an array", 't': "a boolean", 'f': "a boolean", 'n': "null"}[c]
+	return "", p.mustBe(what, expected)
+}
+
+// mustBe returns the error for a value of another kind than expected.
+func (p *jsonParser) mustBe(what, expected string) error {
+	c := p.peek()
+	found := map[byte]string{'"': "a string", '{': "an object", '[': "an array", 't': "a boolean", 'f': "a boolean", 'n': "null"}[c]
 	switch {
-	case c == '-' || c >= '0' && c <= '9':
+	case startsNumber(c):
 		found = "a number"
 	case found == "":
-		return "", p.expected(expected)
+		return p.expected(expected)
 	}
-	return "", p.errorAt(p.at, fmt.Sprintf("%s must be %s, not %s", what, expected, found))
+	return p.errorAt(p.at, fmt.Sprintf("%s must be %s, not %s", what, expected, found))
 }
+
+func startsNumber(c byte) bool { return c == '-' || c >= '0' && c <= '9' }
 
 // body reads the value of "body".
 func (p *jsonParser) body() (string, error) {
@@ -226,6 +236,116 @@ func (p *jsonParser) key() (string, error) {
 		err = p.errorAt(p.value, `"key" `+wrong)
 	}
 	return key, err
+}
+
+// fields reads the value of "fields". null means none, since jq makes it of a field that is not
+// there.
+func (p *jsonParser) fields() (proto.Fields, error) {
+	if p.literal("null") {
+		return "", nil
+	}
+	if p.peek() != '{' {
+		return "", p.mustBe(`"fields"`, "an object")
+	}
+	start, values, places := p.at, map[string]any{}, map[string]int{}
+	if _, err := p.object(func(name string, at int) (err error) {
+		if _, twice := values[name]; twice {
+			return p.errorAt(at, fmt.Sprintf("%s is there twice", strconv.Quote(proto.Excerpt(name))))
+		}
+		if err := proto.CheckFieldName(name); err != nil {
+			return p.errorAt(at, err.Error())
+		}
+		p.peek()
+		places[name] = p.at
+		values[name], err = p.fieldValue(name)
+		return err
+	}); err != nil {
+		return "", err
+	}
+	fields, err := proto.NewFields(values)
+	if err == nil {
+		err = fields.CheckKnown()
+	}
+	var wrong *proto.FieldError
+	if errors.As(err, &wrong) {
+		place, ok := places[wrong.Name]
+		if !ok {
+			place = start
+		}
+		return "", p.errorAt(place, wrong.Error())
+	}
+	return fields, err
+}
+
+// fieldValue reads the value of a field. proto.NewFields finds a number that is none for a field.
+func (p *jsonParser) fieldValue(name string) (any, error) {
+	const expected = "a string, an integer, a boolean or an array of strings"
+	switch c := p.peek(); {
+	case c == '"':
+		return p.text()
+	case startsNumber(c):
+		return p.number()
+	case p.literal("true"):
+		return true, nil
+	case p.literal("false"):
+		return false, nil
+	case c == '[':
+		return p.texts(name)
+	}
+	return nil, p.mustBe(strconv.Quote(name), expected)
+}
+
+// texts reads an array of strings, the value of a field.
+func (p *jsonParser) texts(name string) ([]string, error) {
+	list := []string{}
+	p.take('[')
+	for first := true; !first || !p.take(']'); first = false {
+		text, err := p.valueOf(fmt.Sprintf("each element of %q", name), "a string")
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, text)
+		if p.take(']') {
+			break
+		}
+		if !p.take(',') {
+			return nil, p.expected(", or ]")
+		}
+	}
+	return list, nil
+}
+
+// maxDigits is how many characters a number in a field may have: more than any integer there.
+const maxDigits = 64
+
+// number reads a number.
+func (p *jsonParser) number() (any, error) {
+	start := p.at
+	for p.at < len(p.line) && strings.IndexByte("+-.0123456789Ee", p.line[p.at]) >= 0 {
+		p.at++
+	}
+	raw := p.line[start:p.at]
+	switch {
+	case !json.Valid(raw):
+		return nil, p.errorAt(start, "expected a number of JSON, such as 42")
+	case len(raw) > maxDigits:
+		return nil, p.errorAt(start, fmt.Sprintf("a number has %d characters: expected an integer", len(raw)))
+	}
+	n, err := exactNumber(json.Number(raw))
+	if err != nil {
+		return nil, p.errorAt(start, "a number is too large: expected an integer")
+	}
+	return n, nil
+}
+
+// literal passes over a word, and reports whether it is there.
+func (p *jsonParser) literal(word string) bool {
+	p.peek()
+	if !bytes.HasPrefix(p.line[p.at:], []byte(word)) {
+		return false
+	}
+	p.at += len(word)
+	return true
 }
 
 // recipients reads the value of "to": each login once.

@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/skaroctl/skaroctl/internal/cli"
+	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/session"
 	"github.com/skaroctl/skaroctl/internal/terminal"
 )
@@ -65,12 +66,13 @@ type record struct {
 	notLine bool
 	to      []string // nil means the recipients of the command line
 	body    string
+	fields  proto.Fields
 	key     string // "" means none
 }
 
 // message makes the message to one recipient. several means that there are others.
 func (r record) message(to string, several bool) session.Message {
-	m := session.Message{To: to, Body: r.body, Key: r.key, Line: r.number, Record: r.notLine}
+	m := session.Message{To: to, Body: r.body, Fields: r.fields, Key: r.key, Line: r.number, Record: r.notLine}
 	if r.key != "" && several {
 		m.Key = keyFor(r.key, to)
 	}
@@ -101,6 +103,18 @@ func checkKey(key string) string {
 // recordReader reads one record after another. At the end of the input its error is
 // io.EOF. After an error of KindUsage, which is about one record, it can go on with the next.
 type recordReader func() (record, error)
+
+// withFields returns a reader whose records have the fields.
+func withFields(fields proto.Fields, next recordReader) recordReader {
+	if fields == "" {
+		return next
+	}
+	return func() (record, error) {
+		r, err := next()
+		r.fields = fields
+		return r, err
+	}
+}
 
 // startingWith returns a reader that returns one record, or an error, and then continues
 // with next.

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/skaroctl/skaroctl/internal/account"
+	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/session"
 )
 
@@ -30,10 +32,14 @@ func TestSpoolChangesParse(t *testing.T) {
 
 // What is written to the spool is read back as it was.
 func FuzzSpoolLineIsReadBack(f *testing.F) {
-	f.Add("bob", "hi", "")
-	f.Add("b\"o\u202eb", "\x00\n\u2028\U0001f600\ufffd\\", "0123456789abcdef")
-	f.Fuzz(func(t *testing.T, to, body, key string) {
+	f.Add("bob", "hi", "", "", int64(0))
+	f.Add("b\"o\u202eb", "\x00\n\u2028\U0001f600\ufffd\\", "0123456789abcdef", "a\x1b\u202e", int64(math.MinInt64))
+	f.Fuzz(func(t *testing.T, to, body, key, title string, n int64) {
 		m := session.Message{To: strings.ToValidUTF8(to, "?"), Body: strings.ToValidUTF8(body, "?"), Key: strings.ToValidUTF8(key, "?")}
+		if title != "" {
+			title = strings.ToValidUTF8(title, "?")
+			m.Fields, _ = proto.NewFields(map[string]any{"title": title, "n": n, "tags": []string{title, ""}, "yes": n > 0}) // none if they are too long
+		}
 		line := spoolLine(m)
 		if !json.Valid(line) || strings.Count(string(line), "\n") > 1 {
 			t.Fatalf("%q is no line of JSON", line)

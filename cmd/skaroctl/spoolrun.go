@@ -71,7 +71,7 @@ func spoolLine(m session.Message) json.RawMessage {
 }
 
 func outgoing(m session.Message) output.Outgoing {
-	return output.Outgoing{To: m.To, Body: m.Body, Key: m.Key}
+	return output.NewOutgoing(m.To, m.Body, m.Fields, m.Key)
 }
 
 // parseSpoolLine reads what spoolLine has written.
@@ -83,7 +83,7 @@ func parseSpoolLine(line []byte) (session.Message, error) {
 	case len(m.to) != 1 || m.body == "":
 		return session.Message{}, errors.New("it is not a text to one recipient")
 	}
-	return record{body: m.body, key: m.key}.message(m.to[0], false), nil
+	return record{body: m.body, fields: m.fields, key: m.key}.message(m.to[0], false), nil
 }
 
 // badMessage returns the error for an entry with a message that can't be read.

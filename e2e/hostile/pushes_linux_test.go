@@ -47,7 +47,7 @@ func everywhere(value raw) act {
 	return func(p *peer) {
 		p.send(object("type", "info", "info", value, "odd", value))
 		p.send(object("type", "odd", "odd", value))
-		odd := object("id", 6, "date", value, "from", object("login", "bob", "in_conference", value, "odd", value), "to", value, "body", value)
+		odd := object("id", 6, "date", value, "from", object("login", "bob", "in_conference", value, "odd", value), "to", value, "body", value, "fields", value)
 		fields := p.fields()
 		for _, field := range []string{"odd", "info", "retry_after", "date", "to"} {
 			fields[field] = value
@@ -56,11 +56,11 @@ func everywhere(value raw) act {
 		case "get_contacts":
 			fields["data"] = []raw{object("login", "bob", "name", value, "online", value, "odd", value), object("login", value)}
 		case "get_history":
-			fields["history"] = []raw{message(5, "odd", value), odd}
+			fields["history"] = []raw{message(5, "odd", value, "fields", object("odd", value, "title", value, "urgency", value)), odd}
 		}
 		p.send(encode(fields))
 		if fields["for"] == "get_updates" {
-			p.send(head(5, 6) + item("type") + item("show_message") + odd[1:])
+			p.send(head(5, 7) + item("type") + item("show_message") + odd[1:])
 		}
 	}
 }
@@ -137,6 +137,9 @@ var pushCases = []peerCase{
 	{"a message with a list as its body", listening(object("type", "show_message", "id", 6, "from", object("login", "bob"), "to", "alice", "body", []int{1})), listens, ""},
 	{"a message with a body of 15 MiB", after("get_updates", large(object("type", "show_message", "id", 6, "body", head(3, 15<<20)), 15<<10, raw(strings.Repeat("a", 1<<10)))), listens, ""},
 	{"a message with a body of 15 MiB of controls", after("get_updates", large(object("type", "show_message", "id", 6, "body", head(3, 15<<20)), 15<<10, raw(strings.Repeat("\x1b", 1<<10)))), listens, ""},
+	{"a message with fields of another shape", listening(pushed(6, "fields", []string{"title"}), pushed(7, "fields", object(1, 2)), pushed(8, "fields", object("Title", "a")), pushed(9, "fields", object("title", object()))), listens, ""},
+	{"a message with a title that controls", listening(pushed(6, "fields", object("title", "\x1b[31m\r\n\u2028\u202e", "urgency", "high\x1b[31m"))), listens, ""},
+	{"a message with a title of 15 MiB", after("get_updates", large(object("type", "show_message", "id", 6, "fields", object("title", head(3, 15<<20))), 15<<10, raw(strings.Repeat("a", 1<<10)))), listens, ""},
 	{"a message with 2^20 empty maps", after("get_updates", large(object("type", "show_message", "id", 6, "x", head(4, 1<<20)), 1<<20, "\xa0")), ends8, ""},
 	{"a message with a key twice", listening("\xa3\x64type\x6cshow_message\x61a\x01\x61a\x02"), ends8, ""},
 	{"a garbled push", listening("\xa1\x64type"), ends8, ""},

@@ -125,9 +125,15 @@ func (p *Printer) Sent(id int64, date proto.Date, to string, extra proto.Extra) 
 
 // Outgoing is a message to be sent, as a line of `send --json` has it.
 type Outgoing struct {
-	To   string `json:"to"`
-	Body string `json:"body"`
-	Key  string `json:"key,omitempty"`
+	To     string         `json:"to"`
+	Body   string         `json:"body"`
+	Fields map[string]any `json:"fields,omitempty"`
+	Key    string         `json:"key,omitempty"`
+}
+
+// NewOutgoing makes the message to be sent with fields and a key, "" for none.
+func NewOutgoing(to, body string, fields proto.Fields, key string) Outgoing {
+	return Outgoing{to, body, jsonMap(fields), key}
 }
 
 // WriteOutgoing writes a message to be sent as one line of JSON.

@@ -3,6 +3,7 @@ package proto
 import (
 	"fmt"
 	"iter"
+	"math/big"
 	"net/url"
 	"slices"
 	"strconv"
@@ -148,6 +149,10 @@ func fieldValue(name string, raw cbor.RawMessage) (any, error) {
 		if truth, ok := decodeExact[bool](raw); ok {
 			return truth, nil
 		}
+	case majorTag:
+		if number, _ := splitTag(raw); number == tagBigPositive || number == tagBigNegative {
+			return nil, wrong("an integer beyond 64 bits")
+		}
 	}
 	return nil, wrong(kindOf(raw))
 }
@@ -211,6 +216,8 @@ func (f Fields) Matches(name, value string) bool {
 		return false
 	case []any:
 		return slices.Contains(v, any(value))
+	case big.Int: // below -2^63
+		return v.String() == value
 	default:
 		return fmt.Sprint(v) == value
 	}

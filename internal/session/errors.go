@@ -150,6 +150,15 @@ func keyRefused(server string) *Error {
 	}
 }
 
+// fieldsRefused returns the error for a message with fields, to a server that would drop them.
+func fieldsRefused(server string) *Error {
+	return &Error{
+		Kind: KindRefused, Request: proto.TypeSendMessage,
+		Msg:  "not sent: " + server + " can't carry fields, because it lacks the extension fields",
+		Hint: "leave the fields out, and put what they say into the text",
+	}
+}
+
 func refused(server, request string, r proto.Reply) *Error {
 	e := Refused(server, request, r.Status, r.Info)
 	e.RetryAfter = r.RetryAfter()

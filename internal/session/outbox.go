@@ -19,6 +19,9 @@ type Message struct {
 	// Key is the nonce that the caller has chosen: 16 to 64 characters. The server delivers one
 	// message with it.
 	Key string
+	// Fields are what belongs to the message beside its body. A server without the extension
+	// fields gets no message that has some.
+	Fields proto.Fields
 	// Nonce is what makes the message safe to send again, if it has no Key. If it is empty, the
 	// outbox makes one.
 	Nonce string
@@ -288,7 +291,7 @@ func (r *outboxRun) connect(ctx context.Context) (*worker, error) {
 	}
 	defer s.Close()
 	r.greeted = true
-	w.session, w.hasNonces = s, s.Greeting().Has(proto.ExtNonce)
+	w.session, w.hasNonces, w.hasFields = s, s.Greeting().Has(proto.ExtNonce), s.Greeting().Has(proto.ExtFields)
 	r.dropUnsafe(w.hasNonces, errForgotten)
 	if r.failed != nil {
 		return w, r.failed

@@ -15,7 +15,7 @@ import (
 // another to the same recipient. A server reads less from a client before the login.
 const (
 	earlyMessages = 16
-	earlyBody     = 12 << 10 // bytes; a frame of skarod has at most 16 KiB before the login
+	earlyBody     = 12 << 10 // bytes, with the fields; a frame of skarod has at most 16 KiB before the login
 )
 
 // worker sends over one connection. Its writer is a goroutine of its own, which work
@@ -24,6 +24,7 @@ type worker struct {
 	run       *outboxRun
 	session   *Session
 	hasNonces bool // the server has the extension nonce
+	hasFields bool // the server has the extension fields
 	early     bool // the login succeeds at the first request or not at all
 
 	loggedIn bool            // the writer's: the login is confirmed
@@ -119,18 +120,32 @@ func (w *worker) next() *outgoing {
 }
 
 // judge gives a message its result if it must not be sent on this connection: it was sent
-// before, and might be delivered twice; or it has a key, and the server has no nonces, so that
-// it would deliver another message with the same key.
+// before, and might be delivered twice; or the server lacks an extension that it needs, and
+// would deliver another message with the same key, or the message without its fields.
 func (w *worker) judge(m *outgoing) {
+	unsupported := w.unsupported(m)
 	switch {
 	case !m.resendable(w.hasNonces, w.run.now()):
 		m.result = m.unanswered(errForgotten, true)
-	case m.Key != "" && !w.hasNonces && m.state == notSent:
-		m.result = Result{Message: m.Message, State: StateRefused, Err: keyRefused(w.run.Endpoint.URL)}
-	default:
+	case unsupported == nil || m.state == answered:
 		return
+	case m.state == notSent:
+		m.result = Result{Message: m.Message, State: StateRefused, Err: unsupported}
+	default: // another server had the address, and may have delivered it
+		m.result = m.unanswered(unsupported, true)
 	}
 	m.move(stepAnswered)
+}
+
+// unsupported returns the error for a message that needs an extension that the server lacks.
+func (w *worker) unsupported(m *outgoing) error {
+	switch url := w.run.Endpoint.URL; {
+	case m.Key != "" && !w.hasNonces:
+		return keyRefused(url)
+	case m.Fields != "" && !w.hasFields:
+		return fieldsRefused(url)
+	}
+	return nil
 }
 
 // announce calls Outbox.Sending for a message that was never sent, and sets the time at which
@@ -181,7 +196,7 @@ func (w *worker) mayLeave(login context.Context, m *outgoing) bool {
 	if w.loggedIn {
 		return true
 	}
-	if w.early && len(w.ahead) < earlyMessages && !w.ahead[m.To] && len(m.Body) <= earlyBody {
+	if w.early && len(w.ahead) < earlyMessages && !w.ahead[m.To] && len(m.Body)+len(m.Fields) <= earlyBody {
 		w.ahead[m.To] = true
 		return true
 	}
@@ -199,7 +214,7 @@ func (w *worker) send(ctx context.Context, m *outgoing) error {
 		nonce = m.nonce
 	}
 	m.bare = m.bare || nonce == ""
-	m.call = w.session.Start(ctx, proto.SendMessage(m.To, m.Body, nonce, ""))
+	m.call = w.session.Start(ctx, proto.SendMessage(m.To, m.Body, nonce, m.Fields))
 	if m.call.MaybeSent() {
 		m.move(stepWritten)
 	}
