@@ -57,6 +57,7 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 
 	"pane":     cmdPane,
 	"resize":   cmdResize,
+	"close":    cmdClose,
 	"type":     cmdType,
 	"paste":    cmdPaste,
 	"screen":   cmdScreen,

@@ -80,6 +80,12 @@ func cmdResize(ts *testscript.TestScript, neg bool, args []string) {
 	mustTmux(ts, "", "resize-window", "-t", args[0], "-x", args[1], "-y", args[2])
 }
 
+// close NAME closes a terminal.
+func cmdClose(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, len(args) == 1, "close NAME")
+	mustTmux(ts, "", "kill-session", "-t", args[0])
+}
+
 // type NAME TEXT [KEY...] types a text (as in a string of Go) and then presses keys, such as
 // Enter, Left and C-c.
 func cmdType(ts *testscript.TestScript, neg bool, args []string) {

@@ -104,10 +104,10 @@ func (c *conversation) run(ctx context.Context) error {
 	if errors.Is(c.cause, errLeft) {
 		c.cause = nil
 	}
-	if len(c.failed) == 0 {
-		return c.cause
+	if len(c.failed) == 0 || c.cause == nil {
+		return cmp.Or(c.cause, errors.Join(c.failed...))
 	}
-	return errors.Join(append(c.failed, c.cause)...)
+	return errors.Join(append(c.failed, fmt.Errorf("chat: %w", c.cause))...)
 }
 
 // end ends listener and outbox. The first cause counts.

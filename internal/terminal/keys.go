@@ -40,21 +40,49 @@ type key struct {
 }
 
 // controlKeys are the keys that send one control character. They are those of shells.
-var controlKeys = map[byte]keyCode{
+var controlKeys = [0x80]keyCode{
 	0x01: keyStart, 0x02: keyLeft, 0x03: keyInterrupt, 0x04: keyEndOfInput, 0x05: keyEnd, 0x06: keyRight,
 	'\b': keyBackspace, '\n': keyEnter, 0x0b: keyDeleteAfter, 0x0c: keyClearScreen, '\r': keyEnter, 0x0e: keyNewer,
 	0x10: keyOlder, 0x15: keyDeleteBefore, 0x17: keyDeleteWord, 0x1a: keySuspend, 0x7f: keyBackspace,
 }
 
-// sequenceKeys are the keys that send ESC and more: what follows "ESC [" or "ESC O".
-var sequenceKeys = map[string]keyCode{
-	"A": keyOlder, "B": keyNewer, "C": keyRight, "D": keyLeft, "H": keyStart, "F": keyEnd,
-	"1~": keyStart, "7~": keyStart, "4~": keyEnd, "8~": keyEnd, "3~": keyDelete,
-	"1;5C": keyWordRight, "1;3C": keyWordRight, "1;5D": keyWordLeft, "1;3D": keyWordLeft,
+// sequenceKey is a key that sends ESC and more: name is what follows "ESC [" or "ESC O".
+func sequenceKey(name string) keyCode {
+	switch name {
+	case "A":
+		return keyOlder
+	case "B":
+		return keyNewer
+	case "C":
+		return keyRight
+	case "D":
+		return keyLeft
+	case "H", "1~", "7~":
+		return keyStart
+	case "F", "4~", "8~":
+		return keyEnd
+	case "3~":
+		return keyDelete
+	case "1;5C", "1;3C":
+		return keyWordRight
+	case "1;5D", "1;3D":
+		return keyWordLeft
+	}
+	return keyNone
 }
 
-// altKeys are the keys that send ESC and one character.
-var altKeys = map[byte]keyCode{'b': keyWordLeft, 'f': keyWordRight, 0x7f: keyDeleteWord}
+// altKey is a key that sends ESC and one character.
+func altKey(b byte) keyCode {
+	switch b {
+	case 'b':
+		return keyWordLeft
+	case 'f':
+		return keyWordRight
+	case 0x7f:
+		return keyDeleteWord
+	}
+	return keyNone
+}
 
 // A terminal in bracketed paste mode puts these around pasted text.
 const (
@@ -155,11 +183,11 @@ func (p *keyParser) sequence() (int, key) {
 		if len(p.rest) == 2 {
 			return 0, key{}
 		}
-		return 3, key{code: sequenceKeys[string(p.rest[2:3])]}
+		return 3, key{code: sequenceKey(string(p.rest[2:3]))}
 	case b == ']' || b == 'P' || b == '_' || b == '^':
 		return p.report(), key{}
-	case altKeys[b] != keyNone:
-		return 2, key{code: altKeys[b]}
+	case altKey(b) != keyNone:
+		return 2, key{code: altKey(b)}
 	case b < 0x20:
 		return 1, key{} // the ESC was pressed alone
 	case !utf8.FullRune(p.rest[1:]):
@@ -183,7 +211,7 @@ func (p *keyParser) control() (int, key) {
 	end := from + i + 1
 	name := string(p.rest[head:end])
 	p.paste = name == pasteStart[head:]
-	return end, key{code: sequenceKeys[name]}
+	return end, key{code: sequenceKey(name)}
 }
 
 // report returns the length of what a terminal reports about itself, which BEL or ESC \
