@@ -112,6 +112,9 @@ func (c *conversation) run(ctx context.Context) error {
 
 // end ends listener and outbox. The first cause counts.
 func (c *conversation) end(cause error) {
+	if c.state == chatLeaving && session.KindOf(cause) == session.KindTimeout {
+		cause = errLeft // the error of each message says so
+	}
 	if c.state != chatEnding {
 		c.state, c.cause = chatEnding, cause
 		c.cancel(cause)

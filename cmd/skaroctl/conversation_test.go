@@ -181,6 +181,23 @@ func TestChatLeavesWhenEverythingIsConfirmed(t *testing.T) {
 	}
 }
 
+// Leaving takes no longer than --timeout. The errors of the messages say so, and nothing else.
+func TestChatLeavesAtItsTimeout(t *testing.T) {
+	c := newTestChat(t)
+	c.f.flags.timeout = 1
+	c.enters("one")
+	c.leave(c.ctx)
+	<-c.ctx.Done()
+	cause := context.Cause(c.ctx)
+	c.end(cause)
+	c.ends("one", session.StateUnknown, cause)
+	c.listening, c.outbox = false, false
+	err := c.run(c.ctx)
+	if err == nil || err.Error() != `chat: not confirmed: "one": no answer within 1ns` || kindOf(err) != cli.KindUnknown {
+		t.Errorf("the error is %v", err)
+	}
+}
+
 func TestChatEndsWithTheFirstCause(t *testing.T) {
 	c := newTestChat(t)
 	c.line.events = []terminal.Event{terminal.EventInterrupt}
