@@ -57,7 +57,7 @@ func markdown(text string) string {
 			}
 			parts = append(parts, strings.Join(rows, "\n"))
 		case part.lines:
-			parts = append(parts, "```sh\n"+unindent(part.text)+"\n```")
+			parts = append(parts, "```text\n"+unindent(part.text)+"\n```")
 		default:
 			parts = append(parts, escape(part.text))
 		}

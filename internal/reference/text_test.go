@@ -19,7 +19,7 @@ func TestBlocks(t *testing.T) {
 
 func TestMarkdownKeepsTheText(t *testing.T) {
 	got := markdown("Set A_B to <x>.\n\n  a|b  either\n\n  $ ls *")
-	want := "Set A\\_B to \\<x\\>.\n\n| | |\n| --- | --- |\n| `a\\|b` | either |\n\n```sh\n$ ls *\n```"
+	want := "Set A\\_B to \\<x\\>.\n\n| | |\n| --- | --- |\n| `a\\|b` | either |\n\n```text\n$ ls *\n```"
 	if got != want {
 		t.Errorf("%s", got)
 	}
