@@ -208,7 +208,9 @@ func (s *Spool) remove(name string) error {
 		return err
 	}
 	defer f.close()
+	onStep()
 	_ = f.in.remove(name + ".tmp")
+	onStep()
 	if err := f.in.remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fileError(f.path(), err)
 	}

@@ -120,14 +120,17 @@ func (f *stateFile) replace(content []byte, d durability) error {
 	if err := f.in.remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fileError(filepath.Join(f.in.path, temporary), err)
 	}
+	onStep()
 	err := f.in.writeNew(temporary, content, d)
 	if err == nil {
+		onStep()
 		err = whileInUse(func() error { return f.in.rename(temporary, f.name) })
 	}
 	if err != nil {
 		_ = f.in.remove(temporary)
 		return fileError(f.path(), err)
 	}
+	onStep()
 	if d == durable {
 		if err := f.in.sync(); err != nil {
 			return fileError(f.path(), err)
@@ -135,6 +138,10 @@ func (f *stateFile) replace(content []byte, d durability) error {
 	}
 	return nil
 }
+
+// onStep is called between the steps of a change, at which a process may be killed. Tests
+// replace it.
+var onStep = func() {}
 
 // writeNew writes a file that must not exist yet.
 func (d *folder) writeNew(name string, content []byte, waitFor durability) error {
