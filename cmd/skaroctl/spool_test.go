@@ -2,7 +2,9 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -52,6 +54,33 @@ func FuzzSpoolLineIsReadBack(f *testing.F) {
 			t.Errorf("%+v: %v", m, err)
 		}
 	})
+}
+
+// A full spool does not keep a message from a server that is there. If the server is away, or
+// other messages wait, it is an error.
+func TestFullSpoolStillSends(t *testing.T) {
+	url := newTestServer(t, "alice", "bob")
+	alice, bob := newTestUser(t, url, "alice"), newTestUser(t, url, "bob")
+	e := putInSpool(t, alice, url, "waits")
+	full := filepath.Join(filepath.Dir(entryFile(t, alice)), "0000000100-"+strings.Repeat("0", 24)+".json")
+	if err := errors.Join(os.WriteFile(full, nil, 0o600), os.Truncate(full, 64<<20)); err != nil {
+		t.Fatal(err)
+	}
+	alice.run("", 0, "spool", "drop", fmt.Sprint(e.ID))
+	if out, _ := alice.run("", 0, "send", "--spool", "bob", "sent all the same"); !strings.HasPrefix(out, `{"type":"sent"`) {
+		t.Errorf("it says %s", out)
+	}
+	away := &testUser{t: t, login: "alice", variables: maps.Clone(alice.variables)}
+	maps.Copy(away.variables, map[string]string{"SKAROCTL_SERVER": "ws://127.0.0.1:1/", "SKAROCTL_LOGIN": "alice", "SKAROCTL_TOKEN": newToken("pw").Text()})
+	_, errs := away.run("", 1, "send", "--spool", "bob", "lost")
+	for _, want := range []string{"skaroctl: send to bob: can't reach ws://127.0.0.1:1/", "skaroctl: send: add to the spool: ", ": the spool is full: it holds 10000 messages and 64 MiB at most"} {
+		if !strings.Contains(errs, want) {
+			t.Errorf("it does not say %s: %s", want, errs)
+		}
+	}
+	if got := bodies(bob, "alice"); !slices.Equal(got, []string{"sent all the same"}) {
+		t.Errorf("bob has %q", got)
+	}
 }
 
 // atOnce calls do n times at once.

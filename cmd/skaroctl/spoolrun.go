@@ -284,12 +284,15 @@ func (r *spoolRun) note(item *spoolItem) error {
 // reason is an error for the spool.
 func reason(err error) string { return proto.Excerpt(err.Error()) }
 
+// errTaken is why this process does not know what became of a message.
+var errTaken = errors.New("another skaroctl has sent it meanwhile")
+
 // settle says what became of an own message. cause is why the run ended.
 func (r *spoolRun) settle(item *spoolItem, cause error) delivery {
 	if !item.settled {
 		item.result = session.Result{State: session.StateUnsent, Err: cause}
 		if item.entry != nil && r.hold != nil && !r.lookAgain(item) {
-			return delivery{Result: session.Result{Message: item.message}, spooled: item.entry}
+			return delivery{Result: session.Result{Message: item.message, Err: errTaken}, spooled: item.entry}
 		}
 	}
 	d := delivery{Result: item.result}
