@@ -60,9 +60,24 @@ func (l *lab) child(ctx context.Context, args ...string) (*exec.Cmd, error) {
 	return l.command(ctx, nil, append([]string{self, "child"}, args...)...), err
 }
 
+// lowChild is a child that gets only the processor time that no other program wants (SCHED_IDLE).
+// The flooder and a thousand readers have computers of their own in reality. Here they would take
+// the processors from the server and from the clients whose delay is measured.
+func (l *lab) lowChild(ctx context.Context, args ...string) (*exec.Cmd, error) {
+	chrt, err := exec.LookPath("chrt")
+	if err != nil {
+		return l.child(ctx, args...)
+	}
+	self, err := os.Executable()
+	return l.command(ctx, nil, append([]string{chrt, "--idle", "0", self, "child"}, args...)...), err
+}
+
 // fair measures how much one flooder delays the messages of two honest users. Each round has
 // the undisturbed delay before it, and the ratio of the two counts.
 func fair(ctx context.Context, l *lab, r *report) error {
+	if _, err := exec.LookPath("chrt"); err != nil {
+		r.lacks("chrt", "without it, the flooders take the processors from skarod, and the figures of fair are too high (Debian package util-linux)")
+	}
 	url, err := l.serve(ctx, "skarod-fair")
 	if err != nil {
 		return err
@@ -139,7 +154,7 @@ func delaysOf(took []float64) delays {
 
 // beside measures the delays while a flooder is at work, and the flooder's rate.
 func (l *lab) beside(ctx context.Context, url, name string) (d delays, rate float64, err error) {
-	c, err := l.child(ctx, "flood", url, name)
+	c, err := l.lowChild(ctx, "flood", url, name)
 	if err != nil {
 		return d, 0, err
 	}
