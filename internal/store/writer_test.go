@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -229,6 +230,98 @@ func TestConferenceMessagesCostTheirMembers(t *testing.T) {
 	// Each costs as much as four messages to a user.
 	if len(order) != 2*flood || conference < flood/8 || conference > flood/3 {
 		t.Errorf("%d messages to the conference are among the first %d", conference, flood)
+	}
+}
+
+// A transaction ends when its jobs take longer than the disk, or when their pushes would delay those
+// of the next one.
+func TestTransactionsAreBounded(t *testing.T) {
+	const disk = 3 * time.Millisecond
+	for _, test := range []struct {
+		size groupSize
+		disk time.Duration
+		full bool
+	}{
+		{groupSize{cost: minGroup - 1, took: time.Hour}, disk, false},
+		{groupSize{cost: minGroup, took: disk - 1}, disk, false},
+		{groupSize{cost: minGroup, took: disk}, disk, true},
+		{groupSize{cost: maxGroup}, time.Hour, true},
+		{groupSize{pushes: minPushes - 1}, disk, false},
+		{groupSize{pushes: minPushes}, disk, true},
+		{groupSize{pushes: minPushes, alone: true}, disk, false},
+		{groupSize{pushes: 3 * minPushes, alone: true}, disk, true},
+		{groupSize{pushes: maxPushes, alone: true}, time.Hour, true},
+	} {
+		if test.size.full(test.disk) != test.full {
+			t.Errorf("%+v with a disk that takes %v: full is %v", test.size, test.disk, !test.full)
+		}
+	}
+}
+
+// A message that comes while another user floods a conference waits for the transaction that runs,
+// and is in the next one, which has at most minPushes pushes and those of one more message.
+func TestMessageBesideAConferenceIsInTheNextTransaction(t *testing.T) {
+	const members, flood = 400, 30
+	s := newStore(t, "alice", "bob", "mallory")
+	logins := []string{"mallory"}
+	err := s.perform(func() error {
+		for i := range members {
+			logins = append(logins, fmt.Sprint("m", i))
+			if _, err := s.insertUser(logins[i+1], newToken("x"), now); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.CreateConference("ops", logins, now); err != nil {
+		t.Fatal(err)
+	}
+	alice, mallory := id(t, s, "alice"), id(t, s, "mallory")
+	release := hold(s)
+	var groups []int // writes of each transaction
+	s.OnCommit(func(writes int, _ time.Duration) { groups = append(groups, writes) })
+	var order []int64
+	for range flood {
+		s.Send(Message{Sender: mallory, To: "ops", Body: "x", Date: now}, func(Stored, error) { order = append(order, mallory) })
+	}
+	s.Send(Message{Sender: alice, To: "bob", Body: "x", Date: now}, func(Stored, error) { order = append(order, alice) })
+	release()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	const most = minPushes/members + 1 // messages to the conference
+	for i, n := range groups {
+		if n > most+1 {
+			t.Errorf("transaction %d has %d messages", i, n)
+		}
+	}
+	if at := slices.Index(order, alice); at < 0 || at > most {
+		t.Errorf("the message is number %d of %d", at, flood)
+	}
+}
+
+// A user is alone after many transactions without another user.
+func TestUserIsAloneUntilAnotherComes(t *testing.T) {
+	s := newStore(t, "alice", "bob")
+	solo := func(login string) (n int) {
+		t.Helper()
+		if err := s.performFor(id(t, s, login), func() error { n = s.solo; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	for range 5 {
+		mustSend(t, s, "alice", "bob", "x")
+	}
+	if n := solo("alice"); n != 5 {
+		t.Errorf("%d transactions", n)
+	}
+	mustSend(t, s, "bob", "alice", "x")
+	if n := solo("bob"); n != 1 {
+		t.Errorf("%d transactions", n)
 	}
 }
 
