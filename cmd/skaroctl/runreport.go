@@ -27,6 +27,9 @@ func (o *runOptions) tell(ctx context.Context, f *Factory, acct Account, to []st
 	for {
 		body := strings.Join(append([]string{o.summary(done)}, lines...), "\n")
 		s := sendOptions{words: []string{body}, inFlight: defaultInFlight, spool: o.spool, silent: true}
+		if !o.spool { // a message that waits may meet another server
+			s.fields, s.bare = o.fields(done), true
+		}
 		err := s.send(ctx, f, acct, to)
 		if statusOf(err) != "413" || len(lines) == 0 {
 			return err
@@ -42,6 +45,14 @@ func (o *runOptions) summary(done ended) string {
 		text += " after " + spent(done.took)
 	}
 	return text
+}
+
+// fields are the title of the message, and its urgency if the command has failed.
+func (o *runOptions) fields(done ended) fieldFlags {
+	if done.status == 0 {
+		return fieldFlags{texts: []string{"title=" + o.name() + " succeeded"}}
+	}
+	return fieldFlags{texts: []string{"title=" + o.name() + " failed", "urgency=high"}}
 }
 
 // name is the title, or the command line as a shell has it, in one line.

@@ -38,6 +38,7 @@ type sendOptions struct {
 	lossy     bool
 	skipEmpty bool
 	spool     bool
+	bare      bool // a server that can't carry the fields gets the text alone
 	silent    bool // print no result; that a message waits is a notice
 	fields    fieldFlags
 }
@@ -260,7 +261,7 @@ func (o *sendOptions) read(ctx context.Context, f *Factory) (messageMaker, error
 		return nil, cli.Usage("the text to send is empty", "give it as an argument or on standard input; --skip-empty makes an empty one no error")
 	}
 	return func(_ context.Context, to []string) *messageSource {
-		return textMessages(record{body: body, fields: fields, key: o.key}, to)
+		return textMessages(record{body: body, fields: fields, bare: o.bare, key: o.key}, to)
 	}, nil
 }
 

@@ -67,12 +67,13 @@ type record struct {
 	to      []string // nil means the recipients of the command line
 	body    string
 	fields  proto.Fields
+	bare    bool   // a server that can't carry the fields gets the text alone
 	key     string // "" means none
 }
 
 // message makes the message to one recipient. several means that there are others.
 func (r record) message(to string, several bool) session.Message {
-	m := session.Message{To: to, Body: r.body, Fields: r.fields, Key: r.key, Line: r.number, Record: r.notLine}
+	m := session.Message{To: to, Body: r.body, Fields: r.fields, FieldsOptional: r.bare, Key: r.key, Line: r.number, Record: r.notLine}
 	if r.key != "" && several {
 		m.Key = keyFor(r.key, to)
 	}

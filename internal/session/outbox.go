@@ -22,6 +22,8 @@ type Message struct {
 	// Fields are what belongs to the message beside its body. A server without the extension
 	// fields gets no message that has some.
 	Fields proto.Fields
+	// FieldsOptional means that such a server gets the message without its fields.
+	FieldsOptional bool
 	// Nonce is what makes the message safe to send again, if it has no Key. If it is empty, the
 	// outbox makes one.
 	Nonce string

@@ -61,6 +61,36 @@ func TestOutboxSendsFieldsOnlyToServersThatHaveThem(t *testing.T) {
 	}
 }
 
+// Optional fields are left out for a server that would drop them, and the message arrives.
+func TestOutboxSendsOptionalFieldsOnlyToServersThatHaveThem(t *testing.T) {
+	fields := titled(t, "Disk full")
+	for _, extension := range []bool{true, false} {
+		sent := make(chan proto.Fields, 1)
+		url := serve(t, func(p *peer) {
+			if extension {
+				p.login(proto.ExtFields)
+			} else {
+				p.login()
+			}
+			if f, ok := p.recv(); ok {
+				sent <- proto.ParseSendMessage(f).Fields
+				p.reply(f, "200 OK", nil)
+				p.recv()
+			}
+		})
+		ch := make(chan Message, 1)
+		ch <- Message{To: "bob", Body: "x", Fields: fields, FieldsOptional: true}
+		close(ch)
+		got, err := run(bounded(t), outbox(url), ch)
+		if err != nil || len(got) != 1 || got[0].State != StateConfirmed {
+			t.Fatalf("%v, %+v", err, got)
+		}
+		if f := <-sent; extension && f != fields || !extension && f != "" {
+			t.Errorf("with the extension: %v; %q were sent", extension, f)
+		}
+	}
+}
+
 // If a server without fields takes the place of another, a message with fields that was sent
 // and not confirmed is not sent again without them.
 func TestOutboxDropsNoFieldsOnAnotherServer(t *testing.T) {

@@ -142,7 +142,7 @@ func (w *worker) unsupported(m *outgoing) error {
 	switch url := w.run.Endpoint.URL; {
 	case m.Key != "" && !w.hasNonces:
 		return keyRefused(url)
-	case m.Fields != "" && !w.hasFields:
+	case m.Fields != "" && !m.FieldsOptional && !w.hasFields:
 		return fieldsRefused(url)
 	}
 	return nil
@@ -214,7 +214,11 @@ func (w *worker) send(ctx context.Context, m *outgoing) error {
 		nonce = m.nonce
 	}
 	m.bare = m.bare || nonce == ""
-	m.call = w.session.Start(ctx, proto.SendMessage(m.To, m.Body, nonce, m.Fields))
+	fields := m.Fields
+	if !w.hasFields {
+		fields = ""
+	}
+	m.call = w.session.Start(ctx, proto.SendMessage(m.To, m.Body, nonce, fields))
 	if m.call.MaybeSent() {
 		m.move(stepWritten)
 	}
