@@ -42,7 +42,7 @@ exec PROGRAM "$@"
 // as it stands, in a shell on a terminal. Each example starts with the script's current
 // files and, if the script has a server, a server of its own; each must succeed. The
 // answer to a password prompt is pw. A listener gets two messages from profile bob, one
-// of them in the conference dev. A chat ends at once. A command with fewer than two examples fails the script.
+// of them in the conference dev, both with the fields that the examples match. A chat ends at once. A command with fewer than two examples fails the script.
 func cmdExamples(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, len(args) == 1 && exampleShims[args[0]] != "", "examples PROGRAM")
 	serving := processesOf(ts).running["skarod"] != nil
@@ -130,7 +130,7 @@ func runExample(ts *testscript.TestScript, line string) {
 		}
 		if !heard && strings.Contains(stderr.String(), "listening as ") {
 			heard = true
-			ts.Check(ts.Exec("skaroctl", "send", "--profile", "bob", "alice,dev", "hello"))
+			ts.Check(ts.Exec("skaroctl", "send", "--profile", "bob", "-f", "urgency=critical", "-F", `tags=["web1"]`, "alice,dev", "hello"))
 		}
 		if !served && strings.Contains(stderr.String(), " msg=listening ") {
 			served = true
