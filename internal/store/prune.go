@@ -9,8 +9,18 @@ import (
 // MinKeep is how long messages are kept at least: a sender may repeat one that long.
 const MinKeep = NonceLife
 
-// deleteBatch bounds how long Prune keeps messages waiting.
-const deleteBatch = 500
+// Bounds of a transaction of Prune, for which other messages wait. What is deleted is overwritten
+// (eraseDeleted), so its size counts too.
+const (
+	deleteBatch = 500     // messages
+	deleteBytes = 1 << 20 // of their bodies; one message may have more
+)
+
+// lastOfBatch is the query for the last message of a transaction.
+const lastOfBatch = `SELECT max(id) FROM (
+	SELECT id, sum(size) OVER (ORDER BY id) - size AS before FROM (
+		SELECT id, octet_length(body) AS size FROM messages WHERE id > ? AND id < ? AND date < ? ORDER BY id LIMIT ?))
+	WHERE before < ?`
 
 // Prune deletes the messages from before a time, and returns how many. SQLite gives the id above
 // the highest that exists, so the newest message stays if it is old, without its contents: no id
@@ -22,8 +32,7 @@ func (s *Store) Prune(ctx context.Context, before time.Time) (deleted int64, err
 	}
 	for after := int64(-1); ; {
 		var last sql.NullInt64
-		err := s.read.QueryRowContext(ctx, "SELECT max(id) FROM (SELECT id FROM messages WHERE id > ? AND id < ? AND date < ? ORDER BY id LIMIT ?)",
-			after, newest, toMicros(before), deleteBatch).Scan(&last)
+		err := s.read.QueryRowContext(ctx, lastOfBatch, after, newest, toMicros(before), deleteBatch, deleteBytes).Scan(&last)
 		if err != nil {
 			return deleted, err
 		}

@@ -87,3 +87,33 @@ func TestFullDiskIsRecognized(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// A transaction of Prune deletes a bounded number of messages, and of bytes.
+func TestPruneDeletesInSmallTransactions(t *testing.T) {
+	for _, test := range []struct{ size, messages, commits int }{{1, 2*deleteBatch + 1, 3}, {deleteBytes / 4, 9, 3}, {2 * deleteBytes, 3, 3}} {
+		s := newStore(t, "alice", "bob")
+		alice := id(t, s, "alice")
+		body := strings.Repeat("x", test.size)
+		done := make(chan error, test.messages)
+		for range test.messages {
+			s.Send(Message{Sender: alice, To: "bob", Body: body, Date: now}, func(_ Stored, err error) { done <- err })
+		}
+		for range test.messages {
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+		}
+		mustSend(t, s, "alice", "bob", "the newest")
+		commits := 0
+		s.OnCommit(func(int, time.Duration) { commits++ })
+		if n, err := s.Prune(t.Context(), now.Add(time.Second)); err != nil || n != int64(test.messages)+1 {
+			t.Errorf("%d are deleted, %v", n, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if want := test.commits + 1; commits != want { // one for the newest
+			t.Errorf("%d messages of %d bytes: %d transactions instead of %d", test.messages, test.size, commits, want)
+		}
+	}
+}
