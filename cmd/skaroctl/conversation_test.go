@@ -172,6 +172,9 @@ func TestChatLeavesWhenEverythingIsConfirmed(t *testing.T) {
 	if c.state != chatLeaving || c.ctx.Err() != nil {
 		t.Error("it does not wait for a confirmation")
 	}
+	if m, more := <-c.toSend, <-c.toSend; m.Body != "one" || more.Body != "" {
+		t.Errorf("the outbox gets %v and %v", m, more)
+	}
 	c.ends("one", session.StateUnknown, errors.New("lost"))
 	outboxEnded{nil}.happen(c.ctx, c.conversation)
 	c.listening = false

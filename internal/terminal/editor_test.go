@@ -117,6 +117,10 @@ func TestEditorTellsOnceThatThereIsNoRoom(t *testing.T) {
 	if full != 1 || len(e.Text()) != MaxDraft {
 		t.Errorf("told %d times, with %d bytes of text", full, len(e.Text()))
 	}
+	e.Feed([]byte("\x7fy"))
+	if event := e.Next(); event != NoEvent || !strings.HasSuffix(e.Text(), "xy") {
+		t.Error("there is no room after another key")
+	}
 }
 
 func TestPlainLine(t *testing.T) {
