@@ -148,8 +148,8 @@ func newSpoolRetryCmd(f *Factory, run runFunc[spoolOptions]) *cobra.Command {
 		Short: "Make messages wait again that are refused or unknown",
 		Long: `The next "spool flush" or "send --spool" of the account sends them, in the order
 of their ids. An unknown message that the server has is delivered a second time.`,
-		Example: `  skaroctl spool retry 7
-  skaroctl spool retry 7 9 && skaroctl spool flush`,
+		Example: `  skaroctl spool retry 1764448800123456 && skaroctl spool flush
+  skaroctl spool list | jq .id | xargs -r skaroctl spool retry`,
 		Args: cli.CheckArgs,
 		RunE: func(c *cobra.Command, args []string) error {
 			return runCommand(c, f, &spoolOptions{slices.Clone(args)}, run)
@@ -167,7 +167,7 @@ func newSpoolDropCmd(f *Factory, run runFunc[spoolOptions]) *cobra.Command {
 		SuggestFor: []string{"remove", "rm", "delete", "del"},
 		Short:      "Remove messages that wait, without sending them",
 		Long:       `The result has the messages that were removed.`,
-		Example: `  skaroctl spool drop 7
+		Example: `  skaroctl spool drop 1764448800123456
   skaroctl spool list | jq .id | xargs -r skaroctl spool drop --quiet`,
 		Args: cli.CheckArgs,
 		RunE: func(c *cobra.Command, args []string) error {

@@ -62,7 +62,7 @@ func TestFullSpoolStillSends(t *testing.T) {
 	url := newTestServer(t, "alice", "bob")
 	alice, bob := newTestUser(t, url, "alice"), newTestUser(t, url, "bob")
 	e := putInSpool(t, alice, url, "waits")
-	full := filepath.Join(filepath.Dir(entryFile(t, alice)), "0000000100-"+strings.Repeat("0", 24)+".json")
+	full := filepath.Join(filepath.Dir(entryFile(t, alice)), "0000000000000100-"+strings.Repeat("0", 24)+".json")
 	if err := errors.Join(os.WriteFile(full, nil, 0o600), os.Truncate(full, 64<<20)); err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +154,7 @@ func putInSpool(t *testing.T, u *testUser, url, body string) *account.SpoolEntry
 	if err != nil {
 		t.Fatal(err)
 	}
-	entries, err := spool.Add(t.Context(), account.Key{Server: url, Login: u.login}, []json.RawMessage{spoolLine(session.Message{To: "bob", Body: body})})
+	entries, err := spool.Add(account.Key{Server: url, Login: u.login}, []json.RawMessage{spoolLine(session.Message{To: "bob", Body: body})})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,8 +211,10 @@ func TestServerGoneForADay(t *testing.T) {
 	url := newTestServer(t, "alice", "bob")
 	alice, bob := newTestUser(t, url, "alice"), newTestUser(t, url, "bob")
 	since := func(d time.Duration) string { return time.Now().UTC().Add(-d).Format(time.RFC3339) }
+	var last string // the id of the last message
 	attempted := func(body string, ago time.Duration) {
 		e := putInSpool(t, alice, url, body)
+		last = fmt.Sprint(e.ID)
 		edit(t, entryFile(t, alice), `"waiting","created":"`+e.Created.Format(time.RFC3339)+`"`, `"attempted","created":"`+since(ago)+`","attempted":"`+since(ago)+`"`)
 	}
 	e := putInSpool(t, alice, url, "never sent")
@@ -224,7 +226,7 @@ func TestServerGoneForADay(t *testing.T) {
 
 	attempted("sent 25 hours ago", 25*time.Hour)
 	_, errs := alice.run("", 7, "spool", "flush")
-	if !strings.Contains(errs, "message 3 to bob stays in the spool: sent, but not confirmed") {
+	if !strings.Contains(errs, "message "+last+" to bob stays in the spool: sent, but not confirmed") {
 		t.Errorf("it says %s", errs)
 	}
 	alice.run("", 0, "spool", "flush") // said once
@@ -236,7 +238,7 @@ func TestServerGoneForADay(t *testing.T) {
 	if !strings.Contains(out, `"state":"unknown"`) || !strings.Contains(out, `"attempted":"`) {
 		t.Errorf("the list is %s", out)
 	}
-	alice.run("", 0, "spool", "retry", "3")
+	alice.run("", 0, "spool", "retry", last)
 	alice.run("", 0, "spool", "flush")
 
 	// The clock was wrong, and is set back.

@@ -45,7 +45,7 @@ func (f *Factory) sendOrSpool(ctx context.Context, acct Account, retry cli.Durat
 	if r.spool, err = account.OpenSpool(acct.files); err != nil {
 		return nil, err
 	}
-	entries, err := r.spool.Add(ctx, acct.key(), lines)
+	entries, err := r.spool.Add(acct.key(), lines)
 	r.notAdded = err
 	for i, e := range entries {
 		r.own[i].entry = e
@@ -197,7 +197,7 @@ func (r *spoolRun) nextNotAdded() *spoolItem {
 // item returns the item of an entry, or nil if its message can't be read.
 func (r *spoolRun) item(e *account.SpoolEntry) *spoolItem {
 	for _, item := range r.own {
-		if item.entry != nil && item.entry.ID == e.ID {
+		if item.entry != nil && item.entry.ID == e.ID && item.entry.Nonce == e.Nonce {
 			item.entry = e
 			return item
 		}

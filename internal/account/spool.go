@@ -27,9 +27,8 @@ const (
 const staleAfter = 24 * time.Hour
 
 // Spool keeps messages on this machine until a server has them: one file for each message, in
-// one folder for all accounts. Two locks guard it. The lock of the file "sequence" is held for
-// a moment, to number new messages. The lock of an account is held while its messages are
-// sent or changed (SpoolHold). So a process that adds a message waits for no network.
+// one folder for all accounts. A process that adds a message waits for no other one. The lock
+// of an account is held while its messages are sent or changed (SpoolHold).
 //
 // Every step is durable before the next one begins. A process that is killed between two of
 // them loses no message, and leaves none that could be delivered twice.
@@ -71,7 +70,7 @@ type SpoolEntry struct {
 const spoolVersion = 1
 
 // spoolFile is the name of an entry: its id, and the account (Key.FileName).
-var spoolFile = regexp.MustCompile(`^([0-9]{10,18})-([0-9a-f]{24}\.json)$`)
+var spoolFile = regexp.MustCompile(`^([0-9]{16,18})-([0-9a-f]{24}\.json)$`)
 
 // spoolName is the name and the id of an entry's file.
 type spoolName struct {
@@ -89,7 +88,7 @@ func OpenSpool(files Files) (*Spool, error) {
 
 // Add puts messages of an account behind those that are there, and returns when they are on
 // disk. It adds all of them or none.
-func (s *Spool) Add(ctx context.Context, key Key, messages []json.RawMessage) ([]*SpoolEntry, error) {
+func (s *Spool) Add(key Key, messages []json.RawMessage) ([]*SpoolEntry, error) {
 	var entries []*SpoolEntry
 	size := 0
 	for _, m := range messages {
@@ -103,11 +102,12 @@ func (s *Spool) Add(ctx context.Context, key Key, messages []json.RawMessage) ([
 		}
 		entries, size = append(entries, e), size+len(content)
 	}
-	if err := s.number(ctx, entries, size); err != nil {
-		return nil, fmt.Errorf("add to the spool: %w", err)
-	}
+	last, err := s.room(entries, size)
 	for i, e := range entries {
-		if err := s.write(e); err != nil {
+		if err == nil {
+			last, err = s.create(e, last+1)
+		}
+		if err != nil {
 			for _, written := range entries[:i] {
 				err = errors.Join(err, s.remove(written.name()))
 			}
@@ -117,50 +117,63 @@ func (s *Spool) Add(ctx context.Context, key Key, messages []json.RawMessage) ([
 	return entries, nil
 }
 
-// number gives entries the next ids, if there is room for them. size is how many bytes they
-// need. The lock is not held while they are written: a thousand processes may wait for it.
-func (s *Spool) number(ctx context.Context, entries []*SpoolEntry, size int) error {
-	return locked(ctx, filepath.Join(s.folder, "sequence"), func(f *stateFile) error {
-		infos, err := f.in.list()
-		if err != nil {
-			return fileError(s.folder, err)
-		}
-		last, count := readSequence(f), len(entries)
-		for _, info := range infos {
-			base, unfinished := strings.CutSuffix(info.Name(), ".tmp")
-			n, ok := parseSpoolName(base)
-			switch {
-			case unfinished && s.now().Sub(info.ModTime()) > staleAfter:
-				_ = f.in.remove(info.Name())
-			case ok:
-				last, count, size = max(last, n.id), count+1, size+int(info.Size())
+// room returns the last id, if there is room for entries of that size. An id is the time in
+// microseconds, but higher than those that are there: the clock may have been set back. So
+// the entries of a process that adds one after another are in that order. Many processes that
+// add at once may exceed the limits a little.
+func (s *Spool) room(entries []*SpoolEntry, size int) (last int64, err error) {
+	f, err := locate(filepath.Join(s.folder, "x"), makeMissing)
+	if err != nil {
+		return 0, err
+	}
+	defer f.close()
+	infos, err := f.in.list()
+	if err != nil {
+		return 0, fileError(s.folder, err)
+	}
+	last = s.now().UnixMicro()
+	count := len(entries)
+	for _, info := range infos {
+		base, unfinished := info.Name(), false
+		for _, suffix := range []string{".new", ".tmp"} {
+			if name, ok := strings.CutSuffix(base, suffix); ok {
+				base, unfinished = name, true
 			}
 		}
-		if count > maxSpoolEntries || size > maxSpoolBytes {
-			return &Error{
-				Path: s.folder, Msg: fmt.Sprintf("the spool is full: it holds %d messages and %d MiB at most", maxSpoolEntries, maxSpoolBytes>>20),
-				Hint: "send what waits with `skaroctl spool flush`, or look at it with `skaroctl spool list`",
-			}
+		n, ok := parseSpoolName(base)
+		switch {
+		case unfinished && s.now().Sub(info.ModTime()) > staleAfter:
+			_ = f.in.remove(info.Name())
+		case ok:
+			last, count, size = max(last, n.id), count+1, size+int(info.Size())
 		}
-		for i, e := range entries {
-			e.ID = last + 1 + int64(i)
+	}
+	if count > maxSpoolEntries || size > maxSpoolBytes {
+		return 0, &Error{
+			Path: s.folder, Msg: fmt.Sprintf("the spool is full: it holds %d messages and %d MiB at most", maxSpoolEntries, maxSpoolBytes>>20),
+			Hint: "send what waits with `skaroctl spool flush`, or look at it with `skaroctl spool list`",
 		}
-		return f.replace(fmt.Appendln(nil, last+int64(len(entries))), volatile)
-	})
+	}
+	return last, nil
 }
 
-// readSequence returns the last id that was given, or 0 if the file does not say: then the
-// entries do.
-func readSequence(f *stateFile) int64 {
-	content, err := f.read(anyMode)
-	if err != nil {
-		return 0
+// create writes a new entry with the first free id from id on, and returns that.
+func (s *Spool) create(e *SpoolEntry, id int64) (int64, error) {
+	content, err := e.content()
+	for ; err == nil; id++ {
+		e.ID = id
+		var f *stateFile
+		if f, err = s.file(e.name()); err != nil {
+			break
+		}
+		err = f.create(content)
+		f.close()
+		if !errors.Is(err, fs.ErrExist) {
+			break
+		}
+		err = nil
 	}
-	n, err := strconv.ParseInt(strings.TrimSpace(string(content)), 10, 64)
-	if err != nil {
-		return 0
-	}
-	return n
+	return id, err
 }
 
 func parseSpoolName(name string) (spoolName, bool) {
@@ -173,7 +186,7 @@ func parseSpoolName(name string) (spoolName, bool) {
 }
 
 func (e *SpoolEntry) name() string {
-	return fmt.Sprintf("%010d-%s", e.ID, Key{e.Server, e.Login}.FileName())
+	return fmt.Sprintf("%016d-%s", e.ID, Key{e.Server, e.Login}.FileName())
 }
 
 func (e *SpoolEntry) content() ([]byte, error) {
@@ -262,7 +275,7 @@ func (e *SpoolEntry) check(n spoolName) error {
 
 // names returns the entries in their order. foreign are files that are no entries.
 func (s *Spool) names() (entries []spoolName, foreign []string, err error) {
-	f, err := s.file("sequence")
+	f, err := s.file("x")
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, nil
 	}
@@ -280,7 +293,7 @@ func (s *Spool) names() (entries []spoolName, foreign []string, err error) {
 		switch {
 		case ok:
 			entries = append(entries, n)
-		case name != "sequence" && filepath.Ext(name) != ".lock" && filepath.Ext(name) != ".tmp":
+		case !slices.Contains([]string{".lock", ".tmp", ".new"}, filepath.Ext(name)):
 			foreign = append(foreign, name)
 		}
 	}
@@ -356,8 +369,11 @@ func (s *Spool) change(ctx context.Context, ids []int64, do func(spoolName) (*Sp
 	var found []spoolName
 	for _, id := range ids {
 		i := slices.IndexFunc(names, func(n spoolName) bool { return n.id == id })
-		if i < 0 {
+		switch {
+		case i < 0:
 			return nil, noEntry(id)
+		case i+1 < len(names) && names[i+1].id == id: // two accounts, in the same microsecond
+			return nil, &Error{Msg: fmt.Sprintf("there are two messages %d in the spool", id), Hint: "send them with `skaroctl spool flush`, or remove one of the files in " + s.folder}
 		}
 		found = append(found, names[i])
 	}
@@ -443,7 +459,11 @@ func (h *SpoolHold) Next() (*SpoolEntry, error) {
 // Read returns a message as it is now; nil if it is no longer there.
 func (h *SpoolHold) Read(e *SpoolEntry) (*SpoolEntry, error) {
 	n, _ := parseSpoolName(e.name())
-	return h.spool.read(n)
+	now, err := h.spool.read(n)
+	if now != nil && now.Nonce != e.Nonce {
+		return nil, nil // it is gone, and another process has chosen the same id
+	}
+	return now, err
 }
 
 // Attempt notes that a message is about to leave. repeatable means that the server will

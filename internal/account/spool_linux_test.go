@@ -21,7 +21,7 @@ func fullDiskOfSpool() error {
 	if err != nil {
 		return err
 	}
-	entries, err := s.Add(newContext(), alice, lines("1"))
+	entries, err := s.Add(alice, lines("1"))
 	if err != nil {
 		return err
 	}
@@ -40,7 +40,7 @@ func fullDiskOfSpool() error {
 	}
 	filler.Close()
 	for name, change := range map[string]func() error{
-		"add":     func() error { _, err := s.Add(newContext(), alice, lines("2")); return err },
+		"add":     func() error { _, err := s.Add(alice, lines("2")); return err },
 		"attempt": func() error { return h.Attempt(entries[0], noon, true) },
 		"keep":    func() error { return h.Keep(entries[0], SpoolRefused, "404") },
 	} {
@@ -64,7 +64,7 @@ func fullDiskOfSpool() error {
 	if err := os.Remove(filler.Name()); err != nil {
 		return err
 	}
-	_, err = s.Add(newContext(), alice, lines("3"))
+	_, err = s.Add(alice, lines("3"))
 	return err
 }
 

@@ -31,7 +31,7 @@ func newSpool(t *testing.T) (*Spool, string) {
 // add adds messages with these texts.
 func add(t *testing.T, s *Spool, key Key, bodies ...string) []*SpoolEntry {
 	t.Helper()
-	entries, err := s.Add(t.Context(), key, lines(bodies...))
+	entries, err := s.Add(key, lines(bodies...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +55,10 @@ func holdOf(t *testing.T, s *Spool, key Key) *SpoolHold {
 	return h
 }
 
-// pending are the ids of what is to be sent.
+// id is the id of the nth message of a new spool.
+func id(n int64) int64 { return noon.UnixMicro() + n }
+
+// pending are the messages that are to be sent: 1 for the first one of a new spool.
 func pending(t *testing.T, s *Spool, key Key) (ids []int64) {
 	t.Helper()
 	h := holdOf(t, s, key)
@@ -69,7 +72,7 @@ func pending(t *testing.T, s *Spool, key Key) (ids []int64) {
 		if e == nil {
 			return ids
 		}
-		ids = append(ids, e.ID)
+		ids = append(ids, e.ID-id(0))
 	}
 }
 
@@ -78,7 +81,7 @@ func TestSpoolFormat(t *testing.T) {
 	e := add(t, s, alice, "hi")[0]
 	h := holdOf(t, s, alice)
 	defer h.Release()
-	path := filepath.Join(folder, "0000000001-"+alice.FileName())
+	path := filepath.Join(folder, fmt.Sprintf("%d-%s", id(1), alice.FileName()))
 	check := func(middle string) {
 		t.Helper()
 		want := `{"version":1,"server":"wss://chat.example.org/skaro_client/","login":"alice",` + middle + `,"nonce":"` + e.Nonce + `","message":{"to":"bob","body":"hi"}}` + "\n"
@@ -104,7 +107,7 @@ func TestSpoolFormat(t *testing.T) {
 		}
 		check(want)
 		got, err := h.Read(e)
-		if err != nil || got.ID != 1 || got.State != e.State || !got.Attempted.Equal(e.Attempted) {
+		if err != nil || got.ID != id(1) || got.State != e.State || !got.Attempted.Equal(e.Attempted) {
 			t.Errorf("%+v, %v", got, err)
 		}
 	}
@@ -112,7 +115,7 @@ func TestSpoolFormat(t *testing.T) {
 
 // Each account has its own messages, in the order in which they came. An id is never used again.
 func TestSpoolKeepsOrderAndIDs(t *testing.T) {
-	s, folder := newSpool(t)
+	s, _ := newSpool(t)
 	for n := range 12 {
 		add(t, s, []Key{alice, bob}[n%2], "x")
 	}
@@ -130,13 +133,12 @@ func TestSpoolKeepsOrderAndIDs(t *testing.T) {
 		}
 	}
 	h.Release()
-	if e := add(t, s, bob, "x")[0]; e.ID != 13 {
+	s.now = func() time.Time { return noon.Add(time.Second) }
+	if e := add(t, s, bob, "x")[0]; e.ID != id(1e6+1) {
 		t.Errorf("the next id is %d", e.ID)
 	}
-	if err := os.WriteFile(filepath.Join(folder, "sequence"), nil, 0o600); err != nil { // after a power failure
-		t.Fatal(err)
-	}
-	if e := add(t, s, bob, "x")[0]; e.ID != 14 {
+	s.now = func() time.Time { return noon.Add(-time.Hour) } // the clock is set back
+	if e := add(t, s, bob, "x")[0]; e.ID != id(1e6+2) {
 		t.Errorf("the next id is %d", e.ID)
 	}
 }
@@ -150,17 +152,17 @@ func TestSpoolSendsNothingThatAPersonDecides(t *testing.T) {
 	if got := pending(t, s, alice); err != nil || !slices.Equal(got, []int64{2, 4}) {
 		t.Errorf("%v, %v", got, err)
 	}
-	changed, err := s.Retry(t.Context(), []int64{3, 1})
+	changed, err := s.Retry(t.Context(), []int64{id(3), id(1)})
 	if err != nil || len(changed) != 2 || changed[0].State != SpoolWaiting || !changed[0].Attempted.IsZero() || changed[0].Nonce == entries[2].Nonce {
 		t.Errorf("%+v, %v", changed, err)
 	}
 	if got := pending(t, s, alice); !slices.Equal(got, []int64{1, 2, 3, 4}) {
 		t.Errorf("%v", got)
 	}
-	if _, err := s.Drop(t.Context(), []int64{1, 5}); KindOf(err) != KindNoEntry {
+	if _, err := s.Drop(t.Context(), []int64{id(1), id(5)}); KindOf(err) != KindNoEntry {
 		t.Errorf("%v", err)
 	}
-	if _, err := s.Drop(t.Context(), []int64{1, 4}); err != nil {
+	if _, err := s.Drop(t.Context(), []int64{id(1), id(4)}); err != nil {
 		t.Error(err)
 	}
 	if got := pending(t, s, alice); !slices.Equal(got, []int64{2, 3}) {
@@ -173,14 +175,14 @@ func TestFullSpoolIsAnError(t *testing.T) {
 	for name, fill := range map[string]func(folder string) error{
 		"messages": func(folder string) error {
 			for n := range maxSpoolEntries - 1 {
-				if err := os.WriteFile(filepath.Join(folder, fmt.Sprintf("%010d-%s", n+100, bob.FileName())), []byte("{}"), 0o600); err != nil {
+				if err := os.WriteFile(filepath.Join(folder, fmt.Sprintf("%016d-%s", n+100, bob.FileName())), []byte("{}"), 0o600); err != nil {
 					return err
 				}
 			}
 			return nil
 		},
 		"bytes": func(folder string) error {
-			path := filepath.Join(folder, fmt.Sprintf("%010d-%s", 100, bob.FileName()))
+			path := filepath.Join(folder, fmt.Sprintf("%016d-%s", 100, bob.FileName()))
 			return errors.Join(os.WriteFile(path, nil, 0o600), os.Truncate(path, maxSpoolBytes-300))
 		},
 	} {
@@ -188,14 +190,14 @@ func TestFullSpoolIsAnError(t *testing.T) {
 		if err := errors.Join(os.MkdirAll(folder, 0o700), fill(folder)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.Add(t.Context(), alice, lines("1", "2")); err == nil || !strings.Contains(err.Error(), "the spool is full: it holds 10000 messages and 64 MiB at most") || hintOf(err) == "" {
+		if _, err := s.Add(alice, lines("1", "2")); err == nil || !strings.Contains(err.Error(), "the spool is full: it holds 10000 messages and 64 MiB at most") || hintOf(err) == "" {
 			t.Errorf("%s: %v", name, err)
 		}
 		if got := pending(t, s, alice); len(got) != 0 {
 			t.Errorf("%s: %v", name, got)
 		}
 		add(t, s, alice, "1")
-		if _, err := s.Add(t.Context(), alice, lines("2")); err == nil {
+		if _, err := s.Add(alice, lines("2")); err == nil {
 			t.Errorf("%s: there is still room", name)
 		}
 	}
@@ -231,16 +233,16 @@ func TestBrokenEntryIsNamedAndKept(t *testing.T) {
 		if !errors.As(err, &named) || named.Path != path || named.Hint == "" {
 			t.Errorf("%s: %v", name, err)
 		}
-		if e, err := h.Next(); err != nil || e == nil || e.ID != 2 {
+		if e, err := h.Next(); err != nil || e == nil || e.ID != id(2) {
 			t.Errorf("%s: %+v, %v", name, e, err)
 		}
 		h.Release()
-		if _, err := s.Retry(t.Context(), []int64{1}); err == nil {
+		if _, err := s.Retry(t.Context(), []int64{id(1)}); err == nil {
 			t.Errorf("%s: it can be retried", name)
 		}
 		untouched(t, path, []byte(content))
 	}
-	if dropped, err := s.Drop(t.Context(), []int64{1}); err != nil || len(dropped) != 1 || dropped[0].ID != 1 {
+	if dropped, err := s.Drop(t.Context(), []int64{id(1)}); err != nil || len(dropped) != 1 || dropped[0].ID != id(1) {
 		t.Errorf("%+v, %v", dropped, err)
 	}
 }
@@ -265,23 +267,37 @@ func TestSpoolTakesMessagesWhileOthersAreSent(t *testing.T) {
 
 func TestSpoolTakesMessagesOfManyAtOnce(t *testing.T) {
 	s, _ := newSpool(t)
+	const many = 100
 	var all sync.WaitGroup
-	for range 100 {
+	for n := range many {
 		all.Go(func() {
-			if _, err := s.Add(t.Context(), alice, lines("a", "b")); err != nil {
-				t.Error(err)
+			for range 2 {
+				if _, err := s.Add([]Key{alice, bob}[n%2], lines("a", "b")); err != nil {
+					t.Error(err)
+				}
 			}
 		})
 	}
 	all.Wait()
-	got := pending(t, s, alice)
-	for i, id := range got {
-		if id != int64(i+1) {
-			t.Fatalf("the ids are %v", got)
-		}
-	}
-	if len(got) != 200 {
+	if got := append(pending(t, s, alice), pending(t, s, bob)...); len(got) != 4*many {
 		t.Errorf("%d messages", len(got))
+	}
+}
+
+// An entry is never put in the place of another one.
+func TestSpoolTakesTheNextFreeID(t *testing.T) {
+	s, folder := newSpool(t)
+	first := add(t, s, alice, "1")[0]
+	second := *first
+	second.Message = lines("2")[0]
+	if err := os.WriteFile(filepath.Join(folder, fmt.Sprintf("%d-%s.new", id(2), alice.FileName())), nil, 0o600); err != nil { // another process is writing it
+		t.Fatal(err)
+	}
+	if got, err := s.create(&second, first.ID); err != nil || got != id(3) || second.ID != id(3) {
+		t.Errorf("%d, %v", got, err)
+	}
+	if e, err := s.read(spoolName{first.ID, first.name(), alice.FileName()}); err != nil || !strings.Contains(string(e.Message), `"1"`) {
+		t.Errorf("%+v, %v", e, err)
 	}
 }
 
@@ -289,13 +305,13 @@ func TestSpoolTakesMessagesOfManyAtOnce(t *testing.T) {
 func TestUnfinishedEntriesAreRemoved(t *testing.T) {
 	s, folder := newSpool(t)
 	add(t, s, alice, "1")
-	old, young := filepath.Join(folder, "0000000007-"+alice.FileName()+".tmp"), filepath.Join(folder, "0000000008-"+alice.FileName()+".tmp")
+	old, young := filepath.Join(folder, fmt.Sprintf("%d-%s.new", id(7), alice.FileName())), filepath.Join(folder, fmt.Sprintf("%d-%s.tmp", id(8), alice.FileName()))
 	for path, age := range map[string]time.Duration{old: staleAfter + time.Second, young: staleAfter - time.Second} {
 		if err := errors.Join(os.WriteFile(path, []byte("{"), 0o600), os.Chtimes(path, noon.Add(-age), noon.Add(-age))); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if e := add(t, s, alice, "2")[0]; e.ID != 9 {
+	if e := add(t, s, alice, "2")[0]; e.ID != id(9) {
 		t.Errorf("the id is %d", e.ID)
 	}
 	if got := pending(t, s, alice); !slices.Equal(got, []int64{1, 9}) {
@@ -332,7 +348,7 @@ func spoolUntilKilled() error {
 	}
 	if body := os.Getenv("ACCOUNT_TEST_BODY"); body != "" {
 		onStep()
-		if _, err := s.Add(newContext(), alice, lines(body)); err != nil {
+		if _, err := s.Add(alice, lines(body)); err != nil {
 			return err
 		}
 		if err := appendLine(filepath.Join(folder, "accepted"), body); err != nil {

@@ -1,6 +1,7 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -121,7 +122,36 @@ func (f *stateFile) replace(content []byte, d durability) error {
 		return fileError(filepath.Join(f.in.path, temporary), err)
 	}
 	onStep()
+	return f.put(temporary, content, d)
+}
+
+// create is replace for a file that is new. If it exists, the error is fs.ErrExist. It needs no
+// lock: the temporary file, which replace does not use, keeps others away.
+func (f *stateFile) create(content []byte) error {
+	return f.put(f.name+".new", content, durable, f.isNew)
+}
+
+// isNew returns fs.ErrExist for a file that exists.
+func (f *stateFile) isNew() error {
+	file, err := f.in.open(f.name, os.O_RDONLY)
+	switch {
+	case err == nil:
+		return errors.Join(fs.ErrExist, file.Close())
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	}
+	return err
+}
+
+// put writes a temporary file, and gives it the name of the file if every check agrees.
+func (f *stateFile) put(temporary string, content []byte, d durability, checks ...func() error) error {
 	err := f.in.writeNew(temporary, content, d)
+	if errors.Is(err, fs.ErrExist) {
+		return fileError(f.path(), err) // it is another process's
+	}
+	for _, check := range checks {
+		err = cmp.Or(err, check())
+	}
 	if err == nil {
 		onStep()
 		err = whileInUse(func() error { return f.in.rename(temporary, f.name) })
@@ -169,8 +199,26 @@ func whileInUse(do func() error) error {
 	}
 }
 
-// lockPause is the time between two attempts to take a lock.
-const lockPause = 10 * time.Millisecond
+// The time between two attempts to take a lock. It doubles from the first to the second: a
+// thousand processes that wait must leave the processor to the one that has the lock.
+const (
+	lockPause     = 10 * time.Millisecond
+	lockPauseMost = 320 * time.Millisecond
+)
+
+// await tries to take a lock until ctx ends.
+func await(ctx context.Context, l *flock.Flock) (ok bool, err error) {
+	for pause := lockPause; ; pause = min(2*pause, lockPauseMost) {
+		if ok, err := l.TryLock(); ok || err != nil {
+			return ok, err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
+	}
+}
 
 // lock takes the lock of a file, and waits for it until ctx ends. The lock is a file
 // beside it, and ends with the process.
@@ -182,7 +230,7 @@ func (f *stateFile) lock(ctx context.Context) (unlock func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	switch ok, err := l.TryLockContext(ctx, lockPause); {
+	switch ok, err := await(ctx, l); {
 	case ok:
 		return hold(l, made)
 	case ctx.Err() != nil:
