@@ -46,7 +46,7 @@ func (f *Factory) sendOrSpool(ctx context.Context, acct Account, retry cli.Durat
 		return nil, err
 	}
 	entries, err := r.spool.Add(acct.key(), lines)
-	r.notAdded = err
+	r.notAdded, r.notAddedN = err, len(entries)
 	for i, e := range entries {
 		r.own[i].entry = e
 	}
@@ -104,8 +104,8 @@ type spoolRun struct {
 	hold  *account.SpoolHold
 	own   []*spoolItem // what sendOrSpool got; nil for `spool flush`
 
-	notAdded  error // why the own messages are not in the spool
-	notAddedN int   // how many of them the feeder has sent on
+	notAdded  error // why the spool did not take all own messages
+	notAddedN int   // how many of them are in the spool, or sent on by the feeder
 
 	sent     func(session.Result) error // gets the confirmed messages that are not own; may be nil
 	failed   func(error)                // gets what becomes of the others, if a person has to decide
@@ -118,7 +118,8 @@ type spoolItem struct {
 	message session.Message
 	entry   *account.SpoolEntry // nil if it could not be added to the spool
 	own     bool
-	left    bool // this run has noted that the message leaves
+	left    bool  // this run has noted that the message leaves
+	removed error // why this run took the entry out of the spool before the message left; may be nil
 	settled bool
 	result  session.Result
 }
@@ -223,20 +224,28 @@ func (i *spoolItem) outgoing() session.Message {
 // leaves notes on disk that a message is about to leave.
 func (r *spoolRun) leaves(m session.Message, at time.Time, repeatable bool) error {
 	item := m.Ref.(*spoolItem)
-	if item.entry == nil {
+	if !item.spooled() {
 		return nil
 	}
+	first := item.entry.Attempted.IsZero()
 	err := r.hold.Attempt(item.entry, at, repeatable)
 	item.left = err == nil
-	return err
+	if err == nil || !item.own || !first || r.hold.Remove(item.entry) != nil {
+		return err
+	}
+	item.removed = err // the disk is full: the message leaves without the spool
+	return nil
 }
+
+// spooled reports whether the message is in the spool.
+func (i *spoolItem) spooled() bool { return i.entry != nil && i.removed == nil }
 
 // take takes the result of a message, and notes it on disk. Its error ends the run: nothing
 // may overtake a message that the server refused for now.
 func (r *spoolRun) take(result session.Result) error {
 	item := result.Message.Ref.(*spoolItem)
 	item.settled, item.result = true, result
-	if item.entry != nil {
+	if item.spooled() {
 		if err := r.note(item); err != nil {
 			r.problems = append(r.problems, err)
 			return err
@@ -268,7 +277,11 @@ func (r *spoolRun) note(item *spoolItem) error {
 		if !item.left && !e.Attempted.IsZero() {
 			return nil // an earlier attempt may have succeeded
 		}
-		return r.hold.Wait(e, reason(result.Err))
+		err := r.hold.Wait(e, reason(result.Err))
+		if !item.left {
+			return unlessReasonOnly(err)
+		}
+		return err
 	case result.State == session.StateRefused && item.own:
 		return r.hold.Remove(e) // its sender is told
 	}
@@ -281,6 +294,15 @@ func (r *spoolRun) note(item *spoolItem) error {
 	return r.hold.Keep(e, account.SpoolUnknown, reason(result.Err))
 }
 
+// unlessReasonOnly returns the error of a change that gave an entry a new reason and nothing
+// else. It is nil if the entry is as it was: a full disk keeps no message from waiting.
+func unlessReasonOnly(err error) error {
+	if account.KindOf(err) == account.KindFile {
+		return nil
+	}
+	return err
+}
+
 // reason is an error for the spool.
 func reason(err error) string { return proto.Excerpt(err.Error()) }
 
@@ -291,7 +313,7 @@ var errTaken = errors.New("another skaroctl has sent it meanwhile")
 func (r *spoolRun) settle(item *spoolItem, cause error) delivery {
 	if !item.settled {
 		item.result = session.Result{State: session.StateUnsent, Err: cause}
-		if item.entry != nil && r.hold != nil && !r.lookAgain(item) {
+		if item.spooled() && r.hold != nil && !r.lookAgain(item) {
 			return delivery{Result: session.Result{Message: item.message, Err: errTaken}, spooled: item.entry}
 		}
 	}
@@ -300,14 +322,17 @@ func (r *spoolRun) settle(item *spoolItem, cause error) delivery {
 	waits := d.State == session.StateUnsent && spoolable(d.Err) || d.State == session.StateUnknown && !d.Final || delayed(d.Result)
 	var signal *terminal.Interrupt
 	switch {
-	case d.State == session.StateConfirmed, item.entry == nil && r.notAdded == nil:
+	case d.State == session.StateConfirmed:
+	case item.removed != nil:
+		r.problems = append(r.problems, item.removed)
 	case item.entry == nil:
-		r.problems, r.notAdded = append(r.problems, r.notAdded), nil // once for all of them
+		r.reportNotAdded()
 	case errors.As(d.Err, &signal) && (waits || d.State == session.StateUnsent):
 		d.State = session.StateUnsent
 		d.Err = &cli.Error{Kind: cli.KindInterrupted, Err: fmt.Errorf("%w; it waits in the spool", signal)}
 	case waits:
 		d.spooled = item.entry
+		r.reportNotAdded() // a power failure may take it out of the spool
 	case d.State == session.StateUnsent && r.hold == nil:
 		d.Err = fmt.Errorf("it waits in the spool: %w", d.Err)
 	case d.State == session.StateUnsent:
@@ -316,6 +341,14 @@ func (r *spoolRun) settle(item *spoolItem, cause error) delivery {
 		}
 	}
 	return d
+}
+
+// reportNotAdded makes it a problem that the spool did not take all own messages, once for all
+// of them.
+func (r *spoolRun) reportNotAdded() {
+	if r.notAdded != nil {
+		r.problems, r.notAdded = append(r.problems, r.notAdded), nil
+	}
 }
 
 // lookAgain reads an own message that this run did not send. It reports false if another
@@ -335,7 +368,7 @@ func (r *spoolRun) lookAgain(item *spoolItem) bool {
 		item.result.Err = &cli.Error{Kind: cli.KindUnknown, Msg: e.Reason}
 	default:
 		item.entry = e
-		err = r.hold.Keep(e, e.State, reason(item.result.Err))
+		err = unlessReasonOnly(r.hold.Keep(e, e.State, reason(item.result.Err)))
 	}
 	if err != nil {
 		r.problems = append(r.problems, err)

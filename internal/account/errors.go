@@ -22,6 +22,7 @@ const (
 	KindForeign                 // a file, or a folder on the way to it, belongs to another user; nothing was read or made
 	KindLocked                  // another process holds a lock
 	KindNoEntry                 // the spool has no message with an id
+	KindNotSynced               // a file has its new content, and may have the old one after a power failure
 )
 
 // Error is an error of this package. It quotes no secret.

@@ -87,7 +87,8 @@ func OpenSpool(files Files) (*Spool, error) {
 }
 
 // Add puts messages of an account behind those that are there, and returns when they are on
-// disk. It adds all of them or none.
+// disk. With an error, it returns the first ones that are in the spool nevertheless, or none:
+// another process may be sending them already.
 func (s *Spool) Add(key Key, messages []json.RawMessage) ([]*SpoolEntry, error) {
 	var entries []*SpoolEntry
 	size := 0
@@ -108,10 +109,11 @@ func (s *Spool) Add(key Key, messages []json.RawMessage) ([]*SpoolEntry, error) 
 			last, err = s.create(e, last+1)
 		}
 		if err != nil {
-			for _, written := range entries[:i] {
-				err = errors.Join(err, s.remove(written.name()))
+			added := entries[:i]
+			if KindOf(err) == KindNotSynced {
+				added = entries[:i+1]
 			}
-			return nil, fmt.Errorf("add to the spool: %w", err)
+			return added, fmt.Errorf("add to the spool: %w", err)
 		}
 	}
 	return entries, nil

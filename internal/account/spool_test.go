@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -200,6 +201,29 @@ func TestFullSpoolIsAnError(t *testing.T) {
 		if _, err := s.Add(alice, lines("2")); err == nil {
 			t.Errorf("%s: there is still room", name)
 		}
+	}
+}
+
+// If the disk can't say that a message is there to stay, it is in the spool all the same: the
+// caller must not send it a second time.
+func TestAddReturnsWhatIsThereDespiteAnError(t *testing.T) {
+	s, _ := newSpool(t)
+	first := add(t, s, alice, "0")[0].ID
+	whole := syncFolder
+	t.Cleanup(func() { syncFolder = whole })
+	syncs := 0
+	syncFolder = func(f *folder) error {
+		if syncs++; syncs == 2 {
+			return &fs.PathError{Op: "sync", Err: fs.ErrInvalid}
+		}
+		return whole(f)
+	}
+	entries, err := s.Add(alice, lines("1", "2", "3"))
+	if KindOf(err) != KindNotSynced || !strings.Contains(err.Error(), fmt.Sprintf("%d-%s: sync: ", first+2, alice.FileName())) {
+		t.Errorf("%v", err)
+	}
+	if got := pending(t, s, alice); !slices.Equal(got, []int64{1, 2, 3}) || len(entries) != 2 || entries[1].ID != first+2 {
+		t.Errorf("%v are there, and %d were returned", got, len(entries))
 	}
 }
 

@@ -162,8 +162,8 @@ func (f *stateFile) put(temporary string, content []byte, d durability, checks .
 	}
 	onStep()
 	if d == durable {
-		if err := f.in.sync(); err != nil {
-			return fileError(f.path(), err)
+		if err := syncFolder(f.in); err != nil {
+			return &Error{Kind: KindNotSynced, Path: f.path(), Err: fileError("", err)}
 		}
 	}
 	return nil
@@ -172,6 +172,9 @@ func (f *stateFile) put(temporary string, content []byte, d durability, checks .
 // onStep is called between the steps of a change, at which a process may be killed. Tests
 // replace it.
 var onStep = func() {}
+
+// syncFolder waits until the names in a folder are on disk. Tests make it fail.
+var syncFolder = (*folder).sync
 
 // writeNew writes a file that must not exist yet.
 func (d *folder) writeNew(name string, content []byte, waitFor durability) error {
