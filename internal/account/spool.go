@@ -333,15 +333,16 @@ func foreignFile(path string) error {
 	return &Error{Kind: KindFile, Path: path, Msg: "it is no entry of the spool, and was left as it is", Hint: "move the file elsewhere"}
 }
 
-// Retry makes messages waiting again that the server refused, or whose result is unknown.
+// Retry makes messages waiting again that a person decides about. A pending one stays as it is:
+// the server may have it already, and recognizes it only by its nonce.
 func (s *Spool) Retry(ctx context.Context, ids []int64) ([]*SpoolEntry, error) {
 	return s.change(ctx, ids, func(n spoolName) (*SpoolEntry, error) {
 		e, err := s.read(n)
-		if err != nil || e == nil || e.State == SpoolWaiting {
+		if err != nil || e == nil || e.State.Pending() {
 			return e, err
 		}
-		// The server may know the old nonce for a while yet, and that would no longer be long
-		// enough: the new time starts with the next attempt.
+		// A new nonce: the server may forget the old one within the 23 hours that begin with the
+		// next attempt, and would then deliver the message twice.
 		e.State, e.Reason, e.Attempted, e.Nonce = SpoolWaiting, "", time.Time{}, rand.Text()
 		return e, s.write(e)
 	})

@@ -160,6 +160,11 @@ func TestSpoolSendsNothingThatAPersonDecides(t *testing.T) {
 	if got := pending(t, s, alice); !slices.Equal(got, []int64{1, 2, 3, 4}) {
 		t.Errorf("%v", got)
 	}
+	// The server may have one that was attempted: it recognizes the message by its nonce alone.
+	changed, err = s.Retry(t.Context(), []int64{id(2), id(4)})
+	if err != nil || len(changed) != 2 || changed[0].State != SpoolAttempted || !changed[0].Attempted.Equal(noon) || changed[0].Nonce != entries[1].Nonce || changed[1].Nonce != entries[3].Nonce {
+		t.Errorf("%+v, %v", changed, err)
+	}
 	if _, err := s.Drop(t.Context(), []int64{id(1), id(5)}); KindOf(err) != KindNoEntry {
 		t.Errorf("%v", err)
 	}
