@@ -13,13 +13,13 @@ const MinKeep = NonceLife
 // (eraseDeleted), so its size counts too.
 const (
 	deleteBatch = 500     // messages
-	deleteBytes = 1 << 20 // of their bodies; one message may have more
+	deleteBytes = 1 << 20 // of their bodies and fields; one message may have more
 )
 
 // lastOfBatch is the query for the last message of a transaction.
 const lastOfBatch = `SELECT max(id) FROM (
 	SELECT id, sum(size) OVER (ORDER BY id) - size AS before FROM (
-		SELECT id, octet_length(body) AS size FROM messages WHERE id > ? AND id < ? AND date < ? ORDER BY id LIMIT ?))
+		SELECT id, octet_length(body) + coalesce(octet_length(fields), 0) AS size FROM messages WHERE id > ? AND id < ? AND date < ? ORDER BY id LIMIT ?))
 	WHERE before < ?`
 
 // Prune deletes the messages from before a time, and returns how many. SQLite gives the id above
@@ -61,7 +61,7 @@ func (s *Store) deleteMessages(after, last int64, before time.Time) (deleted int
 // the number 0.
 func (s *Store) emptyNewest(id int64, before time.Time) (emptied int64, err error) {
 	err = s.perform(func() error {
-		emptied, err = s.change("UPDATE messages SET sender = 0, recipient = 0, body = '', nonce = NULL WHERE id = ? AND date < ? AND sender <> 0", id, toMicros(before))
+		emptied, err = s.change("UPDATE messages SET sender = 0, recipient = 0, body = '', fields = NULL, nonce = NULL WHERE id = ? AND date < ? AND sender <> 0", id, toMicros(before))
 		return err
 	})
 	return emptied, err

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
 // Every old message goes, and no young one, in whatever order their dates are. The ids go on, also
@@ -17,7 +19,11 @@ func TestPruneDeletesEveryOldMessage(t *testing.T) {
 	const old = 2*deleteBatch + 3
 	put := func(body string, date time.Time) Stored {
 		t.Helper()
-		stored, err := send(s, Message{Sender: alice, To: "bob", Body: body, Date: date})
+		fields, err := proto.NewFields(map[string]any{proto.FieldTitle: body})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stored, err := send(s, Message{Sender: alice, To: "bob", Body: body, Fields: fields, Date: date})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -90,13 +96,16 @@ func TestFullDiskIsRecognized(t *testing.T) {
 
 // A transaction of Prune deletes a bounded number of messages, and of bytes.
 func TestPruneDeletesInSmallTransactions(t *testing.T) {
-	for _, test := range []struct{ size, messages, commits int }{{1, 2*deleteBatch + 1, 3}, {deleteBytes / 4, 9, 3}, {2 * deleteBytes, 3, 3}} {
+	fieldCost := deleteBytes / (deleteBatch - 1) // with it, a transaction has one message less
+	for _, test := range []struct{ size, fields, messages, commits int }{
+		{1, 0, 2*deleteBatch + 1, 3}, {deleteBytes / 4, 0, 9, 3}, {2 * deleteBytes, 0, 3, 3}, {1, fieldCost, 2 * deleteBatch, 3},
+	} {
 		s := newStore(t, "alice", "bob")
 		alice := id(t, s, "alice")
-		body := strings.Repeat("x", test.size)
+		body, fields := strings.Repeat("x", test.size), proto.Fields(strings.Repeat("x", test.fields)) // whatever they are
 		done := make(chan error, test.messages)
 		for range test.messages {
-			s.Send(Message{Sender: alice, To: "bob", Body: body, Date: now}, func(_ Stored, err error) { done <- err })
+			s.Send(Message{Sender: alice, To: "bob", Body: body, Fields: fields, Date: now}, func(_ Stored, err error) { done <- err })
 		}
 		for range test.messages {
 			if err := <-done; err != nil {
@@ -113,7 +122,7 @@ func TestPruneDeletesInSmallTransactions(t *testing.T) {
 			t.Fatal(err)
 		}
 		if want := test.commits + 1; commits != want { // one for the newest
-			t.Errorf("%d messages of %d bytes: %d transactions instead of %d", test.messages, test.size, commits, want)
+			t.Errorf("%d messages of %d and %d bytes: %d transactions instead of %d", test.messages, test.size, test.fields, commits, want)
 		}
 	}
 }
