@@ -66,12 +66,12 @@ func parseConfig(file string, text []byte) ([]setting, error) {
 		if !isTable {
 			table = map[string]any{name: value}
 		} else if name != limitsTable {
-			return nil, configError(file, lines[[2]string{name, ""}], fmt.Sprintf("there is no table [%s]; limits are in [%s]", name, limitsTable))
+			return nil, configError(file, lines[[2]string{"", name}], fmt.Sprintf("there is no table [%s]; limits are in [%s]", name, limitsTable))
 		}
 		for key, value := range table {
-			s := setting{line: lines[[2]string{name, key}], limit: isTable, name: key}
-			if !isTable {
-				s.line = lines[[2]string{"", key}]
+			s := setting{line: lines[[2]string{"", name}], limit: isTable, name: key}
+			if line := lines[[2]string{name, key}]; isTable && line > 0 { // an inline table has one line
+				s.line = line
 			}
 			var ok bool
 			if s.values, ok = texts(value); !ok {
@@ -84,31 +84,36 @@ func parseConfig(file string, text []byte) ([]setting, error) {
 	return settings, nil
 }
 
-// linesOf returns the line of every table and key of a TOML text that is known to be right.
+// linesOf returns the line of every table and key of a TOML text that is known to be right. A
+// key without a table has "" for it, and so has a table.
 func linesOf(text []byte) map[[2]string]int {
 	lines := map[[2]string]int{}
 	var p unstable.Parser
 	p.Reset(text)
-	table := ""
+	var table []string
 	for p.NextExpression() {
 		e := p.Expression()
-		var parts []string
+		var names []string
 		line := 0
 		for it := e.Key(); it.Next(); {
 			if line == 0 {
 				line = 1 + bytes.Count(text[:it.Node().Raw.Offset], []byte("\n"))
 			}
-			parts = append(parts, string(it.Node().Data))
+			names = append(names, string(it.Node().Data))
 		}
-		switch {
-		case len(parts) == 0:
-		case e.Kind == unstable.Table || e.Kind == unstable.ArrayTable:
-			table = parts[0]
-			lines[[2]string{table, ""}] = line
-		case len(parts) > 1: // limits.max-frame = …
-			lines[[2]string{parts[0], ""}], lines[[2]string{parts[0], parts[1]}] = line, line
-		default:
-			lines[[2]string{table, parts[0]}] = line
+		if e.Kind == unstable.Table || e.Kind == unstable.ArrayTable {
+			table = names
+		} else if len(names) > 0 {
+			names = slices.Concat(table, names)
+		}
+		for i := range min(len(names), 2) { // a third name is part of a value
+			key := [2]string{"", names[0]}
+			if i == 1 {
+				key = [2]string{names[0], names[1]}
+			}
+			if lines[key] == 0 {
+				lines[key] = line
+			}
 		}
 	}
 	return lines
@@ -171,8 +176,11 @@ func (o *serveOptions) applyConfig(ctx context.Context, flags *pflag.FlagSet) er
 			err = o.applyLimit(s)
 		case flag == nil || slices.Contains(notInConfig, s.name):
 			err = fmt.Errorf("there is no setting %q", s.name)
-		case o.given[s.name] == nil:
-			err = setFlag(flag, s.values)
+		default:
+			err = s.check()
+			if err == nil && o.given[s.name] == nil {
+				err = setFlag(flag, s.values)
+			}
 		}
 		if err != nil {
 			return configError(o.config, s.line, err.Error())
@@ -185,6 +193,19 @@ func (o *serveOptions) applyConfig(ctx context.Context, flags *pflag.FlagSet) er
 		}
 	})
 	return nil
+}
+
+// check returns an error if the flag of a setting can't have its values, whatever the others are.
+func (s setting) check() error {
+	if slices.Contains(s.values, "") {
+		return fmt.Errorf("%s is empty: give a value, or leave the line out", s.name)
+	}
+	var alone serveOptions
+	flags := alone.allFlags()
+	if err := setFlag(flags.Lookup(s.name), s.values); err != nil {
+		return err
+	}
+	return alone.checkValues()
 }
 
 // applyLimit adds a limit to those of the command line, unless that has it.
@@ -204,19 +225,25 @@ func (o *serveOptions) applyLimit(s setting) error {
 // reread returns the options as they are after another look at the config file.
 func (o *serveOptions) reread(ctx context.Context) (*serveOptions, error) {
 	next := &serveOptions{config: o.config, given: o.given}
-	c := &cobra.Command{}
-	next.addFlags(c)
-	c.Flags().String("data", "", "") // flags of every command
-	c.Flags().Bool("verbose", false, "")
+	flags := next.allFlags()
 	for name, values := range o.given {
-		if err := setFlag(c.Flags().Lookup(name), values); err != nil {
+		if err := setFlag(flags.Lookup(name), values); err != nil {
 			return nil, err
 		}
 	}
-	if err := next.applyConfig(ctx, c.Flags()); err != nil {
+	if err := next.applyConfig(ctx, flags); err != nil {
 		return nil, err
 	}
 	return next, next.check()
+}
+
+// allFlags returns the flags of serve, which set the options, and those of every command.
+func (o *serveOptions) allFlags() *pflag.FlagSet {
+	c := &cobra.Command{}
+	o.addFlags(c)
+	c.Flags().String("data", "", "")
+	c.Flags().Bool("verbose", false, "")
+	return c.Flags()
 }
 
 // setFlag sets a flag to some values. Only a flag that may be repeated takes several.
@@ -226,6 +253,9 @@ func setFlag(flag *pflag.Flag, values []string) error {
 		return fmt.Errorf("%s must be one value", flag.Name)
 	}
 	for _, v := range values {
+		if flag.Value.Type() == "bool" && v != "true" && v != "false" {
+			return fmt.Errorf("%s is %q, not true or false", flag.Name, v)
+		}
 		if err := flag.Value.Set(v); err != nil {
 			return fmt.Errorf("%s is %q: %w", flag.Name, v, err)
 		}

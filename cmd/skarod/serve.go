@@ -95,13 +95,18 @@ func (o *serveOptions) addFlags(c *cobra.Command) {
 	cli.Together(c, "tls-cert", "tls-key")
 }
 
-// check returns an error if an option can't be used.
+// check returns an error if the options can't be used.
 func (o *serveOptions) check() error {
-	if err := cli.CheckChoice("--registration", o.registration, registrations); err != nil {
-		return err
-	}
 	if (o.certFile == "") != (o.keyFile == "") {
 		return cli.Usage("tls-cert and tls-key belong together", "give both")
+	}
+	return o.checkValues()
+}
+
+// checkValues returns an error if an option has a value that it can't have.
+func (o *serveOptions) checkValues() error {
+	if err := cli.CheckChoice("--registration", o.registration, registrations); err != nil {
+		return err
 	}
 	return o.configure(new(server.Options))
 }
