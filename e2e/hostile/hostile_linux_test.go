@@ -91,19 +91,20 @@ type command struct {
 	args  string
 	stdin string
 	lines byte
+	after []string // arguments behind the flags
 }
 
 // commands run against every peer. A column of peerCase.ends belongs to each.
 var commands = []command{
-	{"send bob hi", "", '1'},
-	{"send bob --lines", "one\ntwo\nthree\n", '3'},
-	{"listen -n 1 --no-reconnect", "", '1'},
-	{"contacts -o json", "", '1'},
-	{"history bob", "", '1'},
-	{"status", "", '1'},
-	{"login alice --store file --password-stdin", "pw\n", '1'},
-	{"request get_user_data -f login=bob", "", '1'},
-	{"contacts -o text", "", '1'},
+	{args: "send bob hi", lines: '1'},
+	{args: "send bob --lines", stdin: "one\ntwo\nthree\n", lines: '3'},
+	{args: "listen -n 1 --no-reconnect", lines: '1'},
+	{args: "contacts -o json", lines: '1'},
+	{args: "history bob", lines: '1'},
+	{args: "status", lines: '1'},
+	{args: "login alice --store file --password-stdin", stdin: "pw\n", lines: '1'},
+	{args: "request get_user_data -f login=bob", lines: '1'},
+	{args: "contacts -o text", lines: '1'},
 }
 
 var tables = []struct {
@@ -181,6 +182,52 @@ func TestLongTextsTakeLittleMemory(t *testing.T) {
 				t.Errorf("%d MiB, more than %d", r.memory>>20, maxMemory>>20)
 			}
 		})
+	}
+}
+
+// TestNoPeerChangesTheStatusOfRun: whatever a peer does, the exit status of run and its output
+// are those of the command. If the message can't be sent, one error says so.
+func TestNoPeerChangesTheStatusOfRun(t *testing.T) {
+	statSources(t)
+	const sendColumn = 0 // run sends its message as send does
+	for _, table := range tables {
+		t.Run(table.name, func(t *testing.T) {
+			places := make(chan struct{}, 2*runtime.NumCPU())
+			var running sync.WaitGroup
+			for _, c := range table.cases {
+				end := c.ends[sendColumn]
+				if end == '-' || race && len(c.name)%3 != 0 {
+					continue
+				}
+				running.Go(func() {
+					places <- struct{}{}
+					defer func() { <-places }()
+					c.tryRun(t, end)
+				})
+			}
+			running.Wait()
+		})
+	}
+}
+
+// tryRun runs a command with run. end is how send ends against the peer.
+func (c peerCase) tryRun(t *testing.T, end byte) {
+	limit := patience
+	if strings.IndexByte("tT", end) >= 0 {
+		limit = stallTime
+	}
+	r, err := c.run(t, command{args: "run bob", after: []string{"--", "sh", "-c", "echo done; exit 9"}}, limit)
+	if err != nil {
+		t.Error(c.name, err)
+		return
+	}
+	wanted, failures := 1, strings.Count("\n"+r.stderr, "\nskaroctl: send")
+	if end == '0' {
+		wanted = 0
+	}
+	fault := control(r.stderr)
+	if r.exit != 9 || r.hung || r.stdout.start != "done\n" || failures != wanted || fault != "" {
+		t.Errorf("%s: exit status %d, output %.40q, %d errors instead of %d %s: %.400q", c.name, r.exit, r.stdout.start, failures, wanted, fault, r.stderr)
 	}
 }
 
@@ -275,6 +322,7 @@ func (c peerCase) run(t *testing.T, command command, limit time.Duration) (r res
 	if limit != patience && args[0] == "listen" {
 		args = append(args, "--for", limit.String())
 	}
+	args = append(args, command.after...)
 	cmd := exec.CommandContext(ctx, skaroctl, args...)
 	cmd.Env = []string{
 		"HOME=" + home, "XDG_CONFIG_HOME=" + home, "XDG_STATE_HOME=" + home, "XDG_CACHE_HOME=" + home, "XDG_RUNTIME_DIR=" + home,
