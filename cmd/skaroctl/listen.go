@@ -85,7 +85,7 @@ func newListenCmd(f *Factory, run runFunc[listenOptions]) *cobra.Command {
 	flags.StringVar(&o.format, "format", "", "format each message with a Go `TEMPLATE`, like '{{.from}}: {{.body}}'")
 	flags.StringVar(&o.exec, "exec", "", "run a shell `COMMAND` for each message instead of showing it")
 	flags.IntVar(&o.execRetry, "exec-retry", 0, "run a failed command of --exec up to `N` more times, with growing pauses")
-	flags.StringVar(&o.deadLetter, "dead-letter", "", "append messages for which --exec has failed to `FILE`, and go on")
+	flags.StringVar(&o.deadLetter, "dead-letter", "", "append to `FILE` each message for which --exec has failed, and go on")
 	flags.BoolVar(&o.noReconnect, "no-reconnect", false, "end if the connection is lost")
 	flags.Var(&o.pingInterval, "ping-interval", "time between two checks of the connection")
 	cli.Exclusive(c, "format", "exec")

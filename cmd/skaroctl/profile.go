@@ -22,8 +22,8 @@ func newProfileCmd(f *Factory) *cobra.Command {
 		Use:        "profile",
 		SuggestFor: []string{"account", "accounts", "profiles"},
 		Short:      "Manage the accounts on this machine",
-		Long: `A profile is an account that "skaroctl login" has saved. These commands use
-neither the network nor a keyring.`,
+		Long: `A profile is an account that "skaroctl login" has saved. These commands do
+not use the network. Only "profile remove" uses a keyring.`,
 		Example: `  skaroctl profile list
   skaroctl profile use work`,
 	}

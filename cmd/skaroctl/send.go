@@ -39,7 +39,7 @@ type sendOptions struct {
 	skipEmpty bool
 	spool     bool
 	bare      bool // a server that can't carry the fields gets the text alone
-	silent    bool // print no result; that a message waits is a notice
+	silent    bool // print no result; a notice says if a message waits in the spool
 	fields    fieldFlags
 }
 
@@ -55,8 +55,8 @@ func newSendCmd(f *Factory, run runFunc[sendOptions]) *cobra.Command {
 		Use:   "send LOGIN[,LOGIN...] [TEXT...]",
 		Short: "Send a message to one or more logins or conferences",
 		Long: `The text is the arguments, joined by a space. It is standard input if TEXT is
-"-" or absent. Exit status 0 means that the server has stored the message, and
-7 that the message may or may not have been delivered.
+"-" or absent. Exit status 0 means that the server has stored the message, or
+that it waits here (--spool); 7, that it may or may not have been delivered.
 
 With --lines, --null or --json, standard input has many messages. They are sent
 in order over one connection; if it is lost, send reconnects. With --json, a

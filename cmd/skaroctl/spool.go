@@ -150,7 +150,8 @@ func newSpoolRetryCmd(f *Factory, run runFunc[spoolOptions]) *cobra.Command {
 of their ids. An unknown message that the server has is delivered a second time.
 A message that is waiting or attempted stays as it is.`,
 		Example: `  skaroctl spool retry 1764448800123456 && skaroctl spool flush
-  skaroctl spool list | jq 'select(.state=="refused") | .id' | xargs -r skaroctl spool retry`,
+  skaroctl spool list | jq 'select(.state=="refused").id' |
+    xargs -r skaroctl spool retry`,
 		Args: cli.CheckArgs,
 		RunE: func(c *cobra.Command, args []string) error {
 			return runCommand(c, f, &spoolOptions{slices.Clone(args)}, run)

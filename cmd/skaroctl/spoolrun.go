@@ -20,13 +20,13 @@ import (
 // spool, or Err says why it was not delivered.
 type delivery struct {
 	session.Result
-	spooled *account.SpoolEntry // nil if it is not in the spool, or waits for a person there
+	spooled *account.SpoolEntry // not nil if it counts as spooled: it waits, or another process has taken it
 }
 
 // sendOrSpool sends messages of an account, behind those that wait in the spool for it. A
 // message that can't be delivered now stays in the spool. It returns what became of each
-// message, and an error for what a person must know beside that. No delivery means that
-// nothing was done. `send --spool` and `run --spool` use it.
+// message, and an error for what a person must know beside that. If the list is empty, nothing
+// was done. `send --spool` and `run --spool` use it.
 //
 // The messages are in the spool before the first byte leaves, so that none is lost or
 // delivered twice, at whatever moment the process is killed. If the spool can't take them,
@@ -108,7 +108,7 @@ type spoolRun struct {
 	notAddedN int   // how many of them are in the spool, or sent on by the feeder
 
 	sent     func(session.Result) error // gets the confirmed messages that are not own; may be nil
-	failed   func(error)                // gets what becomes of the others, if a person has to decide
+	failed   func(error)                // gets what became of a message that is not own, if a person has to decide
 	wrong    []error                    // entries that can't be read: the feeder's, until it has ended
 	problems []error                    // changes of the spool that failed
 }
@@ -124,8 +124,8 @@ type spoolItem struct {
 	result  session.Result
 }
 
-// run sends everything that waits, and calls settle with the reason why it ended, nil if
-// everything was sent, while no other process sends messages of the account.
+// run sends everything that waits, and returns why it ended; nil means that everything was
+// sent. It calls settle with the same error, under the lock of the account if it got that.
 func (r *spoolRun) run(ctx context.Context, settle func(cause error)) error {
 	wait, cancel := r.f.withTimeout(ctx) // also with --retry: the other process may send for long
 	hold, err := r.spool.Hold(wait, r.acct.key())
@@ -307,7 +307,7 @@ func unlessReasonOnly(err error) error {
 func reason(err error) string { return proto.Excerpt(err.Error()) }
 
 // errTaken is why this process does not know what became of a message.
-var errTaken = errors.New("another skaroctl has sent it meanwhile")
+var errTaken = errors.New("another skaroctl has sent or dropped it meanwhile")
 
 // settle says what became of an own message. cause is why the run ended.
 func (r *spoolRun) settle(item *spoolItem, cause error) delivery {
@@ -351,8 +351,9 @@ func (r *spoolRun) reportNotAdded() {
 	}
 }
 
-// lookAgain reads an own message that this run did not send. It reports false if another
-// process has sent it; if that process did not learn that it was delivered, it sets the result.
+// lookAgain reads an own message that this run did not send. It reports false if
+// another process has sent or dropped it. If that process did not learn whether it was
+// delivered, lookAgain sets the result.
 func (r *spoolRun) lookAgain(item *spoolItem) bool {
 	e, err := r.hold.Read(item.entry)
 	switch {

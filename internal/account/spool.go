@@ -30,8 +30,8 @@ const staleAfter = 24 * time.Hour
 // one folder for all accounts. A process that adds a message waits for no other one. The lock
 // of an account is held while its messages are sent or changed (SpoolHold).
 //
-// Every step is durable before the next one begins. A process that is killed between two of
-// them loses no message, and leaves none that could be delivered twice.
+// Every step but a removal is durable before the next one begins. A process that is killed
+// between two of them loses no message, and leaves none that could be delivered twice.
 type Spool struct {
 	folder string
 	now    func() time.Time
@@ -53,13 +53,13 @@ func (s SpoolState) Pending() bool { return s == SpoolWaiting || s == SpoolAttem
 
 // SpoolEntry is a message in the spool.
 type SpoolEntry struct {
-	ID      int64      `json:"-"` // grows over the whole spool; never used again
+	ID      int64      `json:"-"` // grows over the spool; used twice only if two processes add at once, or the clock is set back
 	Version int        `json:"version"`
 	Server  string     `json:"server"`
 	Login   string     `json:"login"`
 	State   SpoolState `json:"state"`
 	Created time.Time  `json:"created"`
-	// Attempted is when the message was first sent; zero if it was not delivered for certain.
+	// Attempted is when the message was first sent; zero if it certainly was not delivered.
 	Attempted time.Time       `json:"attempted,omitzero"`
 	Reason    string          `json:"reason,omitempty"` // why it is still here
 	Nonce     string          `json:"nonce"`            // it makes the message safe to send again
@@ -119,10 +119,11 @@ func (s *Spool) Add(key Key, messages []json.RawMessage) ([]*SpoolEntry, error) 
 	return entries, nil
 }
 
-// room returns the last id, if there is room for entries of that size. An id is the time in
-// microseconds, but higher than those that are there: the clock may have been set back. So
-// the entries of a process that adds one after another are in that order. Many processes that
-// add at once may exceed the limits a little.
+// room removes unfinished files that are stale. If there is room for entries of that size, it
+// returns the id after which theirs begin: the time in microseconds, or the highest id that is
+// there, because the clock may have been set back. So the entries of a process that adds one
+// after another are in that order. Many processes that add at once may exceed the limits a
+// little.
 func (s *Spool) room(entries []*SpoolEntry, size int) (last int64, err error) {
 	f, err := locate(filepath.Join(s.folder, "x"), makeMissing)
 	if err != nil {
@@ -470,7 +471,7 @@ func (h *SpoolHold) Read(e *SpoolEntry) (*SpoolEntry, error) {
 }
 
 // Attempt notes that a message is about to leave. repeatable means that the server will
-// recognize it if it is sent again; otherwise it is unknown from now on, until Remove.
+// recognize it if it is sent again; otherwise it is unknown until its result is noted.
 func (h *SpoolHold) Attempt(e *SpoolEntry, at time.Time, repeatable bool) error {
 	e.State, e.Attempted, e.Reason = SpoolAttempted, at.UTC().Truncate(time.Second), ""
 	if !repeatable {

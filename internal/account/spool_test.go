@@ -114,7 +114,8 @@ func TestSpoolFormat(t *testing.T) {
 	}
 }
 
-// Each account has its own messages, in the order in which they came. An id is never used again.
+// Each account has its own messages, in the order in which they came. A new one gets a higher id
+// than those that are there, also if the clock was set back.
 func TestSpoolKeepsOrderAndIDs(t *testing.T) {
 	s, _ := newSpool(t)
 	for n := range 12 {

@@ -142,7 +142,7 @@ func WriteOutgoing(w io.Writer, m Outgoing) error { return writeJSON(w, m) }
 // Spooled is a message that waits on this machine.
 type Spooled struct {
 	ID              int64
-	Date, Attempted time.Time // Attempted is zero if it was not delivered for certain
+	Date, Attempted time.Time // Attempted is zero if it certainly was not delivered
 	To              string
 	State           string
 	Decide          bool      // a person has to decide about it
