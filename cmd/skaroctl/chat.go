@@ -92,7 +92,7 @@ type chatLink struct {
 	happened chan<- happening
 	joined   sync.WaitGroup
 
-	begun bool // the listener's: the conversation has begun
+	begun bool // the conversation has begun; used by the goroutine of the listener alone
 }
 
 // listen starts the listener. It ends with ctx, and tells that it has ended.

@@ -51,7 +51,7 @@ type conversation struct {
 	stopWatch func()
 
 	cause  error   // why the chat ends
-	failed []error // what became of messages that were never confirmed
+	failed []error // of messages whose failure came while the chat was ending
 }
 
 // chatState is what a chat is doing.

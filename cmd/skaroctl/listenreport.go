@@ -262,8 +262,8 @@ func messages(n int) string {
 }
 
 // withoutPosition tells the user if the first --resume leaves no position: the run ended
-// after the login, and before the server gave a position. It returns the error of the run,
-// which may be nil before.
+// after the login, and before the server gave a position. err is the error of the run so far,
+// which may be nil. withoutPosition returns the error of the run.
 func (r *listenReport) withoutPosition(err error) error {
 	if r.saved == nil || !r.connected || r.saved.Saved() {
 		return err

@@ -184,7 +184,7 @@ func (o *runOptions) reportUnsent(f *Factory, err error) {
 }
 
 // wants reports whether the message is to be sent.
-func (o *runOptions) wants(done ended) bool {
+func (o *runOptions) wants(done ending) bool {
 	switch {
 	case o.on == onFailure && done.status == 0, o.on == onSuccess && done.status != 0:
 		return false
@@ -200,8 +200,8 @@ const (
 	statusSignal        = 128
 )
 
-// ended is how a command has ended.
-type ended struct {
+// ending is how a command has ended.
+type ending struct {
 	status int
 	how    string // "succeeded", for example
 	took   time.Duration
@@ -210,7 +210,7 @@ type ended struct {
 }
 
 // execute runs the command to its end. Its signals are those of this process.
-func (o *runOptions) execute(ctx context.Context, f *Factory) ended {
+func (o *runOptions) execute(ctx context.Context, f *Factory) ending {
 	relay := newRelay()
 	terminal.Divert(ctx, relay.take, relayed...)
 	cmd := exec.Command(o.command[0], o.command[1:]...)
@@ -227,16 +227,16 @@ func (o *runOptions) execute(ctx context.Context, f *Factory) ended {
 	if err == nil {
 		err = relay.start(cmd)
 	}
-	out.started()
+	out.closeTheirs()
 	if err != nil {
-		relay.ended(0)
+		relay.giveBack(0)
 		_ = out.finish()
 		return o.notStarted(err)
 	}
 	failed := cmd.Wait()
 	done := endedAs(cmd, failed)
 	done.took = time.Since(start)
-	relay.ended(done.status)
+	relay.giveBack(done.status)
 	if err := out.finish(); err != nil {
 		_ = f.report(fmt.Errorf("run: pass on the output of %s: %w", o.command[0], err))
 	}
@@ -245,23 +245,23 @@ func (o *runOptions) execute(ctx context.Context, f *Factory) ended {
 }
 
 // endedAs returns how a command that was started has ended. err is that of Wait.
-func endedAs(cmd *exec.Cmd, err error) ended {
+func endedAs(cmd *exec.Cmd, err error) ending {
 	switch signal, name := endingSignal(cmd.ProcessState); {
 	case signal > 0:
-		return ended{status: statusSignal + signal, how: "was ended by " + name}
+		return ending{status: statusSignal + signal, how: "was ended by " + name}
 	case cmd.ProcessState == nil: // the system lost track of it
-		return ended{status: statusNotExecutable, how: "was lost: " + err.Error()}
+		return ending{status: statusNotExecutable, how: "was lost: " + err.Error()}
 	}
 	switch status := cmd.ProcessState.ExitCode(); status {
 	case 0:
-		return ended{how: "succeeded"}
+		return ending{how: "succeeded"}
 	default:
-		return ended{status: status, how: fmt.Sprintf("failed with exit status %d", status)}
+		return ending{status: status, how: fmt.Sprintf("failed with exit status %d", status)}
 	}
 }
 
 // notStarted returns how a command has ended that could not be started.
-func (o *runOptions) notStarted(err error) ended {
+func (o *runOptions) notStarted(err error) ending {
 	status, why := statusNotExecutable, cause(err)
 	missing := errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist)
 	switch path := inPath(o.command[0]); {
@@ -270,7 +270,7 @@ func (o *runOptions) notStarted(err error) ended {
 	case missing:
 		status, why = statusNotFound, "not found"
 	}
-	return ended{
+	return ending{
 		status: status, how: "could not be started: " + why,
 		failed: &cli.Error{Kind: cli.KindInternal, Msg: "run: " + o.command[0] + ": " + why},
 	}

@@ -62,19 +62,19 @@ func TestRunWantsTheMessageThatTheFlagsName(t *testing.T) {
 	for _, c := range []struct {
 		on     string
 		longer time.Duration
-		done   ended
+		done   ending
 		want   bool
 	}{
-		{"always", 0, ended{}, true},
-		{"always", 0, ended{status: 1}, true},
-		{"failure", 0, ended{}, false},
-		{"failure", 0, ended{status: 127}, true},
-		{"success", 0, ended{}, true},
-		{"success", 0, ended{status: 1}, false},
-		{"always", time.Minute, ended{took: time.Minute}, false},
-		{"always", time.Minute, ended{took: time.Minute + 1}, true},
-		{"failure", time.Minute, ended{took: time.Hour}, false},
-		{"failure", time.Minute, ended{took: time.Second, status: 1}, false},
+		{"always", 0, ending{}, true},
+		{"always", 0, ending{status: 1}, true},
+		{"failure", 0, ending{}, false},
+		{"failure", 0, ending{status: 127}, true},
+		{"success", 0, ending{}, true},
+		{"success", 0, ending{status: 1}, false},
+		{"always", time.Minute, ending{took: time.Minute}, false},
+		{"always", time.Minute, ending{took: time.Minute + 1}, true},
+		{"failure", time.Minute, ending{took: time.Hour}, false},
+		{"failure", time.Minute, ending{took: time.Second, status: 1}, false},
 	} {
 		o := &runOptions{on: c.on, longerThan: cli.Duration(c.longer)}
 		if got := o.wants(c.done); got != c.want {

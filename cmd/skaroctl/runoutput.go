@@ -27,7 +27,7 @@ const pipeRoom = 1 << 20
 // own streams.
 type passages struct {
 	list    []*passage
-	theirs  []*os.File // the ends of the command
+	theirs  []*os.File // the sides of the pipes that the command writes to
 	tail    *tail
 	over    chan struct{} // closed when the command has ended
 	running sync.WaitGroup
@@ -47,7 +47,7 @@ func newPassages(f *Factory, cmd *exec.Cmd, lines int) (*passages, error) {
 	}
 	errs, err := p.add(f.stderr.w)
 	if err != nil {
-		p.started()
+		p.closeTheirs()
 		_ = p.finish()
 		return nil, err
 	}
@@ -55,7 +55,7 @@ func newPassages(f *Factory, cmd *exec.Cmd, lines int) (*passages, error) {
 	return p, nil
 }
 
-// add makes a passage to a stream, and returns the end of the command.
+// add makes a passage to a stream, and returns the side of the pipe that the command writes to.
 func (p *passages) add(to io.Writer) (*os.File, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -67,8 +67,8 @@ func (p *passages) add(to io.Writer) (*os.File, error) {
 	return w, nil
 }
 
-// started closes the ends that the command has now.
-func (p *passages) started() {
+// closeTheirs closes our copies of what the command writes to.
+func (p *passages) closeTheirs() {
 	if p == nil {
 		return
 	}

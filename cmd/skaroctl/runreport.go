@@ -14,7 +14,7 @@ import (
 const maxTitle = 300
 
 // tell sends the message. If it is too long for the server, it is sent again with less output.
-func (o *runOptions) tell(ctx context.Context, f *Factory, acct Account, to []string, done ended) error {
+func (o *runOptions) tell(ctx context.Context, f *Factory, acct Account, to []string, done ending) error {
 	if acct.env != nil { // the file may be another one than when the command started
 		env := *acct.env
 		token, err := terminal.Await(ctx, env.Reread)
@@ -27,7 +27,7 @@ func (o *runOptions) tell(ctx context.Context, f *Factory, acct Account, to []st
 	for {
 		body := strings.Join(append([]string{o.summary(done)}, lines...), "\n")
 		s := sendOptions{words: []string{body}, inFlight: defaultInFlight, spool: o.spool, silent: true}
-		if !o.spool { // a message that waits may meet another server
+		if !o.spool { // when a message that waits is sent, the server may no longer have the extension fields
 			s.fields, s.bare = o.fields(done), true
 		}
 		err := s.send(ctx, f, acct, to)
@@ -39,7 +39,7 @@ func (o *runOptions) tell(ctx context.Context, f *Factory, acct Account, to []st
 }
 
 // summary is the first line of the message.
-func (o *runOptions) summary(done ended) string {
+func (o *runOptions) summary(done ending) string {
 	text := o.name() + " on " + hostName() + " " + done.how
 	if done.failed == nil {
 		text += " after " + spent(done.took)
@@ -48,7 +48,7 @@ func (o *runOptions) summary(done ended) string {
 }
 
 // fields are the title of the message, and its urgency if the command has failed.
-func (o *runOptions) fields(done ended) fieldFlags {
+func (o *runOptions) fields(done ending) fieldFlags {
 	if done.status == 0 {
 		return fieldFlags{texts: []string{"title=" + o.name() + " succeeded"}}
 	}

@@ -35,7 +35,7 @@ func TestRunNamesTheCommandInOneShortLine(t *testing.T) {
 
 func TestRunSummaryNamesHostEndAndDuration(t *testing.T) {
 	o := &runOptions{command: []string{"make"}}
-	for want, done := range map[string]ended{
+	for want, done := range map[string]ending{
 		"make on " + hostName() + " succeeded after 1m2s":               {how: "succeeded", took: 62 * time.Second},
 		"make on " + hostName() + " could not be started: not found":    {how: "could not be started: not found", failed: errors.New("x")},
 		"make on " + hostName() + " failed with exit status 2 after 0s": {how: "failed with exit status 2"},

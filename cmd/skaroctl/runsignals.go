@@ -48,9 +48,9 @@ func (r *relay) start(cmd *exec.Cmd) error {
 	return nil
 }
 
-// ended gives the signals back. status is the exit status of the command, which may name the
+// giveBack gives the signals back. status is the exit status of the command, which may name the
 // signal that has ended it.
-func (r *relay) ended(status int) {
+func (r *relay) giveBack(status int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.state, r.end = relayEnded, time.Now()

@@ -33,7 +33,7 @@ func TestRelayGivesSignalsBackAfterTheEnd(t *testing.T) {
 			if c.before != nil {
 				r.seen[c.before] = true
 			}
-			r.ended(c.status)
+			r.giveBack(c.status)
 			time.Sleep(c.after)
 			if got := r.take(c.signal); got != c.taken {
 				t.Errorf("%s: %v", c.name, got)

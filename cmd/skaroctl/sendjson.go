@@ -82,8 +82,7 @@ type jsonMessage struct {
 
 // parseJSONLine reads the message in a line, which is UTF-8. hasTo means that the command line
 // names recipients, and lossy that a wrong surrogate becomes U+FFFD. Every error is a *lineError.
-// encoding/json alone would take what is not a message for one: a key twice or in other case,
-// and half of a surrogate pair.
+// encoding/json alone would accept a key twice or in another case, and half of a surrogate pair.
 func parseJSONLine(line []byte, hasTo, lossy bool) (m jsonMessage, err error) {
 	p := &jsonParser{line: line, lossy: lossy}
 	var seen []string
@@ -164,8 +163,8 @@ func (p *jsonParser) expected(what string) error {
 	return p.errorAt(p.at, fmt.Sprintf("expected %s, not %s", what, found))
 }
 
-// object reads an object. It calls field at the value of each key, which stands at the index at.
-// end is the index of the closing brace.
+// object reads an object. It calls field for each key when its value is next; at is the index
+// of the key. end is the index of the closing brace.
 func (p *jsonParser) object(field func(name string, at int) error) (end int, err error) {
 	if !p.take('{') {
 		return 0, p.expected("{")
@@ -277,7 +276,7 @@ func (p *jsonParser) fields() (proto.Fields, error) {
 	return fields, err
 }
 
-// fieldValue reads the value of a field. proto.NewFields finds a number that is none for a field.
+// fieldValue reads the value of a field. proto.NewFields refuses a number that a field can't have.
 func (p *jsonParser) fieldValue(name string) (any, error) {
 	const expected = "a string, an integer, a boolean or an array of strings"
 	switch c := p.peek(); {

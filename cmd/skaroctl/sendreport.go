@@ -120,7 +120,7 @@ func (r *sendReport) finish(cause error) error {
 func (r *sendReport) finishText(cause error) error {
 	r.closeSpan()
 	if cause != nil && r.confirmed == 0 && len(r.failures) == 0 {
-		return errors.Join(r.notSent(cause))
+		return errors.Join(r.named(cause))
 	}
 	for _, m := range r.unsent {
 		r.failures = append(r.failures, sendError(m, cause))
@@ -145,7 +145,7 @@ func (r *sendReport) finishStream(cause error) error {
 	}
 	switch {
 	case cause == nil || interrupted:
-	case terminal.ReaderGone(cause): // unlike the reader of a list, this one leaves messages unsent
+	case terminal.ReaderGone(cause): // it leaves messages of a stream unsent, so it is an error
 		cause = r.streamEnd(errors.New("the reader of the output is gone"))
 	default:
 		cause = r.streamEnd(cause)
@@ -172,15 +172,15 @@ func (r *sendReport) streamEnd(cause error) error {
 		// KindUsage promises that nothing was sent.
 		cause = &cli.Error{Kind: cli.KindInternal, Msg: wrong.Error(), Hint: wrong.Hint}
 	}
-	err := r.notSent(cause)
+	err := r.named(cause)
 	if len(r.unsent) > 0 && (r.confirmed > 0 || r.failed) {
 		err = fmt.Errorf("send: %s: %w", r.unsentSpan(), cause)
 	}
 	return r.afterConfirmed(err)
 }
 
-// notSent is the error of a run that sent nothing.
-func (r *sendReport) notSent(cause error) error {
+// named puts the name of the run before an error.
+func (r *sendReport) named(cause error) error {
 	return fmt.Errorf("%s: %w", r.name(), cause)
 }
 

@@ -60,10 +60,10 @@ func (s *messageSource) left() (list []session.Message) {
 	return list
 }
 
-// record is a text from standard input, often one of many.
+// record is a text to be sent, often one of many on standard input.
 type record struct {
-	number  int // from 1; zero if it is the only one
-	notLine bool
+	number  int      // from 1; zero if it is the only one
+	notLine bool     // it ended with NUL: errors call it a record, not a line
 	to      []string // nil means the recipients of the command line
 	body    string
 	fields  proto.Fields

@@ -52,4 +52,4 @@ func (f blockingFile) Write(b []byte) (written int, err error) {
 
 // wait returns when the file is ready for the next call. It reports whether waiting is
 // possible.
-func (f blockingFile) wait(ready readiness) bool { return await(descriptor(f.File), ready) }
+func (f blockingFile) wait(ready readiness) bool { return awaitReady(descriptor(f.File), ready) }

@@ -19,8 +19,8 @@ const (
 // wouldBlock reports whether a call on a non-blocking file failed because it would wait.
 func wouldBlock(err error) bool { return errors.Is(err, unix.EAGAIN) }
 
-// await waits until a file is ready, or its other end has gone.
-func await(fd int, ready readiness) bool {
+// awaitReady waits until a file is ready, or its other end has gone.
+func awaitReady(fd int, ready readiness) bool {
 	for {
 		_, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: int16(ready)}}, -1)
 		if !errors.Is(err, unix.EINTR) {

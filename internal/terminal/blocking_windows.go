@@ -11,5 +11,5 @@ const (
 // wouldBlock is always false: no program on Windows can change the streams of another one.
 func wouldBlock(error) bool { return false }
 
-// await is never called.
-func await(int, readiness) bool { return false }
+// awaitReady is never called.
+func awaitReady(int, readiness) bool { return false }

@@ -65,7 +65,7 @@ func (d *draft) clear() {
 	d.shown, d.new = len(d.entered), ""
 }
 
-// recall shows the text that was entered by that many texts before the one shown.
+// recall shows an entered text: the one that is by places before the one shown.
 func (d *draft) recall(by int) {
 	to := d.shown - by
 	if to < 0 || to > len(d.entered) {
@@ -84,16 +84,16 @@ func (d *draft) recall(by int) {
 
 // press does what a key does to the text. Keys that end the editing do nothing.
 func (d *draft) press(code keyCode) {
-	left, right := lastCharacter(d.before), firstCharacter(d.after)
+	left, right := lastCharacterLen(d.before), firstCharacterLen(d.after)
 	switch code {
 	case keyLeft:
 		d.move(-left)
 	case keyRight:
 		d.move(right)
 	case keyWordLeft:
-		d.move(-lastWord(d.before))
+		d.move(-lastWordLen(d.before))
 	case keyWordRight:
-		d.move(firstWord(d.after))
+		d.move(firstWordLen(d.after))
 	case keyStart:
 		d.move(-len(d.before))
 	case keyEnd:
@@ -107,7 +107,7 @@ func (d *draft) press(code keyCode) {
 	case keyDelete, keyEndOfInput:
 		d.after = d.after[right:]
 	case keyDeleteWord:
-		d.before = d.before[:len(d.before)-lastWord(d.before)]
+		d.before = d.before[:len(d.before)-lastWordLen(d.before)]
 	case keyDeleteBefore:
 		d.before = ""
 	case keyDeleteAfter:
@@ -121,9 +121,9 @@ func (d *draft) move(by int) {
 	d.before, d.after = text[:at], text[at:]
 }
 
-// firstCharacter is the length in bytes of the first character that a person sees in a text
+// firstCharacterLen is the length in bytes of the first character that a person sees in a text
 // (Unicode UAX #29, grapheme cluster).
-func firstCharacter(s string) int {
+func firstCharacterLen(s string) int {
 	if len(s) > nearby {
 		s = s[:runeStart(s, nearby)]
 	}
@@ -131,8 +131,8 @@ func firstCharacter(s string) int {
 	return len(c)
 }
 
-// lastCharacter is firstCharacter for the last one.
-func lastCharacter(s string) int {
+// lastCharacterLen is firstCharacterLen for the last one.
+func lastCharacterLen(s string) int {
 	s = s[runeStart(s, len(s)-nearby):]
 	if i := strings.LastIndexByte(s, '\n'); i >= 0 && i < len(s)-1 {
 		s = s[i+1:] // no character reaches over a line end
@@ -153,8 +153,8 @@ func runeStart(s string, i int) int {
 	return max(i, 0)
 }
 
-// lastWord is the length of the last word of a text, with the spaces behind it.
-func lastWord(s string) int {
+// lastWordLen is the length of the last word of a text, with the spaces behind it.
+func lastWordLen(s string) int {
 	word := strings.TrimRightFunc(s, unicode.IsSpace)
 	i := strings.LastIndexFunc(word, unicode.IsSpace)
 	if i >= 0 {
@@ -164,8 +164,8 @@ func lastWord(s string) int {
 	return len(s) - max(i, 0)
 }
 
-// firstWord is the length of the first word of a text, with the spaces before it.
-func firstWord(s string) int {
+// firstWordLen is the length of the first word of a text, with the spaces before it.
+func firstWordLen(s string) int {
 	word := strings.TrimLeftFunc(s, unicode.IsSpace)
 	i := strings.IndexFunc(word, unicode.IsSpace)
 	if i < 0 {

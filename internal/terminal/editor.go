@@ -51,7 +51,7 @@ type InputLine interface {
 // screen reader reads only what changes.
 type Editor struct {
 	keys   *os.File
-	screen io.Writer
+	out    io.Writer
 	width  func() int // of the terminal, in columns
 	safe   func(string) string
 	prompt []cell // without the column behind it
@@ -66,13 +66,14 @@ type Editor struct {
 
 	// What the terminal shows: a row, the number of its cells before the cursor, and the width
 	// of the terminal then. A nil row means none.
-	row    []cell
-	cursor int
-	drawn  int
+	row        []cell
+	cursor     int
+	drawnWidth int
 }
 
-// NewEditor makes an Editor that reads from keys and writes to out, which is the terminal
-// screen. safe makes text of a person safe to show on one line.
+// NewEditor makes an Editor of the terminal whose input is keys and whose output is screen. The
+// caller gives what it reads from keys to Feed. The Editor writes to out, which leads to screen.
+// safe makes text of a person safe to show on one line.
 func NewEditor(keys, screen *os.File, out io.Writer, prompt string, safe func(string) string) *Editor {
 	width := func() int {
 		w, _, err := term.GetSize(descriptor(screen))
@@ -88,7 +89,7 @@ func NewEditor(keys, screen *os.File, out io.Writer, prompt string, safe func(st
 const defaultWidth = 80
 
 func newEditor(keys *os.File, out io.Writer, width func() int, prompt string, safe func(string) string) *Editor {
-	e := &Editor{keys: keys, screen: out, width: width, safe: safe, view: view{safe: safe}}
+	e := &Editor{keys: keys, out: out, width: width, safe: safe, view: view{safe: safe}}
 	e.prompt, _ = e.view.fitting(prompt+">", maxPrompt)
 	return e
 }
@@ -117,7 +118,7 @@ func (e *Editor) Start() error {
 	}
 	e.started = true
 	taken.Store(e)
-	e.send(pasteModeOn + e.redrawn())
+	e.send(pasteModeOn + e.redrawSequence())
 	return nil
 }
 
@@ -130,7 +131,7 @@ func (e *Editor) Stop() {
 	}
 	e.started = false
 	taken.Store(nil)
-	end := e.erased()
+	end := e.eraseSequence()
 	if text := e.draft.text(); text != "" {
 		row, _ := e.layout()
 		end += textOf(row) + "\n"
@@ -151,7 +152,7 @@ func RestoreAtPanic() {
 	if r := recover(); r != nil {
 		if e := taken.Load(); e != nil {
 			_ = term.Restore(descriptor(e.keys), e.before)
-			_, _ = io.WriteString(e.screen, pasteModeOff+"\n")
+			_, _ = io.WriteString(e.out, pasteModeOff+"\n")
 		}
 		panic(r)
 	}
@@ -253,7 +254,7 @@ func (e *Editor) Redraw() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.started {
-		e.send(e.erased() + e.redrawn())
+		e.send(e.eraseSequence() + e.redrawSequence())
 	}
 }
 
@@ -262,13 +263,13 @@ func (e *Editor) Write(lines []byte) (int, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if !e.started {
-		return e.screen.Write(lines)
+		return e.out.Write(lines)
 	}
-	text := e.erased() + string(lines)
+	text := e.eraseSequence() + string(lines)
 	if !bytes.HasSuffix(lines, []byte("\n")) {
 		text += "\n"
 	}
-	if _, err := io.WriteString(e.screen, text+e.redrawn()); err != nil {
+	if _, err := io.WriteString(e.out, text+e.redrawSequence()); err != nil {
 		return 0, err
 	}
 	return len(lines), nil
@@ -277,7 +278,7 @@ func (e *Editor) Write(lines []byte) (int, error) {
 // send writes to the terminal. If that fails, so does the next Write.
 func (e *Editor) send(s string) {
 	if s != "" {
-		_, _ = io.WriteString(e.screen, s)
+		_, _ = io.WriteString(e.out, s)
 	}
 }
 
@@ -310,8 +311,8 @@ func (e *Editor) draw() {
 		return
 	}
 	old, at := e.row, e.cursor
-	if old == nil || e.width() != e.drawn {
-		e.send(e.erased() + e.redrawn())
+	if old == nil || e.width() != e.drawnWidth {
+		e.send(e.eraseSequence() + e.redrawSequence())
 		return
 	}
 	row, cursor := e.layout()
@@ -321,49 +322,50 @@ func (e *Editor) draw() {
 	}
 	if !plainCells(old) || !plainCells(row) {
 		if same < max(len(old), len(row)) || cursor != at {
-			e.send(e.redrawn())
+			e.send(e.redrawSequence())
 		}
 		return
 	}
 	var b strings.Builder
 	column := widthOf(old[:at])
 	if same < max(len(old), len(row)) {
-		b.WriteString(moved(column, widthOf(row[:same])) + textOf(row[same:]))
+		b.WriteString(moveSequence(column, widthOf(row[:same])) + textOf(row[same:]))
 		column = widthOf(row)
 		if widthOf(old) > column {
 			b.WriteString(clearRight)
 		}
 	}
-	b.WriteString(moved(column, widthOf(row[:cursor])))
+	b.WriteString(moveSequence(column, widthOf(row[:cursor])))
 	e.send(b.String())
 	e.row, e.cursor = row, cursor
 }
 
-// redrawn is the whole row, from its first column. What is before the cursor is written last,
-// so that the cursor is behind it however wide the terminal thinks it is; and nothing wraps.
-func (e *Editor) redrawn() string {
+// redrawSequence returns what shows the whole row, from its first column. What is before the
+// cursor is written last, so that the cursor is behind it however wide the terminal thinks it
+// is; and nothing wraps.
+func (e *Editor) redrawSequence() string {
 	e.row, e.cursor = e.layout()
-	e.drawn = e.width()
+	e.drawnWidth = e.width()
 	row := textOf(e.row)
 	return wrapOff + "\r" + row + clearRight + "\r" + textOf(e.row[:e.cursor]) + wrapOn
 }
 
-// erased takes the row away, and leaves the cursor where it began. A terminal that has become
-// narrower has made several rows of it, as most do.
-func (e *Editor) erased() string {
+// eraseSequence returns what takes the row away, and leaves the cursor where it began. Most
+// terminals wrap the row when they become narrower: then it takes several rows.
+func (e *Editor) eraseSequence() string {
 	if e.row == nil {
 		return ""
 	}
 	up := ""
-	if rows := widthOf(e.row[:e.cursor]) / max(e.width(), 1); rows > 0 && e.width() < e.drawn {
+	if rows := widthOf(e.row[:e.cursor]) / max(e.width(), 1); rows > 0 && e.width() < e.drawnWidth {
 		up = fmt.Sprintf("\x1b[%dA", rows)
 	}
 	e.row = nil
 	return "\r" + up + clearBelow
 }
 
-// moved moves the cursor from one column to another.
-func moved(from, to int) string {
+// moveSequence returns what moves the cursor from one column to another.
+func moveSequence(from, to int) string {
 	switch {
 	case to < from:
 		return fmt.Sprintf("\x1b[%dD", from-to)

@@ -53,7 +53,8 @@ type prompt struct {
 	echo         bool
 }
 
-// ask returns the answer. In every case the terminal has the echo back afterwards.
+// ask returns the answer. Afterwards the terminal has its echo back, unless a shell has the
+// terminal meanwhile.
 func (p *prompt) ask(ctx context.Context) (answer string, err error) {
 	before, err := term.GetState(p.fd)
 	if err != nil {
@@ -96,8 +97,8 @@ func (p *prompt) repeat() {
 	fmt.Fprint(p.screen, p.question)
 }
 
-// descriptor returns the descriptor of a file. Fd would make its reads block the process,
-// and a process in the background may be stopped by one when it is about to end.
+// descriptor returns the descriptor of a file. File.Fd would make the file blocking. If this
+// process is in the background, a blocked read of the terminal can stop it while it ends.
 func descriptor(f *os.File) (fd int) {
 	if c, err := f.SyscallConn(); err == nil {
 		_ = c.Control(func(n uintptr) { fd = int(n) })

@@ -8,8 +8,9 @@ import (
 )
 
 // InterruptibleWriter is a writer that an interrupt ends: it writes normally until its
-// context ends, and then for a grace period. A pipe may have a reader that reads nothing,
-// and a terminal may be stopped. A write that is given up may be written in part.
+// context ends, and then for a grace period, which begins with the first write that has to
+// wait. A pipe may have a reader that reads nothing, and a terminal may be stopped. A write that
+// is given up may be written in part.
 type InterruptibleWriter struct {
 	ctx     context.Context
 	w       io.Writer
@@ -27,8 +28,8 @@ type InterruptibleWriter struct {
 // is called. Most writes take no time.
 const blockedAfter = 100 * time.Millisecond
 
-// NewInterruptibleWriter makes a writer on w with a grace period after the end of ctx.
-// If a write takes long after that end, blocked is called, at most once. It may be nil.
+// NewInterruptibleWriter makes a writer on w. If a write takes long after the end of ctx,
+// blocked is called, at most once. It may be nil.
 func NewInterruptibleWriter(ctx context.Context, w io.Writer, grace time.Duration, blocked func()) *InterruptibleWriter {
 	return &InterruptibleWriter{ctx: ctx, w: blockingWriter(w), grace: grace, blocked: blocked}
 }
