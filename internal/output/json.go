@@ -275,7 +275,7 @@ func appendEscape(buf []byte, r rune) []byte {
 // hexadecimal text.
 const maxDecimal = 8192
 
-// jsonValue returns a value of proto.Frame.Value as one that encoding/json encodes without
+// jsonValue returns a value of proto.Frame.Value as one that jsonEncoder writes without
 // loss: integers are exact, bytes are base64, dates are RFC 3339, and numbers that JSON
 // does not have (NaN, the infinities) are text. It changes lists and maps in their place.
 func jsonValue(v any) any {

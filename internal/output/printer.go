@@ -22,7 +22,7 @@ type Printer struct {
 	w       *bufio.Writer
 	options Options
 	encoder jsonEncoder // writes to w
-	rows    table       // of text in columns, until all of them are known
+	rows    table       // rows that wait for the end of the table: only then the width of each column is known
 }
 
 // NewPrinter makes a printer on w.

@@ -57,7 +57,7 @@ type textWriter interface {
 }
 
 // writeSafe writes Block(s) if lines is true, otherwise Line(s), with an indent after every
-// newline. It keeps nothing, because an escape is up to six times as long as its character.
+// newline. It keeps nothing, because an escape is up to four times as long as its character.
 func writeSafe(b textWriter, s string, lines bool, indent string) {
 	flag := 0 // index after the tags of a flag
 	for i, r := range s {
@@ -123,9 +123,9 @@ func flagTags(s string) int {
 }
 
 // Login makes a login or another name of a user safe to show, so that no two look the same
-// because of invisible characters. A name without such characters and spaces stays as it
-// is. Any other is in quotes, and invisible characters in it are escapes. What is longer
-// than a login can be is cut, with its length behind it.
+// because of invisible characters. A name without such characters, without spaces and without a
+// quote at its start stays as it is. Any other is in quotes, and invisible characters in it are
+// escapes. What is longer than a login can be is cut, with its length behind it.
 func Login(s string) string { return cut(s, proto.MaxLogin, login) }
 
 // maxField is how many bytes of a value text has, except for the body of a message.
@@ -135,7 +135,7 @@ const maxField = 64 << 10
 func field(s string) string { return cut(s, maxField, Line) }
 
 // cut makes a text safe with show. If it has more than most bytes, only the beginning is
-// shown, with the length behind it: an escape is up to six times as long as its character.
+// shown, with the length behind it: an escape is up to four times as long as its character.
 func cut(s string, most int, show func(string) string) string {
 	if len(s) <= most {
 		return show(s)

@@ -16,7 +16,7 @@ type table [][]cell
 
 const (
 	columnGap = 2  // spaces between two columns
-	maxColumn = 64 // the widest column, in cells of a terminal: a wider cell moves the rest of its row alone
+	maxColumn = 64 // the most columns of a terminal that a column takes: a wider cell moves only the rest of its own row
 )
 
 // write writes the rows. On a terminal that orders text by its direction, a cell from right

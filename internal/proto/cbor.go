@@ -86,7 +86,7 @@ const null, undefined = 0xf6, 0xf7
 // decodeStruct reads a map into a struct. It reports whether each field of the map has a
 // place in the struct, and the type of that place: then nothing is lost.
 func decodeStruct(b []byte, into any) bool {
-	// If these bytes mean something else, decoding field by field finds that.
+	// Such a byte may also be a part of another value: decoding field by field tells them apart.
 	if bytes.IndexByte(b, null) >= 0 || bytes.IndexByte(b, undefined) >= 0 {
 		return false
 	}
@@ -179,7 +179,7 @@ func encodeMap(fields map[string]cbor.RawMessage) cbor.RawMessage {
 	return b
 }
 
-// mustEncode encodes a struct of plain fields, which can't fail.
+// mustEncode encodes a value whose encoding can't fail.
 func mustEncode(v any) []byte {
 	b, err := encMode.Marshal(v)
 	if err != nil {
@@ -219,7 +219,7 @@ func decodeValue(raw cbor.RawMessage) any {
 	return v
 }
 
-// decodeAny is decodeValue for a value that has no diagnostic notation in it.
+// decodeAny is decodeValue, but returns an error where that returns diagnostic notation.
 func decodeAny(raw cbor.RawMessage) (v any, err error) {
 	switch major(raw) {
 	case majorArray:

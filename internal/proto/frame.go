@@ -57,7 +57,8 @@ type Frame struct {
 	fields map[string]cbor.RawMessage
 
 	// The frames that come by the thousand are decoded into a struct (see decodeCommon).
-	// Then fields is nil: only --verbose looks at it.
+	// Then fields is nil. If they are asked for, as `request` and --verbose do, all decodes
+	// them again.
 	message *Message
 	send    *sendRequest
 	sent    *sent

@@ -189,8 +189,8 @@ type sent struct {
 	To        string  `cbor:"to,omitempty"`
 }
 
-// EncodeSent writes the reply to a send_message with the number request, whose message to
-// a recipient is stored with an id and a date.
+// EncodeSent writes the reply to send_message: request is the number of the request, and its
+// message to the recipient to was stored with id and date.
 func EncodeSent(request, id int64, date time.Time, to string) []byte {
 	return mustEncode(sent{TypeReply, TypeSendMessage, request, StatusOK, id, Seconds(date), to})
 }

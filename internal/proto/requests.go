@@ -17,7 +17,7 @@ type Request struct {
 
 // Changes reports whether the request may change something on the server. If such a
 // request is sent and not answered, its effect is unknown. An unknown type counts as one
-// that changes something.
+// that changes something, unless it begins with get_.
 func (r Request) Changes() bool {
 	switch r.Type {
 	case TypeRegisterType, TypeAuthorize, TypeSessionRestore, TypeSearchContacts:

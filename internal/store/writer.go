@@ -56,19 +56,19 @@ type job struct {
 	taken chan struct{} // closed when the writing goroutine takes the job; nil if no caller waits for that
 }
 
-// server is the user whose turns are those of jobs that belong to no user.
-const server = 0
+// nobody is the user of jobs that belong to no user.
+const nobody = 0
 
-// The cost of a job is the time that it takes in a commit, in the time that a byte of a body
-// takes.
+// The cost of a job is the time that it takes in a commit. The unit is the time that one byte of
+// a body takes.
 const (
-	jobCost     = 4 << 10 // of a job without a body
-	memberCost  = 32      // of each member of the conference that a message goes to
-	turnCost    = 16 << 10
+	jobCost     = 4 << 10   // of a job without a body
+	memberCost  = 32        // of each member of the conference that a message goes to
+	turnCost    = 16 << 10  // of the jobs of one user's turn
 	maxQueued   = 16 << 20  // of the jobs that wait
-	minGroup    = 256 << 10 // of the jobs of one transaction; more share it if they take no longer than the disk
-	maxGroup    = 1 << 20
-	maxDeferred = 4096 // deferred jobs that wait, and that share a commit
+	minGroup    = 256 << 10 // of one transaction; it takes more if running them is faster than the last commit
+	maxGroup    = 1 << 20   // of one transaction in any case
+	maxDeferred = 4096      // deferred jobs that wait, and that share a commit
 
 	// deferTime is how long a deferred job waits for another job to share its commit. A
 	// login and the message that follows it then need one commit instead of two, which
@@ -204,7 +204,7 @@ func (s *Store) submitDeferred(run func() error, done func(error)) {
 }
 
 // perform submits a job that belongs to no user, and waits until it is done.
-func (s *Store) perform(run func() error) error { return s.performFor(server, run) }
+func (s *Store) perform(run func() error) error { return s.performFor(nobody, run) }
 
 // performFor submits a job of a user, and waits until it is done.
 func (s *Store) performFor(user int64, run func() error) error {

@@ -96,10 +96,10 @@ func TestFailedJobFailsItsGroup(t *testing.T) {
 	result := make(chan error, 3)
 	// The first of these keeps the writer busy until the rest is queued.
 	started, queued := make(chan struct{}), make(chan struct{})
-	s.submit(server, jobCost, func() error { close(started); <-queued; return nil }, func(err error) { result <- err })
+	s.submit(nobody, jobCost, func() error { close(started); <-queued; return nil }, func(err error) { result <- err })
 	<-started
 	s.Send(Message{Sender: alice, To: "bob", Body: "x", Date: now}, func(_ Stored, err error) { result <- err })
-	s.submit(server, jobCost, func() error { return broken }, func(err error) { result <- err })
+	s.submit(nobody, jobCost, func() error { return broken }, func(err error) { result <- err })
 	close(queued)
 	for range 3 {
 		if err := <-result; !errors.Is(err, broken) {
@@ -157,7 +157,7 @@ func TestLockedDatabaseRefusesAllTogether(t *testing.T) {
 // hold keeps the writing goroutine inside a job until release is called.
 func hold(s *Store) (release func()) {
 	started, free := make(chan struct{}), make(chan struct{})
-	s.submit(server, maxGroup, func() error { close(started); <-free; return nil }, func(error) {})
+	s.submit(nobody, maxGroup, func() error { close(started); <-free; return nil }, func(error) {})
 	<-started
 	return func() { close(free) }
 }
@@ -371,11 +371,11 @@ func TestSendWaitsWhileTheSenderHasTheShare(t *testing.T) {
 func TestCommitsGoOnBesideTheirAnnouncements(t *testing.T) {
 	s := newStore(t)
 	told, goOn := make(chan struct{}), make(chan struct{})
-	s.submit(server, jobCost, func() error { return nil }, func(error) { close(told); <-goOn })
+	s.submit(nobody, jobCost, func() error { return nil }, func(error) { close(told); <-goOn })
 	<-told
 	ran := make(chan struct{})
 	var order []int
-	s.submit(server, jobCost, func() error { close(ran); return nil }, func(error) { order = append(order, 2) })
+	s.submit(nobody, jobCost, func() error { close(ran); return nil }, func(error) { order = append(order, 2) })
 	<-ran
 	order = append(order, 1)
 	close(goOn)
