@@ -288,10 +288,12 @@ func NeedsTwoProcesses(path, file string) bool {
 }
 
 // CheckLink returns ErrShared for a file that root has opened by a symbolic link of another
-// user, who may not be allowed to read it.
+// user, who may not be allowed to read it. It also does if the path has another file by now: the
+// link may have been there before. A pipe has nothing to protect, and its path may be only a name
+// in /dev/fd.
 func CheckLink(path string, file *os.File) error {
 	info, err := file.Stat()
-	if err != nil || os.Geteuid() != 0 || !info.Mode().IsRegular() {
+	if err != nil || os.Geteuid() != 0 || info.Mode()&fs.ModeNamedPipe != 0 {
 		return err
 	}
 	path, err = filepath.Abs(path)
@@ -299,8 +301,14 @@ func CheckLink(path string, file *os.File) error {
 		return err
 	}
 	w, err := walk(path)
-	if err == nil && w.linked {
-		err = w.heldBy(owner(info))
+	if err != nil {
+		return err
 	}
-	return err
+	if w.linked {
+		return w.heldBy(owner(info))
+	}
+	if now, err := os.Lstat(path); err != nil || !os.SameFile(now, info) {
+		return fmt.Errorf("%s: %w", path, ErrShared)
+	}
+	return nil
 }
