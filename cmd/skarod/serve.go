@@ -332,7 +332,7 @@ func (r *running) start(public, admin net.Listener) {
 	}
 	r.serve(corked, public, r.server.HTTP())
 	if admin != nil {
-		r.serve(admin, admin, r.server.Admin())
+		r.serve(r.server.AdminListener(admin), admin, r.server.Admin())
 	}
 }
 

@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
+	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -18,13 +21,46 @@ import (
 const (
 	healthTime = 5 * time.Second
 	adminTime  = 30 * time.Second // for a request, and for its answer
+	maxAdmin   = 16               // connections at a time; they take some of reservedFiles
 )
 
 // ErrNoAnswer is the error of Health if the store has not answered in time.
 var ErrNoAnswer = errors.New("the database does not answer")
 
-// Admin serves /healthz and /metrics. They need no login, so their address belongs to the
-// operator.
+// AdminListener returns l with at most maxAdmin connections at a time, and closes those beyond it.
+// Otherwise any program on this machine could take the descriptors of the server by a loopback
+// address.
+func (s *Server) AdminListener(l net.Listener) net.Listener {
+	return adminListener{l, s.links, make(chan struct{}, maxAdmin)}
+}
+
+type adminListener struct {
+	net.Listener
+	links *links
+	open  chan struct{} // has an element for each connection
+}
+
+func (l adminListener) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			l.links.failed(err)
+			return nil, err
+		}
+		select {
+		case l.open <- struct{}{}:
+			return link{c, sync.OnceFunc(func() { <-l.open })}, nil
+		default:
+			l.links.bursts.add(burst{eventConnectionRefused, peer{address: addressOf(parseAddr(c.RemoteAddr().String()))}.String(), tooManyAdmin}, "")
+			c.Close()
+		}
+	}
+}
+
+var tooManyAdmin = fmt.Sprintf("at most %d connections to --admin", maxAdmin)
+
+// Admin serves /healthz and /metrics, on a listener that comes from AdminListener. They need no
+// login, so their address belongs to the operator.
 func (s *Server) Admin() *http.Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/healthz", func(w http.ResponseWriter, r *http.Request) {
@@ -37,7 +73,10 @@ func (s *Server) Admin() *http.Server {
 		_, _ = io.WriteString(w, "ok\n")
 	})
 	mux.Handle("/metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}))
-	return &http.Server{Handler: mux, ReadTimeout: adminTime, WriteTimeout: adminTime, MaxHeaderBytes: 32 << 10}
+	return &http.Server{
+		Handler: mux, ReadTimeout: adminTime, WriteTimeout: adminTime, MaxHeaderBytes: 32 << 10,
+		ErrorLog: log.New(io.Discard, "", 0), // its lines have no bound; AdminListener logs what matters
+	}
 }
 
 // Health returns an error with the reason if messages can't be stored. It finds out by a

@@ -1,10 +1,12 @@
 package server
 
 import (
+	"bufio"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -198,5 +200,50 @@ func (w *testServer) lockDatabase() (unlock func()) {
 		if err := errors.Join(conn.Close(), db.Close()); err != nil {
 			w.t.Error(fmt.Errorf("unlock: %w", err))
 		}
+	}
+}
+
+// The address of the operator takes a bounded number of connections: any program on this machine may
+// reach it. One that ends makes room.
+func TestAdminHasFewConnections(t *testing.T) {
+	w := newTestServer(t, nil)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	admin, served := w.srv.Admin(), make(chan error, 1)
+	go func() { served <- admin.Serve(w.srv.AdminListener(l)) }()
+	t.Cleanup(func() {
+		admin.Close()
+		<-served
+	})
+	// get asks on a new connection, which stays open.
+	get := func() (c net.Conn, ok bool) {
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		fmt.Fprint(c, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+		_, err = http.ReadResponse(bufio.NewReader(c), nil)
+		return c, err == nil
+	}
+	var first net.Conn
+	for n := range maxAdmin + 3 {
+		c, ok := get()
+		if ok != (n < maxAdmin) {
+			t.Errorf("connection %d is answered: %v", n+1, ok)
+		}
+		if n == 0 {
+			first = c
+		}
+	}
+	w.srv.bursts.log(w.srv.o.Log)
+	if want := `msg="connection refused" address=local count=3 reason="at most 16 connections to --admin"`; !strings.Contains(w.log.String(), want) {
+		t.Errorf("no %s in the log:\n%s", want, w.log.String())
+	}
+	first.Close()
+	for ok := false; !ok; { // until the server has seen it
+		_, ok = get()
 	}
 }

@@ -212,6 +212,8 @@ func diagnoseConnect(err error) (diagnosis, bool) {
 	switch {
 	case op.Net == "unix" && isErrno(op, syscall.ENOENT):
 		return diagnosis{why: "there is no socket " + address, hint: "check that the server runs, and the path in --server"}, true
+	case op.Net == "unix" && isErrno(op, syscall.EINVAL):
+		return diagnosis{why: "this system has no socket with so long a path: " + address, hint: "give --server a path of at most 100 bytes"}, true
 	case op.Net == "unix" && isErrno(op, syscall.EACCES):
 		return diagnosis{why: "this user may not use the socket " + address, hint: "ask the administrator of the server to add this user to the socket's group"}, true
 	case isErrno(op, syscall.ECONNREFUSED):
