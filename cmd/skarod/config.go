@@ -39,12 +39,15 @@ type setting struct {
 
 // readConfig reads the settings of a config file, in their order. The error names the line.
 func readConfig(ctx context.Context, file string) ([]setting, error) {
-	text, err := terminal.ReadFile(ctx, file, maxConfig)
+	text, err := terminal.ReadFile(ctx, file, maxConfig+1)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, err
 		}
 		return nil, cli.Usage(fmt.Sprintf("the config file can't be read: %v", err), "check --config")
+	}
+	if len(text) > maxConfig {
+		return nil, cli.Usage(fmt.Sprintf("the config file %s has more than %d bytes", file, maxConfig), "check --config")
 	}
 	return parseConfig(file, text)
 }
