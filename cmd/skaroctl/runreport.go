@@ -27,7 +27,7 @@ func (o *runOptions) tell(ctx context.Context, f *Factory, acct Account, to []st
 	for {
 		body := strings.Join(append([]string{o.summary(done)}, lines...), "\n")
 		s := sendOptions{words: []string{body}, inFlight: defaultInFlight, spool: o.spool, silent: true}
-		if !o.spool { // when a message that waits is sent, the server may no longer have the extension fields
+		if !o.spool { // the server may no longer carry fields when a message that waits is sent
 			s.fields, s.bare = o.fields(done), true
 		}
 		err := s.send(ctx, f, acct, to)
