@@ -40,7 +40,7 @@ type conversation struct {
 	pending   []string // texts in toSend or in flight, the oldest first
 	online    bool     // the outbox is logged in
 	told      bool     // the user knows that messages wait for a connection
-	lost      bool     // the listener has lost its connection
+	outage    string   // why the listener has no connection, as the user was told; "" while it has one
 	listening bool     // the listener has not ended
 	outbox    bool     // the outbox was started, and has not ended
 
@@ -48,6 +48,7 @@ type conversation struct {
 	keys      <-chan []byte // nil while connecting
 	resized   <-chan os.Signal
 	continued <-chan os.Signal
+	unstopped <-chan time.Time // after Ctrl-Z: nothing has stopped the process
 	stopWatch func()
 
 	cause  error   // why the chat ends
@@ -96,6 +97,10 @@ func (c *conversation) run(ctx context.Context) error {
 			c.input.Redraw()
 		case <-c.continued:
 			c.resume()
+		case <-c.unstopped:
+			if c.state == chatSuspended {
+				c.resume()
+			}
 		case <-done:
 			done = nil
 			c.end(context.Cause(ctx))
@@ -217,16 +222,20 @@ func sameMessage(a, b proto.Message) bool {
 func (settled) happen(_ context.Context, c *conversation) { c.flush() }
 
 func (caughtUp) happen(_ context.Context, c *conversation) {
-	if c.lost {
+	if c.outage != "" {
 		c.notice("connected to %s again", c.server)
 	}
-	c.lost = false
+	c.outage = ""
 }
 
+// happen tells the user why there is no connection, once while the reason stays the same: the
+// conversation would scroll away in a long outage.
 func (l linkLost) happen(_ context.Context, c *conversation) {
-	c.lost = true
-	c.flush()
-	c.f.noticeLost(l.err, l.pause)
+	if why := l.err.Error(); why != c.outage {
+		c.outage = why
+		c.flush()
+		c.f.noticeLost(l.err, l.pause)
+	}
 }
 
 // happen tells the user, once in an outage, that messages are not confirmed.
@@ -348,6 +357,8 @@ const keptLines = 256 << 10
 func (c *conversation) typed(ctx context.Context, b []byte, ok bool) {
 	if !ok {
 		c.keys = nil
+		c.input.End()
+		c.handle(ctx)
 		c.leave(ctx)
 		return
 	}
@@ -355,6 +366,11 @@ func (c *conversation) typed(ctx context.Context, b []byte, ok bool) {
 		c.resume() // the process runs, although no shell has continued it
 	}
 	c.input.Feed(b)
+	c.handle(ctx)
+}
+
+// handle does what the user has asked for at the input line.
+func (c *conversation) handle(ctx context.Context) {
 	for {
 		switch event := c.input.Next(); event {
 		case terminal.NoEvent:
@@ -419,7 +435,12 @@ func (c *conversation) suspend() {
 	c.input.Stop()
 	c.state = chatSuspended
 	terminal.Suspend()
+	c.unstopped = time.After(stopTime)
 }
+
+// stopTime is how long after Ctrl-Z a process that still runs was not stopped: the system does
+// not stop a job that no shell could continue.
+const stopTime = time.Second
 
 // resume takes the terminal again after the process was stopped: a shell may have used it.
 func (c *conversation) resume() {

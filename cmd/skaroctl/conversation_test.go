@@ -25,6 +25,7 @@ func (l *fakeLine) Start() error     { return nil }
 func (l *fakeLine) Stop()            {}
 func (l *fakeLine) Redraw()          {}
 func (l *fakeLine) Feed([]byte)      {}
+func (l *fakeLine) End()             {}
 func (l *fakeLine) Done()            { l.text = "" }
 func (l *fakeLine) Text() string     { return l.text }
 func (l *fakeLine) SetText(s string) { l.text = s }
@@ -137,6 +138,20 @@ func TestChatTellsOnceThatItIsNotConnected(t *testing.T) {
 	sending{true}.happen(c.ctx, c.conversation)
 	sending{false}.happen(c.ctx, c.conversation)
 	c.shows(told)
+}
+
+// A long outage does not scroll the conversation away.
+func TestChatTellsOnceWhyTheConnectionIsLost(t *testing.T) {
+	c := newTestChat(t)
+	for _, why := range []string{"lost the connection", "nothing listens", "nothing listens", "nothing listens"} {
+		linkLost{errors.New(why), time.Second}.happen(c.ctx, c.conversation)
+	}
+	c.shows("skaroctl: lost the connection; trying again in 1s\nskaroctl: nothing listens; trying again in 1s\n")
+	caughtUp{}.happen(c.ctx, c.conversation)
+	caughtUp{}.happen(c.ctx, c.conversation)
+	c.shows("skaroctl: connected to wss://chat.example.org again\n")
+	linkLost{errors.New("nothing listens"), time.Second}.happen(c.ctx, c.conversation)
+	c.shows("skaroctl: nothing listens; trying again in 1s\n")
 }
 
 func TestChatGivesARefusedTextBack(t *testing.T) {

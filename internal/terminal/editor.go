@@ -37,6 +37,8 @@ type InputLine interface {
 	// there is none yet.
 	Feed([]byte)
 	Next() Event
+	// End says that the terminal has ended, so that nothing else is to be fed.
+	End()
 	// Text returns the text that is written, and Done keeps it for the Up key and clears the
 	// line. SetText sets it.
 	Text() string
@@ -164,6 +166,10 @@ func (e *Editor) Feed(b []byte) {
 	defer e.mu.Unlock()
 	e.parser.feed(b)
 }
+
+// End does nothing: Ctrl-D does not end a text, so what is written when the terminal goes away is
+// not complete.
+func (e *Editor) End() {}
 
 // Next handles keys up to the next event, and shows what they have changed.
 func (e *Editor) Next() Event {

@@ -123,6 +123,25 @@ func TestEditorTellsOnceThatThereIsNoRoom(t *testing.T) {
 	}
 }
 
+// Ctrl-D ends a text in the line mode of a terminal, as Enter does.
+func TestPlainLineEndsWithTheTerminal(t *testing.T) {
+	for typed, want := range map[string]string{"half": "half", "one\\\n": "one", "one\\\ntwo": "one\ntwo", "one\\": "one", "": ""} {
+		p := NewPlainLine(nil)
+		p.Feed([]byte(typed))
+		for p.Next() == EventEnter {
+			t.Errorf("%q: %q is complete too early", typed, p.Text())
+		}
+		p.End()
+		got := ""
+		for p.Next() == EventEnter {
+			got += p.Text()
+		}
+		if strings.TrimSuffix(got, "\n") != want {
+			t.Errorf("%q: %q, not %q", typed, got, want)
+		}
+	}
+}
+
 func TestPlainLine(t *testing.T) {
 	p := NewPlainLine(nil)
 	var got []string

@@ -41,6 +41,10 @@ func (p *PlainLine) Feed(b []byte) {
 	p.rest = append(p.rest, b...)
 }
 
+// End completes a text that the user has ended with Ctrl-D instead of Enter. The second newline
+// ends a text that a backslash continues.
+func (p *PlainLine) End() { p.Feed([]byte("\n\n")) }
+
 // Next returns EventEnter if a line is there.
 func (p *PlainLine) Next() Event {
 	p.mu.Lock()
