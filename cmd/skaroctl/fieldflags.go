@@ -84,21 +84,46 @@ func (o *fieldFlags) readMessage(ctx context.Context, stdin io.Reader) (proto.Fi
 	return fields, nil
 }
 
+// fieldExample shows the value of a field, in a flag and in a line of `send --json`.
+type fieldExample struct{ flag, line string }
+
+var fieldExamples = map[string]fieldExample{
+	proto.FieldUrgency: {"-f urgency=high", `"urgency":"high"`},
+	proto.FieldTags:    {`-F tags='["web1","disk"]'`, `"tags":["web1","disk"]`},
+	proto.FieldReplyTo: {"-F reply_to=42", `"reply_to":42`},
+	proto.FieldLink:    {"-f link=https://example.org/", `"link":"https://example.org/"`},
+}
+
+// otherExample is for a field that is not known.
+var otherExample = fieldExample{"-f NAME=TEXT, and an integer as -F NAME=3", `"NAME":"TEXT", and an integer as "NAME":3`}
+
+const hintFewerFields = "leave some out, or put a long text into the body"
+
 // hintField returns the hint for a wrong field of a message.
 func hintField(err error) string {
 	var wrong *proto.FieldError
 	if !errors.As(err, &wrong) {
 		return ""
 	}
-	switch wrong.Name {
-	case proto.FieldTags:
-		return `write -F tags='["web1","disk"]'`
-	case proto.FieldReplyTo:
-		return "write -F reply_to=42"
-	case "":
-		return "leave some out, or put a long text into the body"
+	if wrong.Name == "" {
+		return hintFewerFields
 	}
-	return "give text to -f title=TEXT, and other values to -F count=3"
+	return "write " + exampleOf(wrong.Name).flag
+}
+
+// hintLineField is hintField for a line of `send --json`.
+func hintLineField(wrong *proto.FieldError) string {
+	if wrong.Name == "" {
+		return hintFewerFields
+	}
+	return "write " + exampleOf(wrong.Name).line
+}
+
+func exampleOf(name string) fieldExample {
+	if known, ok := fieldExamples[name]; ok {
+		return known
+	}
+	return otherExample
 }
 
 // splitField splits KEY=VALUE, the value of a flag. there are the fields that were given
@@ -106,7 +131,7 @@ func hintField(err error) string {
 func splitField(flag, given string, there map[string]any, reserved []string) (key, value string, err error) {
 	key, value, ok := strings.Cut(given, "=")
 	if !ok || key == "" {
-		return "", "", cli.Usage(fmt.Sprintf("%s %q is not KEY=VALUE", flag, key), "write it as "+flag+" login=bob")
+		return "", "", cli.Usage(fmt.Sprintf("%s %q is not KEY=VALUE", flag, key), "write it as "+flag+" NAME=VALUE")
 	}
 	_, twice := there[key]
 	switch isReserved := slices.Contains(reserved, key); {

@@ -102,7 +102,7 @@ func parseJSONLine(line []byte, hasTo, lossy bool) (m jsonMessage, err error) {
 		case "key":
 			m.key, err = p.key()
 		default:
-			err = p.errorAt(at, fmt.Sprintf(`unknown key %s: expected "to", "body", "fields" or "key"`, strconv.Quote(proto.Excerpt(name))))
+			err = p.unknownKey(name, at)
 		}
 		return err
 	})
@@ -118,6 +118,16 @@ func parseJSONLine(line []byte, hasTo, lossy bool) (m jsonMessage, err error) {
 		return m, &lineError{end, `"to" is missing`, hintTo}
 	}
 	return m, nil
+}
+
+// unknownKey returns the error for a key that a line must not have. A line that skaroctl has
+// printed is none: its "to" may be the sender.
+func (p *jsonParser) unknownKey(name string, at int) error {
+	hint := hintJSON
+	if name == "type" {
+		hint = `use jq -c '{to,body,fields}' to select the keys of a printed message`
+	}
+	return &lineError{at, fmt.Sprintf(`unknown key %s: expected "to", "body", "fields" or "key"`, strconv.Quote(proto.Excerpt(name))), hint}
 }
 
 // jsonParser reads the JSON (RFC 8259) of one line, from the start to the end.
@@ -271,7 +281,7 @@ func (p *jsonParser) fields() (proto.Fields, error) {
 		if !ok {
 			place = start
 		}
-		return "", p.errorAt(place, wrong.Error())
+		return "", &lineError{place, wrong.Error(), hintLineField(wrong)}
 	}
 	return fields, err
 }
