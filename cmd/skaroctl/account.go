@@ -255,7 +255,7 @@ func (acct Account) loginCommand() string {
 // hintLogin adds to the error of a refused login what to do about it.
 func (acct Account) hintLogin(err error) error {
 	switch {
-	case session.KindOf(err) != session.KindAuth:
+	case session.KindOf(err) != session.KindAuth, hintOf(err) != "":
 		return err
 	case acct.env != nil:
 		return cli.WithHint(err, fmt.Sprintf("check SKAROCTL_LOGIN, or make a new token with `skaroctl login --print-token`: that of %s is for another login or an older password", acct.env.Source))
