@@ -86,13 +86,15 @@ func stopServer(ts *testscript.TestScript) {
 	cmdCollect(ts, false, []string{"skarod"})
 }
 
-func examplesOf(ts *testscript.TestScript, program string, words []string) (lines []string) {
+// examplesOf returns the examples in the help of a command. A pipeline may take two lines.
+func examplesOf(ts *testscript.TestScript, program string, words []string) (examples []string) {
 	if m := helpExamples.FindStringSubmatch(helpOf(ts, program, words)); m != nil {
-		for line := range strings.Lines(m[1]) {
-			lines = append(lines, strings.TrimSpace(line))
+		pipelines := regexp.MustCompile(`\|\s*\n\s*`).ReplaceAllString(m[1], "| ")
+		for example := range strings.Lines(pipelines) {
+			examples = append(examples, strings.TrimSpace(example))
 		}
 	}
-	return lines
+	return examples
 }
 
 // runExample runs one line on a terminal of its own.
