@@ -292,7 +292,7 @@ func (r *listenReport) errorOf(err error) error {
 	case errors.As(err, &failure) && failure.Kind == session.KindIDsBackwards:
 		return &cli.Error{Kind: cli.KindInternal, Hint: backwardsHint(failure.Backwards, r.o.command), Err: err}
 	case r.failed != nil && r.signaled.Err() != nil:
-		return errors.Join(fmt.Errorf("listen: %w", r.failed), err)
+		return errors.Join(fmt.Errorf("listen: %w", r.failed), context.Cause(r.signaled)) // err may be r.failed too
 	case r.failed != nil:
 		return r.failed
 	case errors.Is(err, errTimeUp):

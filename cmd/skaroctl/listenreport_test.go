@@ -267,3 +267,16 @@ func TestListenReportNotices(t *testing.T) {
 		}
 	}
 }
+
+// A signal that reaches listen and its command at once decides the exit status, also if the
+// listener returns the failure of the command.
+func TestSignalDecidesBesideAFailedCommand(t *testing.T) {
+	signaled, stop := context.WithCancelCause(t.Context())
+	interrupt := &terminal.Interrupt{Signal: os.Interrupt}
+	stop(interrupt)
+	r := &listenReport{signaled: signaled, failed: errors.New("the command failed")}
+	err := r.errorOf(r.failed)
+	if !errors.Is(err, interrupt) || strings.Count(err.Error(), "the command failed") != 1 {
+		t.Errorf("%v", err)
+	}
+}
