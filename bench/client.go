@@ -102,7 +102,7 @@ func (c *client) request(ctx context.Context, typ string, fields map[string]any)
 	}
 }
 
-// drain reads whatever comes, without a look at it, until the connection ends.
+// drain reads and drops whatever comes, until the connection ends.
 func (c *client) drain(ctx context.Context) {
 	for {
 		_, r, err := c.ws.Reader(ctx)

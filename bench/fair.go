@@ -27,7 +27,7 @@ const (
 	fairSettle   = 2 * time.Second // how long a flood runs before it is measured
 )
 
-// A flooder is one user, mallory, who sends as much as the server takes.
+// flooder describes one user, mallory, who sends as much as the server takes.
 type flooder struct {
 	name        string
 	connections int
@@ -72,8 +72,8 @@ func (l *lab) lowChild(ctx context.Context, args ...string) (*exec.Cmd, error) {
 	return l.command(ctx, nil, append([]string{chrt, "--idle", "0", self, "child"}, args...)...), err
 }
 
-// fair measures how much one flooder delays the messages of two honest users. Each round has
-// the undisturbed delay before it, and the ratio of the two counts.
+// fair measures how much one flooder delays the messages of two honest users. Each round
+// measures the undisturbed delay first, and the ratio of the two counts.
 func fair(ctx context.Context, l *lab, r *report) error {
 	if _, err := exec.LookPath("chrt"); err != nil {
 		r.lacks("chrt", "without it, the flooders take the processors from skarod, and the figures of fair are too high (Debian package util-linux)")

@@ -11,7 +11,7 @@ import (
 const keyringRounds = 200
 
 // keyring measures what the OS keyring adds to a one-shot send with the file store: on
-// loopback, and through a line with a round trip, beside which the keyring is read.
+// loopback, and through a longer line, whose round trips leave time to read the keyring.
 func keyring(ctx context.Context, l *lab, r *report) error {
 	bus, ok, err := l.keyring(ctx)
 	if err != nil {

@@ -1,7 +1,6 @@
-// Command bench measures skaroctl and skarod on this machine, beside the programs
-// they are compared with, and prints a table. docs/benchmarks.md explains each figure.
-// A missed target is reported, and is not a failure; a figure that could not be measured
-// is one.
+// Command bench measures skaroctl, skarod and the programs that they are compared with on
+// this machine, and prints a table. docs/benchmarks.md explains each figure. A missed
+// target is reported, and is not a failure; a figure that could not be measured is one.
 //
 //	bench [-bin DIR] [-libskaro PYTHON] [SECTION...]
 package main

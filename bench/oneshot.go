@@ -85,8 +85,7 @@ type program struct {
 
 // inTurn runs each program once a round, so that a disturbance affects all. The order
 // changes with every round: what a program leaves behind in the servers must not always
-// affect the same one. The first round is not counted:
-// it brings files into memory.
+// affect the same one. The first round is not counted: it brings files into memory.
 func (l *lab) inTurn(programs []program) error {
 	order := make([]int, len(programs))
 	for i := range order {

@@ -23,8 +23,8 @@ const (
 	roundTripRounds = 9
 )
 
-// roundTrips counts the round trips of a one-shot send: what it takes longer
-// through a long line than through the same line made short, in round trips of the
+// roundTrips counts the round trips of a one-shot send: how much longer it takes through
+// a long line than through the same line made short, divided by the round trip of the
 // line.
 func roundTrips(ctx context.Context, l *lab, r *report) error {
 	cert, key := filepath.Join(l.dir, "cert.pem"), filepath.Join(l.dir, "key.pem")

@@ -352,10 +352,10 @@ func cmdCaughtUp(ts *testscript.TestScript, neg bool, args []string) {
 	cmdCollect(ts, false, []string{name, "143"})
 }
 
-// longer CODE PATTERN PROGRAM [ARG…] runs a program that a time limit ends: {} in its
-// arguments. A run in which that ended before the standard error or, if the pattern starts
-// with "stdout:", the standard output matched proves nothing: the next has twice the time.
-// Of the run that matched it asserts the exit status.
+// longer CODE PATTERN PROGRAM [ARG…] runs a program with a time limit, {} in its
+// arguments. If the limit ends it before its standard error or, if the pattern starts with
+// "stdout:", its standard output matches, the run proves nothing, and longer tries again
+// with twice the time. It asserts the exit status of the run that matched.
 func cmdLonger(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, len(args) >= 3, "longer CODE PATTERN PROGRAM [ARG...]")
 	pattern, inStdout := strings.CutPrefix(args[1], "stdout:")

@@ -52,8 +52,7 @@ func cmdBlocks(ts *testscript.TestScript, neg bool, args []string) {
 
 var cronJob = regexp.MustCompile(`^(?:[\d*/,-]+ ){5}(.*)$`)
 
-// crontab FILE PREFIX… runs the jobs of a crontab, each behind the words of PREFIX:
-// the environment.
+// crontab FILE PREFIX… runs the jobs of a crontab, each after the words of PREFIX: the environment.
 func cmdCrontab(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, len(args) >= 2, "crontab FILE PREFIX...")
 	for line := range strings.Lines(ts.ReadFile(args[0])) {

@@ -38,11 +38,12 @@ exec PROGRAM "$@"
 `,
 }
 
-// examples PROGRAM runs every example in the help of a program and of its commands,
-// as it stands, in a shell on a terminal. Each example starts with the script's current
-// files and, if the script has a server, a server of its own; each must succeed. The
-// answer to a password prompt is pw. A listener gets two messages from profile bob, one
-// of them in the conference dev, both with the fields that the examples match. A chat ends at once. A command with fewer than two examples fails the script.
+// examples PROGRAM runs every example in the help of a program and of its commands, as it stands,
+// in a shell on a terminal. Each example starts with the script's current files and, if the script
+// has a server, a server of its own; each must succeed. The answer to a password prompt is pw. A
+// listener gets two messages from profile bob, one of them in the conference dev, both with the
+// fields that the examples match. A chat ends at once. A command with fewer than two examples fails
+// the script.
 func cmdExamples(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, len(args) == 1 && exampleShims[args[0]] != "", "examples PROGRAM")
 	serving := processesOf(ts).running["skarod"] != nil

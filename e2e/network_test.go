@@ -228,7 +228,7 @@ func cmdSilent(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("SILENT", l.Addr().String())
 }
 
-// instead STATUS ADDRESS answers with an HTTP status at an address whose server is away;
+// instead STATUS ADDRESS answers with an HTTP status at an address whose server is down;
 // without arguments it stops.
 func cmdInstead(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, len(args) == 2 || len(args) == 0, "instead [STATUS ADDRESS]")

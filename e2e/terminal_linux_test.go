@@ -14,9 +14,9 @@ import (
 )
 
 // prompted CODE PROMPT KEYS [PROMPT KEYS...] -- PROGRAM [ARG...] runs a program on a
-// pseudo-terminal of its own, types keys (as in a string of Go) behind each prompt, and
-// asserts the exit status and that the terminal is as it was. What the terminal showed
-// is then the script's last output.
+// pseudo-terminal of its own, types keys (as in a string of Go) after each prompt, and
+// asserts the exit status and that the terminal is as it was. What the terminal showed is
+// then the script's last output.
 func cmdPrompted(ts *testscript.TestScript, neg bool, args []string) {
 	end := slices.Index(args, "--")
 	want(ts, neg, end >= 3 && end%2 == 1 && len(args) > end+1, "prompted CODE PROMPT KEYS [PROMPT KEYS...] -- PROGRAM [ARG...]")
@@ -60,10 +60,9 @@ func cmdPrompted(ts *testscript.TestScript, neg bool, args []string) {
 // typed is what a shell of cmdTab prints for a line.
 var typed = regexp.MustCompile(`(?:<[^<>]*>)+END`)
 
-// tab SHELL RC FILE types lines into a shell that has read the start-up file RC,
-// presses the Tab key behind each and then Enter, and asserts what became of it.
-// Each line of FILE is "TYPED -> WORD WORD…". RC defines a function skaroctl that prints
-// each of its words.
+// tab SHELL RC FILE types lines into a shell that has read the start-up file RC, presses
+// the Tab key after each and then Enter, and asserts what became of it. Each line of FILE
+// is "TYPED -> WORD WORD…". RC defines a function skaroctl that prints each of its words.
 func cmdTab(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, len(args) == 3, "tab SHELL RC FILE")
 	start := map[string][]string{

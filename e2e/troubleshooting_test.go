@@ -17,8 +17,8 @@ var (
 	placeholder  = regexp.MustCompile(`…|\d+|: `)
 )
 
-// TestTroubleshooting: docs/troubleshooting.md has every kind of error, and the words of
-// every error in it are in the sources.
+// TestTroubleshooting: docs/troubleshooting.md has every kind of error, and the source
+// code has the words of every error in it.
 func TestTroubleshooting(t *testing.T) {
 	statSources(t)
 	b, err := os.ReadFile("../docs/troubleshooting.md")

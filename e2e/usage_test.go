@@ -59,7 +59,7 @@ func cmdHints(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("the help of %q has no usage", words)
 		}
 		refuses(words, "--nosuchflag")
-		operands := strings.Fields(usage[1])[2+len(words):] // behind the flags
+		operands := strings.Fields(usage[1])[2+len(words):] // after the flags
 		if len(operands) > 0 && !strings.HasPrefix(operands[0], "[") && len(words) > 0 {
 			few++
 			refuses(words)

@@ -95,7 +95,7 @@ type chatLink struct {
 	begun bool // the conversation has begun; used by the goroutine of the listener alone
 }
 
-// listen starts the listener. It ends with ctx, and tells that it has ended.
+// listen starts the listener, which sends listenerEnded when it ends. The end of ctx ends it.
 func (l *chatLink) listen(ctx context.Context) {
 	source := newCredentialSource(l.acct)
 	listener := &session.Listener{
@@ -155,7 +155,8 @@ func (l *chatLink) begin(ctx context.Context, s *session.Session) error {
 	return nil
 }
 
-// send starts the outbox. It ends with in and with ctx, and tells that it has ended.
+// send starts the outbox, which sends outboxEnded when it ends. The end of in or of ctx
+// ends it.
 func (l *chatLink) send(ctx context.Context, in <-chan session.Message) {
 	source := newCredentialSource(l.acct)
 	outbox := &session.Outbox{
@@ -192,7 +193,7 @@ func (f *Factory) newInputLine(prompt string) terminal.InputLine {
 	return terminal.NewEditor(keys, screen, f.out, prompt, output.Line)
 }
 
-// readKeys passes on what comes from a terminal, in parts, and closes the channel at its end. A
+// readKeys passes on what the user types at a terminal, and closes the channel at its end. A
 // blocked read lasts until the process ends.
 func readKeys(ctx context.Context, in io.Reader) <-chan []byte {
 	keys := make(chan []byte)

@@ -174,7 +174,7 @@ func toCache(contacts []proto.Contact) []account.Contact {
 		if len(c.Login) > proto.MaxLogin {
 			continue
 		}
-		const entry = 32 // bytes beside the login
+		const entry = 32 // bytes in addition to the login
 		if left -= len(c.Login) + entry; left < 0 {
 			break
 		}

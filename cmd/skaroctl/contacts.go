@@ -19,7 +19,7 @@ func newContactsCmd(f *Factory, run runFunc[noOptions]) *cobra.Command {
 		Short:      "List your contacts and conferences",
 		Long: `A message makes its sender and its recipient contacts of each other. "contacts
 add" and "contacts remove" change the list by hand. The administrator of the
-server decides who is in a conference.`,
+server chooses the members of a conference.`,
 		Example: `  skaroctl contacts
   skaroctl contacts -o json | jq -r 'select(.online) | .login'`,
 		Args: cli.CheckArgs,

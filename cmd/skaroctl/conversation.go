@@ -19,8 +19,8 @@ import (
 	"github.com/skaroctl/skaroctl/internal/terminal"
 )
 
-// conversation is the state of a chat. One goroutine, that of run, has it: listener, outbox and
-// keyboard tell it what happens.
+// conversation is the state of a chat. Only the goroutine of run uses it; listener, outbox and
+// keyboard send it what happens.
 type conversation struct {
 	f      *Factory
 	with   string // the other user or the conference, in the server's spelling as soon as that is known
@@ -155,8 +155,8 @@ type (
 		history   []proto.Message
 	}
 	received      struct{ session.Event }  // a push
-	settled       struct{}                 // no other push is there
-	caughtUp      struct{}                 // everything was fetched that was missed
+	settled       struct{}                 // no other push is waiting
+	caughtUp      struct{}                 // everything that was missed was fetched
 	sending       struct{ connected bool } // the outbox has a connection, or has lost it
 	answered      struct{ session.Result } // what became of a message
 	listenerEnded struct{ err error }
@@ -170,7 +170,7 @@ type (
 // happen takes the terminal, and shows the last messages.
 func (b begun) happen(ctx context.Context, c *conversation) {
 	if c.state != chatConnecting {
-		return // it ends already
+		return // it is ending already
 	}
 	c.state, c.with, c.own, c.history = chatting, b.with, b.own, b.history
 	c.input = c.f.newInputLine(output.Login(c.with))
@@ -182,7 +182,7 @@ func (b begun) happen(ctx context.Context, c *conversation) {
 	}
 	c.flush()
 	if err := c.input.Start(); err != nil {
-		c.input = terminal.NewPlainLine(c.f.out) // it is no terminal that can be edited on
+		c.input = terminal.NewPlainLine(c.f.out) // the line can't be edited on this terminal
 		c.divert(c.input)
 	}
 	c.resized, c.continued, c.stopWatch = terminal.WatchJob()
@@ -211,7 +211,8 @@ func (r received) happen(_ context.Context, c *conversation) {
 	}
 }
 
-// sameMessage reports whether two messages are one. Without an id and a date nobody knows.
+// sameMessage reports whether two messages are the same, by their ids or, without these,
+// by their dates and contents.
 func sameMessage(a, b proto.Message) bool {
 	if a.ID != 0 || b.ID != 0 {
 		return a.ID == b.ID
@@ -228,8 +229,8 @@ func (caughtUp) happen(_ context.Context, c *conversation) {
 	c.outage = ""
 }
 
-// happen tells the user why there is no connection, once while the reason stays the same: the
-// conversation would scroll away in a long outage.
+// happen tells the user why there is no connection, once for each new reason: in a long
+// outage, repeated notices would scroll the conversation away.
 func (l linkLost) happen(_ context.Context, c *conversation) {
 	if why := l.err.Error(); why != c.outage {
 		c.outage = why
@@ -438,8 +439,8 @@ func (c *conversation) suspend() {
 	c.unstopped = time.After(stopTime)
 }
 
-// stopTime is how long after Ctrl-Z a process that still runs was not stopped: the system does
-// not stop a job that no shell could continue.
+// stopTime is how long after Ctrl-Z a process that still runs counts as not stopped: the
+// system does not stop a job that no shell could continue.
 const stopTime = time.Second
 
 // resume takes the terminal again after the process was stopped: a shell may have used it.

@@ -17,8 +17,8 @@ import (
 )
 
 // Factory makes what a command needs, when the command asks for it, in this order: the
-// profiles, the account (account.go), a session with its server, a printer. Nothing of
-// it changes while a command runs.
+// profiles, the account (account.go), a session with its server, a printer. It does not
+// change while a command runs.
 type Factory struct {
 	streams terminal.Streams
 	getenv  func(string) string

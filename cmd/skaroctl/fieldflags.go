@@ -126,7 +126,7 @@ func exampleOf(name string) fieldExample {
 	return otherExample
 }
 
-// splitField splits KEY=VALUE, the value of a flag. there are the fields that were given
+// splitField splits KEY=VALUE, the value of a flag. there has the fields that were given
 // before it.
 func splitField(flag, given string, there map[string]any, reserved []string) (key, value string, err error) {
 	key, value, ok := strings.Cut(given, "=")

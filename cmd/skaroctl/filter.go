@@ -99,14 +99,15 @@ func has(names []*filterName, name string) bool {
 	return slices.ContainsFunc(names, func(n *filterName) bool { return n.name == name })
 }
 
-// prepare learns at a connection what the server says about the filter.
+// prepare runs at each connection: it checks whether the server has fields, and asks it
+// for the names.
 func (f *filter) prepare(ctx context.Context, s *session.Session) error {
 	f.checkFields(s.Greeting().Has(proto.ExtFields))
 	return f.respell(ctx, s.Spelling)
 }
 
-// checkFields tells the user, at the first of such connections, of a server whose messages
-// have no fields.
+// checkFields warns the user of a server whose messages have no fields, but not at every
+// connection to it.
 func (f *filter) checkFields(supported bool) {
 	if !supported && !f.noFields && len(f.match) > 0 {
 		f.notice("%s lacks the extension fields: --match leaves out every message", f.server)

@@ -67,7 +67,8 @@ func TestFilterWants(t *testing.T) {
 	}
 }
 
-// A server without the extension is told of once, and again after another was there.
+// A server without the extension causes one notice, and another one if a server with it
+// came between.
 func TestFilterTellsOfServersWithoutFields(t *testing.T) {
 	for _, c := range []struct {
 		match []string

@@ -201,8 +201,8 @@ func (r *listenReport) end(err error) error {
 	return r.withoutPosition(r.errorOf(err))
 }
 
-// endAcks waits for acknowledgements after the last message, if the run has reached its aim or
-// the reader of the output has gone. It returns the error of the run.
+// endAcks waits for acknowledgements after the last message, if the run has reached its goal
+// or the reader of the output has gone. It returns the error of the run.
 func (r *listenReport) endAcks(err error) error {
 	switch gone := errors.Is(err, cli.ErrReaderGone) || terminal.ReaderGone(err); {
 	case err == nil:

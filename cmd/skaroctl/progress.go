@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// progress is a bar on the terminal for --lines and --null. A nil *progress means none. A library would
-// slow every start, for a bar that is rare.
+// progress is a bar on the terminal for --lines and --null. A nil *progress means none. A library
+// would slow every start, for a bar that is rare.
 type progress struct {
 	stderr      *stderr // whose lock guards the fields below
 	now         func() time.Time

@@ -98,7 +98,7 @@ func (o *runOptions) split(c *cobra.Command, args []string) error {
 	case at < 0:
 		return cli.Usage("run needs -- before COMMAND", write)
 	case at > 1:
-		return cli.Usage(fmt.Sprintf("%q stands between the login and --", args[1]), "write several logins with a comma between them, like alice,bob")
+		return cli.Usage(fmt.Sprintf("%q comes between the login and --", args[1]), "write several logins with a comma between them, like alice,bob")
 	}
 	o.to, o.command = args[0], slices.Clone(args[1:])
 	return nil
@@ -172,7 +172,7 @@ func (f *Factory) resolveLogin(ctx context.Context) (Account, error) {
 	return acct, err
 }
 
-// reportUnsent says that the message was not sent, also if a signal is the reason.
+// reportUnsent says that the message was not sent, even if a signal is the reason.
 func (o *runOptions) reportUnsent(f *Factory, err error) {
 	var signal *terminal.Interrupt
 	if errors.As(err, &signal) && session.KindOf(err) != session.KindUnknown {

@@ -31,7 +31,7 @@ func TestRunParsesTheCommandAfterTheDashes(t *testing.T) {
 		{name: "no recipient", args: []string{"--", "make"}, err: "run needs LOGIN before --"},
 		{name: "no command", args: []string{"bob", "--"}, err: "run needs COMMAND"},
 		{name: "nothing", args: nil, err: "run needs LOGIN"},
-		{name: "two words before the dashes", args: []string{"bob", "ops", "--", "make"}, err: `"ops" stands between the login and --`},
+		{name: "two words before the dashes", args: []string{"bob", "ops", "--", "make"}, err: `"ops" comes between the login and --`},
 		{name: "no duration", args: []string{"bob", "--longer-than", "5", "--", "make"}, err: "write 5s for seconds"},
 	})
 }

@@ -211,7 +211,7 @@ func (t *tail) add(line string) {
 }
 
 // tailLine cuts one stream into lines for a tail. A carriage return begins the line again, as
-// it does at a terminal: of a progress bar, the last state counts.
+// it does at a terminal: only the last state of a progress bar is kept.
 type tailLine struct {
 	tail   *tail
 	line   []byte
@@ -263,7 +263,7 @@ func (l *tailLine) extend(b []byte) {
 	l.line = append(l.line, text[:min(room, len(text))]...)
 }
 
-// last ends the line behind the last newline, unless it is empty.
+// last ends the line after the last newline, unless it is empty.
 func (l *tailLine) last() {
 	if len(l.line) > 0 {
 		l.end()

@@ -10,12 +10,12 @@ import (
 	"github.com/skaroctl/skaroctl/internal/terminal"
 )
 
-// maxTitle is the most that a message of run says of a command line or a title, in bytes.
+// maxTitle is how many bytes of a command line or a title the message of run may have.
 const maxTitle = 300
 
 // tell sends the message. If it is too long for the server, it is sent again with less output.
 func (o *runOptions) tell(ctx context.Context, f *Factory, acct Account, to []string, done ending) error {
-	if acct.env != nil { // the file may be another one than when the command started
+	if acct.env != nil { // its file may have changed since the command started
 		env := *acct.env
 		token, err := terminal.Await(ctx, env.Reread)
 		if err == nil {

@@ -239,8 +239,8 @@ func (o *sendOptions) input() input {
 // messageMaker makes the messages of a run, for their recipients.
 type messageMaker func(ctx context.Context, to []string) *messageSource
 
-// read reads the text; of many messages, the result reads standard input as it comes. The result
-// is nil if there is nothing to send and --skip-empty is given.
+// read reads the text. For many messages, the messageMaker that it returns reads standard input
+// as it comes. The messageMaker is nil if there is nothing to send and --skip-empty is given.
 func (o *sendOptions) read(ctx context.Context, f *Factory) (messageMaker, error) {
 	in := terminal.BlockingReader(f.streams.In)
 	fields, err := o.fields.readMessage(ctx, in)

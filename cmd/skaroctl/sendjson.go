@@ -28,7 +28,7 @@ const (
 	hintTooLong = `shorten a text in jq with .body|=.[:65000]`
 )
 
-// newJSONReader reads lines of JSON, and leaves out those without any.
+// newJSONReader reads lines of JSON, and skips blank ones.
 func (o *sendOptions) newJSONReader(r io.Reader) recordReader {
 	in := newRecordInput(r, "line", '\n')
 	in.most, in.hint = maxJSONLine, hintTooLong
@@ -121,7 +121,7 @@ func parseJSONLine(line []byte, hasTo, lossy bool) (m jsonMessage, err error) {
 }
 
 // unknownKey returns the error for a key that a line must not have. A line that skaroctl has
-// printed is none: its "to" may be the sender.
+// printed is refused too, because its "to" may be the sender.
 func (p *jsonParser) unknownKey(name string, at int) error {
 	hint := hintJSON
 	if name == "type" {
@@ -141,7 +141,7 @@ type jsonParser struct {
 // jsonSpace is the white space of JSON.
 const jsonSpace = " \t\r\n"
 
-// peek passes over white space, and returns the byte behind it, which is 0 at the end of the line.
+// peek passes over white space, and returns the next byte, which is 0 at the end of the line.
 func (p *jsonParser) peek() byte {
 	for p.at < len(p.line) && strings.IndexByte(jsonSpace, p.line[p.at]) >= 0 {
 		p.at++
@@ -163,7 +163,7 @@ func (p *jsonParser) take(c byte) bool {
 
 func (p *jsonParser) errorAt(at int, msg string) error { return &lineError{at, msg, hintJSON} }
 
-// expected returns the error for what stands at the place of something else.
+// expected returns the error for a line that continues with something other than what.
 func (p *jsonParser) expected(what string) error {
 	found := "the end of the line"
 	if p.peek(); p.at < len(p.line) {
@@ -426,7 +426,7 @@ func (p *jsonParser) text() (string, error) {
 	}
 }
 
-// unescape decodes a string that stands at start, in its quotes.
+// unescape decodes a string in quotes. start is its index in the line.
 func (p *jsonParser) unescape(raw []byte, start int) (text string, err error) {
 	err = json.Unmarshal(raw, &text)
 	var wrong *json.SyntaxError

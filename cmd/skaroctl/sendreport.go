@@ -227,7 +227,7 @@ func (r *sendReport) cutShort(signal *terminal.Interrupt) error {
 // alsoRefusedMost is how many messages an error names.
 const alsoRefusedMost = 10
 
-// alsoRefusedError names the messages that were refused behind the first one.
+// alsoRefusedError names the messages that were refused after the first one.
 func (r *sendReport) alsoRefusedError() error {
 	var names []string
 	for _, m := range r.alsoRefused[:min(len(r.alsoRefused), alsoRefusedMost)] {

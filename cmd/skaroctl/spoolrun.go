@@ -23,14 +23,14 @@ type delivery struct {
 	spooled *account.SpoolEntry // not nil if it counts as spooled: it waits, or another process has taken it
 }
 
-// sendOrSpool sends messages of an account, behind those that wait in the spool for it. A
+// sendOrSpool sends messages of an account, after those that wait in the spool for it. A
 // message that can't be delivered now stays in the spool. It returns what became of each
-// message, and an error for what a person must know beside that. If the list is empty, nothing
-// was done. `send --spool` and `run --spool` use it.
+// message, and an error for anything else that a person must know. If the list is empty,
+// nothing was done. `send --spool` and `run --spool` use it.
 //
 // The messages are in the spool before the first byte leaves, so that none is lost or
 // delivered twice, at whatever moment the process is killed. If the spool can't take them,
-// because the disk is full for example, they are sent all the same, once nothing else waits.
+// because the disk is full for example, they are sent without it, when nothing else waits.
 func (f *Factory) sendOrSpool(ctx context.Context, acct Account, retry cli.Duration, messages []session.Message) ([]delivery, error) {
 	r := &spoolRun{f: f, acct: acct, retry: retry}
 	lines := make([]json.RawMessage, len(messages))
@@ -283,7 +283,7 @@ func (r *spoolRun) note(item *spoolItem) error {
 		}
 		return err
 	case result.State == session.StateRefused && item.own:
-		return r.hold.Remove(e) // its sender is told
+		return r.hold.Remove(e) // the command that sends it reports the error
 	}
 	if !item.own {
 		r.failed(fmt.Errorf("message %d to %s stays in the spool: %w", e.ID, output.Login(item.message.To), result.Err))
@@ -295,7 +295,7 @@ func (r *spoolRun) note(item *spoolItem) error {
 }
 
 // unlessReasonOnly returns the error of a change that gave an entry a new reason and nothing
-// else. It is nil if the entry is as it was: a full disk keeps no message from waiting.
+// else. It is nil if the entry stays as it was: even on a full disk, the message waits.
 func unlessReasonOnly(err error) error {
 	if account.KindOf(err) == account.KindFile {
 		return nil

@@ -22,7 +22,7 @@ import (
 // maxConfig bounds what is read of a config file, in bytes.
 const maxConfig = 1 << 20
 
-// notInConfig are the flags that a config file can't have. For the last of them it has the
+// notInConfig are the flags that a config file can't have. Instead of --limit it has the
 // table [limits].
 var notInConfig = []string{"config", "help", "limit"}
 

@@ -56,7 +56,7 @@ type database struct {
 	opened string // as this process opens it; it may differ if the process was one of root
 }
 
-// enterDatabase turns a process of root into one of the user who owns the data folder. Every
+// enterDatabase makes a process of root run as the user who owns the data folder. Every
 // other path must be resolved before, because it may lead elsewhere for that user.
 func (f *Factory) enterDatabase(path string) (database, error) {
 	before := os.Geteuid()

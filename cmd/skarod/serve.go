@@ -36,7 +36,7 @@ type serveOptions struct {
 	limits            []string     // NAME=VALUE
 	proxies           []string     // as server.ParseProxy reads them
 
-	config string              // TOML file with more of all this, or ""
+	config string              // TOML file with further options, or ""
 	given  map[string][]string // with a config file: the flags of the command line, which override it
 	shown  map[string]string   // with a config file: the value of each flag, but not the limits
 }

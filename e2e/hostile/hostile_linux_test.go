@@ -91,7 +91,7 @@ type command struct {
 	args  string
 	stdin string
 	lines byte
-	after []string // arguments behind the flags
+	after []string // arguments after the flags
 }
 
 // commands run against every peer. A column of peerCase.ends belongs to each.
@@ -265,7 +265,7 @@ func (c peerCase) try(t *testing.T, m *machine) {
 	}
 }
 
-// tryOne runs one command. If that is to end with the time, a slow machine may need more of it.
+// tryOne runs one command. If --timeout is to end it, a slow machine may need a longer one.
 func (c peerCase) tryOne(t *testing.T, column int) (end byte, fault string) {
 	wanted, limit := c.ends[column], patience
 	if strings.IndexByte("tT", wanted) >= 0 {
@@ -420,7 +420,7 @@ func checkErrors(stderr string, exit int) string {
 	return ""
 }
 
-// output is what there is to know of standard output.
+// output describes standard output.
 type output struct {
 	start   string
 	lines   int
@@ -518,7 +518,7 @@ func statSources(t *testing.T) {
 }
 
 // TestNoPeerLeavesAnythingBehind: after a session with any of the peers, the goroutines and
-// files are those of before.
+// files are the same as before.
 func TestNoPeerLeavesAnythingBehind(t *testing.T) {
 	log.SetOutput(io.Discard) // as skaroctl does
 	for _, table := range tables {

@@ -2,5 +2,5 @@
 
 package hostile
 
-// race says that this test and the program have the race detector.
+// race reports whether this test and the program have the race detector.
 const race = false

@@ -271,7 +271,7 @@ func list(items ...raw) raw {
 	return text
 }
 
-// tag is an item behind a tag.
+// tag is an item with a tag.
 func tag(n int, v any) raw { return head(6, n) + item(v) }
 
 // head is the start of a CBOR item (RFC 8949, 3).
@@ -446,7 +446,7 @@ func newServer(t trick) (*server, error) {
 	return s, nil
 }
 
-// keep notes a connection for Close, or closes it if Close was there first.
+// keep notes a connection for Close, or closes it if Close was called first.
 func (s *server) keep(c net.Conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -227,7 +227,7 @@ func lostFrame(name string, acts ...act) frame {
 	return frame{name, acts, "4-4---4--", "c-4---4--", "7744-----"}
 }
 
-// wrongFrame is what is no Skaro.
+// wrongFrame is what is not Skaro.
 func wrongFrame(name string, acts ...act) frame {
 	return frame{name, acts, notSkaro, "p-88--8--", "7-88---8-"}
 }

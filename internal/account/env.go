@@ -21,7 +21,7 @@ type Environment struct {
 }
 
 // Reread returns the token that is there now: its file may have been replaced. If it can't
-// be read at the moment, because that is under way, the error is of KindRotation.
+// be read at the moment, because it is being replaced, the error is of KindRotation.
 func (e Environment) Reread() (proto.Token, error) {
 	if e.path == "" {
 		return e.Token, nil

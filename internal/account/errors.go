@@ -17,7 +17,7 @@ const (
 	KindUnreadable              // the file of credentials can't be read or used; it was left as it is
 	KindDamaged                 // the keyring works, but what it has of the account can't be read
 	KindToken                   // the token of the environment is missing or can't be used
-	KindRotation                // the token of the environment was there, and can't be read at the moment
+	KindRotation                // the token of the environment was read before, and can't be read at the moment
 	KindFile                    // a file can't be used; it was left as it is
 	KindForeign                 // a file, or a folder on the way to it, belongs to another user; nothing was read or made
 	KindLocked                  // another process holds a lock
@@ -31,7 +31,7 @@ type Error struct {
 	Path string // the file that it is about, or ""
 	Line int    // the line of that file, from 1; 0 means no line
 	Msg  string // what happened; "" if Err says it
-	Hint string // an imperative, or "" if the error says what to do
+	Hint string // an imperative, or "" if there is nothing to add
 	Err  error  // the cause, or nil
 }
 

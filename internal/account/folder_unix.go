@@ -25,10 +25,10 @@ type folder struct {
 }
 
 // locate finds a private file, which need not exist, starting at the root folder. Each step
-// starts at the descriptor of the folder before it. locate follows symbolic links, also at
-// the end, because dotfiles are often links. It refuses what another user could have made:
-// a link of another user, a folder of another user that the file would be in, and, as
-// root, each folder of another user on the way.
+// starts at the descriptor of the folder before it. locate follows symbolic links, even the
+// last one, because dotfiles are often links. It refuses what another user could have made:
+// a link of another user, a folder of another user that the file would be in, and, as root,
+// each folder of another user on the way.
 func locate(path string, missing folders) (*stateFile, error) {
 	d, err := openRoot()
 	if err != nil {
@@ -99,7 +99,7 @@ func (d *folder) close() {
 	}
 }
 
-// enter opens a folder below, which is not a link.
+// enter opens a folder in this one. It does not follow links.
 func (d *folder) enter(name string, missing folders) (*folder, error) {
 	below := &folder{path: filepath.Join(d.path, name)}
 	var err error
@@ -176,7 +176,7 @@ func othersFolder(path, what string, uid uint32) error {
 	}
 }
 
-// trustedUser reports whether a user may lay out what this process opens.
+// trustedUser reports whether this process may follow what a user has put on the way to a file.
 func trustedUser(uid uint32) bool {
 	return uid == 0 || int(uid) == os.Geteuid() || outside(uid)
 }

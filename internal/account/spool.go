@@ -86,9 +86,9 @@ func OpenSpool(files Files) (*Spool, error) {
 	return &Spool{folder: filepath.Join(files.State, "spool"), now: time.Now}, nil
 }
 
-// Add puts messages of an account behind those that are there, and returns when they are on
-// disk. With an error, it returns the first ones that are in the spool nevertheless, or none:
-// another process may be sending them already.
+// Add puts messages of an account after those that are there, and returns when they are on
+// disk. If it fails, it also returns the messages that it has added before, which another
+// process may be sending already.
 func (s *Spool) Add(key Key, messages []json.RawMessage) ([]*SpoolEntry, error) {
 	var entries []*SpoolEntry
 	size := 0
@@ -120,10 +120,9 @@ func (s *Spool) Add(key Key, messages []json.RawMessage) ([]*SpoolEntry, error) 
 }
 
 // room removes unfinished files that are stale. If there is room for entries of that size, it
-// returns the id after which theirs begin: the time in microseconds, or the highest id that is
-// there, because the clock may have been set back. So the entries of a process that adds one
-// after another are in that order. Many processes that add at once may exceed the limits a
-// little.
+// returns the id after which theirs begin: the time in microseconds or, because the clock may
+// have been set back, the highest id in the spool. So a process that adds entries one after
+// another adds them in order. Many processes that add at once may exceed the limits a little.
 func (s *Spool) room(entries []*SpoolEntry, size int) (last int64, err error) {
 	f, err := locate(filepath.Join(s.folder, "x"), makeMissing)
 	if err != nil {
@@ -334,7 +333,7 @@ func foreignFile(path string) error {
 	return &Error{Kind: KindFile, Path: path, Msg: "it is no entry of the spool, and was left as it is", Hint: "move the file elsewhere"}
 }
 
-// Retry makes messages waiting again that a person decides about. A pending one stays as it is:
+// Retry makes messages that a person decides about wait again. A pending one stays as it is:
 // the server may have it already, and recognizes it only by its nonce.
 func (s *Spool) Retry(ctx context.Context, ids []int64) ([]*SpoolEntry, error) {
 	return s.change(ctx, ids, func(n spoolName) (*SpoolEntry, error) {
@@ -495,5 +494,5 @@ func (h *SpoolHold) Keep(e *SpoolEntry, state SpoolState, reason string) error {
 	return h.spool.write(e)
 }
 
-// Remove removes a message that was delivered, or whose sender was told that it was not.
+// Remove removes a message that was delivered, or whose failure was reported to the sender.
 func (h *SpoolHold) Remove(e *SpoolEntry) error { return h.spool.remove(e.name()) }

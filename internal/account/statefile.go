@@ -15,8 +15,8 @@ import (
 )
 
 // The files of this package are private: they have mode 0600, in folders of mode 0700. Each
-// is a stateFile, whose methods do every read, replacement and lock. locate finds it without
-// a step that another user has made.
+// is a stateFile, whose methods do every read, replacement and lock. locate finds it, and
+// follows nothing that another user has put there.
 
 // stateFile is a private file, which need not exist, in a folder that is held open.
 type stateFile struct {

@@ -16,8 +16,7 @@ const tokenHint = "make one in cmd, not in PowerShell, with `skaroctl login LOGI
 // noFollow is no flag here.
 const noFollow = 0
 
-// private accepts every file: its mode does not protect it, but the
-// folder of the user's profile does.
+// private accepts every file: the folder of the user's profile protects it, not its mode.
 func private(*os.File, fs.FileInfo) error { return nil }
 
 // ours accepts every file.

@@ -157,8 +157,8 @@ func placeholder(name string, suggestFor []string) *cobra.Command {
 	return &cobra.Command{Use: name, SuggestFor: suggestFor, Run: func(*cobra.Command, []string) {}}
 }
 
-// flagError makes an error of usage from an error of pflag. Finish sets it as the
-// FlagErrorFunc of the root, and Main with the arguments of the program.
+// flagError makes an error of usage from an error of pflag. Finish makes it the
+// FlagErrorFunc of the root; Main does so again, with the arguments of the program.
 func flagError(c *cobra.Command, err error, args []string) error {
 	var (
 		unknown *pflag.NotExistError
@@ -200,8 +200,8 @@ func unknownFlag(c *cobra.Command, err *pflag.NotExistError, args []string) *Err
 	return Usage(msg, didYouMean(names, unknownHint(c, typed, args)))
 }
 
-// unknownHint is the hint for an unknown flag that is close to no other. With a word behind,
-// it may be a part of a text; a long one may also be a flag with its value.
+// unknownHint is the hint for an unknown flag that is close to no other. If a word follows
+// it, it may be a part of a text; a long one may also be a flag with its value.
 func unknownHint(c *cobra.Command, typed string, args []string) string {
 	switch {
 	case takesCommand(c):
@@ -228,19 +228,19 @@ func knownFlags(c *cobra.Command) string {
 	return fmt.Sprintf("use one of %s, or of `%s --help`", strings.Join(names, ", "), c.CommandPath())
 }
 
-// takesCommand reports whether a command takes another one, with flags of its own, behind --.
+// takesCommand reports whether a command takes another one, with flags of its own, after --.
 func takesCommand(c *cobra.Command) bool { return strings.Contains(c.Use, " -- ") }
 
 func takesText(c *cobra.Command) bool { return strings.Contains(c.Use, "TEXT") }
 
-// looksLikeText reports whether a word after - is surely not a flag: it is a negative number,
-// or has a space.
+// looksLikeText reports whether a word that starts with - is certainly not a flag: it is a
+// negative number, or has a space.
 func looksLikeText(typed string) bool {
 	word := strings.TrimLeft(typed, "-")
 	return strings.ContainsFunc(word, unicode.IsSpace) || word != "" && unicode.IsDigit(rune(word[0]))
 }
 
-// textBehind reports whether there is text in args behind an unknown flag: a word that is
+// textBehind reports whether there is text in args after an unknown flag: a word that is
 // neither a flag nor the value of a known one.
 func textBehind(set *pflag.FlagSet, typed string, args []string) bool {
 	at := slices.IndexFunc(args, func(arg string) bool { return arg == typed || strings.HasPrefix(arg, typed+"=") })

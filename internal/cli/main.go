@@ -82,8 +82,8 @@ const (
 	signalGrace = 100 * time.Millisecond
 )
 
-// Main runs a program and returns its exit status. start makes the program, while signals
-// begin to be caught; it must not write yet.
+// Main runs a program and returns its exit status. start makes the program. It must not
+// write, because signals may not be caught yet.
 func Main(args []string, streams terminal.Streams, getenv func(string) string, start func(*Process) Program) int {
 	ctx, signals := terminal.CatchSignals(context.Background())
 	defer signals.Stop()
@@ -165,7 +165,7 @@ func (r *runner) execute(ctx context.Context) error {
 	return err
 }
 
-// readRootFlags reads the flags of the root, wherever they stand, and returns the first
+// readRootFlags reads the flags of the root, which may be anywhere, and returns the first
 // word that is not a flag.
 func readRootFlags(root *cobra.Command, args []string) string {
 	set := pflag.NewFlagSet("", pflag.ContinueOnError)

@@ -9,9 +9,9 @@ import (
 )
 
 // checkTextWords returns an error of usage if a flag may be a part of a text: if the text
-// has several words, and a flag stands between or behind them, or if the flag for help
-// stands beside any text. pflag would take such a flag out of the text, and send the rest.
-// It applies to commands that take a text of any number of words, "[TEXT...]".
+// has several words, and a flag comes between or after them, or if the flag for help is
+// given with any text. pflag would take such a flag out of the text, and send the rest. It
+// applies to commands that take a text of any number of words, "[TEXT...]".
 func checkTextWords(root *cobra.Command, args []string) error {
 	c, args, err := root.Find(args)
 	if err != nil {
@@ -32,17 +32,17 @@ func checkTextWords(root *cobra.Command, args []string) error {
 		behind := fmt.Sprintf("to send %s as text, write `%s %s -- TEXT...`", f.typed, c.CommandPath(), strings.Join(needed, " "))
 		switch several := len(text) > 1; {
 		case f.name == "help":
-			return Usage(f.typed+" stands beside a text", fmt.Sprintf("run `%s --help` alone to see the help; %s", c.CommandPath(), behind))
+			return Usage(f.typed+" is given with a text", fmt.Sprintf("run `%s --help` alone to see the help; %s", c.CommandPath(), behind))
 		case several && f.at > text[len(text)-1].at:
-			return Usage(f.typed+" stands behind a text of several words", "put flags before the text, or the text in quotes; "+behind)
+			return Usage(f.typed+" comes after a text of several words", "put flags before the text, or the text in quotes; "+behind)
 		case several && f.at > text[0].at:
-			return Usage(f.typed+" stands between the words of a text", "put flags before the text, or the text in quotes; "+behind)
+			return Usage(f.typed+" comes between the words of a text", "put flags before the text, or the text in quotes; "+behind)
 		}
 	}
 	return nil
 }
 
-// commandLine is where the words and flags of a command line stand.
+// commandLine has the words and flags of a command line, with their places.
 type commandLine struct {
 	words []placedWord
 	flags []placedWord

@@ -9,9 +9,9 @@ import (
 // rest.
 func TestFlagInATextIsRefused(t *testing.T) {
 	const (
-		between = " stands between the words of a text"
-		behind  = " stands behind a text of several words"
-		beside  = " stands beside a text"
+		between = " comes between the words of a text"
+		behind  = " comes after a text of several words"
+		beside  = " is given with a text"
 	)
 	for args, want := range map[string]string{
 		"do bob rm --null /tmp":           "--null" + between,

@@ -3,7 +3,7 @@ package fair
 
 // Queue holds the work of many users. Each user's work stays in order. Pop serves one user
 // after the other, each for about a quantum of cost in a turn (deficit round robin), so that
-// a user has all of Pop alone, and an equal share of it beside others, however much work the
+// a user who is alone gets all of Pop, and otherwise an equal share, however much work the
 // others have queued. A Queue has no lock of its own.
 type Queue[T any] struct {
 	quantum     int
@@ -38,7 +38,7 @@ func NewQueue[T any](quantum int) *Queue[T] {
 	return &Queue[T]{quantum: quantum, lines: map[int64]*line[T]{}}
 }
 
-// Push adds work of a user behind what the user has queued already.
+// Push adds work of a user after what the user has queued already.
 func (q *Queue[T]) Push(user int64, cost int, value T) *Item[T] {
 	l := q.lines[user]
 	if l == nil {

@@ -35,7 +35,7 @@ func NewPrinter(w io.Writer, o Options) *Printer {
 	return p
 }
 
-// bufferSize is how many bytes a Printer holds at most, beside a part of a result.
+// bufferSize is how many bytes a Printer holds at most, in addition to a part of a result.
 const bufferSize = 64 << 10
 
 // Full reports whether a Flush would write a large block. If the caller does not flush then,

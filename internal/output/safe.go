@@ -125,7 +125,7 @@ func flagTags(s string) int {
 // Login makes a login or another name of a user safe to show, so that no two look the same
 // because of invisible characters. A name without such characters, without spaces and without a
 // quote at its start stays as it is. Any other is in quotes, and invisible characters in it are
-// escapes. What is longer than a login can be is cut, with its length behind it.
+// escapes. What is longer than a login can be is cut, and its length is added.
 func Login(s string) string { return cut(s, proto.MaxLogin, login) }
 
 // maxField is how many bytes of a value text has, except for the body of a message.
@@ -135,7 +135,7 @@ const maxField = 64 << 10
 func field(s string) string { return cut(s, maxField, Line) }
 
 // cut makes a text safe with show. If it has more than most bytes, only the beginning is
-// shown, with the length behind it: an escape is up to four times as long as its character.
+// shown, and the length is added: an escape is up to four times as long as its character.
 func cut(s string, most int, show func(string) string) string {
 	if len(s) <= most {
 		return show(s)

@@ -261,8 +261,8 @@ const (
 
 var errTag = errors.New("a tag contradicts its content")
 
-// decodeTag reads a tagged value. A number whose tag says date, and which is none, is that
-// number.
+// decodeTag reads a tagged value. If a number is tagged as a date and can't be one, it
+// stays a number.
 func decodeTag(raw cbor.RawMessage) (any, error) {
 	number, content := splitTag(raw)
 	v, err := decodeAny(content)

@@ -49,7 +49,7 @@ func dateOf(v any) (time.Time, bool) {
 			return t, false
 		}
 		whole, part := math.Modf(v)
-		// A float64 has no more than about a microsecond of today's date.
+		// A float64 holds a date of today to about a microsecond.
 		t = time.Unix(int64(whole), int64(math.Round(part*1e6))*1000)
 	case string:
 		var err error

@@ -124,7 +124,7 @@ func describeMap(raw cbor.RawMessage) string {
 	return b.String()
 }
 
-// keyName is the text of a key, also of one that is bytes or has a tag.
+// keyName is the text of a key, even if the key is bytes or has a tag.
 func keyName(raw cbor.RawMessage) string {
 	for major(raw) == majorTag {
 		_, raw = splitTag(raw)

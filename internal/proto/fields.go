@@ -223,8 +223,8 @@ func (f Fields) Matches(name, value string) bool {
 	}
 }
 
-// CheckKnown returns an error if a field with a meaning has a value without one. A server does
-// not check that. The error is a *FieldError.
+// CheckKnown returns an error if a field with a meaning has a value that it can't have. A
+// server does not check that. The error is a *FieldError.
 func (f Fields) CheckKnown() error {
 	for name, raw := range f.all() {
 		expected, ok := "", true

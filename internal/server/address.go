@@ -27,11 +27,11 @@ func ParseProxy(s string) (netip.Prefix, error) {
 }
 
 // local is the address of every client on this machine that no trusted proxy speaks for. It
-// may stand for a proxy and all its clients, so that limits by address do not hold for it.
+// may stand for a proxy and all its clients, so limits by address do not apply to it.
 var local netip.Prefix
 
-// addressOf returns whom limits by address mean: an IPv4 address or a /64 of IPv6, because
-// one client has that many addresses.
+// addressOf returns what limits by address count as one address: an IPv4 address, or a /64
+// of IPv6, because one client has that many.
 func addressOf(a netip.Addr) netip.Prefix {
 	switch {
 	case !a.IsValid(), a.IsLoopback():

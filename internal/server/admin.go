@@ -28,7 +28,7 @@ const (
 var ErrNoAnswer = errors.New("the database does not answer")
 
 // AdminListener returns l with at most maxAdmin connections at a time, and closes those beyond it.
-// Otherwise any program on this machine could take the descriptors of the server by a loopback
+// Otherwise any program on this machine could use up the server's descriptors through a loopback
 // address.
 func (s *Server) AdminListener(l net.Listener) net.Listener {
 	return adminListener{l, s.links, make(chan struct{}, maxAdmin)}
@@ -60,7 +60,7 @@ func (l adminListener) Accept() (net.Conn, error) {
 var tooManyAdmin = fmt.Sprintf("at most %d connections to --admin", maxAdmin)
 
 // Admin serves /healthz and /metrics, on a listener that comes from AdminListener. They need no
-// login, so their address belongs to the operator.
+// login, so only the operator may reach their address.
 func (s *Server) Admin() *http.Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/healthz", func(w http.ResponseWriter, r *http.Request) {
@@ -79,8 +79,8 @@ func (s *Server) Admin() *http.Server {
 	}
 }
 
-// Health returns an error with the reason if messages can't be stored. It finds out by a
-// write. The error wraps ErrNoAnswer if ctx ends first.
+// Health returns an error with the reason if messages can't be stored. It tries a write.
+// The error wraps ErrNoAnswer if ctx ends first.
 func (s *Server) Health(ctx context.Context) error {
 	if s.space.isLow() {
 		return fmt.Errorf("messages can't be stored: the disk is almost full: %s", s.o.limited(minFreeSpace))
@@ -117,7 +117,7 @@ func (s *Server) noteStored(err error) {
 	}
 }
 
-// lastUnstorable returns the error of the last message, if it was not stored just now.
+// lastUnstorable returns the error of the last message if it was not stored, for unstorableTime.
 func (s *Server) lastUnstorable() error {
 	if u := s.unstorable.Load(); u != nil && s.o.Clock().Sub(u.at) < unstorableTime {
 		return u.err

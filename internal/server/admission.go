@@ -12,7 +12,7 @@ import (
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
-// retryFull is when a client may try again that a limit on connections refuses.
+// retryFull is how long a client should wait after a limit on connections refuses it.
 const retryFull = 10 * time.Second
 
 // maxLeaving is how many connections may be ending to make room for others.
@@ -84,8 +84,8 @@ func (s *Server) enter(p peer) (*place, *full) {
 	return &place{address: p.address}, nil
 }
 
-// makePlace ends the connection that has waited longest for its login. So those who never
-// log in keep nobody away. It returns false if there is none. Server.mu is held.
+// makePlace ends the connection that has waited longest for its login. So clients that
+// never log in keep nobody out. It returns false if there is none. Server.mu is held.
 func (s *Server) makePlace() bool {
 	first := s.admission.waiting.Front()
 	if first == nil || s.admission.leaving >= maxLeaving {

@@ -15,8 +15,8 @@ import (
 )
 
 // conn is one connection. Its reader takes one request after the other. Its frames wait in a
-// bounded queue until it is its turn to write; enqueue never waits. While nothing arrives and
-// nothing waits, the reader is its only goroutine.
+// bounded queue for the connection's turn to write; enqueue never waits. While nothing
+// arrives and nothing waits, the reader is its only goroutine.
 type conn struct {
 	server    *Server
 	ws        *websocket.Conn
@@ -51,8 +51,8 @@ type conn struct {
 
 	held atomic.Int64 // bytes of the frames that are queued or being written; see unread
 
-	// A writing goroutine has one of the few slots, unless it waits for the peer: then it gives
-	// the slot up, whatever write it is that waits.
+	// A writing goroutine has one of the few slots. It gives the slot up if a write to the peer
+	// has to wait, even if that is a ping or a pong.
 	hasSlot, peerWaits atomic.Bool
 
 	pinger *time.Timer
@@ -64,7 +64,7 @@ type conn struct {
 // outgoing is a frame that waits to be written.
 type outgoing struct {
 	frame []byte
-	user  int64 // who caused it
+	user  int64 // to whom it is charged
 
 	arrived time.Time // for a message; zero for anything else
 }
@@ -113,7 +113,8 @@ var troubles = []websocket.StatusCode{
 }
 
 // logEnd logs the end of the connection, with the reason if the server ended it, and with
-// the error if it did not end well. Only the trouble of clients is for every log.
+// the error if it did not end well. What a client did wrong goes to bursts, and into
+// every log; the rest only into a log with --verbose.
 func (c *conn) logEnd(login string, err error) {
 	c.mu.Lock()
 	code, reason := c.code, c.reason
@@ -170,9 +171,9 @@ func (c *conn) read() error {
 	}
 }
 
-// waitForRoom waits until half of the queue is free, and the connection has its share of what is
-// unread: a client that does not read its answers delays only its own requests. It returns false
-// if the connection ends.
+// waitForRoom waits until half of the queue is free, and the connection's unread bytes are
+// within its share: a client that does not read its answers delays only its own requests. It
+// returns false if the connection ends.
 func (c *conn) waitForRoom() bool {
 	for {
 		c.mu.Lock()
@@ -186,8 +187,8 @@ func (c *conn) waitForRoom() bool {
 	}
 }
 
-// enqueue queues a frame that a user has caused, and never waits. If the queue is full, the
-// connection ends: its client can connect again, and catch up.
+// enqueue queues a frame that is charged to a user, and never waits. If the queue is full,
+// the connection ends: its client can connect again, and catch up.
 func (c *conn) enqueue(frame []byte, user int64) { c.enqueuePush(frame, user, time.Time{}) }
 
 // enqueuePush is enqueue for a message that has arrived at a time.
@@ -208,8 +209,8 @@ func (c *conn) enqueuePush(frame []byte, user int64, arrived time.Time) {
 	c.askLocked(user, len(frame))
 }
 
-// askLocked asks for a turn, for bytes that a user has caused. If the connection is having one,
-// takeTurn asks for the next.
+// askLocked asks for a turn to write bytes that are charged to a user. If the connection is
+// having a turn, takeTurn asks for the next one.
 func (c *conn) askLocked(user int64, bytes int) {
 	if !c.writing {
 		c.turn = c.server.turns.add(c, c.turn, user, bytes)
@@ -224,7 +225,7 @@ func wake(ch chan struct{}) {
 	}
 }
 
-// end ends the connection with a close frame, behind the frames that are queued. It does not
+// end ends the connection with a close frame, after the frames that are queued. It does not
 // wait; only the first call counts.
 func (c *conn) end(code websocket.StatusCode, reason string) {
 	c.mu.Lock()
@@ -265,7 +266,7 @@ func (c *conn) takeTurn() bool {
 		c.ws.CloseNow()
 		close(c.said)
 	case ending:
-		c.giveUpSlot() // a goodbye takes its time
+		c.giveUpSlot() // a goodbye may take a while
 		c.sayGoodbye()
 		close(c.said)
 	default:
@@ -316,7 +317,7 @@ func (c *conn) pause() {
 	}
 }
 
-// onWait is told by the network connection that a write has to wait for the peer.
+// onWait is the OnWait of the network connection.
 func (c *conn) onWait(waits bool) {
 	c.peerWaits.Store(waits)
 	if waits {
@@ -339,8 +340,8 @@ func (c *conn) sayGoodbye() {
 	t.Stop()
 }
 
-// finish ends a connection because the server ends. What it has begun for a user is finished and
-// answered before; later requests are not begun.
+// finish ends a connection because the server ends. Requests that have begun are finished and
+// answered first; no others are begun.
 func (c *conn) finish() {
 	if c.currentSession() != nil {
 		c.handling.Lock()
@@ -396,8 +397,8 @@ func (c *conn) writeFrame(frame []byte) error {
 	return w.Close()
 }
 
-// ping is the goroutine of a ping, while it waits for the answer. A connection that answers none
-// ends.
+// ping sends a ping, waits for the answer, and ends the connection if none comes. It has a
+// goroutine of its own.
 func (c *conn) ping() {
 	ctx, cancel := context.WithTimeout(context.Background(), c.server.o.PingInterval)
 	defer cancel()

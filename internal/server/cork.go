@@ -37,7 +37,7 @@ func (l corkListener) Accept() (net.Conn, error) {
 }
 
 // links counts the network connections of each address, whatever becomes of them. Those above
-// MaxConnectionsPerAddress get an answer of HTTP, so there is room for spareLinks more.
+// MaxConnectionsPerAddress get an HTTP answer, so there is room for spareLinks more.
 type links struct {
 	o      *Options
 	bursts *bursts
@@ -112,8 +112,8 @@ func (l *links) release(key netip.Prefix) {
 	}
 }
 
-// slim gives a WebSocket small buffers: each of the 4 KiB of net/http would be a tenth of what
-// an idle connection costs. What it writes is held back by a cork.Conn anyway.
+// slim gives a WebSocket small buffers: each of net/http's, of 4 KiB, would be a tenth of the
+// memory of an idle connection. What it writes is held back by a cork.Conn anyway.
 type slim struct{ http.ResponseWriter }
 
 func (s slim) Hijack() (net.Conn, *bufio.ReadWriter, error) {

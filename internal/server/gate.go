@@ -16,8 +16,8 @@ type gate struct {
 	free    int                        // how many more may enter
 }
 
-// newGate leaves a reader of the store to the requests that read a row or two, and a processor to
-// all that reads nothing.
+// newGate leaves one reader of the store free for requests that read a row or two, and one
+// processor for everything that does not read.
 func newGate() *gate {
 	return &gate{waiting: fair.NewQueue[chan struct{}](1), free: min(store.Readers-1, max(1, runtime.GOMAXPROCS(0)-1))}
 }

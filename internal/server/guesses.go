@@ -15,7 +15,7 @@ const (
 	freeAddress  = 40               // of all logins from one address: an office mistypes more often
 	forgetTime   = 10 * time.Second // after which one refused login is forgotten
 	maxDoublings = 10
-	maxTargets   = 16 << 10 // half of how many targets are remembered
+	maxTargets   = 16 << 10 // targets that are remembered at least; at most twice as many
 )
 
 // answerTime is how long a refusal takes at least. So its time does not tell whether the
@@ -114,8 +114,8 @@ func (a *attempt) end(refused bool) {
 	}
 }
 
-// recent remembers the values of the keys that were asked for last: at least half, and at most
-// twice half.
+// recent remembers the values of the keys that were asked for last: at least as many as half
+// says, and at most twice as many.
 type recent[K comparable, V any] struct {
 	half       int
 	young, old map[K]*V
@@ -137,8 +137,8 @@ func (r *recent[K, V]) get(key K) *V {
 	return v
 }
 
-// try runs an attempt that may be a guess: after its delay, and with an answer to a refusal
-// not before answerTime. The attempt returns whether the client guessed wrong.
+// try runs an attempt that may be a guess, after its delay. A refusal takes answerTime at
+// least. The attempt returns whether the client guessed wrong.
 func (c *conn) try(login string, attempt func() (wrong bool)) error {
 	a, err := c.server.guesses.begin(login, c.peer.address)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 )
 
 // sendMessage submits a message to the store, and does not wait: the reply follows when the
-// message is on disk. Above MaxInFlight the reader waits, and so does the sender; also while
-// the user has more than a share of what is to be stored or pushed.
+// message is on disk. The reader waits, and so does the sender, while MaxInFlight messages
+// are in flight, or while the user has more than a share of what is to be stored or pushed.
 func (c *conn) sendMessage(f proto.Frame, id int64) {
 	x := c.currentSession()
 	if x == nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
-// What refusals count.
+// The values of the label what of skarod_refusals_total.
 const (
 	refusedConnection   = "connection"
 	refusedLogin        = "login"
@@ -95,7 +95,7 @@ func (s *Server) newRegistry() *prometheus.Registry {
 	return r
 }
 
-// population is who is on the server.
+// population counts the connections, users and sessions of the server.
 type population struct{ connections, authenticated, users, sessions int }
 
 func (s *Server) population() population {

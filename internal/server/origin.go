@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// Only a browser sends an Origin. A page of a stranger could connect to a server that only the
-// reader of the page reaches, also if it pretends to come from that server's address (DNS
-// rebinding). So no Host makes an Origin good, only the operator does.
+// Only browsers send an Origin. A web page could connect to a server that only the reader of
+// the page can reach, even by pretending to come from that server's address (DNS rebinding).
+// So an Origin is not allowed just because it equals Host: the operator has to allow it.
 
 // ParseOrigin returns an origin as browsers send it.
 func ParseOrigin(s string) (string, error) {
@@ -31,7 +31,7 @@ func (s *Server) allowsOrigin(r *http.Request) bool {
 	return len(given) == 0 || len(given) == 1 && slices.Contains(s.o.AllowOrigins, given[0])
 }
 
-// withoutBody refuses a request with a body: no page takes one. Such are the requests that have
+// withoutBody refuses a request with a body: no path takes one. That includes a request with
 // both a Content-Length and a Transfer-Encoding, which a proxy may read as two requests.
 func withoutBody(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

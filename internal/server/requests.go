@@ -196,8 +196,8 @@ const (
 // as a frame.
 const pageCopies = 3
 
-// parsePage reads limit, before and after of a request. The page has its share of what may be
-// unread.
+// parsePage reads limit, before and after of a request. The page must fit into the
+// connection's share of unread bytes.
 func (c *conn) parsePage(f proto.Frame) (store.Page, error) {
 	p := store.Page{Limit: maxPage, Bytes: plainBytes}
 	for name, into := range map[string]*int64{"before": &p.Before, "after": &p.After} {

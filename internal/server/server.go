@@ -172,8 +172,8 @@ func (s *Server) checkUsers() {
 	}
 }
 
-// HTTP serves the WebSocket at Path, on a listener that comes from Listener. A connection that does not become a WebSocket ends soon, because MaxConnections
-// does not count it.
+// HTTP serves the WebSocket at Path, on a listener that comes from Listener. A connection that does
+// not become a WebSocket ends soon, because MaxConnections does not count it.
 func (s *Server) HTTP() *http.Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc(Path+"{$}", s.accept)
@@ -236,7 +236,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, from peer, plac
 	return newConn(s, ws, k, from, place)
 }
 
-// forget gives back what a connection has that has ended.
+// forget removes a connection that has ended, and gives back its place.
 func (s *Server) forget(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -245,7 +245,7 @@ func (s *Server) forget(c *conn) {
 }
 
 // Close finishes what was begun, until ctx ends, and ends every connection with the code for
-// "going away". It drops a connection whose client does not take that.
+// "going away". It drops a connection whose client does not answer that.
 func (s *Server) Close(ctx context.Context) {
 	s.mu.Lock()
 	s.closing = true

@@ -107,8 +107,8 @@ func (x *session) goesBefore(y *session) bool {
 }
 
 // newSession makes a session, unless a limit on connections refuses it. It counts the caller's
-// connection, and the caller gives it to login. It is stored a little later, so that a login does not wait for the disk. A crash
-// before that loses the SID, and the client has to log in again.
+// connection, and the caller gives it to login. It is stored a little later, so that a login does
+// not wait for the disk. A crash before that loses the SID, and the client has to log in again.
 func (s *Server) newSession(c *conn, u store.User) (x *session, sid string, err error) {
 	b := make([]byte, 32)
 	_, _ = rand.Read(b) // never fails
@@ -197,8 +197,8 @@ func (s *Server) storeChanges() {
 	}
 }
 
-// pruneSessions forgets the sessions that can no longer be restored. One that ended later than
-// now counts as ended now: the clock was set back, and would let it last until then.
+// pruneSessions forgets the sessions that can no longer be restored. One whose end is in the
+// future counts as ended now: the clock was set back, and the session would last too long.
 func (s *Server) pruneSessions(now time.Time) {
 	var dead [][32]byte
 	s.mu.Lock()

@@ -23,8 +23,8 @@ type space struct {
 // the limit.
 const spaceTime = 50 * time.Millisecond
 
-// isLow reports whether there is less free space than the limit. A system that does not say has
-// enough.
+// isLow reports whether there is less free space than the limit. If the system does not say,
+// there is enough.
 func (x *space) isLow() bool {
 	now := time.Now().UnixNano()
 	if last := x.checked.Load(); now-last < int64(spaceTime) || !x.checked.CompareAndSwap(last, now) {

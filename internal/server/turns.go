@@ -7,13 +7,13 @@ import (
 	"github.com/skaroctl/skaroctl/internal/fair"
 )
 
-// turns lets connections write, only a few at once, in turn by the user who caused the frames:
-// the sender of a pushed message, or the user who gets a reply. So the pushes of one user's
-// messages delay another user's by a turn, however many they are.
+// turns lets a few connections write at once, in turn by the user to whom the frames are
+// charged: the sender of a pushed message, or the user who gets a reply. So the pushes of one
+// user's messages delay those of another user by one turn, however many they are.
 //
 // A frame is in the queue of its connection before the connection is in the turns: the order of a
-// connection's frames is that of conn.enqueue, whatever the turns are. A connection may be
-// in the turns of several users; the first turn writes what is queued, also for the others.
+// connection's frames is that of conn.enqueue, whatever the turns are. A connection may be in the
+// turns of several users; the first turn writes what is queued for the others too.
 type turns struct {
 	mu    sync.Mutex
 	queue *fair.Queue[*conn]
@@ -23,15 +23,15 @@ type turns struct {
 
 // The cost of writing, in bytes.
 const (
-	writeCost    = 1 << 10  // of a write, beside its bytes
+	writeCost    = 1 << 10  // of a write, in addition to its bytes
 	writeTurn    = 16 << 10 // of a user's turn
-	maxUnwritten = 4 << 20  // that waits; a user who has more than a share of it has to wait with new messages
+	maxUnwritten = 4 << 20  // of all that waits; a user with more than a share of it has to wait before sending more
 )
 
-// nobody is the user of frames that no user has caused: greetings, and the ends of connections.
+// nobody is the user to whom greetings and close frames are charged.
 const nobody = 0
 
-// newTurns leaves one processor to all that is not a write.
+// newTurns leaves one processor for everything but writing.
 func newTurns() *turns {
 	return &turns{queue: fair.NewQueue[*conn](writeTurn), free: max(1, runtime.GOMAXPROCS(0)-1), room: map[int64]chan struct{}{}}
 }
@@ -76,15 +76,16 @@ func (t *turns) admit(user int64) (waited bool) {
 
 // work is a writing goroutine. It lets one connection after the other write. If the peer of one
 // does not read, another goroutine takes over, and this one ends after the write. It yields after
-// each: otherwise it keeps a processor for 10 ms, and a commit that is done waits for it. That
-// takes a third from the 99th percentile of the delay beside a flooder.
+// each: otherwise it would keep a processor for 10 ms, and the confirmations of a commit would
+// wait. That lowers the 99th percentile of the delay beside a flooder by a third.
 func (t *turns) work() {
 	for c := t.next(); c != nil && c.takeTurn(); c = t.next() {
 		runtime.Gosched()
 	}
 }
 
-// next returns the connection whose turn it is. If there is none, the caller stops to write.
+// next returns the connection whose turn it is. If there is none, it returns nil, and the
+// caller ends.
 func (t *turns) next() *conn {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -3,8 +3,8 @@ package server
 import "sync/atomic"
 
 const (
-	// unreadShare is the part of the room left that one connection may fill. So however many
-	// clients do not read, there is room for the next one.
+	// unreadShare is the divisor for the part of the remaining room that one connection may
+	// fill. So there is always room for another one, however many clients do not read.
 	unreadShare = 32
 	// leastUnread is what a connection may always have, in bytes.
 	leastUnread = 64 << 10

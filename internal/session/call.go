@@ -54,7 +54,7 @@ func (c *Call) MaybeSent() bool { return c.maybeSent }
 // Err returns why the request could not be sent, and nil if it was.
 func (c *Call) Err() error { return c.err }
 
-// Answered reports whether the reply is there, so that Wait does not block for it.
+// Answered reports whether the reply has arrived, so that Wait does not block.
 func (c *Call) Answered() bool { return len(c.reply) > 0 }
 
 // Wait returns the reply to the request. A refusal of the request or of the login means
@@ -79,7 +79,7 @@ func (c *Call) wait(ctx context.Context) (proto.Reply, error) {
 	}
 	reply, err := c.answer(ctx)
 	if err == nil && c.early && unauthorized(reply) {
-		// The server took it before the login. The login is confirmed now: send it again.
+		// The server read the request before the login was done. Now it is done: send it again.
 		c.session.conn.endpoint.trace("%s was refused before the login was done, sending it again", c.request.Type)
 		*c = *c.session.start(ctx, c.request)
 		reply, err = c.answer(ctx)

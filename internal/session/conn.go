@@ -24,7 +24,7 @@ type conn struct {
 	greeting proto.Greeting // set before connect returns
 	onPush   PushFunc       // called by the reader, or nil
 
-	heard atomic.Uint64 // grows by one before and after each frame is handled, so it is odd meanwhile
+	heard atomic.Uint64 // incremented before and after a frame is handled: odd while one is
 
 	closeOnce sync.Once
 	closing   chan struct{} // closed when the connection is to end
@@ -101,7 +101,7 @@ func (c *conn) readFrame(buf *bytes.Buffer) (proto.Frame, error) {
 	typ, err := c.readMessage(buf)
 	if err == nil && buf.Len() == 0 {
 		// If the connection ends after the header of a frame, the library reports an empty
-		// message. Only after a message that is really empty can another one be read.
+		// message. The next read fails then, and succeeds after a message that is really empty.
 		if _, err = c.readMessage(buf); err == nil {
 			return proto.Frame{}, notSkaro(c.endpoint.URL, "it sent an empty message", "")
 		}
@@ -114,7 +114,7 @@ func (c *conn) readFrame(buf *bytes.Buffer) (proto.Frame, error) {
 	}
 	frame, err := proto.Decode(buf.Bytes())
 	switch {
-	case err != nil && c.net.frames.torn(): // the library reports the part that came as a message
+	case err != nil && c.net.frames.torn(): // the library reports a part of a message as a whole one
 		return proto.Frame{}, c.lost(io.ErrUnexpectedEOF)
 	case err != nil:
 		return proto.Frame{}, notSkaro(c.endpoint.URL, fmt.Sprintf("it sent a frame of %d bytes: %v", buf.Len(), err), "")
@@ -234,8 +234,8 @@ func (c *conn) failed(err error) error {
 	return c.err
 }
 
-// drop ends the connection at once. why is our reason, which conn.lost reports. It also
-// ends the wait of the reader for a listener that waits for the end of the reader.
+// drop ends the connection at once. why is our reason, which conn.lost reports. A reader
+// that waits for room in the inbox stops waiting.
 func (c *conn) drop(why diagnosis) {
 	c.mu.Lock()
 	c.dropped = &why
@@ -248,8 +248,9 @@ func (c *conn) drop(why diagnosis) {
 const closeGrace = 100 * time.Millisecond
 
 // close sends the close frame and ends the connection at once: a one-shot command does not
-// wait a round trip to say goodbye. If the library has sent a close frame before, as after a
-// protocol error, it would wait for the answer, and for the rest of an unfinished frame.
+// wait a round trip to say goodbye. The library would wait for the answer to a close frame
+// that it has sent itself, after a protocol error for example, and for the rest of an
+// unfinished frame.
 func (c *conn) close() {
 	c.mu.Lock()
 	if c.dropped == nil {

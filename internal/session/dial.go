@@ -92,7 +92,7 @@ func (d *dialer) transport(roots *x509.CertPool) *http.Transport {
 	}
 }
 
-// url returns the URL of the handshake: behind a socket there is no host.
+// url returns the URL of the handshake. The server's URL has no host if it names a socket.
 func (d *dialer) url(endpoint string) string {
 	if d.socket != "" {
 		return "ws://localhost" + usualPath
@@ -152,18 +152,18 @@ func (b *handshakeBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// frameHeads follows the heads of the frames in what a server sends, because the WebSocket
-// library takes masked ones, which a client must refuse (RFC 6455, 5.1), and takes a
-// connection that ends in a message for the end of the message.
+// frameHeads follows the headers of the frames that a server sends. The WebSocket library
+// accepts masked frames, which a client must refuse (RFC 6455, 5.1), and reports a message
+// as complete if the connection ends in the middle of it.
 type frameHeads struct {
 	mu    sync.Mutex // the library reads too, when it closes a connection
-	head  []byte     // what has come of a head
-	left  uint64     // bytes of the payload that are to come
-	more  bool       // other frames of the message are to come
-	ended bool       // nothing is to come
+	head  []byte     // the part of a header that has arrived
+	left  uint64     // bytes of the payload that have not arrived
+	more  bool       // the message has further frames
+	ended bool       // the connection has ended
 }
 
-// torn reports whether the connection has ended in a message.
+// torn reports whether the connection has ended in the middle of a message.
 func (f *frameHeads) torn() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -180,8 +180,8 @@ func (f *frameHeads) read(p []byte, err error) error {
 
 var errMasked = errors.New("the server sent a masked frame")
 
-// check returns an error if the next bytes of the server have the head of a masked frame. The
-// caller holds mu.
+// check returns an error if the next bytes of the server have the header of a masked frame.
+// The caller holds mu.
 func (f *frameHeads) check(p []byte) error {
 	for len(p) > 0 {
 		if f.left > 0 {

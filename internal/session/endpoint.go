@@ -125,7 +125,7 @@ func (e Endpoint) shown() string {
 	return fmt.Sprintf("the server URL %q", e.URL)
 }
 
-// mayHoldPassword reports whether the URL has an @, wherever it stands.
+// mayHoldPassword reports whether the URL has an @ anywhere.
 func (e Endpoint) mayHoldPassword() bool { return strings.Contains(e.URL, "@") }
 
 // checkScheme is Check for the scheme of a URL that can be read.

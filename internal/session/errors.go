@@ -127,8 +127,8 @@ func isRefusal(err error) bool {
 	return kind == KindRefused || kind == KindAuth
 }
 
-// longStatus is how many bytes a status may have beside a reason: a longer one is the
-// reason, so that an error is no longer than a reader wants it.
+// longStatus is how many bytes a status may have if the reason is shown too. A longer
+// status is shown alone, which keeps the error short.
 const longStatus = 100
 
 // Refused returns the error for a reply of a server with a status other than 200. info is
@@ -181,8 +181,8 @@ func loginRefused(server, request, login string, r proto.Reply) *Error {
 	return e
 }
 
-// Unknown returns the error for a request that was sent and not confirmed: it may or may
-// not have taken effect. It has no hint: what helps against cause may do it twice.
+// Unknown returns the error for a request that was sent and not confirmed: it may or may not
+// have taken effect. It has no hint, because following the hint of cause may do it twice.
 func Unknown(request string, cause error) *Error {
 	msg := "sent, but not answered by the server: it may or may not have been done"
 	if request == proto.TypeSendMessage {

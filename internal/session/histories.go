@@ -92,7 +92,7 @@ func (b *beginning) take(ctx context.Context, m proto.Message) error {
 	return b.flush(ctx)
 }
 
-// full implements taker: what is too much to be held was delivered.
+// full implements taker. It reports false, because take delivers what it can't hold.
 func (b *beginning) full() bool { return false }
 
 // flush delivers what is held.
@@ -143,7 +143,7 @@ func countsOf(messages []proto.Message) map[fingerprint]int {
 func (h *histories) fetch(ctx context.Context, c *subscription) error {
 	h.stage = agreed
 	h.fetched = map[fingerprint]int{}
-	h.seen.unfreeze() // what the last connection has delivered in no order comes again
+	h.seen.unfreeze() // what the last connection delivered out of order comes again
 	r := round{own: c.own}
 	contacts, err := c.ask(ctx, proto.GetContacts(), &r)
 	dialogs, err := h.dialogs(ctx, c, contacts, err)
@@ -153,8 +153,8 @@ func (h *histories) fetch(ctx context.Context, c *subscription) error {
 	return h.fetchDialogs(ctx, c, dialogs, &r)
 }
 
-// push delivers a message. If it looks like a message that was fetched, the history decides
-// whether it is another one.
+// push delivers a message. If it looks like a message that was fetched, the history is
+// fetched again, which shows whether it is a new one.
 func (h *histories) push(ctx context.Context, c *subscription, m proto.Message) error {
 	if h.wasFetched(m) {
 		return h.fetchDialogs(ctx, c, []string{m.Dialog(c.own)}, &round{own: c.own})
@@ -170,7 +170,7 @@ type round struct {
 	names int                 // bytes in again
 }
 
-// take implements taker. What there is no room for, the history will have.
+// take implements taker. The history will have what there is no room for.
 func (r *round) take(_ context.Context, m proto.Message) error {
 	if r.held.full() {
 		r.repeat(m.Dialog(r.own))
@@ -195,7 +195,7 @@ func (r *round) repeat(dialog string) {
 }
 
 // fetchDialogs delivers what the histories of dialogs have and the seen set has not, in
-// as many rounds as it takes. r has begun, and is the first of them.
+// as many rounds as it takes. r is the first round, which has begun.
 func (h *histories) fetchDialogs(ctx context.Context, c *subscription, dialogs []string, r *round) error {
 	for {
 		if err := h.fetchRound(ctx, c, dialogs, r); err != nil {
@@ -208,9 +208,9 @@ func (h *histories) fetchDialogs(ctx context.Context, c *subscription, dialogs [
 	}
 }
 
-// fetchRound delivers what one request for each dialog brings. In a round of more than
-// missedMost messages or missedBytes, the order of dates ends within a part of that size, and
-// the position stays where it was until the last part is delivered.
+// fetchRound delivers what one request for each dialog brings. A round of more than
+// missedMost messages or missedBytes is sorted by date in parts of that size, and the
+// position stays where it was until the last part is delivered.
 func (h *histories) fetchRound(ctx context.Context, c *subscription, dialogs []string, r *round) error {
 	left := map[fingerprint]int{}
 	late := &missed{}
@@ -270,7 +270,7 @@ type missed struct {
 	size      int // of the messages, as sizeOf counts
 }
 
-// Bounds of the messages that are put in order together, before the last history.
+// Bounds of the messages that are sorted together; the last history may exceed them.
 const (
 	missedMost  = 1 << 14
 	missedBytes = 8 << 20

@@ -83,7 +83,7 @@ func (s *Session) History(ctx context.Context, login string, r HistoryRange, eac
 }
 
 // Bounds of a history: the messages that one request asks for, and the bytes of the pages
-// that are kept before the last one.
+// that are kept, which the last page may exceed.
 const (
 	historyPage  = 1000
 	historyBytes = 32 << 20
@@ -103,7 +103,7 @@ type historyPages struct {
 // page is a page of a history.
 type page struct {
 	messages      []proto.Message // without those that the range excludes
-	dropped       int             // how many messages there would be if they had been kept
+	dropped       int             // the number of messages, if they were not kept
 	after, before int64           // the ids between which the page is
 }
 
@@ -118,7 +118,7 @@ func (p *historyPages) next() proto.Page {
 		return proto.Page{}
 	}
 	page := proto.Page{Limit: historyPage, Before: p.before, After: p.r.Since.ID}
-	if p.r.Limit > 0 && p.r.Until.Time.IsZero() { // only then is the limit the last thing to cut
+	if p.r.Limit > 0 && p.r.Until.Time.IsZero() { // otherwise the range may exclude the newest messages
 		page.Limit = min(page.Limit, p.r.Limit-p.count)
 	}
 	return page

@@ -19,7 +19,7 @@ type inbox struct {
 	backfill *backfill // guarded by mu; nil means that every push is queued
 }
 
-// Bounds of an inbox: the pushes in it, and the bytes in it before the last one.
+// Bounds of an inbox: its pushes, and their bytes, which the last push may exceed.
 const (
 	inboxSize  = 1024
 	inboxBytes = 4 << 20
@@ -47,7 +47,7 @@ func (b *inbox) push(f proto.Frame, closing <-chan struct{}) {
 	}
 	select {
 	case <-closing:
-		return // also if there is room: no push may follow one that was left out
+		return // even if there is room: no push may follow one that was left out
 	default:
 	}
 	q := queued{Frame: f, size: int64(f.Size())}
@@ -120,18 +120,18 @@ type held struct {
 	size     int // of the messages, as sizeOf counts
 }
 
-// Bounds of what a catch-up holds back. When they are reached, what the history will have
-// is dropped, and for anything else the connection is not read, so that the server waits.
+// Bounds of what a catch-up holds back. When they are reached, messages that the history will
+// have are dropped; otherwise the connection is no longer read, so that the server waits.
 const (
 	heldMost   = 1 << 12 // messages, and names of dialogs
-	heldBytes  = 4 << 20 // messages before the last one
-	namesBytes = 1 << 20 // names of dialogs before the last one
+	heldBytes  = 4 << 20 // messages; the last one may exceed it
+	namesBytes = 1 << 20 // names of dialogs; the last one may exceed it
 )
 
 // full reports whether there is no room for another message.
 func (h *held) full() bool { return len(h.messages) >= heldMost || h.size >= heldBytes }
 
-// add adds a message. The caller looks at full before.
+// add adds a message. The caller checks full first.
 func (h *held) add(m proto.Message) {
 	h.messages = append(h.messages, m)
 	h.size += sizeOf(m)

@@ -34,7 +34,7 @@ const (
 // Run; only Credentials has a goroutine of its own.
 type Listener struct {
 	Endpoint       Endpoint
-	Credentials    func(context.Context) (Credentials, error) // called before every connection
+	Credentials    func(context.Context) (Credentials, error) // called for every connection, while it is made
 	ConnectTimeout time.Duration                              // limits each attempt to connect and log in; zero means no limit
 	PingInterval   time.Duration                              // a connection that is silent for two of them is dead; zero means no pings
 	Retry          RetryPolicy                                // how long to try again after a lost or failed connection
@@ -51,8 +51,8 @@ type Listener struct {
 	// NeedIDs means that a server whose messages have no ids is refused.
 	NeedIDs bool
 
-	// Drain means that Run returns nil as soon as everything is delivered that the server had
-	// when the connection was made.
+	// Drain means that Run returns nil as soon as it has delivered everything that the server
+	// had when the connection was made.
 	Drain bool
 
 	// Prepare is called after each login, before anything is delivered, and may make

@@ -19,8 +19,8 @@ type Message struct {
 	// Key is the nonce that the caller has chosen: 16 to 64 characters. The server delivers one
 	// message with it.
 	Key string
-	// Fields are what belongs to the message beside its body. A server without the extension
-	// fields gets no message that has some.
+	// Fields are what belongs to the message but not in its body. A message that has some is
+	// not sent to a server without the extension fields.
 	Fields proto.Fields
 	// FieldsOptional means that such a server gets the message without its fields.
 	FieldsOptional bool
@@ -82,7 +82,7 @@ type Result struct {
 // is sent again and delivered once; else its state is StateUnknown.
 type Outbox struct {
 	Endpoint    Endpoint
-	Credentials func(context.Context) (Credentials, error) // called before each connection
+	Credentials func(context.Context) (Credentials, error) // called for each connection, while it is made
 
 	InFlight int // how many messages may wait for their confirmation
 	// AttemptTime bounds each attempt to connect and log in, and each answer: a server
@@ -92,14 +92,14 @@ type Outbox struct {
 	// again, get AttemptTime at least.
 	Retry RetryPolicy
 	// RetryRefused means that a message that the server refuses for now, with 429 or 5xx, is
-	// sent again after a pause. The messages behind it wait.
+	// sent again after a pause. The messages after it wait.
 	RetryRefused bool
 	PingInterval time.Duration // as in Listener
 
 	LoggedIn func(Account)                        // as in Listener
 	Lost     func(err error, pause time.Duration) // as in Listener
 
-	// Sending is called before the first byte of a message leaves that was not sent before.
+	// Sending is called for a message that was never sent, before its first byte leaves.
 	// repeatable means that the server will recognize it if it is sent again. If Sending fails,
 	// nothing leaves, and the run ends with that error. It may be nil.
 	Sending func(m Message, at time.Time, repeatable bool) error
@@ -136,7 +136,7 @@ type outgoing struct {
 	Message
 	nonce string
 	state outgoingState
-	sent  time.Time // for the first time; zero if it was not
+	sent  time.Time // when it was first sent; zero if it was not
 	bare  bool      // it was sent without its nonce
 	call  *Call     // on the connection that it was last written to
 
@@ -186,7 +186,8 @@ func (m *outgoing) move(s step) {
 // a server remembers it (docs/protocol.md, "nonce").
 const nonceLife = 23 * time.Hour
 
-// clockSlack is how far in the future a message may have been sent: the clock was set back.
+// clockSlack is how far in the future the time of an earlier attempt may be: the clock may
+// have been set back since.
 const clockSlack = time.Hour
 
 // resendable reports whether the message can be sent, or sent again, without the risk
@@ -240,7 +241,7 @@ func (r *outboxRun) giveUp(err error) {
 	r.backlog = nil
 }
 
-// hasUnacked reports whether a message may have arrived that was not answered.
+// hasUnacked reports whether a message that was not answered may have arrived.
 func (r *outboxRun) hasUnacked() bool {
 	return slices.ContainsFunc(r.backlog, func(m *outgoing) bool { return m.state == unacked })
 }
@@ -324,7 +325,7 @@ func (r *outboxRun) dropUnsafe(hasNonces bool, err error) {
 // errForgotten is why a message is not sent again.
 var errForgotten = errors.New("the server no longer knows whether it has the message")
 
-// now is the time by the wall clock: a machine may sleep.
+// now returns the time by the wall clock: the monotonic clock stops while the machine sleeps.
 func (r *outboxRun) now() time.Time {
 	if r.clock != nil {
 		return r.clock()
@@ -332,7 +333,7 @@ func (r *outboxRun) now() time.Time {
 	return time.Now().Round(0)
 }
 
-// credentials are those of the caller, with the SID of the last login if they have none.
+// credentials returns those of the caller, with the SID of the last login if they have none.
 func (r *outboxRun) credentials(ctx context.Context) (Credentials, error) {
 	c, err := r.Credentials(ctx)
 	if c.SID == "" {
@@ -342,8 +343,8 @@ func (r *outboxRun) credentials(ctx context.Context) (Credentials, error) {
 }
 
 // nonces makes nonces that no other sender uses (docs/protocol.md, "nonce"): 80 random bits for
-// a run, and a counter. Nonces that follow each other are neighbours in the server's
-// index, which makes a flood three times cheaper there.
+// a run, and a counter. Consecutive nonces are neighbours in the server's index, which makes a
+// flood three times cheaper there.
 type nonces struct {
 	prefix string
 	n      uint64

@@ -22,8 +22,8 @@ func (s *Session) startPings(ctx context.Context, interval time.Duration) (stop 
 	}
 }
 
-// keepAlive pings, and drops the connection if it was silent for too long. A connection
-// that is not read, because a slow reader of our output holds it up, is not silent.
+// keepAlive pings, and drops the connection if it was silent for too long. A connection that
+// is not read, because a slow reader of our output holds it up, does not count as silent.
 func (s *Session) keepAlive(ctx context.Context, interval time.Duration) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()

@@ -21,12 +21,12 @@ type Position struct {
 	Dialogs []string  `json:"dialogs,omitempty"` // the dialogs that have had messages, contacts or not
 }
 
-// maxID is the largest id that a message can have. JSON has no larger integers that every
-// reader takes exactly, and no server counts that far.
+// maxID is the largest id that a message can have. Some readers of JSON round larger
+// integers, and no server counts that far.
 const maxID = 1 << 53
 
-// wrongID returns why the id of a message can't be right, or "". A message without an id has
-// none that is wrong. proto leaves an id that is not positive in Extra.
+// wrongID returns why the id of a message can't be right, or "". A message may have no id.
+// proto leaves an id that is not positive in Extra.
 func wrongID(m proto.Message) string {
 	if m.ID > maxID {
 		return fmt.Sprintf("the id of a message is %d", m.ID)

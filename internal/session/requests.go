@@ -73,9 +73,9 @@ func (s *Session) Person(ctx context.Context, login string) (proto.Contact, erro
 }
 
 // Spelling asks for a user or a conference in the server's spelling. It returns a refusal
-// as an error if there is no such login, if we may not see it, or if the refusal may pass.
-// If the server can't tell, Spelling returns the login as given. It does not ask a server
-// without extensions, which may not answer at all.
+// as an error if there is no such login, if we may not see it, or if the refusal is
+// temporary. If the server can't tell, Spelling returns the login as given. It does not
+// ask a server without extensions, which may not answer at all.
 func (s *Session) Spelling(ctx context.Context, login string) (proto.Contact, error) {
 	given := proto.Contact{Login: login}
 	if !s.Greeting().Has(proto.ExtUpdates) {

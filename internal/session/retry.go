@@ -23,8 +23,8 @@ type RetryPolicy struct {
 	// that lasted. Zero means half a second, half a minute, and ten seconds.
 	FirstPause, MostPause, Lasting time.Duration
 
-	// Passes reports whether an error that is not of this package may go away by itself, as
-	// one of Credentials may. A nil Passes means that none does.
+	// Passes reports whether an error that is not of this package may go away by itself:
+	// Credentials may return such an error. A nil Passes means that none does.
 	Passes func(error) bool
 
 	// jitter shortens a pause, so that many clients do not come back at once. A nil jitter

@@ -19,8 +19,8 @@ import (
 	"github.com/skaroctl/skaroctl/internal/terminal"
 )
 
-// This file has what we trust: the root certificates of the system, of the environment and
-// of the CA file.
+// This file has the certificates that we trust: those of the system, of the environment
+// and of the CA file.
 
 // roots returns the system's root certificates and those of the CA file. Nil means the
 // system's alone: reading them costs more than a whole message does.
@@ -133,7 +133,7 @@ func checkRootDirs(dirs string) error {
 		"SSL_CERT_DIR: there is no file with a certificate in PEM form in %s", dirs)
 }
 
-// certificates returns the certificates in a PEM file, without the blocks that are none.
+// certificates returns the certificates in a PEM file, without its other blocks.
 func certificates(content []byte) iter.Seq[*x509.Certificate] {
 	return func(yield func(*x509.Certificate) bool) {
 		for block, rest := pem.Decode(content); block != nil; block, rest = pem.Decode(rest) {
@@ -153,8 +153,9 @@ func hasCertificate(content []byte) bool {
 }
 
 // diagnoseChain explains why a certificate is not trusted if the server does not send the
-// certificate of the authority that signed it, and that is likely an intermediate one: the
-// certificate says where to get it, or the authority that the user trusts has another name.
+// certificate of the authority that signed it, and that authority is likely an intermediate
+// one: the certificate says where to get the missing one, or the user trusts authorities of
+// other names.
 func (e Endpoint) diagnoseChain(err error) (diagnosis, bool) {
 	var verify *tls.CertificateVerificationError
 	var unknown x509.UnknownAuthorityError

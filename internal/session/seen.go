@@ -128,7 +128,7 @@ func (s *seenSet) see(m sighting) {
 	s.addDialog(m.dialog)
 }
 
-// freeze keeps the position where it is until thaw: messages are added in no order, and a
+// freeze keeps the position where it is until thaw: messages are added out of order, and a
 // position after one of them would pass over others. After a lost connection, and in a run
 // that resumes, these messages come again.
 func (s *seenSet) freeze() {
@@ -254,8 +254,8 @@ func (s *sightings) sort() {
 	slices.SortStableFunc(s.list, func(a, b sighting) int { return a.at.Compare(b.at) })
 }
 
-// each passes the messages to see, oldest first, which adds them to set. Those that were left
-// out are seen by their date.
+// each calls see for each message, oldest first; see adds it to set. Those that were left out
+// count as seen by their date.
 func (s *sightings) each(set *seenSet, see func(sighting)) {
 	if s.forgot {
 		set.forgot = true

@@ -118,8 +118,8 @@ const (
 	loginFailed
 )
 
-// login is the login of a session. Its fields belong to Open, then to the login goroutine,
-// and to every goroutine once authenticated is closed.
+// login is the login of a session. Its fields belong to Open, then to the login goroutine.
+// When authenticated is closed, any goroutine may read them.
 type login struct {
 	session *Session
 	cred    Credentials
@@ -176,7 +176,7 @@ func (l *login) answered(ctx context.Context, reply proto.Reply, err error) {
 	case reply.Status == "":
 		l.fail(l.session.invalidReply(errors.New("it has no status")))
 	case Temporary(refused(server, request, reply)):
-		l.fail(refused(server, request, reply)) // it says nothing about the credentials
+		l.fail(refused(server, request, reply)) // the refusal says nothing about the credentials
 	default:
 		l.fail(loginRefused(server, request, l.cred.Login, reply))
 	}

@@ -149,8 +149,8 @@ func (c *subscription) ask(ctx context.Context, r proto.Request, t taker) (proto
 }
 
 // await returns the reply that wait returns. Meanwhile it passes what the server pushes to
-// t: at a full inbox, the reader would block and never read the reply. When t is full, that
-// is what happens, until the time of the request is over.
+// t: otherwise the inbox would fill, and the reader would block and never read the reply.
+// If t is full, the reader does block, until the request times out.
 func (c *subscription) await(ctx context.Context, t taker, wait func(context.Context) (proto.Reply, error)) (proto.Reply, error) {
 	ctx, cancel := WithTimeout(ctx, requestTime)
 	defer cancel()

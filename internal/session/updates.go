@@ -83,7 +83,7 @@ func (u *updates) meanwhile(ctx context.Context, c *subscription) error {
 type arrivals struct {
 	held
 	session *Session
-	lowest  int64 // id that was pushed, also of a message that was dropped; zero if there is none
+	lowest  int64 // id that was pushed, even if the message was dropped; zero if there is none
 	dropped bool  // there was no room for messages with ids: they are to be fetched
 	tooMuch bool  // there was no room for a message without an id, which can't be fetched
 }
@@ -116,8 +116,8 @@ func (u *updates) fetch(ctx context.Context, c *subscription) error {
 	return u.fetchWith(ctx, c, &arrivals{session: c.session})
 }
 
-// fetchWith is fetch with what was pushed before. It holds what is pushed without an id, or
-// before the inbox begins to leave messages out.
+// fetchWith is fetch for a hold that may have messages already. It holds what is pushed
+// without an id, or before the inbox begins to leave messages out.
 func (u *updates) fetchWith(ctx context.Context, c *subscription, hold *arrivals) error {
 	u.lastAtLogin = u.last
 	c.inbox.beginBackfill()
@@ -147,8 +147,8 @@ func (u *updates) fetchWith(ctx context.Context, c *subscription, hold *arrivals
 	return nil
 }
 
-// beginDrain asks for the server's newest id, if the listener is to end there: a
-// sender who is faster than the reader would otherwise keep it for ever.
+// beginDrain asks for the server's newest id, if the listener is to end there: otherwise
+// a sender that is faster than the listener would keep it running for ever.
 func (u *updates) beginDrain(ctx context.Context, c *subscription, hold *arrivals) error {
 	if !c.drain {
 		return nil
@@ -211,8 +211,8 @@ func (u *updates) page(ctx context.Context, c *subscription, after int64, hold *
 	return u.last, !done, u.check(c, lowest)
 }
 
-// messages returns the messages of a reply, all of which must be after an id, and none after
-// the last one: a message of another id would move the position to where the server is not.
+// messages returns the messages of a reply. Their ids must be above after, and not above
+// last: any other id would move the position to one that the server has not reached.
 func (u *updates) messages(c *subscription, r proto.Reply, after, last int64) ([]proto.Message, error) {
 	messages, err := proto.ParseMessages(r.Fields, "messages")
 	if err != nil {

@@ -33,7 +33,7 @@ type worker struct {
 	written  chan *outgoing  // in flight or answered, in order; the writer closes it when it ends
 	more     context.Context // ends when the writer must stop
 	inputEnd bool            // there are no more messages; set before written is closed
-	withheld error           // of Outbox.Sending; set before written is closed
+	withheld error           // the error of Outbox.Sending; set before written is closed
 
 	unanswered []*outgoing // taken out of written
 	loggedInAt time.Time   // zero if the login was not confirmed
@@ -131,7 +131,7 @@ func (w *worker) judge(m *outgoing) {
 		return
 	case m.state == notSent:
 		m.result = Result{Message: m.Message, State: StateRefused, Err: unsupported}
-	default: // another server had the address, and may have delivered it
+	default: // another server was at the address then, and may have delivered it
 		m.result = m.unanswered(unsupported, true)
 	}
 	m.move(stepAnswered)
@@ -148,8 +148,8 @@ func (w *worker) unsupported(m *outgoing) error {
 	return nil
 }
 
-// announce calls Outbox.Sending for a message that was never sent, and sets the time at which
-// it is. It reports whether the message may leave.
+// announce calls Outbox.Sending for a message that was never sent, and notes the time. It
+// reports whether the message may leave.
 func (w *worker) announce(m *outgoing) bool {
 	if !m.sent.IsZero() {
 		return true
@@ -207,7 +207,7 @@ func (w *worker) mayLeave(login context.Context, m *outgoing) bool {
 	return w.loggedIn
 }
 
-// send writes a message. Its error says why that failed, and the connection with it.
+// send writes a message. If that fails, the connection is lost, and the error says why.
 func (w *worker) send(ctx context.Context, m *outgoing) error {
 	nonce := ""
 	if w.hasNonces {
@@ -273,9 +273,9 @@ func (w *worker) collect(ctx, login context.Context, stop func()) error {
 	}
 }
 
-// postpone reports whether a result must not be reported yet: the server refused the
-// message for now, so that it is sent again, or it refused one before it. Then postpone
-// notes that.
+// postpone reports whether a result must not be reported yet: the server has refused the
+// message for now, so that it is sent again, or it has refused an earlier one. postpone
+// notes either.
 func (w *worker) postpone(m *outgoing, result Result) bool {
 	switch {
 	case w.run.RetryRefused && result.State == StateRefused && Temporary(result.Err) && w.run.failed == nil:
@@ -298,7 +298,7 @@ func (w *worker) answer(ctx context.Context, m *outgoing) (result Result, lost e
 	if m.state == answered {
 		return m.result, nil
 	}
-	if w.run.AttemptTime > 0 && !m.call.Answered() { // in a flood most are there, and need no timer
+	if w.run.AttemptTime > 0 && !m.call.Answered() { // in a flood most answers have arrived, and need no timer
 		var cancel context.CancelFunc
 		ctx, cancel = WithTimeout(ctx, w.run.AttemptTime)
 		defer cancel()

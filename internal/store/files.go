@@ -43,8 +43,8 @@ func allFiles(path string) []string {
 }
 
 // prepare makes the database if there is none, and makes it private to its owner, because a
-// careless copy may have opened it to others, and it is as good as every password. SQLite
-// gives new side files the mode of the database.
+// careless copy may have opened it to others, and anyone with it can log in as every user.
+// SQLite gives new side files the mode of the database.
 func prepare(path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
@@ -202,7 +202,7 @@ const lockPause = 10 * time.Millisecond
 
 // Lock takes the lock of an open database: of a file beside it, and of the database itself, so
 // that it is served once, whatever its names are. While another process has the lock, it waits
-// until ctx ends. Unlock only when the database is closed.
+// until ctx ends. The caller calls unlock only after closing the database.
 func Lock(ctx context.Context, path string) (unlock func() error, err error) {
 	if err := checkOwnFiles(path); err != nil {
 		return nil, err

@@ -10,7 +10,7 @@ import (
 )
 
 // lockItself locks the database by flock(2), which on Linux does not touch SQLite's own locks.
-// The file is opened once: to close it releases those.
+// The file is opened once and kept open, because closing it would release those.
 func lockItself(ctx context.Context, path string) (unlock func() error, err error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|noFollow, 0)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -48,7 +48,7 @@ func (s *Store) Send(m Message, done func(Stored, error)) (waited bool) {
 func (s *Store) insertMessage(m Message) (Stored, error) {
 	to, members, err := s.recipient(m)
 	if m.Nonce != "" && (errors.Is(err, ErrNoUser) || errors.Is(err, ErrNotMember)) {
-		// The first message with the nonce counts, also if the recipient was removed since, or
+		// The first message with the nonce counts, even if the recipient was removed since, or
 		// the sender from the conference.
 		if first, err := s.firstWithNonce(m); !errors.Is(err, sql.ErrNoRows) {
 			return first, err

@@ -1,6 +1,6 @@
 // Package store keeps what must survive the server: users, conferences, invitations,
 // sessions and messages, in one SQLite file. One goroutine writes, in groups (writer.go).
-// A write is answered after the commit that made it durable. Reads run beside it.
+// A write is answered after the commit that made it durable. Reads run at the same time.
 package store
 
 import (
@@ -77,7 +77,7 @@ type Store struct {
 	writer // used by the writing goroutine alone
 }
 
-// Readers is how many connections read at once, beside the one for logins.
+// Readers is how many connections read at once, in addition to the one for logins.
 const Readers = 4
 
 // Open opens the database file. If there is none, it makes one with mode 0600, and its
@@ -173,8 +173,8 @@ func connect(path string, pragmas ...string) (*sql.DB, error) {
 	return sql.Open("sqlite", (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String())
 }
 
-// Peek opens a database for a moment, only to read it as it is. look may call the methods
-// that list. If the database is busy, Peek soon returns an error.
+// Peek opens a database for a moment, only to read it as it is. look may only call
+// methods that list. If the database is busy, Peek soon returns an error.
 func Peek(path string, look func(*Store) error) error {
 	db, err := connect(path, "busy_timeout(100)", "query_only(1)")
 	if err != nil {

@@ -121,9 +121,9 @@ func (w *way) heldBy(user int) error {
 	return nil
 }
 
-// Enter turns a process of root into one of the user who owns the folder of a database, for
-// good: a symbolic link that this user has put there then opens no file of root. It returns
-// the path by which the database is opened from then on.
+// Enter gives up the rights of root for good: the process then runs as the user who owns
+// the folder of the database, so that a symbolic link which this user has put there opens
+// no file of root. It returns the path by which the database is opened from then on.
 //
 // If root owns the folder, the process stays one of root, and Enter makes the folder if it is
 // missing. If other users can change where the path leads, the error is ErrShared. In a

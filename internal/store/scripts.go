@@ -9,7 +9,7 @@ import (
 // two logins look alike. So a new login has letters of one script, or of a combination that
 // languages need: "Highly Restrictive" of Unicode Technical Standard 39, 5.2.
 
-// combined are scripts that may stand beside each other.
+// combined are scripts that one login may combine.
 var combined = [][]string{
 	{"Latin", "Han", "Hiragana", "Katakana"}, // Japanese
 	{"Latin", "Han", "Hangul"},               // Korean

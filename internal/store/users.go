@@ -132,8 +132,8 @@ func (s *Store) SetToken(login string, token proto.Token) error {
 	})
 }
 
-// RemoveUser removes an account, also from its conferences, and ends its sessions. The error
-// may be ErrNoUser. Its messages are still delivered, and shown to the other side.
+// RemoveUser removes an account, takes it out of its conferences, and ends its sessions. The
+// error may be ErrNoUser. Its messages are still delivered, and shown to the other side.
 func (s *Store) RemoveUser(login string, now time.Time) error {
 	return s.changeUser(login, func(id int64) error {
 		s.clearCaches()

@@ -76,7 +76,7 @@ const (
 	deferTime = 10 * time.Millisecond
 )
 
-// The pushes of a transaction, which take place beside the next one.
+// The pushes of a transaction, which are made during the next one.
 const (
 	minPushes = 1 << 10 // more only for a user who is alone, and if they take no longer than the disk
 	maxPushes = 4 << 10
@@ -92,8 +92,8 @@ type groupSize struct {
 	alone        bool          // no other user has had jobs for a while
 }
 
-// full reports whether the transaction has enough jobs. A job that comes next waits until they are
-// on disk, and for their pushes.
+// full reports whether the transaction has enough jobs: the next job waits until these are on
+// disk, and for their pushes.
 func (z groupSize) full(disk time.Duration) bool {
 	return z.cost >= maxGroup || z.cost >= minGroup && z.took >= disk ||
 		z.pushes >= maxPushes || z.pushes >= minPushes && (!z.alone || time.Duration(z.pushes)*pushTime >= disk)
@@ -168,7 +168,7 @@ func (q *queue) empty() bool {
 	return q.jobs.Len() == 0
 }
 
-// close lets nothing more in. It reports false if there are jobs.
+// close closes the queue if it has no jobs, and reports whether it did.
 func (q *queue) close() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -232,8 +232,8 @@ func (s *Store) OnForeignWrite(f func()) {
 	}
 }
 
-// OnCommit sets a function that is told of every commit that succeeds: how many writes it
-// has, and how long it took. It must not wait.
+// OnCommit sets a function that is called after every successful commit, with the number
+// of its writes and the time that it took. It must not wait.
 func (s *Store) OnCommit(f func(writes int, took time.Duration)) { s.onCommit.Store(&f) }
 
 // writeLoop is the writing goroutine. Close ends it, when all jobs are done.
@@ -300,8 +300,8 @@ func (s *Store) commitAll() {
 }
 
 // commit runs deferred jobs and then those that are queued, as many as a group may have, in
-// one transaction. It hands them to the announcing goroutine, and goes on: what they cause
-// takes place beside the next commit.
+// one transaction. It hands them to the announcing goroutine, and goes on: their replies
+// and pushes are made during the next commit.
 func (s *Store) commit(group []*job) {
 	begun := time.Now()
 	if err := s.exec("BEGIN IMMEDIATE"); err != nil {

@@ -15,7 +15,7 @@ const (
 	// The texts that the Up key brings back: how many, and their bytes.
 	maxRecalled      = 100
 	maxRecalledBytes = 4 << 20
-	// nearby is how far from the cursor a character is looked for: none is as long.
+	// nearby is how far from the cursor a character is looked for: no character is as long.
 	nearby = 4 << 10
 )
 
@@ -153,7 +153,7 @@ func runeStart(s string, i int) int {
 	return max(i, 0)
 }
 
-// lastWordLen is the length of the last word of a text, with the spaces behind it.
+// lastWordLen is the length of the last word of a text, with the spaces after it.
 func lastWordLen(s string) int {
 	word := strings.TrimRightFunc(s, unicode.IsSpace)
 	i := strings.LastIndexFunc(word, unicode.IsSpace)

@@ -29,8 +29,8 @@ const (
 // appears above it. Write writes such text, of whole lines. Any goroutine may use it.
 type InputLine interface {
 	io.Writer
-	// Start takes the terminal, also after Stop or after a shell has had it, and Stop gives it
-	// back as it was.
+	// Start takes the terminal, and Stop gives it back as it was. Start may be called again
+	// after Stop, or after a shell has used the terminal.
 	Start() error
 	Stop()
 	// Feed adds what was read from the terminal. Next returns the next event, or NoEvent if
@@ -56,14 +56,14 @@ type Editor struct {
 	out    io.Writer
 	width  func() int // of the terminal, in columns
 	safe   func(string) string
-	prompt []cell // without the column behind it
+	prompt []cell // without the column after it
 
 	mu      sync.Mutex // guards the fields below
 	before  *term.State
 	parser  keyParser
 	draft   draft
 	view    view
-	full    bool // text was refused: what follows it is refused too, up to another key
+	full    bool // text was refused: further text is refused too, until another key
 	started bool
 
 	// What the terminal shows: a row, the number of its cells before the cursor, and the width
@@ -87,7 +87,7 @@ func NewEditor(keys, screen *os.File, out io.Writer, prompt string, safe func(st
 	return newEditor(keys, out, width, prompt, safe)
 }
 
-// defaultWidth is the width of a terminal that does not tell it.
+// defaultWidth is the width of a terminal that does not report one.
 const defaultWidth = 80
 
 func newEditor(keys *os.File, out io.Writer, width func() int, prompt string, safe func(string) string) *Editor {
@@ -149,7 +149,7 @@ func (e *Editor) Stop() {
 var taken atomic.Pointer[Editor]
 
 // RestoreAtPanic gives the terminal back if its goroutine panics: that ends the process, and no
-// other goroutine would do it. It is to be deferred.
+// other goroutine would do it. Defer it.
 func RestoreAtPanic() {
 	if r := recover(); r != nil {
 		if e := taken.Load(); e != nil {
@@ -347,8 +347,8 @@ func (e *Editor) draw() {
 }
 
 // redrawSequence returns what shows the whole row, from its first column. What is before the
-// cursor is written last, so that the cursor is behind it however wide the terminal thinks it
-// is; and nothing wraps.
+// cursor is written last, so that the cursor ends up right after it, however wide the
+// terminal thinks it is. Nothing wraps.
 func (e *Editor) redrawSequence() string {
 	e.row, e.cursor = e.layout()
 	e.drawnWidth = e.width()

@@ -8,7 +8,7 @@ import (
 )
 
 // PlainLine is an InputLine for a terminal without cursor movement: the terminal itself edits
-// the line, and nothing moves the cursor. Text that appears meanwhile may stand in the middle
+// the line, and nothing moves the cursor. Text that appears meanwhile may land in the middle
 // of what is typed.
 type PlainLine struct {
 	screen io.Writer

@@ -44,8 +44,8 @@ func Suspend() { _ = syscall.Kill(0, syscall.SIGTSTP) }
 // InForeground reports whether this process may take the terminal of a file.
 func InForeground(f *os.File) bool { return inForeground(descriptor(f)) }
 
-// WatchJob returns channels that tell when the size of the terminal has changed, and when the
-// process continues after a stop. stop ends both.
+// WatchJob returns channels that receive when the size of the terminal has changed, and when
+// the process continues after a stop. stop ends both.
 func WatchJob() (resized, continued <-chan os.Signal, stop func()) {
 	r, c := make(chan os.Signal, 1), make(chan os.Signal, 1)
 	signal.Notify(r, syscall.SIGWINCH)

@@ -19,5 +19,5 @@ func Suspend() {}
 // InForeground is always true: Windows has no background processes on a console.
 func InForeground(*os.File) bool { return true }
 
-// WatchJob returns channels that tell nothing: an Editor notices a new size when it draws.
+// WatchJob returns nil channels: an Editor notices a new size when it draws.
 func WatchJob() (resized, continued <-chan os.Signal, stop func()) { return nil, nil, func() {} }

@@ -13,8 +13,8 @@ import (
 type cell struct {
 	text  string
 	width int
-	// plain means that every terminal gives the character the same width. Of an emoji and of
-	// letters with marks, terminals differ.
+	// plain means that every terminal gives the character the same width. Terminals differ
+	// about emoji and letters with marks.
 	plain bool
 }
 

@@ -5,6 +5,5 @@ import (
 	"os"
 )
 
-// exposed reports nothing: here the mode of a file does not protect it, but the folder of
-// the user's profile does.
+// exposed reports false: here the folder of the user's profile protects a file, not its mode.
 func exposed(*os.File, fs.FileInfo) bool { return false }

@@ -112,10 +112,10 @@ func Hangups(ctx context.Context) <-chan os.Signal {
 	return hangups
 }
 
-// Divert gives every signal that would end ctx, a context of CatchSignals, to take instead,
-// and those of more, which end nothing. take reports whether it has dealt with the signal; else
-// that ends ctx. If SIGINT was ignored at the start, as by a shell in a script with &, it is
-// ignored again, also in a program that is started then.
+// Divert passes every signal that would end ctx, a context of CatchSignals, to take instead,
+// and also those in more, which end nothing. If take reports false, it has not dealt with the
+// signal, which then ends ctx. If SIGINT was ignored at the start, as by a shell in a script
+// with &, it is ignored from now on, and in programs that this one starts.
 func Divert(ctx context.Context, take func(os.Signal) bool, more ...os.Signal) {
 	s, ok := ctx.Value(signalsKey{}).(*Signals)
 	if !ok {

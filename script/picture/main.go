@@ -200,7 +200,7 @@ type terminal struct {
 	keys   io.WriteCloser
 	output chan []byte
 	seen   []byte
-	mark   int // up to here it was waited for
+	mark   int // where await continues to look
 }
 
 func (s *server) terminal(login string) (*terminal, error) {

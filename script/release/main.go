@@ -34,7 +34,7 @@ func main() {
 	out := flag.String("out", "dist", "`FOLDER` of the result; it is emptied first")
 	flag.Parse()
 	list := strings.Split(*platforms, ",")
-	// This platform comes first: its programs write the completions, and tell early
+	// This platform comes first: its programs write the completions, and show early
 	// whether the commit is in them.
 	list = append([]string{host}, slices.DeleteFunc(list, func(p string) bool { return p == host })...)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -122,7 +122,7 @@ func (r *release) publish(ctx context.Context, platform string) error {
 	return nil
 }
 
-// step tells what is done next: a release takes minutes.
+// step prints what is done next: a release takes minutes.
 func step(format string, args ...any) {
 	fmt.Println("release: " + fmt.Sprintf(format, args...))
 }
