@@ -147,7 +147,6 @@ func (a *acks) read() error {
 	}
 }
 
-// take takes one acknowledgement.
 func (a *acks) take(text string) {
 	id, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {

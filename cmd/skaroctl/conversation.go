@@ -409,7 +409,7 @@ func (c *conversation) enter() {
 	c.tellPending()
 }
 
-// leave ends the chat when every message is confirmed, or when the time of --timeout is over.
+// leave ends the chat when every message is confirmed, or when --timeout has passed.
 func (c *conversation) leave(ctx context.Context) {
 	if c.state == chatLeaving || c.state == chatEnding {
 		return

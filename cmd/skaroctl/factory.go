@@ -226,7 +226,6 @@ func (s *stderr) divert(to io.Writer) {
 	s.w = to
 }
 
-// line writes one line.
 func (s *stderr) line(text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -65,7 +65,6 @@ func (o *fieldFlags) read(ctx context.Context, stdin io.Reader, reserved ...stri
 	return fields, nil
 }
 
-// readMessage reads the fields of a message.
 func (o *fieldFlags) readMessage(ctx context.Context, stdin io.Reader) (proto.Fields, error) {
 	if !o.given() {
 		return "", nil

@@ -27,7 +27,6 @@ type filter struct {
 // fieldMatch is a --match: a field and its value.
 type fieldMatch struct{ name, value string }
 
-// parseMatches reads the values of --match.
 func parseMatches(given []string) (list []fieldMatch, err error) {
 	const hint = "write it as --match urgency=critical"
 	for _, text := range given {

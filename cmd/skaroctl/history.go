@@ -73,7 +73,6 @@ func runHistory(ctx context.Context, f *Factory, o *historyOptions) error {
 	})
 }
 
-// printMessages prints messages of the account of s.
 func printMessages(ctx context.Context, p *output.Printer, s *session.Session, messages []proto.Message) error {
 	got, err := s.Account(ctx)
 	if err != nil {

@@ -112,8 +112,8 @@ func newHookInput(e session.Event) hookInput {
 	return in
 }
 
-// reader returns the line as a reader, which makes it as it is read. end ends the making: a
-// command may read none of it.
+// reader returns a reader of the line, which is encoded as it is read. end stops the
+// encoding, because a command may read none of it.
 func (in hookInput) reader() (line io.Reader, end func()) {
 	r, w := io.Pipe()
 	go func() { w.CloseWithError(in.write(w)) }()

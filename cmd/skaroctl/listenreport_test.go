@@ -268,7 +268,7 @@ func TestListenReportNotices(t *testing.T) {
 	}
 }
 
-// A signal that reaches listen and its command at once decides the exit status, also if the
+// A signal that reaches listen and its command at once decides the exit status, even if the
 // listener returns the failure of the command.
 func TestSignalDecidesBesideAFailedCommand(t *testing.T) {
 	signaled, stop := context.WithCancelCause(t.Context())

@@ -158,7 +158,7 @@ func (f *Factory) completeProfileArg(c *cobra.Command, args []string, prefix str
 	return f.completeProfile(c, args, prefix)
 }
 
-// noProfile returns the error for an argument that is no profile.
+// noProfile returns the error for an argument that is not a profile.
 func noProfile(name string, c account.Config) error {
 	return cli.Usage(fmt.Sprintf("there is no profile %q", name), knownProfiles(c))
 }

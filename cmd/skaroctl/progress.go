@@ -56,7 +56,6 @@ func (p *progress) add(bytes int) {
 	}
 }
 
-// text returns the text of the bar.
 func (p *progress) text() string {
 	const mega = 1e6
 	done := min(p.done/p.recipients, p.total)

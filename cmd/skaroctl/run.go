@@ -192,8 +192,8 @@ func (o *runOptions) wants(done ending) bool {
 	return o.longerThan == 0 || done.took > time.Duration(o.longerThan)
 }
 
-// The exit statuses of a command that could not be started, as a shell has them. A command
-// that a signal has ended has statusSignal and the number of the signal.
+// The exit statuses of a command that could not be started, as a shell has them. If a
+// signal has ended the command, the status is statusSignal plus the number of the signal.
 const (
 	statusNotFound      = 127
 	statusNotExecutable = 126

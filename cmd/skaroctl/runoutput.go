@@ -20,7 +20,7 @@ import (
 const afterEnd = 2 * time.Second
 
 // pipeRoom is more than what a pipe holds, in bytes: after so much output, everything that
-// the command itself wrote has come.
+// the command itself wrote has arrived.
 const pipeRoom = 1 << 20
 
 // passages pass the output of a command on. A nil passages means that the command has our
@@ -78,7 +78,7 @@ func (p *passages) closeTheirs() {
 }
 
 // finish waits until the output of a command that has ended is passed on. A reader that has
-// gone is no error: the command got the same answer from its pipe.
+// gone is not an error: the command got the same answer from its pipe.
 func (p *passages) finish() error {
 	if p == nil {
 		return nil

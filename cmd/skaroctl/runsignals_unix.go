@@ -43,8 +43,8 @@ func endingSignal(state *os.ProcessState) (number int, name string) {
 }
 
 // reachesGroup reports whether a signal comes from a terminal, which sends it to the command
-// too. Such a signal can't be told from one of kill(1) to this process alone; in the
-// foreground of a terminal it is taken for one of the terminal.
+// too. Such a signal can't be told from one that kill(1) sends to this process alone. If the
+// process is in the foreground of a terminal, the signal counts as one from the terminal.
 func reachesGroup(s os.Signal) bool {
 	switch s {
 	case syscall.SIGINT, syscall.SIGQUIT, syscall.SIGWINCH:

@@ -225,7 +225,6 @@ type input struct {
 	reader       func(io.Reader) recordReader
 }
 
-// input returns the form of the input.
 func (o *sendOptions) input() input {
 	switch {
 	case o.json:

@@ -229,7 +229,6 @@ func (p *jsonParser) mustBe(what, expected string) error {
 
 func startsNumber(c byte) bool { return c == '-' || c >= '0' && c <= '9' }
 
-// body reads the value of "body".
 func (p *jsonParser) body() (string, error) {
 	body, err := p.valueOf(`"body"`, "a string")
 	if err == nil && len(body) > maxBody {
@@ -238,7 +237,6 @@ func (p *jsonParser) body() (string, error) {
 	return body, err
 }
 
-// key reads the value of "key".
 func (p *jsonParser) key() (string, error) {
 	key, err := p.valueOf(`"key"`, "a string")
 	if wrong := checkKey(key); err == nil && wrong != "" {
@@ -327,7 +325,6 @@ func (p *jsonParser) texts(name string) ([]string, error) {
 // maxDigits is how many characters a number in a field may have: more than any integer there.
 const maxDigits = 64
 
-// number reads a number.
 func (p *jsonParser) number() (any, error) {
 	start := p.at
 	for p.at < len(p.line) && strings.IndexByte("+-.0123456789Ee", p.line[p.at]) >= 0 {
@@ -388,7 +385,6 @@ func (p *jsonParser) recipients() (to []string, err error) {
 	return to, nil
 }
 
-// login reads a login.
 func (p *jsonParser) login(what, expected string) (string, error) {
 	login, err := p.valueOf(what, expected)
 	switch {

@@ -277,7 +277,6 @@ func (s *unknownSpan) failure() error {
 	}
 }
 
-// sendError is the error of one message.
 func sendError(m session.Message, err error) error {
 	if m.Line > 0 {
 		return fmt.Errorf("send: %s: %w", m, err)

@@ -217,7 +217,7 @@ func (o *spoolOptions) parse() (ids []int64, err error) {
 	for _, arg := range o.ids {
 		id, err := strconv.ParseInt(arg, 10, 64)
 		if err != nil || id < 1 {
-			return nil, cli.Usage(fmt.Sprintf("%q is no id of a message", arg), "run `skaroctl spool list` to see the ids")
+			return nil, cli.Usage(fmt.Sprintf("%q is not the id of a message", arg), "run `skaroctl spool list` to see the ids")
 		}
 		if !slices.Contains(ids, id) {
 			ids = append(ids, id)

@@ -68,7 +68,6 @@ func backupError(ctx context.Context, err error) error {
 	return err
 }
 
-// backupToFile writes a backup to a new file.
 func backupToFile(ctx context.Context, f *Factory, file string) error {
 	path, err := f.databasePath()
 	if err != nil {

@@ -248,7 +248,7 @@ const knownConferences = "run `skarod conference list` to see the conferences"
 func conferenceName(typed string, form func(string) (string, error), hint string) (string, error) {
 	name, err := form(typed)
 	if err != nil {
-		return "", cli.Usage("a conference has a name like a login: "+err.Error(), hint)
+		return "", cli.Usage("a conference needs a name that could be a login: "+err.Error(), hint)
 	}
 	return name, nil
 }

@@ -45,7 +45,7 @@ func TestConferenceCommands(t *testing.T) {
 		{"conference create OPS", 5, "create: \"ops\": it is the name of a conference\nhint: add a member with `skarod conference add ops LOGIN`"},
 		{"conference create Bob", 5, "create: \"bob\": the login is taken\nhint: choose a name that no account has"},
 		{"conference create new alice eve dev mallory", 5, "create: \"eve\", \"dev\", \"mallory\": no such user\nhint: run `skarod user list` to see the logins"},
-		{"conference create a,b", 2, "create: a conference has a name like a login: \"a,b\" can't be a login: a comma separates two logins\nhint: choose another name"},
+		{"conference create a,b", 2, "create: a conference needs a name that could be a login: \"a,b\" can't be a login: a comma separates two logins\nhint: choose another name"},
 		{"conference create x car\u202eol", 2, "create: \"car\\u202eol\" can't be a login: it may have letters, digits and most symbols, but no spaces\nhint: run `skarod user list` to see the logins"},
 		{"conference create w bob,alice", 5, "create: \"bob,alice\": no such user\nhint: separate the logins by spaces: bob alice\n"},
 		{"conference add ops bob, alice", 5, "add: \"bob,\": no such user\nhint: separate the logins by spaces: bob alice\n"},

@@ -73,7 +73,7 @@ func runRestore(ctx context.Context, f *Factory, o *restoreOptions) error {
 		f.notice("the old database is kept as %s", output.Line(filepath.Join(filepath.Dir(path), filepath.Base(restored.Kept))))
 	}
 	if restored.Unread != nil {
-		f.notice("the old database can't be read (%s): if a backup was restored before, new messages may get ids that others had since", output.Line(restored.Unread.Error()))
+		f.notice("the old database can't be read (%s): if a backup was restored earlier, new messages may get ids that were used since then", output.Line(restored.Unread.Error()))
 	}
 	f.done("replaced %s with the backup; new messages get ids above %d", output.Line(path), restored.Above)
 	return nil

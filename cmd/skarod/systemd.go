@@ -13,7 +13,7 @@ import (
 // tellSystemd tells systemd the state of the service. Without systemd it does nothing.
 func (r *running) tellSystemd(state string) {
 	if _, err := daemon.SdNotify(false, state); err != nil {
-		r.log.Error("systemd can't be told", "state", state, "error", err)
+		r.log.Error("can't notify systemd", "state", state, "error", err)
 	}
 }
 
@@ -48,7 +48,7 @@ func (r *running) watchdog(ctx context.Context, interval time.Duration) {
 			return
 		}
 		if errors.Is(err, server.ErrNoAnswer) {
-			r.log.Error("the watchdog of systemd is not told that the server works", "error", err)
+			r.log.Error("can't notify the watchdog of systemd", "error", err)
 		} else {
 			r.tellSystemd(daemon.SdNotifyWatchdog)
 		}

@@ -139,8 +139,8 @@ func encodeCredentials(entries []entry) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// decodeCredentials checks the whole file, so that a later write loses nothing but the SID
-// beside a token. Nil content has no entries. Its errors quote nothing.
+// decodeCredentials checks the whole file, so that a later write loses nothing except a
+// SID that is stored beside a token. Nil content has no entries. Its errors quote nothing.
 func decodeCredentials(path string, content []byte) ([]entry, error) {
 	if content == nil {
 		return nil, nil

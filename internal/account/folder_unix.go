@@ -137,7 +137,7 @@ func (d *folder) refuseOthers() error {
 	return othersFolder(d.path, "it belongs to another user", d.stat.Uid)
 }
 
-// readLink returns what a name links to, or "" if it is no link. It refuses a link of
+// readLink returns what a name links to, or "" if it is not a link. It refuses a link of
 // another user.
 func (d *folder) readLink(name string) (target string, err error) {
 	var before, after unix.Stat_t

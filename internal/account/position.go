@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 )
 
-// PositionFile keeps how far `listen --resume` has come with one account. Its lock is held
+// PositionFile keeps the position of `listen --resume` for one account. Its lock is held
 // while the listener runs: of two listeners with one position, each would skip the messages
 // that the other has shown. No other command takes that lock.
 type PositionFile struct {

@@ -275,7 +275,7 @@ func (e *SpoolEntry) check(n spoolName) error {
 	return nil
 }
 
-// names returns the entries in their order. foreign are files that are no entries.
+// names returns the entries in their order. foreign are files that are not entries.
 func (s *Spool) names() (entries []spoolName, foreign []string, err error) {
 	f, err := s.file("x")
 	if errors.Is(err, fs.ErrNotExist) {
@@ -328,9 +328,9 @@ func (s *Spool) Each(do func(*SpoolEntry, error) error) error {
 	return nil
 }
 
-// foreignFile returns the error for a file that is no entry.
+// foreignFile returns the error for a file that is not an entry.
 func foreignFile(path string) error {
-	return &Error{Kind: KindFile, Path: path, Msg: "it is no entry of the spool, and was left as it is", Hint: "move the file elsewhere"}
+	return &Error{Kind: KindFile, Path: path, Msg: "it is not an entry of the spool, and was left as it is", Hint: "move the file elsewhere"}
 }
 
 // Retry makes messages that a person decides about wait again. A pending one stays as it is:

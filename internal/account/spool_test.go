@@ -115,7 +115,7 @@ func TestSpoolFormat(t *testing.T) {
 }
 
 // Each account has its own messages, in the order in which they came. A new one gets a higher id
-// than those that are there, also if the clock was set back.
+// than those that are there, even if the clock was set back.
 func TestSpoolKeepsOrderAndIDs(t *testing.T) {
 	s, _ := newSpool(t)
 	for n := range 12 {
@@ -233,7 +233,7 @@ func TestAddReturnsWhatIsThereDespiteAnError(t *testing.T) {
 	}
 }
 
-// An entry that can't be read is named and left as it is, and those behind it are sent.
+// An entry that can't be read is named and left as it is, and those after it are sent.
 func TestBrokenEntryIsNamedAndKept(t *testing.T) {
 	s, folder := newSpool(t)
 	entries := add(t, s, alice, "1", "2")

@@ -13,7 +13,7 @@ const folderVariables = "AppData and LocalAppData"
 // tokenHint is how to get a token. PowerShell before version 6 writes UTF-16.
 const tokenHint = "make one in cmd, not in PowerShell, with `skaroctl login LOGIN --server URL --print-token >FILE`"
 
-// noFollow is no flag here.
+// noFollow has no flag here.
 const noFollow = 0
 
 // private accepts every file: the folder of the user's profile protects it, not its mode.

@@ -159,7 +159,7 @@ func (r *runner) execute(ctx context.Context) error {
 	// error is to look.
 	word := readRootFlags(r.Root, r.Args)
 	if ours == nil && c == r.Root && word != "" {
-		// The one error that cobra makes itself: the first word is no command.
+		// The one error that cobra makes itself: the first word is not a command.
 		return UnknownCommand(c, word)
 	}
 	return err

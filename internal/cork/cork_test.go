@@ -71,8 +71,8 @@ func TestUncorkReportsEarlierWrite(t *testing.T) {
 	}
 }
 
-// OnWait is told when a write waits for the peer, and when it has ended. A write that the system
-// takes at once does not wait.
+// OnWait is called when a write waits for the peer, and when it has ended. A write that the
+// system takes at once does not wait.
 func TestOnWaitIsToldOfWritesThatWait(t *testing.T) {
 	near, far := net.Pipe() // takes nothing at once
 	var told []bool

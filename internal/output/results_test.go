@@ -134,7 +134,7 @@ func TestWriteFailureAsJSONAndAsText(t *testing.T) {
 	}
 }
 
-// A reply is printed as it came, also where its fields have other types than they should.
+// A reply is printed as it came, even if its fields have other types than they should.
 func TestReplyIsPrintedAsItCame(t *testing.T) {
 	for _, c := range []struct {
 		fields map[string]any

@@ -115,7 +115,6 @@ func CheckFieldName(name string) error {
 	return nil
 }
 
-// fieldValue reads the value of a field.
 func fieldValue(name string, raw cbor.RawMessage) (any, error) {
 	wrong := func(is string) error {
 		return &FieldError{name, fmt.Sprintf("is %s: expected text, an integer, a boolean or an array of text", is)}

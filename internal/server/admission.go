@@ -20,8 +20,8 @@ const maxLeaving = 100
 
 // admission counts what the limits on connections are about. Server.mu guards it.
 type admission struct {
-	connections   int                       // those in the handshake included
-	authenticated int                       // those that are logging in included
+	connections   int                       // including those in the handshake
+	authenticated int                       // including those that are logging in
 	users         map[int64]int             // the same, by user
 	addresses     map[netip.Prefix]*counted // without local
 	waiting       list.List                 // of *conn: the unauthenticated ones, the oldest first

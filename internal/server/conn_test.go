@@ -169,7 +169,7 @@ func TestQueueIsBounded(t *testing.T) {
 	}
 }
 
-// A peer that takes nothing is dropped after WriteTime, also when the frames are small: one by one,
+// A peer that takes nothing is dropped after WriteTime, even if the frames are small: one by one,
 // or several in one packet.
 func TestDeafPeerIsDroppedAfterWriteTime(t *testing.T) {
 	w := newTestServer(t, func(o *Options) { o.WriteTime = 50 * time.Millisecond })
@@ -253,7 +253,7 @@ func (w *testServer) dialPipe(link func(net.Conn) net.Conn) *client {
 	return c
 }
 
-// After a password has changed, nothing is done for the old connection, also if it can't be closed
+// After a password has changed, nothing is done for the old connection, even if it can't be closed
 // yet because the client does not read.
 func TestEndingConnectionDoesNothingMore(t *testing.T) {
 	w := newTestServer(t, nil, "alice", "bob")

@@ -20,8 +20,8 @@ const smallFrame = 4 << 10
 var smallFrames = sync.Pool{New: func() any { return new([smallFrame]byte) }}
 
 // frameBudget bounds the bytes of all frames that have begun and are not complete. If it is
-// used up, the connection whose frame began first ends: a client that is not hostile needs
-// its room for the shortest time.
+// used up, the connection whose frame began first ends: an honest client needs its room
+// only for a short time.
 type frameBudget struct {
 	limit int
 

@@ -38,8 +38,8 @@ type tries struct {
 	open    int       // attempts that wait for their turn or their result
 }
 
-// guesses delays attempts from where others were refused. An attempt from elsewhere is not
-// delayed.
+// guesses delays the attempts of an address whose earlier attempts were refused. Those of
+// other addresses are not delayed.
 type guesses struct {
 	o *Options
 

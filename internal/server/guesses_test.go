@@ -60,7 +60,7 @@ func TestDelaysGrowWithRefusedLogins(t *testing.T) {
 		if d := guess("bob", at, false); d != 0 {
 			t.Errorf("%s: another login waits %v", at, d)
 		}
-		// After a while everything is as before, also if the clock was set back.
+		// After a while everything is as before, even if the clock was set back.
 		clock.Add(-time.Hour)
 		if d := guess("alice", at, false); d != 5*time.Second {
 			t.Errorf("%s: with the clock set back it waits %v", at, d)

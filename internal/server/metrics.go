@@ -124,7 +124,6 @@ func (s *Server) queued() (frames, bytes int) {
 	return frames, bytes
 }
 
-// countRefusal counts a refusal.
 func (s *Server) countRefusal(what, status string) {
 	s.counter.refusals.WithLabelValues(what, status).Inc()
 }

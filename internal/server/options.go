@@ -119,7 +119,7 @@ func DefaultOptions() Options {
 		AliveInterval: 30 * time.Second, PruneInterval: time.Hour,
 	}
 	for _, l := range limits {
-		_ = l.complete(&o) // zero is no error
+		_ = l.complete(&o) // zero is not an error
 	}
 	return o
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // handshake sends the beginning of a WebSocket handshake and the given lines. It returns the
-// status of the answer, and whether the connection ends behind it.
+// status of the answer, and whether the connection ends after it.
 func (w *testServer) handshake(path, lines string) (status int, ended bool) {
 	w.t.Helper()
 	c, err := net.Dial("tcp", w.addr)

@@ -41,7 +41,7 @@ func TestPasswordChangedDuringTheStartEndsSessions(t *testing.T) {
 	}
 }
 
-// A new password and a removal end at once what was authorized before, also if another process
+// A new password and a removal end at once what was authorized before, even if another process
 // makes them.
 func TestChangedAccountLosesItsSessions(t *testing.T) {
 	w := newTestServer(t, nil, "alice", "bob", "carol")

@@ -133,7 +133,7 @@ func TestSessionThatEndedFirstMakesRoom(t *testing.T) {
 	}
 }
 
-// A session that makeRoom forgets stays forgotten, also if a change of it is on its way to
+// A session that makeRoom forgets stays forgotten, even if a change of it is on its way to
 // the store.
 func TestForgottenSessionIsNotStoredAgain(t *testing.T) {
 	w := newTestServer(t, func(o *Options) { o.MaxSessions = 2 }, "alice")

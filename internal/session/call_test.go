@@ -39,7 +39,7 @@ func TestRepliesMayComeInAnyOrder(t *testing.T) {
 	wg.Wait()
 }
 
-// A request leaves right behind the login, so that both take one round trip.
+// A request leaves right after the login, so that both take one round trip.
 func TestRequestLeavesBeforeLoginIsConfirmed(t *testing.T) {
 	url := serve(t, func(p *peer) {
 		p.greet()

@@ -43,7 +43,7 @@ const (
 	hintProxy    = "check HTTPS_PROXY, or name the host in NO_PROXY"
 	hintTLS      = "give the server TLS 1.2 or newer"
 	hintUpgrade  = "check --server, and that every proxy on the way lets WebSocket pass"
-	hintLog      = "look into the server's log, or ask its administrator"
+	hintLog      = "look in the server's log, or ask its administrator"
 )
 
 // Diagnoses that need no details.

@@ -237,8 +237,8 @@ func pushedTooMuch(server string, err error) error {
 	return &Error{Kind: KindTimeout, Msg: server + " pushes too many messages before it answers", Err: err}
 }
 
-// outOfTime returns the error for a run whose time is over. It says what happened last,
-// because that is what the user can act on.
+// outOfTime returns the error for a run that has run out of time. It says what happened
+// last, because that is what the user can act on.
 func outOfTime(last error) error {
 	e := &Error{Kind: KindTimeout, Msg: "out of time", Err: last}
 	var why *Error

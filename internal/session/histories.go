@@ -139,7 +139,7 @@ func countsOf(messages []proto.Message) map[fingerprint]int {
 	return counts
 }
 
-// fetch delivers what the histories of all dialogs have and the seen set has not.
+// fetch delivers the messages of all histories that are not in the seen set.
 func (h *histories) fetch(ctx context.Context, c *subscription) error {
 	h.stage = agreed
 	h.fetched = map[fingerprint]int{}
@@ -194,8 +194,8 @@ func (r *round) repeat(dialog string) {
 	}
 }
 
-// fetchDialogs delivers what the histories of dialogs have and the seen set has not, in
-// as many rounds as it takes. r is the first round, which has begun.
+// fetchDialogs delivers the messages in the histories of dialogs that are not in the seen
+// set, in as many rounds as it takes. r is the first round, which has begun.
 func (h *histories) fetchDialogs(ctx context.Context, c *subscription, dialogs []string, r *round) error {
 	for {
 		if err := h.fetchRound(ctx, c, dialogs, r); err != nil {

@@ -224,7 +224,7 @@ func TestHistoriesAndPushesMeanwhile(t *testing.T) {
 	}
 }
 
-// A push that looks like a fetched message waits for another round, and so do those behind
+// A push that looks like a fetched message waits for another round, and so do those after
 // it.
 func TestHistoriesKeepOrderOfEqualMessages(t *testing.T) {
 	s := newPlain(t, "bob", "carol")

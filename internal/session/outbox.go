@@ -197,8 +197,8 @@ func (m *outgoing) resendable(hasNonces bool, now time.Time) bool {
 	return m.state == notSent || m.state == answered || hasNonces && !m.bare && age < nonceLife && age > -clockSlack
 }
 
-// unanswered is the result of a message that is given up because of err. final is that of
-// Result.
+// unanswered is the result of a message that is given up because of err. final becomes
+// Result.Final.
 func (m *outgoing) unanswered(err error, final bool) Result {
 	switch {
 	case m.state == answered:

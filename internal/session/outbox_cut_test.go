@@ -168,7 +168,7 @@ func TestOutboxResultIsTrueWithoutRetries(t *testing.T) {
 }
 
 // A message of whose frame only a part has left may have been delivered, as far as the
-// client can know; the ones behind it were not.
+// client can know; the ones after it were not.
 func TestOutboxTornWriteIsUnknown(t *testing.T) {
 	greeting := wsFrame(0x82, cbor(t, map[string]any{"type": proto.TypeGreeting, "token": "T"}))
 	welcome := wsFrame(0x82, cbor(t, map[string]any{"type": proto.TypeReply, "for": proto.TypeAuthorize, "id": 1, "status": proto.StatusOK}))

@@ -22,7 +22,7 @@ func messages(list ...Message) chan Message {
 }
 
 // A message of an earlier run is sent again, with its nonce, while the server remembers that.
-// Otherwise it is unknown for good, and those behind it are sent.
+// Otherwise it is unknown for good, and those after it are sent.
 func TestOutboxGoesOnWithMessagesOfAnEarlierRun(t *testing.T) {
 	now := time.Now()
 	ago := func(d time.Duration) time.Time { return now.Add(-d) }
@@ -123,7 +123,7 @@ func TestOutboxKeepsAMessageThatMayNotLeave(t *testing.T) {
 	}
 }
 
-// A message that left without its nonce is unknown for good, also if the server then learns
+// A message that left without its nonce is unknown for good, even if the server then learns
 // to know nonces, and whatever ended the run.
 func TestOutboxDoesNotResendWhatLeftWithoutNonce(t *testing.T) {
 	for _, interrupted := range []bool{false, true} {

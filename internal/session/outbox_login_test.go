@@ -274,7 +274,7 @@ func TestOutboxLaterRefusedLoginKeepsUnknown(t *testing.T) {
 }
 
 // Which messages may leave before the login is confirmed. If a SID is tried before a token,
-// none may: the server refuses it with the SID, and it would be sent again behind the next
+// none may: the server refuses it with the SID, and it would be sent again after the next
 // one. Nor may a second message to one person, for the same reason.
 func TestWorkerLetsMessagesLeaveEarly(t *testing.T) {
 	ended, cancel := context.WithCancel(t.Context())

@@ -39,7 +39,7 @@ func (b *busyServer) serve(p *peer) {
 	}
 }
 
-// A message that the server refuses for now is sent again, those behind it keep their
+// A message that the server refuses for now is sent again, those after it keep their
 // order, and none comes twice.
 func TestOutboxSendsAgainWhatIsRefusedForNow(t *testing.T) {
 	for _, status := range []string{proto.StatusTooMany, proto.StatusInternal, "503 Service Unavailable"} {

@@ -155,7 +155,6 @@ func (s *pauses) lasted(up time.Duration) {
 	}
 }
 
-// next returns the next pause.
 func (s *pauses) next() time.Duration {
 	pause := s.jitter(s.bound)
 	s.bound = min(2*s.bound, s.most)

@@ -255,7 +255,7 @@ func (u *updates) deliver(c *subscription, m proto.Message) error {
 	})
 }
 
-// check returns an error if a message with that id can't be new. Zero is no id.
+// check returns an error if a message with that id can't be new. Zero means no id.
 func (u *updates) check(c *subscription, id int64) error {
 	if id != 0 && id <= u.lastAtLogin {
 		return u.wentBackwards(c, id, u.lastAtLogin)

@@ -94,7 +94,7 @@ func (w *worker) write(ctx, login context.Context) {
 }
 
 // next returns the next message to write: first what is left of earlier connections. It
-// is nil if there is none any more, or if the writer is to stop.
+// returns nil if there are no more, or if the writer is to stop.
 func (w *worker) next() *outgoing {
 	r := w.run
 	if len(r.backlog) > 0 {

@@ -218,7 +218,7 @@ func TestNewFilesAreOnDiskBeforeTheirNames(t *testing.T) {
 	}
 }
 
-// A backup of a damaged database fails, and leaves no file: also if the copy itself succeeds, and
+// A backup of a damaged database fails, and leaves no file, even if the copy itself succeeds, and
 // only its check finds the damage.
 func TestBackupOfDamagedDatabaseFails(t *testing.T) {
 	hole := func(t *testing.T, s *Store) {

@@ -223,7 +223,7 @@ func TestMembersSeeAllOfAConference(t *testing.T) {
 	}
 }
 
-// A nonce is answered also if the sender has left the conference, or it was deleted.
+// A nonce is answered even if the sender has left the conference, or it was deleted.
 func TestNonceOutlivesTheMembership(t *testing.T) {
 	s := newStore(t, "alice", "bob")
 	if err := s.CreateConference("ops", []string{"alice", "bob"}, now); err != nil {

@@ -10,7 +10,7 @@ import (
 )
 
 // Root uses no file that it may have opened by a link of another user: whatever that file is, and
-// also if the link was replaced since.
+// even if the link was replaced since.
 func TestRootNoticesALinkThatItHasFollowed(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root follows such links")

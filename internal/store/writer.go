@@ -485,7 +485,6 @@ func (s *Store) change(query string, args ...any) (int64, error) {
 // scanner is a row: its Scan also has the error of the query.
 type scanner interface{ Scan(...any) error }
 
-// row reads one row.
 func (s *Store) row(query string, args ...any) scanner {
 	st, err := s.stmt(query)
 	if err != nil {

@@ -115,7 +115,7 @@ func TestFailedJobFailsItsGroup(t *testing.T) {
 	}
 }
 
-// While another process locks the database, the jobs that wait fail together, also when the store
+// While another process locks the database, the jobs that wait fail together, even when the store
 // is closed.
 func TestLockedDatabaseRefusesAllTogether(t *testing.T) {
 	s := newStore(t, "alice")
@@ -367,7 +367,7 @@ func TestSendWaitsWhileTheSenderHasTheShare(t *testing.T) {
 	done.Wait()
 }
 
-// The writing goroutine goes on while callers are told about the commit before.
+// The writing goroutine goes on while callers are told about the previous commit.
 func TestCommitsGoOnBesideTheirAnnouncements(t *testing.T) {
 	s := newStore(t)
 	told, goOn := make(chan struct{}), make(chan struct{})

@@ -28,7 +28,6 @@ type draft struct {
 	new     string   // the new text, while an entered one is edited
 }
 
-// text returns the whole text.
 func (d *draft) text() string { return d.before + d.after }
 
 // set replaces the text, and puts the cursor at its end.
@@ -65,7 +64,7 @@ func (d *draft) clear() {
 	d.shown, d.new = len(d.entered), ""
 }
 
-// recall shows an entered text: the one that is by places before the one shown.
+// recall shows another entered text, by places before the one shown.
 func (d *draft) recall(by int) {
 	to := d.shown - by
 	if to < 0 || to > len(d.entered) {

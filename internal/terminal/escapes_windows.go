@@ -7,8 +7,8 @@ import (
 )
 
 // followsEscapes reports whether a terminal follows escape sequences. A console does so
-// for programs that ask for it, unless it is set to legacy mode. If f is no console, it is
-// a terminal of Cygwin or MSYS, which always does.
+// for programs that ask for it, unless it is set to legacy mode. If f is not a console, it
+// is a terminal of Cygwin or MSYS, which always does.
 func followsEscapes(f *os.File) bool {
 	console := windows.Handle(f.Fd())
 	var mode uint32

@@ -240,7 +240,6 @@ func wholeRunes(text []byte) []byte {
 	return text
 }
 
-// textKey returns the key of a text.
 func textKey(text []byte) key {
 	if clean := CleanText(string(text)); clean != "" {
 		return key{keyText, clean}

@@ -20,7 +20,6 @@ type member struct {
 	mode       int64
 }
 
-// writeArchive writes the archive of a platform.
 func (r *release) writeArchive(platform string) error {
 	folder := r.name("skaroctl", platform)
 	members, err := r.members(platform, folder)

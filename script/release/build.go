@@ -39,7 +39,7 @@ func (r *release) buildAll(ctx context.Context, platforms []string) error {
 func build(ctx context.Context, platform, work string) error {
 	goos, goarch, ok := strings.Cut(platform, "/")
 	if !ok {
-		return fmt.Errorf("%q is no platform like linux/amd64", platform)
+		return fmt.Errorf("%q is not a platform like linux/amd64", platform)
 	}
 	args := []string{"build", "-buildvcs=auto", "-trimpath", "-ldflags=-s -w", "-o", filepath.Join(work, "bin", goos, goarch) + "/"}
 	for _, p := range programs {

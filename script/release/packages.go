@@ -28,7 +28,6 @@ type packageData struct {
 	Documents []string // in Work/documents/Program
 }
 
-// writePackage writes the package of a program.
 func (r *release) writePackage(ctx context.Context, program, packager, platform string) error {
 	modules, err := r.linked(platform, program)
 	if err != nil {
