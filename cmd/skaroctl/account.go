@@ -121,7 +121,7 @@ func (acct Account) chooseLogin(variable string, flags commonFlags) (string, err
 		)
 	}
 	return "", cli.Usage(
-		fmt.Sprintf("SKAROCTL_LOGIN is %s, but there is no token in the environment, and the profile %q is that of %s", output.Login(variable), acct.profile, output.Login(saved)),
+		fmt.Sprintf("SKAROCTL_LOGIN is %s, but there is no token in the environment, and the profile %q belongs to %s", output.Login(variable), acct.profile, output.Login(saved)),
 		"name the profile with --profile, or unset SKAROCTL_LOGIN",
 	)
 }
@@ -245,7 +245,7 @@ func (acct Account) loginCommand() string {
 	}
 	switch saved := acct.saved; {
 	case saved.Login != "" && saved.Server != "" && (saved.Login != acct.login || saved.Server != acct.endpoint.URL):
-		command += " --profile NAME" // the profile is that of another account
+		command += " --profile NAME" // the profile belongs to another account
 	case acct.profile != usualProfile:
 		command += " --profile " + terminal.ShellWord(acct.profile)
 	}
@@ -258,7 +258,7 @@ func (acct Account) hintLogin(err error) error {
 	case session.KindOf(err) != session.KindAuth, hintOf(err) != "":
 		return err
 	case acct.env != nil:
-		return cli.WithHint(err, fmt.Sprintf("check SKAROCTL_LOGIN, or make a new token with `skaroctl login --print-token`: that of %s is for another login or an older password", acct.env.Source))
+		return cli.WithHint(err, fmt.Sprintf("check SKAROCTL_LOGIN, or make a new token with `skaroctl login --print-token`: the one from %s is for another login or an older password", acct.env.Source))
 	}
 	return cli.WithHint(err, fmt.Sprintf("log in again with `%s`", acct.loginCommand()))
 }

@@ -62,7 +62,7 @@ func TestWhichAccount(t *testing.T) {
 		{"two profiles", p, "-p bob", "PROFILE=default", "bob wss://b/ store", ""},
 		{"no such profile", p, "-p none", "", `there is no profile "none"`, ""},
 
-		{"a login without a token", p, "", "LOGIN=bob", `SKAROCTL_LOGIN is bob, but there is no token in the environment, and the profile "default" is that of alice`, "bob wss://a/"},
+		{"a login without a token", p, "", "LOGIN=bob", `SKAROCTL_LOGIN is bob, but there is no token in the environment, and the profile "default" belongs to alice`, "bob wss://a/"},
 		{"the login of the default profile", p, "", "LOGIN=ALICE", "alice wss://a/ store", "ALICE wss://a/"},
 		{"a login and no profile", none, "", "LOGIN=bob SERVER=wss://c/", `there is no profile "default"`, "bob wss://c/"},
 		{"a profile and another login", p, "-p bob", "LOGIN=alice", "bob wss://b/ store", ""},
@@ -191,7 +191,7 @@ func TestNeedLogin(t *testing.T) {
 	}
 }
 
-// A skaroctl that --exec runs is that of the same account.
+// A skaroctl that --exec runs uses the same account.
 func TestEnviron(t *testing.T) {
 	acct := Account{profile: "p", saved: account.Profile{Server: "ws://a/"}, endpoint: session.Endpoint{URL: "ws://a/"}}
 	withToken := acct

@@ -40,7 +40,7 @@ func TestCommandsWithAServer(t *testing.T) {
 		{args: []string{"login", "bob", "--password-stdin", "-p", "bob", "--server", url, "--store", "file"}, stdin: "wrong", status: 3, errs: "hint: check the login and the password"},
 		{args: []string{"login", "bob", "--password-stdin", "-p", "bob", "--server", url, "--store", "file", "--session-only"}, stdin: "pw", out: `"credentials":"SID"`},
 		{args: []string{"status", "-p", "bob", "-v"}, out: `"credentials":"SID"`, errs: "session_restore"},
-		{args: []string{"login", "bob", "--password-stdin", "--replace"}, stdin: "pw", out: `"login":"bob"`, errs: `the profile "default" was that of alice`},
+		{args: []string{"login", "bob", "--password-stdin", "--replace"}, stdin: "pw", out: `"login":"bob"`, errs: `the profile "default" belonged to alice`},
 		{args: []string{"register", "alice", "--password-stdin", "-p", "new", "--server", url, "--store", "file"}, stdin: "pw", status: 5, errs: "hint: choose another login"},
 		{args: []string{"register", "carol", "--password-stdin", "-p", "new", "--server", url, "--store", "file"}, stdin: "pw", out: `"login":"carol"`},
 		{args: []string{"logout", "--all"}, errs: `forgot the profile "new"`},
@@ -83,7 +83,7 @@ func TestRefusedLoginHint(t *testing.T) {
 	alice := newTestUser(t, url, "alice")
 	for _, args := range [][]string{{"status"}, {"send", "alice", "x"}, {"listen"}} {
 		alice.variables["SKAROCTL_TOKEN"], alice.variables["SKAROCTL_SERVER"], alice.variables["SKAROCTL_LOGIN"] = newToken("old").Text(), url, "alice"
-		if _, errs := alice.run("", 3, args...); !strings.Contains(errs, ": that of SKAROCTL_TOKEN is for another login or an older password") {
+		if _, errs := alice.run("", 3, args...); !strings.Contains(errs, ": the one from SKAROCTL_TOKEN is for another login or an older password") {
 			t.Errorf("%q: %s", args, errs)
 		}
 		clear(alice.variables)

@@ -146,7 +146,7 @@ func (o *loginOptions) openStore(acct Account, getenv func(string) string) (acco
 	return nil, cli.Usage(err.Error(), "give --store keyring or --store file")
 }
 
-// checkTakeover returns an error if the profile is that of another account, and --replace
+// checkTakeover returns an error if the profile belongs to another account, and --replace
 // is not given. Before the login, logins that differ in case count as the same one.
 func (l loginAttempt) checkTakeover(old account.Profile, same func(a, b string) bool) error {
 	if l.options.replace || l.options.printToken || old.Login == "" || old.Server == "" || same(old.Login, l.login) && old.Server == l.endpoint.URL {
@@ -157,7 +157,7 @@ func (l loginAttempt) checkTakeover(old account.Profile, same func(a, b string) 
 		own = "--profile NAME"
 	}
 	return cli.Usage(
-		fmt.Sprintf("the profile %q is that of %s at %s", l.profile, output.Login(old.Login), old.Server),
+		fmt.Sprintf("the profile %q belongs to %s at %s", l.profile, output.Login(old.Login), old.Server),
 		fmt.Sprintf("give this account a profile of its own with `%s`, or replace the other one with --replace", own),
 	)
 }
@@ -345,7 +345,7 @@ func (l loginAttempt) dropOld(ctx context.Context, f *Factory, profile account.P
 		}
 	}
 	if old.Login != profile.Login || old.Server != profile.Server {
-		f.notice("the profile %q was that of %s at %s", l.profile, output.Login(old.Login), old.Server)
+		f.notice("the profile %q belonged to %s at %s", l.profile, output.Login(old.Login), old.Server)
 	}
 }
 

@@ -42,8 +42,8 @@ func TestLoginFailsBeforeThePassword(t *testing.T) {
 		o         loginOptions
 		err       string
 	}{
-		{name: "another account", o: loginOptions{login: "carol", loginGiven: true}, err: `the profile "a" is that of alice at ws://127.0.0.1:1/`},
-		{name: "another server", flags: commonFlags{server: "wss://h"}, o: loginOptions{login: "alice", loginGiven: true}, err: `the profile "a" is that of alice at ws://127.0.0.1:1/`},
+		{name: "another account", o: loginOptions{login: "carol", loginGiven: true}, err: `the profile "a" belongs to alice at ws://127.0.0.1:1/`},
+		{name: "another server", flags: commonFlags{server: "wss://h"}, o: loginOptions{login: "alice", loginGiven: true}, err: `the profile "a" belongs to alice at ws://127.0.0.1:1/`},
 		{name: "a bad variable", variables: map[string]string{"SKAROCTL_STORE": "cloud"}, flags: commonFlags{server: "wss://h/"}, o: loginOptions{login: "alice", loginGiven: true}, err: `SKAROCTL_STORE: there is no credential store "cloud"`},
 		{name: "no server", o: loginOptions{login: "alice", loginGiven: true}, err: "no server is known"},
 		{name: "another machine", flags: commonFlags{server: "ws://example.org/"}, o: loginOptions{login: "alice", loginGiven: true}, err: "not encrypted"},

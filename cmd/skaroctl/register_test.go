@@ -23,7 +23,7 @@ func TestRegisterParse(t *testing.T) {
 func TestRegisterKeepsTheProfileOfAnother(t *testing.T) {
 	f := newTestFactory(t, terminal.Streams{}, homeWith(t, twoProfiles))
 	err := runRegister(t.Context(), f, &registerOptions{loginOptions: loginOptions{login: "carol", loginGiven: true}})
-	if err == nil || !strings.Contains(err.Error(), `the profile "a" is that of alice`) {
+	if err == nil || !strings.Contains(err.Error(), `the profile "a" belongs to alice`) {
 		t.Errorf("%v", err)
 	}
 }

@@ -244,7 +244,7 @@ func (o *runOptions) execute(ctx context.Context, f *Factory) ending {
 	return done
 }
 
-// endedAs returns how a command that was started has ended. err is that of Wait.
+// endedAs returns how a command that was started has ended. err is the result of Wait.
 func endedAs(cmd *exec.Cmd, err error) ending {
 	switch signal, name := endingSignal(cmd.ProcessState); {
 	case signal > 0:

@@ -98,7 +98,7 @@ func parseHop(s string) (netip.Addr, error) {
 	return a.WithZone("").Unmap(), err
 }
 
-// trusts reports whether an address is that of a trusted proxy.
+// trusts reports whether an address belongs to a trusted proxy.
 func (o *Options) trusts(a netip.Addr) bool {
 	return slices.ContainsFunc(o.TrustedProxies, func(p netip.Prefix) bool {
 		if p == UnixProxy {

@@ -11,9 +11,9 @@ import (
 // charged: the sender of a pushed message, or the user who gets a reply. So the pushes of one
 // user's messages delay those of another user by one turn, however many they are.
 //
-// A frame is in the queue of its connection before the connection is in the turns: the order of a
-// connection's frames is that of conn.enqueue, whatever the turns are. A connection may be in the
-// turns of several users; the first turn writes what is queued for the others too.
+// A frame is in the queue of its connection before the connection is in the turns: a connection's
+// frames keep the order of conn.enqueue, whatever the turns are. A connection may be in the turns
+// of several users; the first turn writes what is queued for the others too.
 type turns struct {
 	mu    sync.Mutex
 	queue *fair.Queue[*conn]
