@@ -38,7 +38,7 @@ func rawHelp(t *testing.T, program string, words ...string) string {
 }
 
 // startsPlainly is the first line of a help: a verb, and not more than ten words.
-var startsPlainly = regexp.MustCompile(`^(Add|Change|Create|Delete|Disable|Enable|Find|Forget|List|Log|Make|Manage|Print|Put|Remove|Replace|Revoke|Run|Send|Show|Take|Write)( \S+){0,9}\.$`)
+var startsPlainly = regexp.MustCompile(`^(Add|Change|Chat|Create|Delete|Disable|Enable|Find|Forget|List|Log|Make|Manage|Print|Put|Remove|Replace|Revoke|Run|Send|Show|Take|Write)( \S+){0,9}\.$`)
 
 var quoted = regexp.MustCompile(`"[^"]*"|'[^']*'`)
 

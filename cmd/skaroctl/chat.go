@@ -23,13 +23,13 @@ func newChatCmd(f *Factory, run runFunc[chatOptions]) *cobra.Command {
 	var o chatOptions
 	return &cobra.Command{
 		Use:   "chat LOGIN",
-		Short: "Write with another user at a terminal",
+		Short: "Chat with another user at a terminal",
 		Long: `LOGIN is another user, or a conference that you are in. The last messages
-appear, and then new ones, above the line in which you write. Enter sends, "\"
-at the end continues the text on a new line, and Up brings back what was sent.
+appear, and new ones then appear above your input line. Enter sends. "\" and
+Enter continue the text on a new line. Up recalls what you have sent.
 
-Ctrl-D at an empty line leaves when every message is confirmed. Ctrl-C clears
-the line, and leaves at an empty one. docs/chat.md has all keys.`,
+At an empty line, Ctrl-D leaves when every message is confirmed, and Ctrl-C
+leaves at once. Otherwise Ctrl-C clears the line. docs/chat.md has all keys.`,
 		Example: `  skaroctl chat bob
   skaroctl chat ops --profile work`,
 		Args:              cli.CheckArgs,

@@ -60,7 +60,7 @@ func newContactsAddCmd(f *Factory, run runFunc[contactOptions]) *cobra.Command {
 	return &cobra.Command{
 		Use:   "add LOGIN",
 		Short: "Add a contact",
-		Long:  `The other user does not learn of it.`,
+		Long:  `The other user is not notified.`,
 		Example: `  skaroctl contacts add bob
   skaroctl contacts add bob -o json | jq .online`,
 		Args: cli.CheckArgs,

@@ -33,7 +33,7 @@ func (o *commonFlags) add(root *cobra.Command, completeProfile cobra.CompletionF
 	f.StringVarP(&o.server, "server", "s", "", "`URL` of the server, ws:// or wss://; without a path, /skaro_client/ is used; or unix:PATH (SKAROCTL_SERVER)")
 	f.StringVarP(&o.profile, "profile", "p", "", "use the account of the profile `NAME` (SKAROCTL_PROFILE)")
 	f.StringVarP(&o.output, "output", "o", "auto", "`FORMAT` of results: auto, text or json; auto is text on a terminal, JSON Lines elsewhere (SKAROCTL_OUTPUT)")
-	f.Var(&o.timeout, "timeout", "time limit of the command; for listen, chat, send --lines and send --retry, of each attempt; for run, of the sending (SKAROCTL_TIMEOUT)")
+	f.Var(&o.timeout, "timeout", "time limit for the command; listen, chat, send --lines and send --retry apply it to each attempt, run to sending (SKAROCTL_TIMEOUT)")
 	f.StringVar(&o.colour, "color", "auto", "colour text `WHEN`: auto, always or never (NO_COLOR, CLICOLOR, CLICOLOR_FORCE)")
 	f.BoolVar(&o.utc, "utc", false, "use UTC for times in text, and for times that you give without a zone")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "show every frame and state change on standard error, with secrets masked")

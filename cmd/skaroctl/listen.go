@@ -73,7 +73,7 @@ func newListenCmd(f *Factory, run runFunc[listenOptions]) *cobra.Command {
 	cli.CompleteFlagFunc(c, "from", f.completeFrom)
 	flags.StringArrayVar(&o.conferences, "conference", nil, "show only messages in the conference `NAME` (repeatable)")
 	cli.CompleteFlagFunc(c, "conference", f.completeConference)
-	flags.StringArrayVar(&o.match, "match", nil, "show only messages whose field KEY is VALUE: `KEY=VALUE` (repeatable; all must match)")
+	flags.StringArrayVar(&o.match, "match", nil, "show only messages with the field `KEY=VALUE` (repeatable; all must match)")
 	flags.BoolVar(&o.own, "own", false, "also show messages that this account sends from elsewhere")
 	flags.BoolVar(&o.events, "events", false, "also show what the server pushes besides messages: info, error and others")
 	flags.StringVar(&o.since, "since", "", "start with the messages since `WHEN`: \"all\", or a value as for history --since")

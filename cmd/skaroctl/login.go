@@ -38,7 +38,7 @@ func newLoginCmd(f *Factory, run runFunc[loginOptions]) *cobra.Command {
 		Short: "Log in to a server and save the account",
 		Long: `login saves a token in the credential store. It saves the account, --ca-file and
 --allow-plaintext in the config file. It asks for the password, and neither
-stores nor sends it. Give a second account a name of its own with --profile.`,
+stores nor sends it. For a second account, name a profile with --profile.`,
 		Example: `  skaroctl login alice --server wss://chat.example.org/skaro_client/
   skaroctl login alice --store file --password-stdin <password.txt`,
 		Args: cli.CheckArgs,

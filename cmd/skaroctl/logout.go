@@ -21,9 +21,9 @@ func newLogoutCmd(f *Factory, run runFunc[logoutOptions]) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "logout",
 		Short: "Forget the credentials and the profile",
-		Long: `logout removes what login saved on this machine. The server does not learn of
-it, because Skaro has no request for it. An unused session ends there after five
-minutes.`,
+		Long: `logout removes what login saved on this machine. The server does not notice,
+because Skaro has no logout request. On the server, an unused session ends after
+five minutes.`,
 		Example: `  skaroctl logout
   skaroctl logout --profile work`,
 		Args: cli.CheckArgs,

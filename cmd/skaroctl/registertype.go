@@ -14,7 +14,7 @@ func newRegisterTypeCmd(f *Factory, run runFunc[noOptions]) *cobra.Command {
 		Use:   "register-type",
 		Short: "Show who may create an account on the server",
 		Long: `The answer is open (anyone), invite (by invitation) or closed (only the
-administrator), or another word of the server. You need not be logged in.`,
+administrator), or the server's own word. No login is needed.`,
 		Example: `  skaroctl register-type --server wss://chat.example.org/skaro_client/
   skaroctl register-type -o text`,
 		Args: cli.CheckArgs,

@@ -50,13 +50,13 @@ func newRunCmd(f *Factory, run runFunc[runOptions]) *cobra.Command {
 	var o runOptions
 	c := &cobra.Command{
 		Use:   "run LOGIN[,LOGIN...] -- COMMAND [ARG...]",
-		Short: "Run a command, and send how it ended",
-		Long: `The streams, the signals and the exit status are those of the command (127: not
-found, 126: not executable, 128+N: signal N). Then a message is sent: the
-command line, the host, how it ended, how long it took, the end of its output.
+		Short: "Run a command and report how it ended",
+		Long: `The command runs as if called directly. Then run sends a message: the command
+line, the host, how the command ended, how long it took, and the end of its
+output. If the command line contains a secret, replace it with --title.
 
-If the message can't be sent, standard error says so, and the exit status stays
-that of the command. If the command line holds a secret, --title replaces it.`,
+The exit status is that of the command, even if the message can't be sent (127:
+not found, 126: not executable, 128+N: signal N). Standard error then says why.`,
 		Example: `  skaroctl run bob -- make -j4 test
   skaroctl run ops --on failure --spool -- restic -r /srv/backup backup /home
   skaroctl run bob --longer-than 1m --title "the report" -- ./report --year 2026`,

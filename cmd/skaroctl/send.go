@@ -54,12 +54,12 @@ func newSendCmd(f *Factory, run runFunc[sendOptions]) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "send LOGIN[,LOGIN...] [TEXT...]",
 		Short: "Send a message to one or more logins or conferences",
-		Long: `The text is the arguments, joined by a space. It is standard input if TEXT is
-"-" or absent. Exit status 0 means that the server has stored the message, or
-that it waits here (--spool); 7, that it may or may not have been delivered.
+		Long: `The words of TEXT are joined by spaces. If TEXT is "-" or absent, send reads
+standard input. Exit status 0 means that the server has stored the message, or
+with --spool that it waits here; 7 means that it may have been delivered.
 
 With --lines, --null or --json, standard input has many messages. They are sent
-in order over one connection; if it is lost, send reconnects. With --json, a
+in order over one connection, which send restores if it is lost. With --json, a
 line is {"to":"bob","body":"TEXT"}; without "to", the message goes to LOGIN.`,
 		Example: `  skaroctl send bob "the build is green"
   skaroctl send ops -- "$MESSAGE"

@@ -106,8 +106,8 @@ func newSpoolFlushCmd(f *Factory, run runFunc[noOptions]) *cobra.Command {
 		Use:        "flush",
 		SuggestFor: []string{"send", "run"},
 		Short:      "Send the messages that wait for the account",
-		Long: `Messages are sent in order. If the server refuses one for good, or can't say
-any more whether it has it, the message stays for you to decide, and the next
+		Long: `Messages are sent in order. If the server refuses a message for good, or can no
+longer tell whether it has it, the message waits for your decision, and the next
 one is sent. Any other failure ends the command, and the rest waits.`,
 		Example: `  skaroctl spool flush
   skaroctl spool flush --profile work --quiet`,
@@ -145,10 +145,10 @@ func runSpoolFlush(ctx context.Context, f *Factory, _ *noOptions) error {
 func newSpoolRetryCmd(f *Factory, run runFunc[spoolOptions]) *cobra.Command {
 	return &cobra.Command{
 		Use:   "retry ID...",
-		Short: "Make messages wait again that are refused or unknown",
+		Short: "Make refused or unknown messages wait again",
 		Long: `The next "spool flush" or "send --spool" of the account sends them, in the order
-of their ids. An unknown message that the server has is delivered a second time.
-A message that is waiting or attempted stays as it is.`,
+of their ids. An unknown message may be delivered a second time. Waiting and
+attempted messages stay as they are.`,
 		Example: `  skaroctl spool retry 1764448800123456 && skaroctl spool flush
   skaroctl spool list | jq 'select(.state=="refused").id' |
     xargs -r skaroctl spool retry`,

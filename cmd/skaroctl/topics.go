@@ -29,11 +29,12 @@ func exitStatusHelp() string {
 	b.WriteString("  0    done, or the reader of the output has gone away\n")
 	b.WriteString(exitTable.Help(true))
 	b.WriteString(`
-A message was delivered if the status is 0, unless its result is "spooled": then
-it waits. It was not delivered if the status is 2, 3, 4, 5 or 6. After any other
-status, 7 above all, it may have been delivered. A message that is listed as
-"sent" was delivered, whatever the status. With several recipients or --lines,
-the status is that of the worst error. "run" has the status of its command.`)
+Delivered means stored by the server. A message was delivered if the status is
+0, unless its result is "spooled": then it waits. It was not delivered if the
+status is 2, 3, 4, 5 or 6. After any other status, especially 7, it may have
+been delivered. A message that is listed as "sent" was delivered, whatever the
+status. With several recipients or --lines, the status is that of the worst
+error. "run" has the status of its command.`)
 	return b.String()
 }
 

@@ -32,11 +32,11 @@ func newConferenceCmd(f *Factory) *cobra.Command {
 		Use:        "conference",
 		SuggestFor: []string{"group", "room", "channel"},
 		Short:      "Manage conferences",
-		Long: `A conference is a group with a name. A message that a member sends to the name
-goes to all members. An account and a conference can't have the same name.
+		Long: `A conference is a named group. A message that a member sends to it reaches all
+members. An account and a conference can't have the same name.
 
-The members can read everything that was said in the conference, also before
-they joined it. Nobody else can read anything of it.`,
+The members can read everything that was said in the conference, even before
+they joined. Nobody else can read any of it.`,
 		Example: `  skarod conference create ops alice bob
   skarod conference list`,
 	}
@@ -105,8 +105,8 @@ func newConferenceAddCmd(f *Factory, run runFunc[conferenceOptions]) *cobra.Comm
 		Use:        "add NAME LOGIN...",
 		SuggestFor: []string{"invite", "join"},
 		Short:      "Put accounts into a conference",
-		Long: `They can read everything that was said in it before. An account that is in it
-already stays there.`,
+		Long: `They can read everything that was said in it before. An account that is already
+in it stays.`,
 		Example: `  skarod conference add dev bob
   skarod conference add dev alice bob`,
 		Args:              cli.CheckArgs,
@@ -218,8 +218,8 @@ func newConferenceDeleteCmd(f *Factory, run runFunc[conferenceOptions]) *cobra.C
 		Use:        "delete NAME",
 		SuggestFor: []string{"del", "drop"},
 		Short:      "Delete a conference",
-		Long: `Its history can no longer be read, but what was said is still delivered to its
-last members. A later conference of the same name shows nothing of it.`,
+		Long: `Nobody can read its history any more, but messages still reach those who are
+members now. A later conference with the same name has none of the messages.`,
 		Example: `  skarod conference delete dev
   skarod conference delete dev --data ./skaro`,
 		Args:              cli.CheckArgs,

@@ -21,9 +21,9 @@ func newPruneCmd(f *Factory, run runFunc[pruneOptions]) *cobra.Command {
 		Use:        "prune",
 		SuggestFor: []string{"clean", "purge", "expire"},
 		Short:      "Delete old messages",
-		Long: `What is deleted is gone for every user, also from the history. The file does not
-shrink, but its space is reused; to shrink it, restore a "skarod backup" of it.
-"skarod serve --keep 90d" deletes old messages by itself.`,
+		Long: `Deleted messages are gone for every user, and from the history. The file does
+not shrink, but its space is reused; to shrink it, restore a "skarod backup" of
+it. "skarod serve --keep 90d" deletes old messages automatically.`,
 		Example: `  skarod prune --older-than 90d
   skarod prune --older-than 24h`,
 		Args: cli.CheckArgs,

@@ -52,12 +52,12 @@ func newServeCmd(f *Factory, run runFunc[serveOptions]) *cobra.Command {
 		Use:   "serve",
 		Short: "Run the server",
 		Long: `The server runs until it is interrupted. Its WebSocket is at /skaro_client/.
-With --admin, /healthz and /metrics are on an address of their own, without a
-login. SIGHUP makes it read its certificate and its config file again.
+With --admin, /healthz and /metrics are on a separate address, without a login.
+At SIGHUP, the server reads its certificate and config file again.
 
-docs/server.md describes TLS, proxies and the systemd service, whose data is in
-/var/lib/skarod. docs/operations.md describes backups and monitoring. Packages
-have both in /usr/share/doc/skarod/docs.`,
+docs/server.md describes TLS, proxies and the systemd service, and
+docs/operations.md backups and monitoring. Packages have both in
+/usr/share/doc/skarod/docs, and the data of the service is in /var/lib/skarod.`,
 		Example: `  skarod serve
   skarod serve --listen :8443 --tls-cert cert.pem --tls-key key.pem`,
 		Args: cli.CheckArgs,
