@@ -163,7 +163,7 @@ func readField(ctx context.Context, stdin io.Reader, name string) (string, error
 	case err != nil:
 		return "", fmt.Errorf("read a field: %w", err)
 	case len(b) > maxField:
-		return "", cli.Usage(fmt.Sprintf("read a field: %s has more than %d bytes", name, maxField), "give a shorter value: no frame of Skaro holds as much")
+		return "", cli.Usage(fmt.Sprintf("read a field: %s has more than %d bytes", name, maxField), "give a shorter value: a Skaro frame can't hold that much")
 	}
 	return string(b), nil
 }

@@ -184,7 +184,7 @@ func (o *listenOptions) check() error {
 		return cli.Usage("--exec-retry and --dead-letter are for the command of --exec, which is not given", "add --exec COMMAND")
 	}
 	if o.execRetry < 0 {
-		return cli.Usage(fmt.Sprintf("--exec-retry is %d: less than no attempt", o.execRetry), "leave it out to try once")
+		return cli.Usage(fmt.Sprintf("--exec-retry is %d: less than zero", o.execRetry), "leave it out to try once")
 	}
 	if o.ack != "" && !o.resume {
 		return cli.Usage("--ack moves the position of --resume, which is not given", "add --resume")

@@ -224,7 +224,7 @@ func (r *listenReport) endAcks(err error) error {
 	case errors.Is(err, errAckEnded), gone:
 		return &cli.Error{
 			Kind: cli.KindInternal, Msg: fmt.Sprintf("the consumer ended, and did not acknowledge %s to %s", messages(unacked), r.acks.name),
-			Hint: "run it again: the next --resume shows them again. If the consumer still runs, let it keep the file open, with `done 3<>FILE` behind its loop",
+			Hint: "run it again: the next --resume shows them again. If the consumer still runs, let it keep the file open, with `done 3<>FILE` after its loop",
 		}
 	case errors.Is(err, errTimeUp) && (r.o.drain || r.o.count > 0 && r.shown == r.o.count):
 		return &cli.Error{

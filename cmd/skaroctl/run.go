@@ -111,7 +111,7 @@ func (o *runOptions) check() (to []string, err error) {
 	}
 	switch {
 	case o.command[0] == "":
-		return nil, cli.Usage("the command is empty", "write it behind --, like `skaroctl run LOGIN -- make test`")
+		return nil, cli.Usage("the command is empty", "write it after --, like `skaroctl run LOGIN -- make test`")
 	case o.tail < 0 || o.tail > maxTailLines:
 		return nil, cli.Usage(fmt.Sprintf("--tail is %d, not from 0 to %d", o.tail, maxTailLines), fmt.Sprintf("leave it out for %d", defaultTail))
 	case len(o.title) > maxTitle:

@@ -198,7 +198,7 @@ func (o *sendOptions) check() (to []string, err error) {
 	case o.key != "" && wrong != "":
 		return nil, cli.Usage("--key "+wrong, "use a UUID, for example")
 	case o.spool && o.stream():
-		return nil, cli.Usage(fmt.Sprintf("--spool takes one message, and not the many of %s", o.input().flag), "leave --spool out, and give --retry to wait for the server")
+		return nil, cli.Usage(fmt.Sprintf("--spool takes a single message, and can't be used with %s", o.input().flag), "leave --spool out, and give --retry to wait for the server")
 	case o.json && len(o.words) > 0:
 		return nil, cli.Usage("--json takes its messages from standard input, not from arguments", "write `skaroctl send --json <FILE`; for results in JSON, write `-o json`")
 	case o.stream() && len(o.words) > 0:
@@ -257,7 +257,7 @@ func (o *sendOptions) read(ctx context.Context, f *Factory) (messageMaker, error
 	case err != nil || body == "" && o.skipEmpty:
 		return nil, err
 	case body == "":
-		return nil, cli.Usage("the text to send is empty", "give it as an argument or on standard input; --skip-empty makes an empty one no error")
+		return nil, cli.Usage("the text to send is empty", "give it as an argument or on standard input, or use --skip-empty if it may be empty")
 	}
 	return func(_ context.Context, to []string) *messageSource {
 		return textMessages(record{body: body, fields: fields, bare: o.bare, key: o.key}, to)

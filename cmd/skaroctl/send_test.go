@@ -43,7 +43,7 @@ func TestSendRefusesWrongUsage(t *testing.T) {
 	for want, o := range map[string]sendOptions{
 		"names an empty login":                     {to: "bob,", inFlight: 1},
 		"has a space beside a comma":               {to: "bob, alice", inFlight: 1},
-		"--spool takes one message":                {to: "bob", inFlight: 1, spool: true, null: true},
+		"--spool takes a single message":           {to: "bob", inFlight: 1, spool: true, null: true},
 		"\"bob\" and \"Bob\" may be the same":      {to: "bob,Bob", inFlight: 1, spool: true, words: []string{"hi"}},
 		"--inflight is 0":                          {to: "bob"},
 		"--inflight is 70000":                      {to: "bob", inFlight: 70000},

@@ -59,7 +59,7 @@ func newConferenceCreateCmd(f *Factory, run runFunc[conferenceOptions]) *cobra.C
 	c := &cobra.Command{
 		Use:        "create NAME [LOGIN...]",
 		SuggestFor: []string{"new"},
-		Short:      "Make a conference, with or without members",
+		Short:      "Create a conference, with or without members",
 		Example: `  skarod conference create ops alice bob
   skarod conference create test`,
 		Args:              cli.CheckArgs,

@@ -80,7 +80,7 @@ func (d database) open(f *Factory) (*store.Store, error) {
 		return nil, d.openError("open", err)
 	}
 	if errors.Is(missing, fs.ErrNotExist) {
-		f.notice("made a new database, %s", output.Line(d.path))
+		f.notice("created a new database, %s", output.Line(d.path))
 	}
 	if after, err := os.Lstat(d.opened); missing == nil && err == nil && before.Mode() != after.Mode() {
 		f.notice("others could read %s: its mode was %#o, and is %#o now", output.Line(d.path), before.Mode().Perm(), after.Mode().Perm())

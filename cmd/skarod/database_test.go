@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// A command says if it has made a new database.
+// A command says if it has created a new database.
 func TestNewDatabaseIsSaid(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "mistyped")
 	for _, args := range []string{"invite create", "conference create ops", "user list"} {
@@ -23,7 +23,7 @@ func TestNewDatabaseIsSaid(t *testing.T) {
 		}
 	}
 	args := []string{"user", "add", "bob", "--password-stdin", "--data", data}
-	want := "skarod: made a new database, " + filepath.Join(data, "skarod.db") + "\n"
+	want := "skarod: created a new database, " + filepath.Join(data, "skarod.db") + "\n"
 	if code, _, errs := skarod("password", args...); code != 0 || !strings.HasPrefix(errs, want) {
 		t.Errorf("%q: exit %d, %s", args, code, errs)
 	}
@@ -42,7 +42,7 @@ func TestNewDatabaseIsSaid(t *testing.T) {
 	defer func() { cmd.Process.Kill(); cmd.Wait() }()
 	lines := bufio.NewScanner(stderr)
 	for _, want := range []string{
-		`^time=\S+ level=INFO msg="made a new database, ` + regexp.QuoteMeta(filepath.Join(data, "skarod.db")) + `"$`,
+		`^time=\S+ level=INFO msg="created a new database, ` + regexp.QuoteMeta(filepath.Join(data, "skarod.db")) + `"$`,
 		`^time=\S+ level=INFO msg=listening data=.* registration=closed version=1\.2\.3 url=ws://127\.0\.0\.1:\d+/skaro_client/$`,
 	} {
 		if !lines.Scan() || !regexp.MustCompile(want).MatchString(lines.Text()) {

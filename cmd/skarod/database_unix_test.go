@@ -129,7 +129,7 @@ func TestRootLeavesTheDataToItsOwner(t *testing.T) {
 	for _, reachable := range []bool{true, false} {
 		data := folderOf(t, nobody, reachable)
 		db := filepath.Join(data, "skarod.db")
-		if _, _, errs := asRoot(t, "a long password", "user", "add", "bob", "--password-stdin", "--data", data); errs != "skarod: made a new database, "+db+"\n" {
+		if _, _, errs := asRoot(t, "a long password", "user", "add", "bob", "--password-stdin", "--data", data); errs != "skarod: created a new database, "+db+"\n" {
 			t.Errorf("add says %s", errs)
 		}
 		secret := filepath.Join(t.TempDir(), "password")

@@ -43,7 +43,7 @@ func newInviteCreateCmd(f *Factory, run runFunc[inviteCreateOptions]) *cobra.Com
 	c := &cobra.Command{
 		Use:        "create",
 		SuggestFor: []string{"add", "new"},
-		Short:      "Make an invitation and print its code",
+		Short:      "Create an invitation and print its code",
 		Long:       `The code is shown only once. It is for "skaroctl register --invite CODE".`,
 		Example: `  skarod invite create
   skarod invite create --expires 1d`,

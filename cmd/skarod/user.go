@@ -37,7 +37,7 @@ func newUserAddCmd(f *Factory, run runFunc[userOptions]) *cobra.Command {
 	c := &cobra.Command{
 		Use:        "add LOGIN",
 		SuggestFor: []string{"adduser", "useradd", "create", "new"},
-		Short:      "Make an account",
+		Short:      "Create an account",
 		Example: `  skarod user add carol
   skarod user add carol --password-stdin <password.txt`,
 		Args: cli.CheckArgs,

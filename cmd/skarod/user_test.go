@@ -87,7 +87,7 @@ func TestUserCommands(t *testing.T) {
 		{"", "user list", 1, "", "hint: make a database with `skarod user add`"},
 		{"x\n", "user passwd alice --password-stdin", 1, "", "hint: make a database with `skarod user add`"},
 		{"x\n", "user remove alice", 1, "", "hint: "},
-		{"secret\n", "user add Bob --password-stdin", 0, "", "skarod: made a new database, " + filepath.Join(data, "skarod.db") + "\n"},
+		{"secret\n", "user add Bob --password-stdin", 0, "", "skarod: created a new database, " + filepath.Join(data, "skarod.db") + "\n"},
 		{"secret", "user add alice --password-stdin", 0, "", ""},
 		{"secret\n", "user add BOB --password-stdin", 5, "", "skarod: user add: \"bob\": the login is taken\nhint: change its password with `skarod user passwd bob`\n"},
 		{"", "user add bob", 5, "", "the login is taken"}, // no password is asked for

@@ -12,7 +12,7 @@ import (
 func (c *conn) findParty(ctx context.Context, f proto.Frame, field string) (store.Party, error) {
 	given, ok := f.ExactText(field)
 	if !ok {
-		return store.Party{}, refuse(proto.StatusBadRequest, "%s is a login", field)
+		return store.Party{}, refuse(proto.StatusBadRequest, "%s must be a login", field)
 	}
 	login, err := store.LoginForm(given)
 	if err != nil {
