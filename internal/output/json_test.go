@@ -179,7 +179,7 @@ func FuzzMessageJSON(f *testing.F) {
 // A line of JSON is written as it is made: a text of control characters takes six times its
 // length there.
 func TestLongLineIsWrittenInParts(t *testing.T) {
-	long := strings.Repeat("\x1b", 1<<20) + strings.Repeat("é", 1<<20) + "\xff"
+	long := strings.Repeat("\x1b", spillSize) + strings.Repeat("é", spillSize) + "\xff"
 	m := proto.Message{ID: 1, From: "bob", To: long, Body: long, Extra: proto.ExtraOf(map[string]any{"text": long, "bytes": []byte(long), "list": []any{long, long}})}
 	var got struct {
 		To, Body string

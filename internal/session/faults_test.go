@@ -62,6 +62,18 @@ func expectBodies(t *testing.T, got []string, want ...string) {
 // The first connection is cut after every number of bytes. What was sent before and
 // after the cut comes once and in order.
 func TestListenSurvivesCutAtAnyByte(t *testing.T) {
+	const parts = 4 // tried at the same time, since a login takes time and little work
+	for first := int64(1); first <= parts; first++ {
+		t.Run(fmt.Sprint("from ", first), func(t *testing.T) {
+			t.Parallel()
+			listenThroughCuts(t, first, parts)
+		})
+	}
+}
+
+// listenThroughCuts cuts after first bytes, after first+step bytes, and so on, through
+// the handshake, the greeting, the login, the updates and the push.
+func listenThroughCuts(t *testing.T, first, step int64) {
 	h := newSkarod(t, nil, "alice", "bob")
 	before := int64(0) // messages so far, and so the id of the last
 	cutAt := func(bytes int64) (whole bool) {
@@ -95,13 +107,11 @@ func TestListenSurvivesCutAtAnyByte(t *testing.T) {
 		before += 2
 		return whole
 	}
-	// Every byte of the handshake, the greeting, the login, the updates and the push.
-	n := int64(1)
-	for ; !cutAt(n) && !t.Failed(); n++ {
+	n := first
+	for ; !cutAt(n) && !t.Failed(); n += step {
 	}
-	t.Logf("a whole connection has about %d bytes", n)
 	if n < 500 {
-		t.Errorf("only %d cuts were tried", n)
+		t.Errorf("a whole connection has only %d bytes", n)
 	}
 }
 
@@ -315,9 +325,9 @@ func keepsLink(t *testing.T, interval time.Duration) (kept bool) {
 	return err == nil
 }
 
-func TestThousandReconnectsLeaveNothingBehind(t *testing.T) {
+func TestManyReconnectsLeaveNothingBehind(t *testing.T) {
 	h := newSkarod(t, nil, "alice", "bob")
-	const reconnects = 1000
+	const few, many = 50, 300
 	type usage struct {
 		goroutines, files int
 		heap              uint64
@@ -340,9 +350,9 @@ func TestThousandReconnectsLeaveNothingBehind(t *testing.T) {
 	count := 0
 	l.Listening = func(Account) {
 		switch count++; count {
-		case 100:
+		case few:
 			first = measure()
-		case reconnects:
+		case many:
 			stop(errDone)
 			return
 		}
@@ -356,12 +366,12 @@ func TestThousandReconnectsLeaveNothingBehind(t *testing.T) {
 	for ctx.Err() == nil {
 		last = measure()
 		if last.goroutines <= first.goroutines && last.files <= first.files && last.heap < first.heap+1<<20 {
-			t.Logf("after 100 reconnects %+v, after %d %+v", first, reconnects, last)
+			t.Logf("after %d reconnects %+v, after %d %+v", few, first, many, last)
 			return
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	t.Errorf("after 100 reconnects %+v, after %d %+v", first, reconnects, last)
+	t.Errorf("after %d reconnects %+v, after %d %+v", few, first, many, last)
 }
 
 // TestOutboxCutSkarod cuts a send to the real server before, in and after each of
