@@ -1,5 +1,5 @@
 # make demo   see both programs at work
-# make test   vet and test everything, the race detector on
+# make test   vet and test everything
 # The other targets are described in docs/development.md.
 
 # The go command derives the programs' version from the commit and its tag.
@@ -7,10 +7,12 @@
 BUILDVCS := $(shell git rev-parse --quiet --verify HEAD >/dev/null 2>&1 && echo auto || echo false)
 # The race detector needs a C compiler; without one, cgo is off.
 RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
+RACESKIPPED := echo 'SKIPPED: the race detector needs a C compiler; how to enable it: install gcc or clang'; \
+	test "$$SKARO_TEST_REQUIRE" != 1
 PYTHON ?= python3
 FUZZTIME ?= 10m
 
-.PHONY: build demo test peers docs venv lint picture release reproduce package-test fuzz cover bench clean
+.PHONY: build demo test race peers docs venv lint picture release reproduce package-test fuzz cover bench clean
 
 build:
 	CGO_ENABLED=0 go build -buildvcs=$(BUILDVCS) -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/ ./cmd/skaroctl ./cmd/skarod
@@ -19,12 +21,16 @@ demo: build
 	@DEMO_PATH='$(CURDIR)/bin' sh script/demo
 
 # The limit of an hour ends a test that hangs; none depends on the speed of the machine.
+# Four packages run at a time, the slowest first, since many tests wait for what they test.
+GOTEST := go run ./script/gotest -timeout 1h -p 4 -parallel 4
+TESTED := ./e2e/... ./internal/session ./...
 test: peers
 	go vet ./...
-	go run ./script/gotest $(RACE) -timeout 1h ./...
-	@# without the race detector, which changes memory and processor time
-	$(if $(RACE),go run ./script/gotest -timeout 1h ./e2e/hostile)
-	@$(if $(RACE),,echo 'SKIPPED: the race detector needs a C compiler; how to enable it: install gcc or clang'; test "$$SKARO_TEST_REQUIRE" != 1)
+	$(GOTEST) $(TESTED)
+
+# The same with the race detector, in the programs of the end-to-end tests too.
+race: peers
+	$(if $(RACE),$(GOTEST) $(RACE) $(TESTED),@$(RACESKIPPED))
 
 # Sets up the tests' peers in Python, if that is possible here. If not, the tests say so.
 peers:
