@@ -72,21 +72,36 @@ func (q *Queue[T]) Charge(user int64, cost int) {
 }
 
 // Pop takes the next item. It returns nil if there is none.
-func (q *Queue[T]) Pop() *Item[T] {
-	l := q.first
-	if l == nil {
-		return nil
+func (q *Queue[T]) Pop() *Item[T] { return q.PopOf(func(int64) bool { return true }) }
+
+// PopOf takes the next item of those users for whom ready returns true.
+func (q *Queue[T]) PopOf(ready func(user int64) bool) *Item[T] {
+	for passed := 0; passed < len(q.lines); {
+		l := q.first
+		isReady := ready(l.user)
+		if isReady && l.next == nil { // alone: no turns are counted
+			l.credit = max(l.credit, l.items[0].cost)
+		}
+		if isReady && l.credit >= l.items[0].cost {
+			return q.take(l)
+		}
+		if passed++; isReady {
+			l.credit += q.quantum
+			passed = 0
+		}
+		if l.next != nil {
+			q.first = l.next
+			q.append(l)
+		}
 	}
-	for l.next != nil && l.credit < l.items[0].cost {
-		l.credit += q.quantum
-		q.first = l.next
-		q.append(l)
-		l = q.first
+	return nil
+}
+
+// Users calls each with the users who have items, in the order of their turns, until each
+// returns false.
+func (q *Queue[T]) Users(each func(user int64) bool) {
+	for l := q.first; l != nil && each(l.user); l = l.next {
 	}
-	if l.next == nil { // alone: no turns are counted
-		l.credit = max(l.credit, l.items[0].cost)
-	}
-	return q.take(l)
 }
 
 // take takes the first item of the first line.

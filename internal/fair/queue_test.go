@@ -114,3 +114,36 @@ func TestShareShrinksWithEachUser(t *testing.T) {
 		t.Error("an item that was taken has grown")
 	}
 }
+
+// A user who is not ready keeps the order and the turns, and delays nobody.
+func TestPopOfPassesUsersWhoAreNotReady(t *testing.T) {
+	q := NewQueue[int](10)
+	for i := range 30 {
+		q.Push(1, 5, i)
+		q.Push(2, 40, i)
+		q.Push(3, 5, i)
+	}
+	waits := map[int64]bool{1: true, 3: true}
+	ready := func(user int64) bool { return !waits[user] }
+	for i := range 10 {
+		if x := q.PopOf(ready); x == nil || x.User != 2 || x.Value != i {
+			t.Fatalf("item %d is %+v", i, x)
+		}
+	}
+	waits[2] = true
+	if x := q.PopOf(ready); x != nil || q.Len() != 80 {
+		t.Errorf("%+v is taken, %d are left", x, q.Len())
+	}
+	delete(waits, 1)
+	if x := q.PopOf(ready); x == nil || x.User != 1 || x.Value != 0 {
+		t.Errorf("%+v is taken", x)
+	}
+	var users []int64
+	q.Users(func(user int64) bool { users = append(users, user); return len(users) < 2 })
+	if len(users) != 2 || users[0] == users[1] {
+		t.Errorf("users %v", users)
+	}
+	if n := len(drain(q)); n != 79 || q.PopOf(ready) != nil {
+		t.Errorf("%d are left", n)
+	}
+}

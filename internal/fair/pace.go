@@ -1,0 +1,80 @@
+package fair
+
+import "time"
+
+// Pace lets a user who takes more than a share of the server's time wait while others are active,
+// so that the others seldom find the server at that user's work, and usually find it idle. A user
+// who is alone never waits. A Pace has no lock of its own.
+type Pace struct {
+	due           map[int64]time.Time // when the time that a user took is paid for
+	newest, other activity            // of two users
+}
+
+// activity is when a user was active last.
+type activity struct {
+	user int64
+	at   time.Time
+}
+
+const (
+	paceShare = 6                      // beside others, a user has one of so many parts of the time
+	paceBurst = 5 * time.Millisecond   // that a user who was idle may take at once
+	paceRest  = 250 * time.Millisecond // that a user waits at most
+	paceAlone = time.Second            // without another user: then a user is alone
+	maxPaced  = 1 << 12                // users
+)
+
+// NewPace makes a Pace.
+func NewPace() *Pace { return &Pace{due: map[int64]time.Time{}} }
+
+// Active notes that a user has work for the server.
+func (p *Pace) Active(user int64, now time.Time) {
+	if user != p.newest.user {
+		p.other = p.newest
+	}
+	p.newest = activity{user, now}
+}
+
+// Alone reports whether no other user has been active for a while.
+func (p *Pace) Alone(user int64, now time.Time) bool {
+	last := p.newest
+	if last.user == user {
+		last = p.other
+	}
+	return last.at.IsZero() || now.Sub(last.at) > paceAlone
+}
+
+// Took notes that the server has worked for a user.
+func (p *Pace) Took(user int64, took time.Duration, now time.Time) {
+	due, earliest, latest := p.due[user], now.Add(-paceBurst*paceShare), now.Add(paceRest)
+	if due.Before(earliest) {
+		due = earliest
+	}
+	if due = due.Add(took * paceShare); due.After(latest) {
+		due = latest
+	}
+	if len(p.due) >= maxPaced {
+		p.forget(earliest)
+	}
+	p.due[user] = due
+}
+
+// forget removes the users who have paid before a time, or all of them if none has.
+func (p *Pace) forget(before time.Time) {
+	for user, due := range p.due {
+		if due.Before(before) {
+			delete(p.due, user)
+		}
+	}
+	if len(p.due) >= maxPaced {
+		clear(p.due)
+	}
+}
+
+// Wait returns how long the server lets a user wait.
+func (p *Pace) Wait(user int64, now time.Time) time.Duration {
+	if p.Alone(user, now) {
+		return 0
+	}
+	return max(0, p.due[user].Sub(now))
+}
