@@ -92,7 +92,7 @@ func New(o Options) (*Server, error) {
 		owned:     map[int64]map[*session]bool{}, unstored: map[*session]bool{},
 		unfinished:    frameBudget{limit: o.MaxUnfinishedBytes},
 		unread:        unread{limit: int64(o.MaxUnreadBytes)},
-		turns:         newTurns(),
+		turns:         newTurns(o.Store.Took),
 		readers:       newGate(),
 		registrations: newRegistrations(&o),
 	}

@@ -4,7 +4,9 @@ import (
 	"net"
 	"runtime/pprof"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/skaroctl/skaroctl/internal/cork"
 	"github.com/skaroctl/skaroctl/internal/proto"
@@ -42,7 +44,8 @@ func TestPushesOfOneUserDelayOthersByATurn(t *testing.T) {
 	last.enqueue(make([]byte, 100), carol)
 	at := map[*conn]int{}
 	total := 0
-	for c := turns.next(); c != nil; c = turns.next() {
+	for x := turns.next(); x != nil; x = turns.next() {
+		c := x.Value
 		batch, _, ok := c.begin()
 		if !ok {
 			continue // its frames went with an earlier turn
@@ -75,7 +78,7 @@ func TestLongQueueTakesSeveralTurns(t *testing.T) {
 	}
 	c.end(1000, "")
 	for i, want := range []int{2, 1, 1, 1} {
-		if w.srv.turns.next() != c {
+		if x := w.srv.turns.next(); x == nil || x.Value != c {
 			t.Fatalf("turn %d is missing", i)
 		}
 		batch, ending, _ := c.begin()
@@ -183,4 +186,36 @@ func TestIdleConnectionHasOneGoroutine(t *testing.T) {
 		w.login("alice")
 	}
 	eventually(t, "there is one for each connection", func() bool { return goroutines() == n })
+}
+
+// The time of a turn counts for the user who has caused the frames, and not for the user who gets them.
+func TestTurnsCountForTheUserWhoCausedThem(t *testing.T) {
+	const messages = 20
+	w := newTestServer(t, nil, "alice", "bob")
+	var mu sync.Mutex
+	turns := map[int64]int{}
+	w.srv.turns.took = func(user int64, _ time.Duration) {
+		mu.Lock()
+		defer mu.Unlock()
+		turns[user]++
+	}
+	w.login("bob")
+	alice := w.login("alice")
+	from, err := w.store.User(t.Context(), "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	to, err := w.store.User(t.Context(), "bob")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range messages {
+		alice.send("bob", "x")
+	}
+	eventually(t, "the turns of all messages are counted", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		// bob has one for the reply to the login, and greetings have none.
+		return turns[from.ID] > messages && turns[to.ID] == 1 && len(turns) == 2
+	})
 }

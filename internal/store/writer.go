@@ -4,10 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
-	"sync"
 	"time"
-
-	"github.com/skaroctl/skaroctl/internal/fair"
 )
 
 // writer is the state of the writing goroutine. The caches hold what the database has, as
@@ -21,9 +18,6 @@ type writer struct {
 	extra   int               // cost of the job that runs, beyond that with which it was queued
 
 	syncTime time.Duration // of the last commit
-
-	user int64 // of the last job
-	solo int   // how many transactions in a row have been for that user only
 
 	deferred  []*job        // they share the next commit; see submitDeferred
 	deferTime time.Duration // how long the first of them waits for that
@@ -54,6 +48,11 @@ type job struct {
 	done  func(error)   // called after the commit, in the order of the jobs
 	err   error         // for done
 	taken chan struct{} // closed when the writing goroutine takes the job; nil if no caller waits for that
+
+	user   int64
+	cost   int           // with which it was queued
+	pushes int           // that it causes
+	took   time.Duration // to announce it
 }
 
 // nobody is the user of jobs that belong to no user.
@@ -68,6 +67,7 @@ const (
 	maxQueued   = 16 << 20  // of the jobs that wait
 	minGroup    = 256 << 10 // of one transaction; it takes more if running them is faster than the last commit
 	maxGroup    = 1 << 20   // of one transaction in any case
+	userGroup   = 32 << 10  // of one transaction for a user who is not alone; the last job may exceed it
 	maxDeferred = 4096      // deferred jobs that wait, and that share a commit
 
 	// deferTime is how long a deferred job waits for another job to share its commit. A
@@ -82,14 +82,17 @@ const (
 	maxPushes = 4 << 10
 	pushTime  = time.Microsecond // of a push
 
-	soloGroups = 1000 // transactions in a row for one user only: then the user is alone
+	// stepTime is the most that a user is charged for one write to a connection, and for one
+	// message beside its pushes. What takes longer has waited for a processor.
+	stepTime = time.Millisecond
+	slowPush = 10 * time.Microsecond // the most for each push
 )
 
 // groupSize is what the jobs of a transaction come to.
 type groupSize struct {
 	cost, pushes int
 	took         time.Duration // to run them
-	alone        bool          // no other user has had jobs for a while
+	alone        bool          // no other user has been active for a while
 }
 
 // full reports whether the transaction has enough jobs: the next job waits until these are on
@@ -97,83 +100,6 @@ type groupSize struct {
 func (z groupSize) full(disk time.Duration) bool {
 	return z.cost >= maxGroup || z.cost >= minGroup && z.took >= disk ||
 		z.pushes >= maxPushes || z.pushes >= minPushes && (!z.alone || time.Duration(z.pushes)*pushTime >= disk)
-}
-
-// queue is what waits for the writing goroutine, which takes it in turn by user.
-type queue struct {
-	mu     sync.Mutex // guards the two below
-	jobs   *fair.Queue[*job]
-	closed bool // the writing goroutine has ended, or is about to
-
-	wake chan struct{} // there are jobs; has room for one
-}
-
-func newQueue() queue {
-	return queue{jobs: fair.NewQueue[*job](turnCost), wake: make(chan struct{}, 1)}
-}
-
-// push queues a job. If the user has more than a share of the queue, it waits until the job
-// is taken. It reports whether the queue is open.
-func (q *queue) push(user int64, cost int, j *job) bool {
-	q.mu.Lock()
-	if q.closed {
-		q.mu.Unlock()
-		return false
-	}
-	q.jobs.Push(user, cost, j)
-	if q.jobs.CostOf(user) > q.jobs.Share(maxQueued) {
-		j.taken = make(chan struct{})
-	}
-	taken := j.taken
-	q.mu.Unlock()
-	q.ring()
-	if taken != nil {
-		<-taken
-	}
-	return true
-}
-
-// ring wakes the writing goroutine.
-func (q *queue) ring() {
-	select {
-	case q.wake <- struct{}{}:
-	default:
-	}
-}
-
-// pop takes the next job, its user and its cost.
-func (q *queue) pop() (j *job, user int64, cost int) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	x := q.jobs.Pop()
-	if x == nil {
-		return nil, 0, 0
-	}
-	if x.Value.taken != nil {
-		close(x.Value.taken)
-	}
-	return x.Value, x.User, x.Cost()
-}
-
-// charge adds to the cost of the user's last job.
-func (q *queue) charge(user int64, cost int) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.jobs.Charge(user, cost)
-}
-
-func (q *queue) empty() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.jobs.Len() == 0
-}
-
-// close closes the queue if it has no jobs, and reports whether it did.
-func (q *queue) close() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.closed = q.jobs.Len() == 0
-	return q.closed
 }
 
 // submit queues a job of a user. It waits while the user has more than a share of the queue.
@@ -244,11 +170,19 @@ func (s *Store) writeLoop() {
 	late := time.NewTimer(s.deferTime) // the first deferred job has waited for long enough
 	late.Stop()
 	defer late.Stop()
+	due := time.NewTimer(s.deferTime) // a user whose jobs wait need wait no longer
+	due.Stop()
+	defer due.Stop()
 	for {
 		select {
 		case <-s.queue.wake:
-			if s.queue.empty() {
+			wait, ok := s.queue.wait()
+			if !ok {
 				continue // the commit before took them
+			}
+			if wait > 0 {
+				due.Reset(wait)
+				continue
 			}
 			late.Stop()
 			s.commit(s.takeDeferred())
@@ -261,6 +195,8 @@ func (s *Store) writeLoop() {
 				late.Stop()
 				s.commit(s.takeDeferred())
 			}
+		case <-due.C:
+			s.queue.ring()
 		case <-late.C:
 			s.commit(s.takeDeferred())
 		case <-ticker.C:
@@ -290,6 +226,7 @@ func (s *Store) takeDeferred() []*job {
 
 // commitAll commits every queued job, and closes the queue.
 func (s *Store) commitAll() {
+	s.queue.hurry()
 	for {
 		jobs := s.takeDeferred()
 		if len(jobs) == 0 && s.queue.close() {
@@ -308,13 +245,14 @@ func (s *Store) commit(group []*job) {
 		s.rollBack()
 		// SQLite has waited for another process. The jobs that came meanwhile must not all wait
 		// as long again.
-		for j, _, _ := s.queue.pop(); j != nil; j, _, _ = s.queue.pop() {
+		for j := s.queue.popAny(); j != nil; j = s.queue.popAny() {
 			group = append(group, j)
 		}
 		s.announce(group, err)
 		return
 	}
 	s.checkForeign()
+	locked := s.queue.now()
 	group, err := s.runGroup(group)
 	if err == nil {
 		err = s.checkFile()
@@ -329,10 +267,32 @@ func (s *Store) commit(group []*job) {
 	} else if f := s.onCommit.Load(); f != nil {
 		(*f)(len(group), time.Since(begun))
 	}
+	s.charge(group, s.queue.now().Sub(locked))
 	s.announce(group, err)
 	if !s.queue.empty() {
 		s.queue.ring()
 	}
+}
+
+// charge charges users for a transaction, and for the pushes that it causes. The users of a small
+// transaction pay for as much of its time as if it were full: a user with few jobs does not wait.
+func (s *Store) charge(group []*job, took time.Duration) {
+	total := 0
+	for _, j := range group {
+		total += j.cost
+	}
+	total = max(total, minGroup)
+	s.queue.took(group, func(j *job) time.Duration {
+		return took*time.Duration(j.cost)/time.Duration(total) + time.Duration(j.pushes)*pushTime
+	})
+}
+
+// Took tells the store how long the server took for one write that a user has caused. If all of a
+// user's take much time, the user's jobs wait while other users are active.
+func (s *Store) Took(user int64, took time.Duration) {
+	s.queue.mu.Lock()
+	defer s.queue.mu.Unlock()
+	s.queue.pace.Took(user, min(took, stepTime), s.queue.clock())
 }
 
 // announce hands a group that was committed, or has failed, to the announcing goroutine. It
@@ -349,9 +309,16 @@ func (s *Store) announce(group []*job, err error) {
 func (s *Store) announceLoop() {
 	defer close(s.done)
 	for group := range s.committed {
+		last := s.queue.now()
 		for _, j := range group {
 			j.done(j.err)
+			now := s.queue.now()
+			j.took, last = now.Sub(last), now
 		}
+		s.queue.took(group, func(j *job) time.Duration {
+			pushes := time.Duration(j.pushes)
+			return max(0, min(j.took, stepTime+pushes*slowPush)-pushes*pushTime) // charge has charged for pushTime
+		})
 	}
 }
 
@@ -363,9 +330,9 @@ func (s *Store) runGroup(group []*job) ([]*job, error) {
 		}
 	}
 	start := time.Now()
-	s.solo++
+	s.queue.beginGroup()
 	for z := (groupSize{}); !z.full(s.syncTime); z.took = time.Since(start) {
-		j, user, cost := s.queue.pop()
+		j, alone := s.queue.pop()
 		if j == nil {
 			break
 		}
@@ -375,14 +342,12 @@ func (s *Store) runGroup(group []*job) ([]*job, error) {
 			return group, err
 		}
 		if s.extra > 0 {
-			s.queue.charge(user, s.extra)
+			s.queue.charge(j.user, s.extra)
 		}
-		z.cost += cost
-		z.pushes += s.extra / memberCost
-		if user != s.user {
-			s.user, s.solo = user, 0
-		}
-		z.alone = s.solo > soloGroups
+		j.pushes = s.extra / memberCost
+		z.cost += j.cost
+		z.pushes += j.pushes
+		z.alone = alone
 	}
 	return group, nil
 }

@@ -168,6 +168,7 @@ func TestUsersAreWrittenInTurn(t *testing.T) {
 	const flood = 1000
 	s := newStore(t, "alice", "bob", "mallory")
 	alice, mallory := id(t, s, "alice"), id(t, s, "mallory")
+	s.queue.hurry()
 	release := hold(s)
 	ids := make(chan int64, flood)
 	for range flood {
@@ -211,6 +212,7 @@ func TestConferenceMessagesCostTheirMembers(t *testing.T) {
 		t.Fatal(err)
 	}
 	alice, mallory := id(t, s, "alice"), id(t, s, "mallory")
+	s.queue.hurry()
 	release := hold(s)
 	var order []int64
 	for range flood {
@@ -280,6 +282,7 @@ func TestMessageBesideAConferenceIsInTheNextTransaction(t *testing.T) {
 		t.Fatal(err)
 	}
 	alice, mallory := id(t, s, "alice"), id(t, s, "mallory")
+	s.queue.hurry()
 	release := hold(s)
 	var groups []int // writes of each transaction
 	s.OnCommit(func(writes int, _ time.Duration) { groups = append(groups, writes) })
@@ -303,25 +306,150 @@ func TestMessageBesideAConferenceIsInTheNextTransaction(t *testing.T) {
 	}
 }
 
-// A user is alone after many transactions without another user.
-func TestUserIsAloneUntilAnotherComes(t *testing.T) {
-	s := newStore(t, "alice", "bob")
-	solo := func(login string) (n int) {
-		t.Helper()
-		if err := s.performFor(id(t, s, login), func() error { n = s.solo; return nil }); err != nil {
+// stopClock lets the clock of the queue stand still until advance is called.
+func stopClock(s *Store) (advance func(time.Duration)) {
+	s.queue.mu.Lock()
+	defer s.queue.mu.Unlock()
+	at := now
+	s.queue.clock = func() time.Time { return at }
+	return func(d time.Duration) {
+		s.queue.mu.Lock()
+		defer s.queue.mu.Unlock()
+		at = at.Add(d)
+	}
+}
+
+// A user whose jobs take most of the time waits while another user is active, whatever took the time.
+// The other user does not wait.
+func TestUserWaitsBesideOthers(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		flood func(s *Store, mallory int64, advance func(time.Duration), done func(error))
+		waits bool
+	}{
+		{"a slow transaction", func(s *Store, mallory int64, advance func(time.Duration), done func(error)) {
+			s.submit(mallory, minGroup, func() error { advance(time.Second); return nil }, done)
+		}, true},
+		{"a small part of one", func(s *Store, mallory int64, advance func(time.Duration), done func(error)) {
+			s.submit(mallory, minGroup/1000, func() error { advance(time.Second); return nil }, done)
+		}, false},
+		{"slow pushes", func(s *Store, mallory int64, advance func(time.Duration), done func(error)) {
+			s.submit(mallory, jobCost, func() error { s.extra = 1000 * memberCost; return nil }, func(err error) { advance(time.Second); done(err) })
+		}, true},
+		{"a wait for a processor", func(s *Store, mallory int64, advance func(time.Duration), done func(error)) {
+			s.submit(mallory, jobCost, func() error { return nil }, func(err error) { advance(time.Second); done(err) })
+		}, false},
+		{"a write that waits for one", func(s *Store, mallory int64, _ func(time.Duration), done func(error)) {
+			s.Took(mallory, time.Second)
+			done(nil)
+		}, false},
+		{"many writes", func(s *Store, mallory int64, advance func(time.Duration), done func(error)) {
+			for range 1000 {
+				s.Took(mallory, stepTime/10)
+			}
+			done(nil)
+		}, true},
+		{"many pushes", func(s *Store, mallory int64, advance func(time.Duration), done func(error)) {
+			s.submit(mallory, jobCost, func() error { s.extra = 1e6 * memberCost; return nil }, done)
+		}, true},
+	} {
+		s := newStore(t, "alice", "mallory")
+		alice, mallory := id(t, s, "alice"), id(t, s, "mallory")
+		advance := stopClock(s)
+		nothing := func() error { return nil }
+		write := func(user int64) {
+			t.Helper()
+			if err := s.performFor(user, nothing); err != nil {
+				t.Fatal(err)
+			}
+		}
+		flooded := make(chan error, 1)
+		test.flood(s, mallory, advance, func(err error) { flooded <- err })
+		if err := <-flooded; err != nil {
 			t.Fatal(err)
 		}
-		return n
+		write(alice) // the announcing goroutine has charged mallory before
+		if got := s.queue.pace.Wait(mallory, s.queue.now()) > 0; got != test.waits {
+			t.Errorf("%s: the user waits: %v", test.name, got)
+		}
+		next := make(chan struct{})
+		s.submit(mallory, jobCost, nothing, func(error) { close(next) })
+		for range 3 {
+			write(alice)
+			select {
+			case <-next:
+				if test.waits {
+					t.Errorf("%s: the next job of the user does not wait", test.name)
+				}
+			default:
+			}
+		}
+		advance(time.Second)
+		write(alice)
+		<-next
 	}
-	for range 5 {
-		mustSend(t, s, "alice", "bob", "x")
+}
+
+// The jobs of a user who waits are done in time, also if no other job comes.
+func TestWaitEndsByItself(t *testing.T) {
+	s := newStore(t, "alice", "mallory")
+	alice, mallory := id(t, s, "alice"), id(t, s, "mallory")
+	nothing := func() error { return nil }
+	if err := s.performFor(alice, nothing); err != nil {
+		t.Fatal(err)
 	}
-	if n := solo("alice"); n != 5 {
-		t.Errorf("%d transactions", n)
+	s.queue.took([]*job{{user: mallory}}, func(*job) time.Duration { return time.Second })
+	if err := s.performFor(mallory, nothing); err != nil {
+		t.Fatal(err)
 	}
-	mustSend(t, s, "bob", "alice", "x")
-	if n := solo("bob"); n != 1 {
-		t.Errorf("%d transactions", n)
+}
+
+// Beside others, a transaction has a bounded part for each user, and room for the jobs of others.
+func TestTransactionHasPartsForUsers(t *testing.T) {
+	const flood, extra = 3 * userGroup / jobCost, userGroup/jobCost + 5
+	s := newStore(t, "alice", "bob", "mallory")
+	users := []int64{id(t, s, "alice"), id(t, s, "bob"), id(t, s, "mallory")}
+	stopClock(s) // no user waits
+	release := hold(s)
+	var groups []int // writes of each transaction
+	s.OnCommit(func(writes int, _ time.Duration) { groups = append(groups, writes) })
+	for i := range flood {
+		for _, user := range users {
+			s.submit(user, jobCost, func() error { return nil }, func(error) {})
+		}
+		if i < extra { // jobs of no user have no limit of their own
+			s.submit(nobody, jobCost, func() error { return nil }, func(error) {})
+		}
+	}
+	s.submit(users[0], 2*userGroup, func() error { return nil }, func(error) {}) // more than a part
+	release()
+	for _, user := range users {
+		if err := s.performFor(user, func() error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const part = userGroup / jobCost
+	want := []int{1, 3*part + extra, 3 * part, 3 * part}
+	if len(groups) < 4 || !slices.Equal(groups[:4], want) {
+		t.Errorf("transactions of %v jobs instead of %v", groups, want)
+	}
+}
+
+// The jobs of users who wait are done when the store closes.
+func TestCloseLetsNoUserWait(t *testing.T) {
+	s := newStore(t, "alice", "mallory")
+	alice, mallory := id(t, s, "alice"), id(t, s, "mallory")
+	advance := stopClock(s)
+	if err := s.performFor(mallory, func() error { advance(time.Second); s.extra = 1e6 * memberCost; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.performFor(alice, func() error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	done := false
+	s.submit(mallory, jobCost, func() error { return nil }, func(err error) { done = err == nil })
+	if err := s.Close(); err != nil || !done {
+		t.Errorf("the job is done: %v; %v", done, err)
 	}
 }
 
