@@ -114,8 +114,8 @@ func (f *filter) checkFields(supported bool) {
 	f.noFields = !supported
 }
 
-// respell replaces each name with the server's spelling, for which it asks with spell, a
-// session.Spelling. A notice tells the user of a name for which nothing will come.
+// respell replaces each name with the server's spelling. spell, which is Session.Spelling, asks
+// the server for it. A notice tells the user of a name for which nothing will come.
 func (f *filter) respell(ctx context.Context, spell func(context.Context, string) (proto.Contact, error)) error {
 	for _, n := range slices.Concat(f.from, f.conferences) {
 		found, err := spell(ctx, n.name)

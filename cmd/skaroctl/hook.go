@@ -124,9 +124,9 @@ func (in hookInput) reader() (line io.Reader, end func()) {
 // standard input and does not read it, and for our copy of the signal that ended the command.
 const hookGrace = 2 * time.Second
 
-// handle runs the command for one event until it succeeds or there is no other attempt. Then
-// the event becomes a dead letter, or its error is returned. The end of ctx ends a pause, and
-// the end of signaled also a series of attempts.
+// handle runs the command for one event until it succeeds or no attempt is left. In the second
+// case, the event becomes a dead letter, or handle returns the error. After the end of ctx or
+// signaled, there is no other attempt and no dead letter.
 func (h *hook) handle(ctx, signaled context.Context, e session.Event) error {
 	in := newHookInput(e)
 	left := h.retries

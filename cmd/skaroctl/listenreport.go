@@ -153,8 +153,8 @@ func (r *listenReport) awaitRoom() error {
 	return r.acks.wait(r.limited, r.acks.room)
 }
 
-// warnOfPipe says once that the reader of a pipe may lose messages. With --count, a run
-// writes what its reader asked for.
+// warnOfPipe warns once that messages are lost if the reader of a pipe fails. With --count it does
+// not warn: the reader asked for that number of messages.
 func (r *listenReport) warnOfPipe() {
 	if r.warned || r.saved == nil || r.acks != nil || r.o.count > 0 || !isPipe(r.f.streams.Out) {
 		return

@@ -15,7 +15,7 @@ type relay struct {
 	process *os.Process
 	waiting []os.Signal // came before the command was started
 	seen    map[os.Signal]bool
-	late    os.Signal // has ended the command, and has yet to reach this process; nil if it has
+	late    os.Signal // ended the command, and is still on its way to this process; nil if there is none
 	end     time.Time // of the command
 }
 

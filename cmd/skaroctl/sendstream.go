@@ -178,7 +178,7 @@ func (s *messageSource) putAll(ctx context.Context, r record, to []string) bool 
 // put adds a message when there is room. It reports whether it did so before ctx ended.
 func (s *messageSource) put(ctx context.Context, m session.Message) bool {
 	select {
-	case s.messages <- m: // also after the end of ctx: the report names the first one that is left
+	case s.messages <- m: // even after the end of ctx: the report names the first unsent message
 		return true
 	default:
 	}

@@ -303,7 +303,7 @@ func unlessReasonOnly(err error) error {
 	return err
 }
 
-// reason is an error for the spool.
+// reason returns the text of an error as the reason in an entry of the spool.
 func reason(err error) string { return proto.Excerpt(err.Error()) }
 
 // errTaken is why this process does not know what became of a message.

@@ -87,8 +87,8 @@ func parseConfig(file string, text []byte) ([]setting, error) {
 	return settings, nil
 }
 
-// linesOf returns the line of every table and key of a TOML text that is known to be right. A
-// key without a table has "" for it, and so has a table.
+// linesOf returns the line of every table and key of a TOML text that is known to be right. A key
+// of the result is a table and a name in it. The table of a top-level key, or of a table, is "".
 func linesOf(text []byte) map[[2]string]int {
 	lines := map[[2]string]int{}
 	var p unstable.Parser
@@ -198,7 +198,7 @@ func (o *serveOptions) applyConfig(ctx context.Context, flags *pflag.FlagSet) er
 	return nil
 }
 
-// check returns an error if the flag of a setting can't have its values, whatever the others are.
+// check returns an error if the values of a setting are wrong, whatever the other settings are.
 func (s setting) check() error {
 	if slices.Contains(s.values, "") {
 		return fmt.Errorf("%s is empty: give a value, or leave the line out", s.name)

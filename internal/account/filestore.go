@@ -205,7 +205,7 @@ func strictJSON(content []byte, into any) error {
 	d.DisallowUnknownFields()
 	err := d.Decode(into)
 	if err == nil && len(bytes.TrimLeft(content[d.InputOffset():], " \t\r\n")) == 0 {
-		return nil // a good file, which every command meets, is decoded once
+		return nil // only a wrong file is decoded twice: every command reads the file
 	}
 	if whole := json.Unmarshal(content, into); whole != nil {
 		return whole

@@ -31,7 +31,7 @@ const (
 // keyringStore keeps the credentials in the keyring of the operating system, one
 // item an account: its user is LOGIN@SERVER, its secret a JSON item.
 type keyringStore struct {
-	lockPath string // a file, without ".lock": its lock guards changes that read first
+	lockPath string // the lock file without ".lock"; held while an item is read and then changed
 
 	// The three calls of the library.
 	get    func(service, user string) (string, error)

@@ -125,8 +125,8 @@ func (f *stateFile) replace(content []byte, d durability) error {
 	return f.put(temporary, content, d)
 }
 
-// create is replace for a file that is new. If it exists, the error is fs.ErrExist. It needs no
-// lock: the temporary file, which replace does not use, keeps others away.
+// create is replace for a file that is new. If it exists, the error is fs.ErrExist. The caller
+// needs no lock: only one process can make the temporary file, whose name replace does not use.
 func (f *stateFile) create(content []byte) error {
 	return f.put(f.name+".new", content, durable, f.isNew)
 }

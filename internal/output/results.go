@@ -188,8 +188,8 @@ func (p *Printer) Dropped(s Spooled) error {
 	return p.text(text + "\n")
 }
 
-// SpoolRow writes a message that waits as one row of a list: with why it stays if a person
-// has to decide, else with its first line. Its JSON is that of Spooled.
+// SpoolRow writes a message that waits as one row of a list. The row ends with the first line of
+// the message or, if a person has to decide about it, with the reason. Its JSON is that of Spooled.
 func (p *Printer) SpoolRow(s Spooled) error {
 	if p.options.JSON {
 		return p.spooledJSON("spooled", s)

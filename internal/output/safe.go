@@ -103,8 +103,8 @@ const (
 	cancelTag = 0xe007f
 )
 
-// flagTags is the length of the tags at the start of s, if they make a black flag before
-// them the flag of a region (Unicode UTS #51, emoji tag sequence); otherwise 0.
+// flagTags returns the length of the tags at the start of s that turn a black flag before them into
+// the flag of a region (Unicode UTS #51, emoji tag sequence), or 0 if they don't.
 func flagTags(s string) int {
 	const shortest, longest = 3, 6 // of a region with its country, as in "gbsct"
 	n := 0

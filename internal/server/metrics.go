@@ -128,7 +128,7 @@ func (s *Server) countRefusal(what, status string) {
 	s.counter.refusals.WithLabelValues(what, status).Inc()
 }
 
-// refusedBy returns what a request of a type is for the metric of refusals.
+// refusedBy returns the value of the label what for a refused request of a type.
 func refusedBy(typ string) string {
 	switch typ {
 	case proto.TypeAuthorize, proto.TypeSessionRestore:

@@ -184,12 +184,12 @@ func (c *conn) welcome(x *session, sid string) map[string]any {
 	return map[string]any{"session_id": sid, "user": map[string]any{"login": x.user.Login}}
 }
 
-// Limits of the messages in one reply. A client whose WebSocket library has a default limit
-// may read no more than 1 MiB at once, as libskaro does.
+// Limits of the messages in one reply. A client that gives no limit may not know this server's
+// extensions, and may use the default of its WebSocket library: libskaro reads 1 MiB at most.
 const (
 	maxPage    = 1000
-	pageBytes  = 4 << 20
-	plainBytes = 900 << 10
+	pageBytes  = 4 << 20   // if the client gives a limit
+	plainBytes = 900 << 10 // otherwise
 )
 
 // pageCopies is how often a page is in memory while its reply is made: as messages, as fields and

@@ -140,9 +140,9 @@ func (s *Server) newSession(c *conn, u store.User) (x *session, sid string, err 
 	return x, sid, nil
 }
 
-// restoreSession returns the session of a SID, or nil if it can't be restored, unless a limit
-// on connections refuses it. The session counts the caller's connection, and the caller gives
-// it to login.
+// restoreSession returns the session of a SID, or nil if it can't be restored. An error means that
+// a limit on connections refuses it. The session counts the caller's connection, and the caller
+// gives it to login.
 func (s *Server) restoreSession(c *conn, sid string) (*session, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -42,8 +42,8 @@ func newTurns(took func(user int64, took time.Duration)) *turns {
 // turn is a turn that a connection waits for, has, or had.
 type turn = *fair.Item[*conn]
 
-// add gives a connection one of a user's turns, for a frame in its queue. If it still waits for
-// its last one, and that is the same user's, the frame is written then.
+// add gives a connection one of a user's turns, for a frame in its queue. If last, the newest turn
+// of the connection, is the same user's and has not begun, the frame is written in that turn.
 func (t *turns) add(c *conn, last turn, user int64, bytes int) turn {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -100,8 +100,8 @@ func (c *conn) readFrame(buf *bytes.Buffer) (proto.Frame, error) {
 	}
 	typ, err := c.readMessage(buf)
 	if err == nil && buf.Len() == 0 {
-		// If the connection ends after the header of a frame, the library reports an empty
-		// message. The next read fails then, and succeeds after a message that is really empty.
+		// The library also reports an empty message if the connection ends after the header of a
+		// frame. In that case the next read fails.
 		if _, err = c.readMessage(buf); err == nil {
 			return proto.Frame{}, notSkaro(c.endpoint.URL, "it sent an empty message", "")
 		}
@@ -199,7 +199,8 @@ func (c *conn) send(ctx context.Context, call *Call) (maybeSent bool, err error)
 		}
 	}
 	if most := c.greeting.MaxFrame; most > 0 && int64(len(frame)) > most {
-		c.forget(call.id) // the server would end the connection
+		// It is not sent: the server would end the connection.
+		c.forget(call.id)
 		call.reply <- proto.TooLarge(call.request.Type, call.id, len(frame), c.greeting)
 		return false, nil
 	}

@@ -231,8 +231,8 @@ func noAnswer(ctx context.Context, server, what string) error {
 	return fmt.Errorf("waiting for %s to answer %s: %w", server, what, context.Cause(ctx))
 }
 
-// pushedTooMuch returns the error for a server that pushed more messages than a catch-up
-// holds back before it answered a request. err says for how long it did not answer.
+// pushedTooMuch returns the error for a server that did not answer a request, but pushed more
+// messages than a catch-up can hold. err says how long the listener waited for the answer.
 func pushedTooMuch(server string, err error) error {
 	return &Error{Kind: KindTimeout, Msg: server + " pushes too many messages before it answers", Err: err}
 }

@@ -268,7 +268,8 @@ func (r *outboxRun) once(ctx context.Context) attempt {
 	hadUnacked := r.hasUnacked()
 	w, err := r.connect(ctx)
 	a := attempt{err: err, loggedIn: !w.loggedInAt.IsZero(), up: w.loggedInAt}
-	// There is no progress if the server answers no message, or refuses the first one for now.
+	// A login is no progress if the server then refuses the first message for now, or if there were
+	// unacked messages and it answers none of them.
 	a.progress = !a.up.IsZero() && (w.reported || !hadUnacked && w.refused == nil)
 	if r.hasUnacked() {
 		a.patience = r.AttemptTime

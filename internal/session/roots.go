@@ -152,10 +152,9 @@ func hasCertificate(content []byte) bool {
 	return false
 }
 
-// diagnoseChain explains why a certificate is not trusted if the server does not send the
-// certificate of the authority that signed it, and that authority is likely an intermediate
-// one: the certificate says where to get the missing one, or the user trusts authorities of
-// other names.
+// diagnoseChain explains an untrusted certificate if the server left out an intermediate one. The
+// authority that signed the server's certificate is likely an intermediate one if the certificate
+// names a URL to get it from, or if the CA file has only authorities with other names.
 func (e Endpoint) diagnoseChain(err error) (diagnosis, bool) {
 	var verify *tls.CertificateVerificationError
 	var unknown x509.UnknownAuthorityError

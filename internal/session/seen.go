@@ -254,8 +254,8 @@ func (s *sightings) sort() {
 	slices.SortStableFunc(s.list, func(a, b sighting) int { return a.at.Compare(b.at) })
 }
 
-// each calls see for each message, oldest first; see adds it to set. Those that were left out
-// count as seen by their date.
+// each calls see for each message, oldest first; see adds it to set. In set, the messages that put
+// has left out count as seen by their date.
 func (s *sightings) each(set *seenSet, see func(sighting)) {
 	if s.forgot {
 		set.forgot = true
@@ -303,8 +303,8 @@ func (s *seenSet) unseen(history []proto.Message, left map[fingerprint]int) []pr
 	if first < 1 || !s.forgot {
 		return fresh
 	}
-	// A message before one that is seen may be a forgotten one, unless its date says
-	// that it is not.
+	// The set may have forgotten a message that comes before a seen one. So such a message counts
+	// as delivered, unless its date is later than those of all forgotten messages.
 	kept := fresh[:0]
 	for i, m := range fresh {
 		if i >= first || m.Date.Time.After(s.since) {

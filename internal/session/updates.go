@@ -279,7 +279,8 @@ func (u *updates) firstID(ctx context.Context, c *subscription, hold *arrivals) 
 		return u.last, nil
 	}
 	from := u.older.from().Add(-clockMargin)
-	_, newer, err := u.ask(ctx, c, proto.GetLastID(), hold) // what comes after it counts as newer than from
+	// The messages up to older are older than from. Those after newer count as not older.
+	_, newer, err := u.ask(ctx, c, proto.GetLastID(), hold)
 	if err != nil {
 		return 0, err
 	}

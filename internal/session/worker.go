@@ -119,9 +119,9 @@ func (w *worker) next() *outgoing {
 	return nil
 }
 
-// judge gives a message its result if it must not be sent on this connection: it was sent
-// before, and might be delivered twice; or the server lacks an extension that it needs, and
-// would deliver another message with the same key, or the message without its fields.
+// judge gives a message its result if it must not be sent on this connection. It was sent before,
+// and might be delivered twice; or the server lacks an extension that the message needs. Without
+// nonce, a server delivers a repeated key again; without fields, it drops the message's fields.
 func (w *worker) judge(m *outgoing) {
 	unsupported := w.unsupported(m)
 	switch {
@@ -245,7 +245,7 @@ func (w *worker) collect(ctx, login context.Context, stop func()) error {
 			return lost
 		}
 		if w.postpone(m, result) {
-			stop() // the message keeps its place, for which the writer might wait
+			stop() // the message keeps its place in flight: a writer that waits for one might never get it
 			continue
 		}
 		w.reported = true

@@ -235,8 +235,8 @@ func startAnew(ctx context.Context, db *sql.DB, oldLast int64, now time.Time) (a
 	return above, err
 }
 
-// keepOld gives a database a second name, which is free, and its side files that name
-// alone: with a log that is not its own, the restored database would be damaged.
+// keepOld adds a second, free name to a database, and renames its side files to match. If their
+// old names stayed, SQLite would write the old log into the restored database, and so damage it.
 func keepOld(path string) (string, error) {
 	for n := 1; ; n++ {
 		kept := fmt.Sprintf("%s.old-%d", path, n)

@@ -124,9 +124,9 @@ func (s *Store) firstWithNonce(m Message) (Stored, error) {
 // pruneBatch bounds how long PruneNonces keeps messages waiting.
 const pruneBatch = 2000
 
-// PruneNonces forgets the nonces of messages older than NonceLife. It looks at each message
-// once, because ids grow roughly with the dates: firstWithNonce ignores an old nonce that
-// was left over.
+// PruneNonces forgets the nonces of messages older than NonceLife. It looks at each message once,
+// in the order of ids. If the clock was set back, it may leave an old nonce, which firstWithNonce
+// forgets.
 func (s *Store) PruneNonces(now time.Time) error {
 	before := toMicros(now.Add(-NonceLife))
 	for {

@@ -65,7 +65,7 @@ const (
 	memberCost  = 32        // of each member of the conference that a message goes to
 	turnCost    = 16 << 10  // of the jobs of one user's turn
 	maxQueued   = 16 << 20  // of the jobs that wait
-	minGroup    = 256 << 10 // of one transaction; it takes more if running them is faster than the last commit
+	minGroup    = 256 << 10 // of one transaction, if running them takes at least as long as the last commit
 	maxGroup    = 1 << 20   // of one transaction in any case
 	userGroup   = 32 << 10  // of one transaction for a user who is not alone; the last job may exceed it
 	maxDeferred = 4096      // deferred jobs that wait, and that share a commit
@@ -78,7 +78,7 @@ const (
 
 // The pushes of a transaction, which are made during the next one.
 const (
-	minPushes = 1 << 10 // more only for a user who is alone, and if they take no longer than the disk
+	minPushes = 1 << 10 // up to maxPushes if the user is alone and they take less time than the last commit
 	maxPushes = 4 << 10
 	pushTime  = time.Microsecond // of a push
 
