@@ -233,7 +233,7 @@ func (c peerCase) tryRun(t *testing.T, end byte) {
 
 // raceSample is n where one of n runs is tried under the race detector, which makes a run
 // ten times as slow. Without it, all are tried.
-const raceSample = 5
+const raceSample = 10
 
 // machine bounds how much runs at a time.
 type machine struct{ busy, waiting chan struct{} }
