@@ -72,6 +72,30 @@ func TestAloneKnowsTheLastTwoUsers(t *testing.T) {
 	}
 }
 
+// Users who all take more than a share don't wait for each other, but for somebody who takes less.
+func TestNobodyWaitsForAFlooder(t *testing.T) {
+	const mallory, trudy, alice = 1, 2, 3
+	now := time.Date(2026, 11, 29, 0, 0, 0, 0, time.UTC)
+	p := NewPace()
+	flood := func(d time.Duration) {
+		for end := now.Add(d); now.Before(end); now = now.Add(10 * ms) {
+			for _, user := range []int64{mallory, trudy} {
+				p.Active(user, now)
+				p.Took(user, 5*ms, now)
+			}
+		}
+	}
+	flood(2 * paceAlone)
+	if p.Wait(mallory, now) != 0 || p.Wait(trudy, now) != 0 {
+		t.Errorf("two flooders wait %v and %v", p.Wait(mallory, now), p.Wait(trudy, now))
+	}
+	p.Active(alice, now)
+	flood(paceAlone / 2)
+	if p.Wait(mallory, now) == 0 || p.Wait(trudy, now) == 0 || p.Wait(alice, now) != 0 {
+		t.Errorf("beside alice, they wait %v and %v, and she %v", p.Wait(mallory, now), p.Wait(trudy, now), p.Wait(alice, now))
+	}
+}
+
 // A Pace remembers those who still have to wait, however many others there are.
 func TestPaceForgetsThoseWhoHavePaid(t *testing.T) {
 	now := time.Date(2026, 11, 29, 0, 0, 0, 0, time.UTC)
