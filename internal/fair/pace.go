@@ -30,8 +30,8 @@ func NewPace() *Pace { return &Pace{due: map[int64]time.Time{}} }
 // Active notes that a user has work for the server. Nobody waits for a user who takes more than
 // a share: two users who flood take turns, and have all of the server.
 func (p *Pace) Active(user int64, now time.Time) {
-	if p.due[user].After(now) {
-		return
+	if p.due[user].After(now.Add(-paceBurst * paceShare / 2)) {
+		return // a user who waits has just paid, but has no burst left
 	}
 	if user != p.newest.user {
 		p.other = p.newest
