@@ -102,7 +102,7 @@ var limits = []Limit{
 	count(maxRefusals, 10, "refused logins and registrations of one connection", func(o *Options) *int { return &o.MaxRefusals }),
 	count(maxRegistrations, 60, "new accounts a minute of all clients together that connect from a loopback address or a Unix socket", func(o *Options) *int { return &o.MaxRegistrations }),
 	count(maxRegistrationsPerAddress, 10, "new accounts a minute of one other address", func(o *Options) *int { return &o.MaxRegistrationsPerAddress }),
-	count(maxWaitingLogins, 64, "login attempts that are being delayed: from one address, and for one login from one address", func(o *Options) *int { return &o.MaxWaitingLogins }),
+	count(maxWaitingLogins, 64, "login attempts of one address that wait for the end of their delay", func(o *Options) *int { return &o.MaxWaitingLogins }),
 	span(loginDelay, 5*time.Second, "the longest delay of a login after refused ones", func(o *Options) *time.Duration { return &o.LoginDelay }),
 	span(frameTime, 30*time.Second, "from the beginning of a frame to its end", func(o *Options) *time.Duration { return &o.FrameTime }),
 	span(authTime, time.Minute, "a connection without a login", func(o *Options) *time.Duration { return &o.AuthTime }),
