@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -14,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -269,11 +272,34 @@ const portInUse = "another program has that port"
 // patientServer gives clients on a busy machine the time that they need.
 var patientServer = []string{"--limit", "http-time=10m", "--limit", "write-time=10m", "--limit", "ping-interval=10m", "--limit", "login-time=10m", "--limit", "frame-time=10m"}
 
+const (
+	firstPort = 10_000 // of the ports for servers that scripts stop
+	lastPort  = 30_000
+)
+
+// lastUsed is the last of these ports that was given out. Runs of these tests that go on at the
+// same time begin elsewhere.
+var lastUsed atomic.Int64
+
+func init() { lastUsed.Store(rand.Int64N(lastPort - firstPort)) }
+
+// freeAddress returns an address for a server. While a script has stopped the server, nothing else
+// gets its port: it is below those that systems give out (RFC 6335 section 6, and Linux).
+func freeAddress() string {
+	for {
+		address := fmt.Sprintf("127.0.0.1:%d", firstPort+lastUsed.Add(1)%(lastPort-firstPort))
+		if l, err := net.Listen("tcp", address); err == nil {
+			l.Close()
+			return address
+		}
+	}
+}
+
 // skarod [FLAG…] starts skarod on a free port, and again on the same data after
 // `collect skarod`. It sets $SERVER and $ADDRESS (host and port).
 func cmdSkarod(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, true, "skarod [FLAG...]")
-	all := slices.Concat([]string{"serve", "--listen", "127.0.0.1:0", "--data", dataDir(ts)}, patientServer, args)
+	all := slices.Concat([]string{"serve", "--listen", freeAddress(), "--data", dataDir(ts)}, patientServer, args)
 	p := spawn(ts, "skarod", command(ts, "skarod", all...))
 	match := p.await(ts, p.stderr, serverURL+"|"+portInUse)
 	for late := time.Now().Add(deadline); match[0] == portInUse && time.Now().Before(late); {
@@ -293,7 +319,7 @@ func cmdPlain(ts *testscript.TestScript, neg bool, args []string) {
 	for n := 2; processesOf(ts).running[name] != nil; n++ {
 		name = "plain" + strconv.Itoa(n)
 	}
-	all := append([]string{filepath.Join(ts.Getenv("PEERS"), "plain_server.py")}, args...)
+	all := append([]string{filepath.Join(ts.Getenv("PEERS"), "plain_server.py"), freeAddress()}, args...)
 	p := spawn(ts, name, command(ts, ts.Getenv("PYTHON"), all...))
 	ts.Setenv("SERVER", p.await(ts, p.stdout, serverURL)[1])
 }

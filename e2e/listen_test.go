@@ -46,7 +46,7 @@ func TestListenerKilled(t *testing.T) {
 	defer timer.Stop()
 
 	data := filepath.Join(dir, "skarod")
-	address := "127.0.0.1:0"
+	address := freeAddress()
 	var server *exec.Cmd
 	var start func() string
 	start = func() string {

@@ -113,7 +113,7 @@ func serveOn(ts *testscript.TestScript, l net.Listener, serve func(net.Conn)) {
 }
 
 func listenLoopback(ts *testscript.TestScript) net.Listener {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", freeAddress())
 	ts.Check(err)
 	return l
 }

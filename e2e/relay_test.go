@@ -81,7 +81,7 @@ func serveAlice(t *testing.T, dir string) string {
 	if out, err := add.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	serve := exec.Command("skarod", append([]string{"serve", "--listen", "127.0.0.1:0", "--data", data}, patientServer...)...)
+	serve := exec.Command("skarod", append([]string{"serve", "--listen", freeAddress(), "--data", data}, patientServer...)...)
 	log, err := serve.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

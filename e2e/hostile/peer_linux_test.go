@@ -420,8 +420,7 @@ type server struct {
 }
 
 func newServer(t trick) (*server, error) {
-	// With so many listeners, one would get the port that a stopped server of another test had.
-	l, err := net.Listen("tcp", "127.0.0.2:0")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}

@@ -234,6 +234,7 @@ class Connection:
 
 async def main():
     parser = argparse.ArgumentParser()
+    parser.add_argument("address", metavar="HOST:PORT")
     parser.add_argument("--user", action="append", default=[], metavar="LOGIN:PASSWORD")
     parser.add_argument("--conference", action="append", default=[], metavar="NAME:LOGIN,LOGIN")
     parser.add_argument("--register-type", default="open", metavar="WORD")
@@ -256,10 +257,10 @@ async def main():
         return None
 
     # Compression is off by default in small servers; the client must not need it.
-    async with serve(Server(options).handle, "127.0.0.1", 0, process_request=process_request,
-                     compression=None, max_size=16 << 20) as server:
-        port = server.sockets[0].getsockname()[1]
-        print(f"ws://127.0.0.1:{port}{PATH}", flush=True)
+    host, _, port = options.address.partition(":")
+    async with serve(Server(options).handle, host, int(port), process_request=process_request,
+                     compression=None, max_size=16 << 20):
+        print(f"ws://{options.address}{PATH}", flush=True)
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
 
 
