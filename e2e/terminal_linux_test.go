@@ -28,8 +28,9 @@ func cmdPrompted(ts *testscript.TestScript, neg bool, args []string) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 3}
 	cmd.ExtraFiles = []*os.File{terminal}
 	p := spawn(ts, "prompted", cmd)
-	screen := newOutput()
+	screen, closed := newOutput(), make(chan struct{})
 	go func() {
+		defer close(closed)
 		b := make([]byte, 4096)
 		for {
 			n, err := keyboard.Read(b)
@@ -54,6 +55,7 @@ func cmdPrompted(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("the terminal was %+v and is %+v", before, after)
 	}
 	terminal.Close()
+	<-closed // then everything that was written has been read
 	fmt.Fprint(ts.Stdout(), screen)
 }
 
