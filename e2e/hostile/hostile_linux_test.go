@@ -231,8 +231,8 @@ func (c peerCase) tryRun(t *testing.T, end byte) {
 	}
 }
 
-// raceSample is n where one of n runs is tried under the race detector, which makes a run
-// ten times as slow. Without it, all are tried.
+// Under the race detector, which makes a run ten times as slow, only one run of raceSample
+// is tried.
 const raceSample = 10
 
 // machine bounds how much runs at a time.

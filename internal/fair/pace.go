@@ -2,9 +2,9 @@ package fair
 
 import "time"
 
-// Pace lets a user who takes more than a share of the server's time wait while others are active,
-// so that the others seldom find the server at that user's work, and usually find it idle. A user
-// who is alone never waits. A Pace has no lock of its own.
+// Pace makes users wait who take more than a share of the server's time while others are active,
+// so that the others usually find the server idle. Without others, nobody waits. A Pace has no
+// lock of its own.
 type Pace struct {
 	due           map[int64]time.Time // when the time that a user took is paid for
 	newest, other activity            // of two users
@@ -31,7 +31,7 @@ func NewPace() *Pace { return &Pace{due: map[int64]time.Time{}} }
 // a share: two users who flood take turns, and have all of the server.
 func (p *Pace) Active(user int64, now time.Time) {
 	if p.due[user].After(now.Add(-paceBurst * paceShare / 2)) {
-		return // a user who waits has just paid, but has no burst left
+		return // a user who has waited owes nothing now, but has no burst left
 	}
 	if user != p.newest.user {
 		p.other = p.newest

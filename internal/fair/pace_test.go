@@ -52,14 +52,13 @@ func TestWaitIsThatOfAShare(t *testing.T) {
 	}
 }
 
-// Any two users that are active make each other not alone, whoever was active in between.
+// Two active users are not alone, whoever else was active in between.
 func TestAloneKnowsTheLastTwoUsers(t *testing.T) {
 	now := time.Date(2026, 11, 29, 0, 0, 0, 0, time.UTC)
 	p := NewPace()
 	for i, user := range []int64{1, 1, 2, 1, 1, 3, 3} {
 		now = now.Add(paceAlone / 2)
 		p.Active(user, now)
-		// The times at which the users 1, 2 and 3 were active last, and by whom others were.
 		alone := []bool{true, true, false, false, false, false, false}[i]
 		if p.Alone(user, now) != alone {
 			t.Errorf("activity %d of user %d: alone is %v", i, user, !alone)

@@ -115,7 +115,7 @@ func TestShareShrinksWithEachUser(t *testing.T) {
 	}
 }
 
-// A user who is not ready keeps the order and the turns, and delays nobody.
+// A user who is not ready delays nobody, and keeps the turns and the order of the items.
 func TestPopOfPassesUsersWhoAreNotReady(t *testing.T) {
 	q := NewQueue[int](10)
 	for i := range 30 {
