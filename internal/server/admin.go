@@ -9,7 +9,6 @@ import (
 	"log"
 	"net"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -49,7 +48,7 @@ func (l adminListener) Accept() (net.Conn, error) {
 		}
 		select {
 		case l.open <- struct{}{}:
-			return link{c, sync.OnceFunc(func() { <-l.open })}, nil
+			return newLink(c, func() { <-l.open }), nil
 		default:
 			l.links.bursts.add(burst{eventConnectionRefused, peer{address: addressOf(parseAddr(c.RemoteAddr().String()))}.String(), tooManyAdmin}, "")
 			c.Close()

@@ -334,8 +334,10 @@ func (c *conn) giveUpSlot() {
 
 // sayGoodbye sends the close frame.
 func (c *conn) sayGoodbye() {
-	// Close waits for the peer's close frame for seconds, and CloseNow waits for Close.
+	// Close waits for the peer's close frame for seconds, and CloseNow waits for Close. Close reads
+	// what comes before that frame one byte at a time: a flood would keep a processor busy.
 	t := time.AfterFunc(goodbyeTime, c.drop)
+	c.cork.Conn.(*link).limitReads(goodbyeBytes)
 	_ = c.ws.Close(c.code, c.reason)
 	t.Stop()
 }
@@ -354,8 +356,11 @@ func (c *conn) finish() {
 
 const shuttingDown = "the server is shutting down"
 
-// goodbyeTime is how long a peer may take to answer a close frame.
-const goodbyeTime = time.Second
+// The answer to a close frame.
+const (
+	goodbyeTime  = time.Second
+	goodbyeBytes = 256 << 10 // that are read to find it, after what the peer sent before
+)
 
 // drop closes the network connection, whatever the WebSocket is doing.
 func (c *conn) drop() { c.cork.Close() }

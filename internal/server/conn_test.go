@@ -355,8 +355,9 @@ func TestSilentConnectionIsDropped(t *testing.T) {
 	}
 }
 
-// goodbye is a client that sends a close frame, and does not wait for the answer.
-func (w *testServer) goodbye() {
+// raw connects without a WebSocket library, and reads the greeting, because the system resets a
+// connection with unread data.
+func (w *testServer) raw() net.Conn {
 	w.t.Helper()
 	check := func(err error) {
 		if err != nil {
@@ -365,7 +366,7 @@ func (w *testServer) goodbye() {
 	}
 	c, err := net.Dial("tcp", w.addr)
 	check(err)
-	defer c.Close()
+	w.t.Cleanup(func() { c.Close() })
 	check(c.SetDeadline(time.Now().Add(patience)))
 	_, err = fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n", Path)
 	check(err)
@@ -375,14 +376,89 @@ func (w *testServer) goodbye() {
 	if resp.StatusCode != http.StatusSwitchingProtocols {
 		w.t.Fatal(resp.Status)
 	}
-	// The greeting is read, because the system resets a connection with unread data.
 	header := make([]byte, 4) // final, binary, and a length of two bytes
 	_, err = io.ReadFull(r, header)
 	check(err)
 	_, err = io.CopyN(io.Discard, r, int64(header[2])<<8|int64(header[3]))
 	check(err)
-	_, err = c.Write([]byte{0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8}) // close, masked with zeros, 1000
-	check(err)
+	return c
+}
+
+// goodbye is a client that sends a close frame, and does not wait for the answer.
+func (w *testServer) goodbye() {
+	w.t.Helper()
+	c := w.raw()
+	defer c.Close()
+	if _, err := c.Write([]byte{0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8}); err != nil { // close, masked with zeros, 1000
+		w.t.Fatal(err)
+	}
+}
+
+// endless is a peer that always has more to read, until it is closed.
+type endless struct {
+	net.Conn
+	read, most int
+	reached    chan struct{} // closed when most bytes have been read
+	closed     bool
+}
+
+func (e *endless) Read(b []byte) (int, error) {
+	if e.closed {
+		return 0, net.ErrClosed
+	}
+	if e.read < e.most && e.read+len(b) >= e.most {
+		close(e.reached)
+	}
+	e.read += len(b)
+	return len(b), nil
+}
+
+func (e *endless) Close() error {
+	e.closed = true
+	return nil
+}
+
+// What a link has read beyond its limit is handed over when it is closed, and nothing more is read.
+func TestReadsOfALinkAreLimited(t *testing.T) {
+	e := &endless{most: 100, reached: make(chan struct{})}
+	l := newLink(e, func() {})
+	l.limitReads(int64(e.most) - 1)
+	ended := make(chan int)
+	go func() {
+		n := 0
+		for {
+			m, err := l.Read(make([]byte, 10))
+			if n += m; err != nil {
+				ended <- n
+				return
+			}
+		}
+	}()
+	<-e.reached
+	select {
+	case n := <-ended:
+		t.Fatalf("the reads end after %d bytes, before the link is closed", n)
+	default:
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if n := <-ended; n != e.most {
+		t.Errorf("%d bytes were read, of a limit of %d", n, e.most)
+	}
+}
+
+// A peer whose connection the server ends can't keep it busy with what it goes on sending.
+func TestPeerThatIsToldGoodbyeIsHardlyRead(t *testing.T) {
+	w := newTestServer(t, nil)
+	c := w.raw()
+	frame := append([]byte{0x81, 0xff, 0, 0, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0}, make([]byte, 1<<20)...) // text of 1 MiB
+	sent := 0
+	for n, err := c.Write(frame); err == nil; n, err = c.Write(frame) {
+		if sent += n; sent > 64<<20 { // the system holds less
+			t.Fatalf("the server has read most of %d bytes", sent)
+		}
+	}
 }
 
 // A connection that ends well is logged without an error, one that the server ends with the

@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"math"
 	"net"
 	"net/http"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/skaroctl/skaroctl/internal/cork"
@@ -54,15 +56,40 @@ const spareLinks = 64
 type link struct {
 	net.Conn
 	release func() // of sync.OnceFunc
+	closed  chan struct{}
+	left    atomic.Int64 // bytes that may still be read
 }
 
-func (l link) Close() error {
-	l.release()
+// newLink makes a link. release is called once, when it is closed.
+func newLink(c net.Conn, release func()) *link {
+	l := &link{Conn: c, closed: make(chan struct{})}
+	l.left.Store(math.MaxInt64)
+	l.release = sync.OnceFunc(func() {
+		close(l.closed)
+		release()
+	})
+	return l
+}
+
+// limitReads bounds what is read from now on. A read that goes beyond it ends when the link is
+// closed.
+func (l *link) limitReads(bytes int64) { l.left.Store(bytes) }
+
+func (l *link) Read(b []byte) (int, error) {
+	n, err := l.Conn.Read(b)
+	if l.left.Add(-int64(n)) < 0 {
+		<-l.closed
+	}
+	return n, err
+}
+
+func (l *link) Close() error {
+	defer l.release()
 	return l.Conn.Close()
 }
 
 // SyscallConn lets cork.Conn write without waiting.
-func (l link) SyscallConn() (syscall.RawConn, error) {
+func (l *link) SyscallConn() (syscall.RawConn, error) {
 	s, ok := l.Conn.(syscall.Conn)
 	if !ok {
 		return nil, errors.ErrUnsupported
@@ -97,7 +124,7 @@ func (l *links) count(c net.Conn) net.Conn {
 		l.counts[key]++
 	}
 	l.open++
-	return link{c, sync.OnceFunc(func() { l.release(key) })}
+	return newLink(c, func() { l.release(key) })
 }
 
 func (l *links) release(key netip.Prefix) {
