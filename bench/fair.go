@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	fairRounds   = 2
+	fairRounds   = 3
 	fairMessages = 300 // of the honest user in a round, if they take no longer than fairTime
 	fairTime     = 10 * time.Second
 	fairPause    = 3 * time.Millisecond
