@@ -73,7 +73,7 @@ func (s *Server) Admin() *http.Server {
 	})
 	mux.Handle("/metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}))
 	return &http.Server{
-		Handler: mux, ReadTimeout: adminTime, WriteTimeout: adminTime, MaxHeaderBytes: 32 << 10,
+		Handler: onlyLocalNames(mux), ReadTimeout: adminTime, WriteTimeout: adminTime, MaxHeaderBytes: 32 << 10,
 		ErrorLog: log.New(io.Discard, "", 0), // its lines have no bound; AdminListener logs what matters
 	}
 }

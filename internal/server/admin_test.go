@@ -203,6 +203,35 @@ func (w *testServer) lockDatabase() (unlock func()) {
 	}
 }
 
+// A page of a stranger can't read the metrics through a name that leads to a loopback address.
+func TestAdminOfALoopbackAddressHasNoOtherName(t *testing.T) {
+	admin := newTestServer(t, nil).srv.Admin().Handler
+	for _, x := range []struct {
+		at     net.Addr
+		host   string
+		status int
+	}{
+		{&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 9765}, "127.0.0.1:9765", 200},
+		{&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 9765}, "localhost:9765", 200},
+		{&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80}, "LOCALHOST", 200},
+		{&net.TCPAddr{IP: net.IPv6loopback, Port: 9765}, "[::1]:9765", 200},
+		{&net.TCPAddr{IP: net.IPv6loopback, Port: 80}, "[::1]", 200},
+		{&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 9765}, "rebound.invalid:9765", 421},
+		{&net.TCPAddr{IP: net.IPv6loopback, Port: 80}, "rebound.invalid", 421},
+		{&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 9765}, "127.0.0.1.rebound.invalid:9765", 421},
+		{&net.TCPAddr{IP: net.IPv4(10, 0, 0, 2), Port: 9765}, "skarod:9765", 200},
+		{&net.UnixAddr{Name: "admin.sock", Net: "unix"}, "skarod", 200},
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
+		r.Host = x.host
+		answer := httptest.NewRecorder()
+		admin.ServeHTTP(answer, r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, x.at)))
+		if answer.Code != x.status {
+			t.Errorf("Host %s at %s: %d, want %d", x.host, x.at, answer.Code, x.status)
+		}
+	}
+}
+
 // The address of the operator takes a bounded number of connections: any program on this machine may
 // reach it. One that ends makes room.
 func TestAdminHasFewConnections(t *testing.T) {

@@ -2,7 +2,9 @@ package server
 
 import (
 	"fmt"
+	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -29,6 +31,28 @@ func ParseOrigin(s string) (string, error) {
 func (s *Server) allowsOrigin(r *http.Request) bool {
 	given := r.Header.Values("Origin")
 	return len(given) == 0 || len(given) == 1 && slices.Contains(s.o.AllowOrigins, given[0])
+}
+
+// onlyLocalNames refuses a request to a loopback address that gives another name for it. A page
+// whose name leads to that address (DNS rebinding) sends no Origin when it reads an answer.
+func onlyLocalNames(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		at, _ := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+		if at != nil && at.IP.IsLoopback() && !isLocalName(r.Host) {
+			http.Error(w, "a loopback address is not served under another name: use the address or localhost", http.StatusMisdirectedRequest)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// isLocalName reports whether a Host is an IP address or localhost, with or without a port.
+func isLocalName(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	_, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil || strings.EqualFold(host, "localhost")
 }
 
 // withoutBody refuses a request with a body: no path takes one. That includes a request with
