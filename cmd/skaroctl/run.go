@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -118,6 +119,8 @@ func (o *runOptions) check() (to []string, err error) {
 		return nil, cli.Usage(fmt.Sprintf("--title has more than %d bytes", maxTitle), "shorten it: it is one line of a message")
 	case strings.ContainsAny(o.title, "\r\n"):
 		return nil, cli.Usage("--title has more than one line", "give one line")
+	case o.title != "" && strings.TrimSpace(o.title) == "":
+		return nil, cli.Usage("--title is blank", "leave it out, to send the command line")
 	}
 	if err := cli.CheckUTF8("--title", o.title); err != nil {
 		return nil, err
@@ -262,17 +265,19 @@ func endedAs(cmd *exec.Cmd, err error) ending {
 
 // notStarted returns how a command has ended that could not be started.
 func (o *runOptions) notStarted(err error) ending {
-	status, why := statusNotExecutable, cause(err)
+	status, why, hint := statusNotExecutable, cause(err), ""
 	missing := errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist)
 	switch path := inPath(o.command[0]); {
 	case missing && path != "":
 		why = path + ": permission denied"
 	case missing:
 		status, why = statusNotFound, "not found"
+	case errors.Is(err, syscall.ENOEXEC):
+		hint = "if it is a script, give it a first line such as #!/bin/sh, or run it with sh"
 	}
 	return ending{
 		status: status, how: "could not be started: " + why,
-		failed: &cli.Error{Kind: cli.KindInternal, Msg: "run: " + o.command[0] + ": " + why},
+		failed: &cli.Error{Kind: cli.KindInternal, Msg: "run: " + o.command[0] + ": " + why, Hint: hint},
 	}
 }
 

@@ -44,6 +44,7 @@ func TestRunRefusesWrongUsage(t *testing.T) {
 		"--tail is -1, not from 0 to 1000":               {tail: -1},
 		"--tail is 1001, not from 0 to 1000":             {tail: 1001},
 		`--on is "never", not one of always, failure, s`: {on: "never"},
+		"--title is blank":                               {title: " \t"},
 		"--title has more than one line":                 {title: "a\nb"},
 		"--title is not UTF-8":                           {title: "\xff"},
 		"--title has more than 300 bytes":                {title: strings.Repeat("x", maxTitle+1)},
