@@ -50,6 +50,11 @@ func findFiles(goos string, getenv func(string) string) (Files, error) {
 	}, nil
 }
 
+// noState is the error of a command that needs Files.State.
+func noState(msg string) error {
+	return &Error{Msg: msg, Hint: "set HOME, or both XDG_CONFIG_HOME and XDG_STATE_HOME"}
+}
+
 // cacheFolder returns the folder of the cache, or "" if there is none: no command needs it.
 func cacheFolder(goos string, getenv func(string) string) string {
 	if folder := getenv("XDG_CACHE_HOME"); filepath.IsAbs(folder) {

@@ -32,7 +32,7 @@ const positionVersion = 1
 // error is of KindLocked.
 func OpenPosition(files Files, key Key) (*PositionFile, error) {
 	if files.State == "" {
-		return nil, &Error{Msg: "there is no folder to keep the position in: neither HOME nor XDG_STATE_HOME is set", Hint: "set HOME or XDG_STATE_HOME"}
+		return nil, noState("there is no folder for the position: HOME is not set")
 	}
 	path := filepath.Join(files.State, "positions", key.FileName())
 	file, err := locate(path, makeMissing)

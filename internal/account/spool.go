@@ -81,7 +81,7 @@ type spoolName struct {
 // OpenSpool returns the spool. It reads and makes nothing.
 func OpenSpool(files Files) (*Spool, error) {
 	if files.State == "" {
-		return nil, &Error{Msg: "there is no folder for the spool: neither HOME nor XDG_STATE_HOME is set", Hint: "set HOME or XDG_STATE_HOME"}
+		return nil, noState("there is no folder for the spool: HOME is not set")
 	}
 	return &Spool{folder: filepath.Join(files.State, "spool"), now: time.Now}, nil
 }
