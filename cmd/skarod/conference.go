@@ -218,8 +218,9 @@ func newConferenceDeleteCmd(f *Factory, run runFunc[conferenceOptions]) *cobra.C
 		Use:        "delete NAME",
 		SuggestFor: []string{"del", "drop"},
 		Short:      "Delete a conference",
-		Long: `Nobody can read its history any more, but messages still reach those who are
-members now. A later conference with the same name has none of the messages.`,
+		Long: `Nobody can read its history any more. Its members still get the messages that
+they have not received yet. A later conference with the same name has none of
+the messages.`,
 		Example: `  skarod conference delete dev
   skarod conference delete dev --data ./skaro`,
 		Args:              cli.CheckArgs,
