@@ -100,7 +100,7 @@ func decodeMap(raw []byte) (map[string]cbor.RawMessage, error) {
 	}
 	fields := make(map[string]cbor.RawMessage, countParts(raw)/2)
 	key, isKey := "", false
-	var odd []string
+	odd := map[string]bool{}
 	for part := range parts(raw) {
 		if isKey = !isKey; !isKey {
 			fields[key] = part
@@ -111,14 +111,14 @@ func decodeMap(raw []byte) (map[string]cbor.RawMessage, error) {
 			return nil, fmt.Errorf("it has a key that is not text, but %s", kindOf(part))
 		}
 		shown := repaired(key) // keys that are not UTF-8 must not be shown as the same
-		if _, twice := fields[key]; twice || shown != key && slices.Contains(odd, shown) {
+		if _, twice := fields[key]; twice || shown != key && odd[shown] {
 			return nil, fmt.Errorf("it has the key %s twice", Excerpt(strconv.Quote(shown)))
 		}
 		if shown != key {
-			odd = append(odd, shown)
+			odd[shown] = true
 		}
 	}
-	for _, shown := range odd {
+	for shown := range odd {
 		if _, twice := fields[shown]; twice {
 			return nil, fmt.Errorf("it has the key %s twice", Excerpt(strconv.Quote(shown)))
 		}
