@@ -6,6 +6,7 @@ import "time"
 // so that the others usually find the server idle. Without others, nobody waits. A Pace has no
 // lock of its own.
 type Pace struct {
+	rest          time.Duration       // that a user waits at most
 	due           map[int64]time.Time // when the time that a user took is paid for
 	newest, other activity            // of two users
 }
@@ -17,15 +18,14 @@ type activity struct {
 }
 
 const (
-	paceShare = 6                      // beside others, a user has one of so many parts of the time
-	paceBurst = 5 * time.Millisecond   // that a user who was idle may take at once
-	paceRest  = 250 * time.Millisecond // that a user waits at most
-	paceAlone = time.Second            // without another user: then a user is alone
-	maxPaced  = 1 << 12                // users
+	paceShare = 6                    // beside others, a user has one of so many parts of the time
+	paceBurst = 5 * time.Millisecond // that a user who was idle may take at once
+	paceAlone = time.Second          // without another user: then a user is alone
+	maxPaced  = 1 << 12              // users
 )
 
-// NewPace makes a Pace.
-func NewPace() *Pace { return &Pace{due: map[int64]time.Time{}} }
+// NewPace makes a Pace in which a user waits for a time at most.
+func NewPace(rest time.Duration) *Pace { return &Pace{rest: rest, due: map[int64]time.Time{}} }
 
 // Active notes that a user has work for the server. Nobody waits for a user who takes more than
 // a share: two users who flood take turns, and have all of the server.
@@ -48,9 +48,10 @@ func (p *Pace) Alone(user int64, now time.Time) bool {
 	return last.at.IsZero() || now.Sub(last.at) > paceAlone
 }
 
-// Took notes that the server has worked for a user.
+// Took notes that the server has worked for a user. If took is negative, the server has worked
+// less than was noted before.
 func (p *Pace) Took(user int64, took time.Duration, now time.Time) {
-	due, earliest, latest := p.due[user], now.Add(-paceBurst*paceShare), now.Add(paceRest)
+	due, earliest, latest := p.due[user], now.Add(-paceBurst*paceShare), now.Add(p.rest)
 	if due.Before(earliest) {
 		due = earliest
 	}
@@ -80,5 +81,10 @@ func (p *Pace) Wait(user int64, now time.Time) time.Duration {
 	if p.Alone(user, now) {
 		return 0
 	}
+	return p.Owed(user, now)
+}
+
+// Owed returns how long a user would wait who is not alone.
+func (p *Pace) Owed(user int64, now time.Time) time.Duration {
 	return max(0, p.due[user].Sub(now))
 }

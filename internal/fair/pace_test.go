@@ -5,7 +5,10 @@ import (
 	"time"
 )
 
-const ms = time.Millisecond
+const (
+	ms       = time.Millisecond
+	paceRest = 250 * ms
+)
 
 // A user waits for what it took, unless it is alone, was idle before, or has waited long enough.
 func TestWaitIsThatOfAShare(t *testing.T) {
@@ -30,7 +33,7 @@ func TestWaitIsThatOfAShare(t *testing.T) {
 		{"another user was active", paceAlone, []time.Duration{time.Minute}, 0, paceRest},
 		{"long ago", paceAlone + 1, []time.Duration{time.Minute}, 0, 0},
 	} {
-		p := NewPace()
+		p := NewPace(paceRest)
 		end := start.Add(test.passed)
 		if test.others >= 0 {
 			p.Active(alice, end.Add(-test.others))
@@ -55,7 +58,7 @@ func TestWaitIsThatOfAShare(t *testing.T) {
 // Two active users are not alone, whoever else was active in between.
 func TestAloneKnowsTheLastTwoUsers(t *testing.T) {
 	now := time.Date(2026, 11, 29, 0, 0, 0, 0, time.UTC)
-	p := NewPace()
+	p := NewPace(paceRest)
 	for i, user := range []int64{1, 1, 2, 1, 1, 3, 3} {
 		now = now.Add(paceAlone / 2)
 		p.Active(user, now)
@@ -75,7 +78,7 @@ func TestAloneKnowsTheLastTwoUsers(t *testing.T) {
 func TestNobodyWaitsForAFlooder(t *testing.T) {
 	const mallory, trudy, alice = 1, 2, 3
 	now := time.Date(2026, 11, 29, 0, 0, 0, 0, time.UTC)
-	p := NewPace()
+	p := NewPace(paceRest)
 	flood := func(d time.Duration) {
 		for end := now.Add(d); now.Before(end); now = now.Add(10 * ms) {
 			for _, user := range []int64{mallory, trudy} {
@@ -100,7 +103,7 @@ func TestNobodyWaitsForAFlooder(t *testing.T) {
 // A Pace remembers those who still have to wait, however many others there are.
 func TestPaceForgetsThoseWhoHavePaid(t *testing.T) {
 	now := time.Date(2026, 11, 29, 0, 0, 0, 0, time.UTC)
-	p := NewPace()
+	p := NewPace(paceRest)
 	p.Active(1, now)
 	p.Active(2, now)
 	for i := range int64(maxPaced - 1) {

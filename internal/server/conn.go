@@ -21,6 +21,7 @@ type conn struct {
 	server    *Server
 	ws        *websocket.Conn
 	cork      *cork.Conn
+	link      *link
 	peer      peer
 	place     *place
 	challenge string
@@ -71,11 +72,12 @@ type outgoing struct {
 
 func newConn(s *Server, ws *websocket.Conn, k *cork.Conn, peer peer, place *place) *conn {
 	c := &conn{
-		server: s, ws: ws, cork: k, peer: peer, place: place, challenge: newChallenge(), maxFrame: s.o.MaxUnauthenticatedFrame,
+		server: s, ws: ws, cork: k, link: k.Conn.(*link), peer: peer, place: place, challenge: newChallenge(), maxFrame: s.o.MaxUnauthenticatedFrame,
 		inFlight: make(chan struct{}, s.o.MaxInFlight), taken: make(chan struct{}, 1), said: make(chan struct{}), ended: make(chan struct{}),
 	}
 	k.OnWait, k.WriteTime = c.onWait, s.o.WriteTime
 	c.incoming.conn = c
+	c.link.payer.Store(payerOf(peer.address))
 	return c
 }
 
@@ -152,18 +154,25 @@ func saidGoodbye(err error) bool {
 // ended it.
 func (c *conn) read() error {
 	for {
+		c.link.resume()
 		frame, ok, err := c.readFrame()
+		c.link.rest(0)
 		if !ok {
 			return err
 		}
 		if c.isEnding() { // the writer may take a while yet, and the account may be gone
 			return nil
 		}
+		begun := time.Now()
 		c.handling.Lock()
 		if !c.finishing {
 			c.handle(frame)
 		}
 		c.handling.Unlock()
+		c.link.rest(min(time.Since(begun), handleTime)) // the rest is waiting, or has other bounds
+		if user := c.user(); user != nobody {
+			c.server.intake.active(user)
+		}
 		runtime.Gosched() // or a client that sends without a pause keeps a processor for 10 ms
 		if !c.waitForRoom() {
 			return nil
@@ -337,7 +346,7 @@ func (c *conn) sayGoodbye() {
 	// Close waits for the peer's close frame for seconds, and CloseNow waits for Close. Close reads
 	// what comes before that frame one byte at a time: a flood would keep a processor busy.
 	t := time.AfterFunc(goodbyeTime, c.drop)
-	c.cork.Conn.(*link).limitReads(goodbyeBytes)
+	c.link.limitReads(goodbyeBytes)
 	_ = c.ws.Close(c.code, c.reason)
 	t.Stop()
 }
@@ -359,7 +368,7 @@ const shuttingDown = "the server is shutting down"
 // The answer to a close frame.
 const (
 	goodbyeTime  = time.Second
-	goodbyeBytes = 256 << 10 // that are read to find it, after what the peer sent before
+	goodbyeBytes = 16 << 10 // that are read to find it
 )
 
 // drop closes the network connection, whatever the WebSocket is doing.

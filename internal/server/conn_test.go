@@ -153,7 +153,7 @@ func TestQueueIsBounded(t *testing.T) {
 		"a larger one behind":  {[]int{1, 5000}, false},
 		"one after a full one": {[]int{500, 501, 1}, false},
 	} {
-		c := newConn(w.srv, nil, &cork.Conn{}, peer{}, &place{})
+		c := newConn(w.srv, nil, &cork.Conn{Conn: newLink(nil, func() {})}, peer{}, &place{})
 		c.writing = true // and nothing empties the queue
 		sum := 0
 		for _, size := range x.frames {
@@ -391,60 +391,6 @@ func (w *testServer) goodbye() {
 	defer c.Close()
 	if _, err := c.Write([]byte{0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8}); err != nil { // close, masked with zeros, 1000
 		w.t.Fatal(err)
-	}
-}
-
-// endless is a peer that always has more to read, until it is closed.
-type endless struct {
-	net.Conn
-	read, most int
-	reached    chan struct{} // closed when most bytes have been read
-	closed     bool
-}
-
-func (e *endless) Read(b []byte) (int, error) {
-	if e.closed {
-		return 0, net.ErrClosed
-	}
-	if e.read < e.most && e.read+len(b) >= e.most {
-		close(e.reached)
-	}
-	e.read += len(b)
-	return len(b), nil
-}
-
-func (e *endless) Close() error {
-	e.closed = true
-	return nil
-}
-
-// What a link has read beyond its limit is handed over when it is closed, and nothing more is read.
-func TestReadsOfALinkAreLimited(t *testing.T) {
-	e := &endless{most: 100, reached: make(chan struct{})}
-	l := newLink(e, func() {})
-	l.limitReads(int64(e.most) - 1)
-	ended := make(chan int)
-	go func() {
-		n := 0
-		for {
-			m, err := l.Read(make([]byte, 10))
-			if n += m; err != nil {
-				ended <- n
-				return
-			}
-		}
-	}()
-	<-e.reached
-	select {
-	case n := <-ended:
-		t.Fatalf("the reads end after %d bytes, before the link is closed", n)
-	default:
-	}
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if n := <-ended; n != e.most {
-		t.Errorf("%d bytes were read, of a limit of %d", n, e.most)
 	}
 }
 

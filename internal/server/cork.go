@@ -4,13 +4,10 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"math"
 	"net"
 	"net/http"
 	"net/netip"
 	"sync"
-	"sync/atomic"
-	"syscall"
 
 	"github.com/skaroctl/skaroctl/internal/cork"
 )
@@ -43,6 +40,7 @@ func (l corkListener) Accept() (net.Conn, error) {
 type links struct {
 	o      *Options
 	bursts *bursts
+	intake *intake
 	most   int // beyond it, there would be no descriptors for anything else
 
 	mu     sync.Mutex
@@ -51,51 +49,6 @@ type links struct {
 }
 
 const spareLinks = 64
-
-// link is a network connection that is counted until it is closed.
-type link struct {
-	net.Conn
-	release func() // of sync.OnceFunc
-	closed  chan struct{}
-	left    atomic.Int64 // bytes that may still be read
-}
-
-// newLink makes a link. release is called once, when it is closed.
-func newLink(c net.Conn, release func()) *link {
-	l := &link{Conn: c, closed: make(chan struct{})}
-	l.left.Store(math.MaxInt64)
-	l.release = sync.OnceFunc(func() {
-		close(l.closed)
-		release()
-	})
-	return l
-}
-
-// limitReads bounds what is read from now on. A read that goes beyond it ends when the link is
-// closed.
-func (l *link) limitReads(bytes int64) { l.left.Store(bytes) }
-
-func (l *link) Read(b []byte) (int, error) {
-	n, err := l.Conn.Read(b)
-	if l.left.Add(-int64(n)) < 0 {
-		<-l.closed
-	}
-	return n, err
-}
-
-func (l *link) Close() error {
-	defer l.release()
-	return l.Conn.Close()
-}
-
-// SyscallConn lets cork.Conn write without waiting.
-func (l *link) SyscallConn() (syscall.RawConn, error) {
-	s, ok := l.Conn.(syscall.Conn)
-	if !ok {
-		return nil, errors.ErrUnsupported
-	}
-	return s.SyscallConn()
-}
 
 // failed logs that a connection can't be accepted. net/http tries again.
 func (l *links) failed(err error) {
@@ -124,7 +77,10 @@ func (l *links) count(c net.Conn) net.Conn {
 		l.counts[key]++
 	}
 	l.open++
-	return newLink(c, func() { l.release(key) })
+	k := newLink(c, func() { l.release(key) })
+	k.intake = l.intake
+	k.payer.Store(payerOf(key))
+	return k
 }
 
 func (l *links) release(key netip.Prefix) {

@@ -109,7 +109,7 @@ var limits = []Limit{
 	span(sessionTime, 5*time.Minute, "a session without a connection", func(o *Options) *time.Duration { return &o.SessionLife }),
 	span("ping-interval", 30*time.Second, "between two pings; a connection that answers none ends within two intervals", func(o *Options) *time.Duration { return &o.PingInterval }),
 	span("write-time", 10*time.Second, "until a client accepts a frame, or the next 16 KiB of a large one", func(o *Options) *time.Duration { return &o.WriteTime }),
-	span("http-time", 10*time.Second, "each of: an HTTP request, its answer, the wait for the next request", func(o *Options) *time.Duration { return &o.HTTPTime }),
+	span("http-time", 10*time.Second, "each of: an HTTP request, its answer", func(o *Options) *time.Duration { return &o.HTTPTime }),
 }
 
 // DefaultOptions are what skarod runs with.

@@ -60,7 +60,6 @@ func isLocalName(host string) bool {
 func withoutBody(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ContentLength != 0 { // below zero: a Transfer-Encoding
-			w.Header().Set("Connection", "close")
 			http.Error(w, "a request here has no body", http.StatusBadRequest)
 			return
 		}

@@ -210,7 +210,7 @@ func (w *testServer) detached(ws *websocket.Conn) *conn {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	c := newConn(w.srv, ws, &cork.Conn{}, peer{text: "fuzz"}, &place{})
+	c := newConn(w.srv, ws, &cork.Conn{Conn: newLink(nil, func() {})}, peer{text: "fuzz"}, &place{})
 	c.writing = true // and nothing empties the queue
 	x, _, err := w.srv.newSession(c, u)
 	if err != nil || !w.srv.login(c, x) {

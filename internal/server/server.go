@@ -47,6 +47,7 @@ type Server struct {
 	bursts        bursts
 	turns         *turns
 	readers       *gate
+	intake        *intake
 	space         space
 	registrations registrations
 	registry      *prometheus.Registry
@@ -94,11 +95,12 @@ func New(o Options) (*Server, error) {
 		unread:        unread{limit: int64(o.MaxUnreadBytes)},
 		turns:         newTurns(o.Store.Took),
 		readers:       newGate(),
+		intake:        newIntake(),
 		registrations: newRegistrations(&o),
 	}
 	s.guesses = &guesses{o: &s.o, known: recent[target, tries]{half: maxTargets}}
 	s.space.free, s.space.least = o.FreeBytes, uint64(o.MinFreeSpace)
-	s.links = &links{o: &s.o, bursts: &s.bursts, most: mostLinks(), counts: map[netip.Prefix]int{}}
+	s.links = &links{o: &s.o, bursts: &s.bursts, intake: s.intake, most: mostLinks(), counts: map[netip.Prefix]int{}}
 	o.Store.OnForeignWrite(func() { wake(s.accounts) }) // before the sessions are read, so that no change is missed
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
@@ -173,15 +175,18 @@ func (s *Server) checkUsers() {
 }
 
 // HTTP serves the WebSocket at Path, on a listener that comes from Listener. A connection that does
-// not become a WebSocket ends soon, because MaxConnections does not count it.
+// not become a WebSocket ends after one answer, because MaxConnections does not count it, and
+// intake knows little of the work for requests that follow each other.
 func (s *Server) HTTP() *http.Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc(Path+"{$}", s.accept)
-	return &http.Server{
+	h := &http.Server{
 		Handler: withoutBody(mux), ConnContext: connContext,
-		ReadTimeout: s.o.HTTPTime, WriteTimeout: s.o.HTTPTime, IdleTimeout: s.o.HTTPTime, MaxHeaderBytes: 32 << 10,
+		ReadTimeout: s.o.HTTPTime, WriteTimeout: s.o.HTTPTime, MaxHeaderBytes: 32 << 10,
 		ErrorLog: log.New(io.Discard, "", 0), // what unauthenticated clients send is not an error of the server
 	}
+	h.SetKeepAlivesEnabled(false)
+	return h
 }
 
 // accept does the WebSocket handshake, and starts the connection.
@@ -304,6 +309,7 @@ func (s *Server) login(c *conn, x *session) bool {
 	}
 	s.logoutLocked(c, true)
 	c.session = x
+	c.link.payer.Store(x.user.ID)
 	s.authenticated(c.place)
 	users := s.online[x.user.ID]
 	if users == nil {
@@ -328,6 +334,7 @@ func (s *Server) logoutLocked(c *conn, finished bool) {
 		return
 	}
 	c.session = nil
+	c.link.payer.Store(payerOf(c.peer.address))
 	delete(s.online[x.user.ID], c)
 	if len(s.online[x.user.ID]) == 0 {
 		delete(s.online, x.user.ID)

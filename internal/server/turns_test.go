@@ -20,7 +20,9 @@ func (t *turns) stop() {
 }
 
 // idle is a connection that only has a queue.
-func (w *testServer) idle() *conn { return newConn(w.srv, nil, &cork.Conn{}, peer{}, &place{}) }
+func (w *testServer) idle() *conn {
+	return newConn(w.srv, nil, &cork.Conn{Conn: newLink(nil, func() {})}, peer{}, &place{})
+}
 
 // However many connections get one user's messages, another user's message waits for a turn.
 func TestPushesOfOneUserDelayOthersByATurn(t *testing.T) {

@@ -22,7 +22,7 @@ type queue struct {
 }
 
 func newQueue() queue {
-	return queue{jobs: fair.NewQueue[*job](turnCost), pace: fair.NewPace(), clock: time.Now, group: map[int64]int{}, wake: make(chan struct{}, 1)}
+	return queue{jobs: fair.NewQueue[*job](turnCost), pace: fair.NewPace(maxRest), clock: time.Now, group: map[int64]int{}, wake: make(chan struct{}, 1)}
 }
 
 // now returns the time of the clock.

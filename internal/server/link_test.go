@@ -1,0 +1,185 @@
+package server
+
+import (
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+)
+
+// endless is a peer that always has more to read, until it is closed.
+type endless struct {
+	net.Conn
+	read, most int
+	reached    chan struct{} // closed when most bytes have been read
+	closed     bool
+}
+
+func (e *endless) Read(b []byte) (int, error) {
+	if e.closed {
+		return 0, net.ErrClosed
+	}
+	if e.read < e.most && e.read+len(b) >= e.most {
+		close(e.reached)
+	}
+	e.read += len(b)
+	return len(b), nil
+}
+
+func (e *endless) Close() error {
+	e.closed = true
+	return nil
+}
+
+// What a link has read beyond its limit is handed over when it is closed, and nothing more is read.
+func TestReadsOfALinkAreLimited(t *testing.T) {
+	e := &endless{most: 100, reached: make(chan struct{})}
+	l := newLink(e, func() {})
+	l.limitReads(int64(e.most) - 1)
+	ended := make(chan int)
+	go func() {
+		n := 0
+		for {
+			m, err := l.Read(make([]byte, 10))
+			if n += m; err != nil {
+				ended <- n
+				return
+			}
+		}
+	}()
+	<-e.reached
+	select {
+	case n := <-ended:
+		t.Fatalf("the reads end after %d bytes, before the link is closed", n)
+	default:
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if n := <-ended; n != e.most {
+		t.Errorf("%d bytes were read, of a limit of %d", n, e.most)
+	}
+}
+
+// What a payer sends is decoded when the time that it took before is paid for, or when its
+// connection ends.
+func TestReadWaitsForItsPayer(t *testing.T) {
+	const mallory, alice = 1, 2
+	near, far := net.Pipe()
+	defer far.Close()
+	i := newIntake()
+	now := time.Now()
+	i.clock = func() time.Time { return now }
+	i.active(alice)
+	i.took(mallory, time.Hour)
+	l := newLink(near, func() {})
+	l.intake = i
+	l.payer.Store(mallory)
+	read := make(chan int)
+	go func() {
+		n, _ := l.Read(make([]byte, 10))
+		read <- n
+	}()
+	if _, err := far.Write(make([]byte, 5)); err != nil { // returns when they have been read
+		t.Fatal(err)
+	}
+	select {
+	case <-read:
+		t.Error("the bytes are handed over at once")
+	default:
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if n := <-read; n != 5 {
+		t.Errorf("%d bytes instead of 5", n)
+	}
+}
+
+// A link notes in advance what its bytes may take, and afterwards what they took.
+func TestWorkIsNotedAndCorrected(t *testing.T) {
+	const mallory = 1
+	e := &endless{most: 1 << 20, reached: make(chan struct{})}
+	i := newIntake()
+	now := time.Now()
+	i.clock = func() time.Time { return now }
+	l := newLink(e, func() {})
+	l.intake = i
+	l.payer.Store(mallory)
+	const burst = 5 * time.Millisecond // fair.Pace
+	i.took(mallory, burst)             // the credit is used up
+	owed := func() time.Duration { return i.pace.Owed(mallory, now) }
+	b := make([]byte, 1000)
+	if _, err := l.Read(b); err != nil {
+		t.Fatal(err)
+	}
+	first := owed()
+	if share := time.Duration(6); first != share*(readTime+1000*perByteTime) {
+		t.Errorf("%v are owed for 1,000 bytes of a new link", first)
+	}
+	l.rest(time.Hour) // at most what 1,000 bytes may take
+	l.settle()
+	if got := owed(); got != first {
+		t.Errorf("%v are owed for the longest work, not %v", got, first)
+	}
+	if _, err := l.Read(b); err != nil {
+		t.Fatal(err)
+	}
+	l.work.mu.Lock()
+	l.work.since = time.Time{} // no time at all
+	l.work.took = 0
+	l.work.mu.Unlock()
+	l.settle()
+	if got := owed(); got != first {
+		t.Errorf("%v are owed after work that took no time, not %v", got, first)
+	}
+}
+
+// The payer of a connection is the user, or the address of a client that has not logged in.
+func TestPayerIsTheUserOrTheAddress(t *testing.T) {
+	w := newTestServer(t, nil, "alice")
+	payer := func() int64 { return w.connection().link.payer.Load() }
+	c := w.dial()
+	if got := payer(); got != localPayer {
+		t.Errorf("the payer of a local client is %d", got)
+	}
+	c.authorize("alice", "secret of alice")
+	u, err := w.store.User(t.Context(), "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := payer(); got != u.ID {
+		t.Errorf("the payer is %d instead of user %d", got, u.ID)
+	}
+	a, b := payerOf(netip.MustParsePrefix("192.0.2.1/32")), payerOf(netip.MustParsePrefix("2001:db8::/64"))
+	if a == b || a >= localPayer || b >= localPayer {
+		t.Errorf("two addresses are payers %d and %d", a, b)
+	}
+}
+
+// A user who is alone never waits for a share, and an address always does.
+func TestOnlyAUserWhoIsAloneHasAllOfTheIntake(t *testing.T) {
+	const alice, mallory = 1, 2
+	stranger := payerOf(netip.MustParsePrefix("192.0.2.1/32"))
+	i := newIntake()
+	now := time.Now()
+	i.clock = func() time.Time { return now }
+	waits := func(payer int64) bool {
+		i.took(payer, time.Hour)
+		return i.begin(payer, 0) > 0
+	}
+	if waits(mallory) || !waits(localPayer) || !waits(stranger) {
+		t.Error("while no user is active, a user waits, or an address does not")
+	}
+	i.active(alice)
+	if !waits(mallory) || !waits(localPayer) || !waits(stranger) {
+		t.Error("while a user is active, somebody does not wait")
+	}
+	if i.begin(alice, 0) > 0 {
+		t.Error("the active user waits")
+	}
+	now = now.Add(intakeRest)
+	if i.begin(mallory, 0) > 0 {
+		t.Errorf("a user waits longer than %v", intakeRest)
+	}
+}
