@@ -72,8 +72,10 @@ func (l *link) Read(b []byte) (int, error) {
 }
 
 func (l *link) Close() error {
-	defer l.release()
-	return l.Conn.Close()
+	err := l.Conn.Close()
+	l.release()
+	l.rest(0) // no read may follow that would give back the slot
+	return err
 }
 
 // SyscallConn lets cork.Conn write without waiting.
@@ -119,6 +121,11 @@ func (l *link) wait(d time.Duration) {
 		l.work.mu.Unlock()
 	case <-t.C:
 	case <-l.closed:
+	}
+	select {
+	case <-l.closed: // perhaps before the link had the slot
+		l.rest(0)
+	default:
 	}
 }
 

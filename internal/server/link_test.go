@@ -96,6 +96,37 @@ func TestReadWaitsForItsPayer(t *testing.T) {
 	}
 }
 
+// A link that had to wait gives its slot back when it reads again, and when it is closed.
+func TestLinkGivesItsSlotBack(t *testing.T) {
+	i := newIntake()
+	l := newLink(&endless{most: 1 << 20, reached: make(chan struct{})}, func() {})
+	l.intake = i
+	l.payer.Store(localPayer)
+	read := func() {
+		t.Helper()
+		i.took(localPayer, time.Hour) // it has to wait
+		if _, err := l.Read(make([]byte, 10)); err != nil {
+			t.Fatal(err)
+		}
+		if len(i.slots) != 1 {
+			t.Fatalf("%d slots are taken after a read", len(i.slots))
+		}
+	}
+	read()
+	read()
+	l.rest(0)
+	if len(i.slots) != 0 {
+		t.Error("the slot is taken after the work")
+	}
+	read()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if len(i.slots) != 0 {
+		t.Error("the slot is taken after the end of the link")
+	}
+}
+
 // A link notes in advance what its bytes may take, and afterwards what they took.
 func TestWorkIsNotedAndCorrected(t *testing.T) {
 	const mallory = 1
