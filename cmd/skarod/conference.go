@@ -218,9 +218,10 @@ func newConferenceDeleteCmd(f *Factory, run runFunc[conferenceOptions]) *cobra.C
 		Use:        "delete NAME",
 		SuggestFor: []string{"del", "drop"},
 		Short:      "Delete a conference",
-		Long: `Nobody can read its history any more. Its members still get the messages that
-they have not received yet. A later conference with the same name has none of
-the messages.`,
+		Long: `The name is free again, and "skaroctl history" no longer finds the conference.
+Those who are members now can still read its messages, with "skaroctl listen
+--since all". To prevent that, remove them first. A later conference with the
+same name has none of the messages.`,
 		Example: `  skarod conference delete dev
   skarod conference delete dev --data ./skaro`,
 		Args:              cli.CheckArgs,
