@@ -48,20 +48,24 @@ func (p *Pace) Alone(user int64, now time.Time) bool {
 	return last.at.IsZero() || now.Sub(last.at) > paceAlone
 }
 
-// Took notes that the server has worked for a user. If took is negative, the server has worked
-// less than was noted before.
-func (p *Pace) Took(user int64, took time.Duration, now time.Time) {
-	due, earliest, latest := p.due[user], now.Add(-paceBurst*paceShare), now.Add(p.rest)
+// Took notes that the server has worked for a user, and returns how much of it is noted: a user
+// never owes more than the longest wait. If took is negative, the server has worked less than was
+// noted before.
+func (p *Pace) Took(user int64, took time.Duration, now time.Time) (noted time.Duration) {
+	due, known := p.due[user]
+	earliest, latest := now.Add(-paceBurst*paceShare), now.Add(p.rest)
 	if due.Before(earliest) {
 		due = earliest
 	}
-	if due = due.Add(took * paceShare); due.After(latest) {
-		due = latest
+	after := due.Add(took * paceShare)
+	if after.After(latest) {
+		after = latest
 	}
-	if len(p.due) >= maxPaced {
+	if !known && len(p.due) >= maxPaced {
 		p.forget(earliest)
 	}
-	p.due[user] = due
+	p.due[user] = after
+	return after.Sub(due) / paceShare
 }
 
 // forget removes the users who have paid before a time, or all of them if none has.

@@ -122,3 +122,19 @@ func TestPaceForgetsThoseWhoHavePaid(t *testing.T) {
 		t.Errorf("%d users", len(p.due))
 	}
 }
+
+// What is noted beyond the longest wait is lost, so it must not be given back later.
+func TestTookReturnsWhatItNotes(t *testing.T) {
+	p, now := NewPace(paceRest), time.Date(2026, 11, 30, 0, 0, 0, 0, time.UTC)
+	for _, x := range []struct{ took, noted time.Duration }{
+		{paceBurst, paceBurst},
+		{ms, ms},
+		{-ms, -ms},
+		{time.Hour, paceRest / paceShare},
+		{time.Hour, 0},
+	} {
+		if got := p.Took(1, x.took, now); got.Round(time.Microsecond) != x.noted.Round(time.Microsecond) {
+			t.Errorf("of %v, %v is noted instead of %v", x.took, got, x.noted)
+		}
+	}
+}

@@ -97,13 +97,18 @@ func (l *links) release(key netip.Prefix) {
 
 // slim gives a WebSocket small buffers: each of net/http's, of 4 KiB, would be a tenth of the
 // memory of an idle connection. What it writes is held back by a cork.Conn anyway.
-type slim struct{ http.ResponseWriter }
+type slim struct {
+	http.ResponseWriter
+	link *link
+}
 
 func (s slim) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	c, rw, err := http.NewResponseController(s.ResponseWriter).Hijack()
 	if err != nil {
 		return nil, nil, err
 	}
+	c = plain{c, s.link}
+	s.link.upgraded.Store(true)
 	rw.Writer = bufio.NewWriterSize(c, 512)
 	if rw.Reader.Buffered() == 0 {
 		rw.Reader = bufio.NewReaderSize(c, 2<<10)

@@ -10,27 +10,28 @@ import (
 	"github.com/skaroctl/skaroctl/internal/fair"
 )
 
-// intake makes connections wait whose payers have the server work for more than a share of its
-// time on what they send: on frames of any kind, on HTTP, on TLS. A payer is a user, or an
-// address without a login.
+// intake shares the time that the server takes for what connections send: frames of any kind,
+// HTTP, TLS. A payer, which is a user or an address without a login, waits after taking more than
+// a share. Even a user who is alone then needs a slot, so that other payers find a free processor.
 type intake struct {
 	mu    sync.Mutex // guards pace
 	pace  *fair.Pace
 	clock func() time.Time
-	slots chan struct{} // has an element for each link that has waited and works now
+	slots chan struct{} // has an element for each link that has one
 }
 
-// intakeRest is how long a connection waits at most before its next bytes are decoded.
+// intakeRest is how long a connection waits at most for its share, and again for a slot, before its
+// next bytes are decoded.
 const intakeRest = 500 * time.Millisecond
 
-// newIntake leaves half of the processors for those who need not wait.
+// newIntake leaves half of the processors for those who owe nothing.
 func newIntake() *intake {
 	return &intake{pace: fair.NewPace(intakeRest), clock: time.Now, slots: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
 }
 
 // localPayer pays for all clients of the address local that have not logged in. It may stand for
-// a proxy and thousands of clients, so it pays for one in localDiscount parts of the work: that
-// gives it half of the time instead of a sixth.
+// a proxy and thousands of clients, so it is charged only a part of the work: it may take half of
+// the time, instead of a sixth.
 const (
 	localPayer    = -1
 	localDiscount = 3
@@ -47,27 +48,26 @@ func payerOf(address netip.Prefix) int64 {
 	return int64(maphash.Comparable(payerSeed, address) | 1<<63)
 }
 
-// begin notes work for a payer, and returns how long the payer has to wait before it. A user who
-// is alone does not wait. An address has no use for more than its share.
-func (i *intake) begin(payer int64, about time.Duration) (wait time.Duration) {
+// begin notes work for a payer in advance. It returns how much it has noted, how long the payer has
+// to wait before the work, and whether the payer owes anything. A user who is alone does not wait.
+// An address waits in any case: a login needs little.
+func (i *intake) begin(payer int64, about time.Duration) (noted, wait time.Duration, owes bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	now := i.clock()
-	if payer < 0 {
-		wait = i.pace.Owed(payer, now)
-	} else {
+	owed := i.pace.Owed(payer, now)
+	if wait = owed; payer > 0 {
 		wait = i.pace.Wait(payer, now)
 	}
-	i.charge(payer, about, now)
-	return wait
+	return i.charge(payer, about, now), wait, owed > 0
 }
 
-// charge notes work. intake.mu is held.
-func (i *intake) charge(payer int64, d time.Duration, now time.Time) {
+// charge notes work, and returns how much it has noted. intake.mu is held.
+func (i *intake) charge(payer int64, d time.Duration, now time.Time) time.Duration {
 	if payer == localPayer {
-		d /= localDiscount
+		return i.pace.Took(payer, d/localDiscount, now) * localDiscount
 	}
-	i.pace.Took(payer, d, now)
+	return i.pace.Took(payer, d, now)
 }
 
 // took corrects what begin has noted.

@@ -75,6 +75,7 @@ func TestReadWaitsForItsPayer(t *testing.T) {
 	l := newLink(near, func() {})
 	l.intake = i
 	l.payer.Store(mallory)
+	l.work.fresh = 4
 	read := make(chan int)
 	go func() {
 		n, _ := l.Read(make([]byte, 10))
@@ -96,34 +97,68 @@ func TestReadWaitsForItsPayer(t *testing.T) {
 	}
 }
 
-// A link that had to wait gives its slot back when it reads again, and when it is closed.
+// The first bytes of a connection wait for a slot only: a login must not wait for its address.
+func TestFirstBytesDoNotWaitForAShare(t *testing.T) {
+	i := newIntake()
+	l := newLink(&endless{most: 1 << 20, reached: make(chan struct{})}, func() {})
+	l.intake = i
+	l.payer.Store(localPayer)
+	i.took(localPayer, time.Hour)
+	if wait := l.note(freshBytes); wait != 0 || !l.work.owes {
+		t.Errorf("the first bytes wait %v, and need a slot: %v", wait, l.work.owes)
+	}
+	if wait := l.note(1); wait == 0 {
+		t.Error("the byte after them does not wait")
+	}
+}
+
+// A link whose payer owes something works with a slot. It gives the slot back when it reads again,
+// while its request is handled, and when it is closed.
 func TestLinkGivesItsSlotBack(t *testing.T) {
 	i := newIntake()
 	l := newLink(&endless{most: 1 << 20, reached: make(chan struct{})}, func() {})
 	l.intake = i
 	l.payer.Store(localPayer)
+	taken := func(want int) {
+		t.Helper()
+		if len(i.slots) != want {
+			t.Fatalf("%d slots are taken, not %d", len(i.slots), want)
+		}
+	}
 	read := func() {
 		t.Helper()
-		i.took(localPayer, time.Hour) // it has to wait
+		i.took(localPayer, time.Hour)
 		if _, err := l.Read(make([]byte, 10)); err != nil {
 			t.Fatal(err)
 		}
-		if len(i.slots) != 1 {
-			t.Fatalf("%d slots are taken after a read", len(i.slots))
-		}
 	}
 	read()
+	taken(1)
 	read()
+	taken(1)
 	l.rest(0)
-	if len(i.slots) != 0 {
-		t.Error("the slot is taken after the work")
-	}
-	read()
+	taken(0)
+	l.resume()
+	taken(1)
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
+	taken(0)
+	l.resume()
+	taken(0)
+}
+
+// A client that owes nothing needs no slot.
+func TestClientWithinItsShareNeedsNoSlot(t *testing.T) {
+	i := newIntake()
+	l := newLink(&endless{most: 1 << 20, reached: make(chan struct{})}, func() {})
+	l.intake = i
+	l.payer.Store(1)
+	if _, err := l.Read(make([]byte, 10)); err != nil {
+		t.Fatal(err)
+	}
 	if len(i.slots) != 0 {
-		t.Error("the slot is taken after the end of the link")
+		t.Error("it has a slot")
 	}
 }
 
@@ -188,7 +223,7 @@ func TestPayerIsTheUserOrTheAddress(t *testing.T) {
 	}
 }
 
-// A user who is alone never waits for a share, and an address always does.
+// A user who is alone never waits for a share, and an address always does. Both need a slot.
 func TestOnlyAUserWhoIsAloneHasAllOfTheIntake(t *testing.T) {
 	const alice, mallory = 1, 2
 	stranger := payerOf(netip.MustParsePrefix("192.0.2.1/32"))
@@ -196,8 +231,13 @@ func TestOnlyAUserWhoIsAloneHasAllOfTheIntake(t *testing.T) {
 	now := time.Now()
 	i.clock = func() time.Time { return now }
 	waits := func(payer int64) bool {
+		t.Helper()
 		i.took(payer, time.Hour)
-		return i.begin(payer, 0) > 0
+		_, wait, owes := i.begin(payer, 0)
+		if !owes {
+			t.Errorf("payer %d needs no slot", payer)
+		}
+		return wait > 0
 	}
 	if waits(mallory) || !waits(localPayer) || !waits(stranger) {
 		t.Error("while no user is active, a user waits, or an address does not")
@@ -206,11 +246,11 @@ func TestOnlyAUserWhoIsAloneHasAllOfTheIntake(t *testing.T) {
 	if !waits(mallory) || !waits(localPayer) || !waits(stranger) {
 		t.Error("while a user is active, somebody does not wait")
 	}
-	if i.begin(alice, 0) > 0 {
+	if _, wait, owes := i.begin(alice, 0); wait > 0 || owes {
 		t.Error("the active user waits")
 	}
 	now = now.Add(intakeRest)
-	if i.begin(mallory, 0) > 0 {
+	if _, wait, _ := i.begin(mallory, 0); wait > 0 {
 		t.Errorf("a user waits longer than %v", intakeRest)
 	}
 }

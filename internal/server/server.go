@@ -232,7 +232,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, from peer, plac
 		http.Error(w, "the listener does not come from Server.Listener", http.StatusInternalServerError)
 		return nil
 	}
-	ws, err := websocket.Accept(slim{w}, r, &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled, InsecureSkipVerify: true}) // allowsOrigin has verified it
+	ws, err := websocket.Accept(slim{w, k.Conn.(*link)}, r, &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled, InsecureSkipVerify: true}) // allowsOrigin has verified it
 	if err != nil {
 		s.o.Log.Debug("no WebSocket handshake", "peer", from.text, "error", err)
 		return nil
