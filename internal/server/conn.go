@@ -170,8 +170,8 @@ func (c *conn) read() error {
 		}
 		c.handling.Unlock()
 		c.link.rest(min(time.Since(begun), handleTime)) // the rest is waiting, or has other bounds
-		if user := c.user(); user != nobody {
-			c.server.intake.active(user)
+		if payer := c.link.payer.Load(); payer > 0 {
+			c.server.intake.active(payer)
 		}
 		runtime.Gosched() // or a client that sends without a pause keeps a processor for 10 ms
 		if !c.waitForRoom() {
@@ -331,6 +331,7 @@ func (c *conn) onWait(waits bool) {
 	c.peerWaits.Store(waits)
 	if waits {
 		c.giveUpSlot()
+		c.link.giveUpSlot() // the reader may be writing a pong
 	}
 }
 

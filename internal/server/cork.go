@@ -107,8 +107,7 @@ func (s slim) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	c = plain{c, s.link}
-	s.link.upgraded.Store(true)
+	c = s.link.upgrade(c)
 	rw.Writer = bufio.NewWriterSize(c, 512)
 	if rw.Reader.Buffered() == 0 {
 		rw.Reader = bufio.NewReaderSize(c, 2<<10)

@@ -17,14 +17,13 @@ type intake struct {
 	mu    sync.Mutex // guards pace
 	pace  *fair.Pace
 	clock func() time.Time
-	slots chan struct{} // has an element for each link that has one
+	slots chan struct{} // has one element for each link that holds a slot
 }
 
-// intakeRest is how long a connection waits at most for its share, and again for a slot, before its
-// next bytes are decoded.
+// intakeRest is how long what a link has read waits at most for a share, and again for a slot.
 const intakeRest = 500 * time.Millisecond
 
-// newIntake leaves half of the processors for those who owe nothing.
+// newIntake leaves half of the processors for those who owe nothing, if there are several.
 func newIntake() *intake {
 	return &intake{pace: fair.NewPace(intakeRest), clock: time.Now, slots: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
 }
@@ -48,10 +47,10 @@ func payerOf(address netip.Prefix) int64 {
 	return int64(maphash.Comparable(payerSeed, address) | 1<<63)
 }
 
-// begin notes work for a payer in advance. It returns how much it has noted, how long the payer has
+// note charges a payer for work in advance. It returns how much it has noted, how long the payer has
 // to wait before the work, and whether the payer owes anything. A user who is alone does not wait.
 // An address waits in any case: a login needs little.
-func (i *intake) begin(payer int64, about time.Duration) (noted, wait time.Duration, owes bool) {
+func (i *intake) note(payer int64, about time.Duration) (noted, wait time.Duration, owes bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	now := i.clock()
@@ -70,8 +69,8 @@ func (i *intake) charge(payer int64, d time.Duration, now time.Time) time.Durati
 	return i.pace.Took(payer, d, now)
 }
 
-// took corrects what begin has noted.
-func (i *intake) took(payer int64, more time.Duration) {
+// correct corrects what note has noted.
+func (i *intake) correct(payer int64, more time.Duration) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.charge(payer, more, i.clock())

@@ -30,21 +30,23 @@ type plain struct {
 	link *link
 }
 
-// Read reads a small piece: a TLS record may have thousands of frames.
+// Read charges for the bytes that it hands over, not for those that TLS reads: one TLS record may
+// have thousands of frames.
 func (p plain) Read(b []byte) (int, error) { return p.link.account(p.Conn.Read, b) }
 
 // work is how long the server has worked on the bytes of the last read.
 type work struct {
-	mu      sync.Mutex
-	fresh   int           // bytes that need not wait for a share any more
-	payer   int64         // of the last read
-	bytes   int           // of it; 0 means that the work is settled
-	noted   time.Duration // in advance, in the intake
-	took    time.Duration // until since
-	since   time.Time     // zero means that the work rests
-	perByte time.Duration // measured for the read before: the estimate for the next one
-	owes    bool          // it may work only with a slot
-	slot    bool          // it has one
+	mu       sync.Mutex
+	fresh    int           // how many more bytes may be read without waiting for a share
+	payer    int64         // of the last read
+	bytes    int           // of the last read; 0 means that the work is settled
+	noted    time.Duration // what the payer was charged in advance
+	took     time.Duration // until since
+	since    time.Time     // zero means that the clock is stopped
+	perByte  time.Duration // measured for the read before: the estimate for the next one
+	owes     bool          // the work needs a slot
+	patience time.Duration // how much longer it may wait for a slot
+	slot     bool          // it has a slot
 }
 
 // The time that bytes may take. What takes longer has waited for a processor.
@@ -53,8 +55,11 @@ const (
 	perByteTime = 1500 * time.Nanosecond // more for each byte: an empty ping, which is answered, takes that long
 	handleTime  = 20 * time.Microsecond  // of a request, without its decoding
 
-	mostNoted  = 16 << 10 // bytes for which time is noted in advance: a TLS record
-	freshBytes = 4 << 10  // of a new connection that wait for no share: enough for a login with TLS
+	mostNoted = 1 << 10 // bytes for which the payer is charged in advance, and the rest afterwards
+
+	// So many bytes wait for no share: a login must not wait for others of its address.
+	freshBytes = 4 << 10 // of a new connection: TLS and HTTP
+	freshFrame = 512     // of a new WebSocket: the login
 )
 
 // newLink makes a link. release is called once, when it is closed.
@@ -88,20 +93,37 @@ func (l *link) raw(b []byte) (int, error) {
 	return n, err
 }
 
+// upgrade makes the link that of a WebSocket.
+func (l *link) upgrade(c net.Conn) plain {
+	l.upgraded.Store(true)
+	l.work.mu.Lock()
+	defer l.work.mu.Unlock()
+	l.work.fresh = freshFrame
+	return plain{c, l}
+}
+
 // account reads, and waits until the server may work on what was read.
 func (l *link) account(read func([]byte) (int, error), b []byte) (int, error) {
 	l.settle()
 	n, err := read(b)
 	if n > 0 && l.intake != nil {
-		l.begin(n)
+		l.await(n)
 	}
 	return n, err
+}
+
+// Write gives up the slot, because net/http may wait after an answer.
+func (l *link) Write(b []byte) (int, error) {
+	if !l.upgraded.Load() {
+		l.giveUpSlot()
+	}
+	return l.Conn.Write(b)
 }
 
 func (l *link) Close() error {
 	err := l.Conn.Close()
 	l.release()
-	l.settle() // no read may follow that does it
+	l.settle() // perhaps no other read follows
 	return err
 }
 
@@ -114,8 +136,8 @@ func (l *link) SyscallConn() (syscall.RawConn, error) {
 	return s.SyscallConn()
 }
 
-// begin waits until the server may work on bytes that were read.
-func (l *link) begin(bytes int) {
+// await waits until the server may work on bytes that were read.
+func (l *link) await(bytes int) {
 	if wait := l.note(bytes); wait > 0 {
 		t := time.NewTimer(wait)
 		defer t.Stop()
@@ -127,13 +149,13 @@ func (l *link) begin(bytes int) {
 	l.resume()
 }
 
-// note notes the work on bytes in advance, and returns how long to wait before it.
+// note charges the payer for bytes in advance, and returns how long to wait before the work.
 func (l *link) note(bytes int) (wait time.Duration) {
 	w := &l.work
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.payer, w.bytes, w.took = l.payer.Load(), bytes, 0
-	w.noted, wait, w.owes = l.intake.begin(w.payer, readTime+time.Duration(min(bytes, mostNoted))*w.perByte)
+	w.payer, w.bytes, w.took, w.patience = l.payer.Load(), bytes, 0, intakeRest
+	w.noted, wait, w.owes = l.intake.note(w.payer, readTime+time.Duration(min(bytes, mostNoted))*w.perByte)
 	if w.fresh -= bytes; w.fresh >= 0 {
 		return 0
 	}
@@ -152,24 +174,29 @@ func (l *link) settle() {
 	}
 	took := min(w.took, readTime+time.Duration(w.bytes)*perByteTime)
 	w.perByte = max(0, took-readTime) / time.Duration(w.bytes)
-	l.intake.took(w.payer, took-w.noted)
+	l.intake.correct(w.payer, took-w.noted)
 	w.bytes = 0
 }
 
-// resume counts time as work from now on. If the payer owes something, it waits for a slot first,
-// but not for long: a link that has one may itself have to wait.
+// resume starts the clock. If the payer owes something, it first waits for a slot, and goes on
+// without one when the patience is over: a link that has a slot may be waiting for its peer.
 func (l *link) resume() {
 	w := &l.work
 	w.mu.Lock()
-	needs := w.owes && !w.slot
+	needs, patience := w.owes && !w.slot, w.patience
 	w.mu.Unlock()
-	got := needs && l.awaitSlot()
+	begun := time.Now()
+	got := needs && l.awaitSlot(patience)
 	w.mu.Lock()
 	if got && w.slot { // another goroutine was faster
 		<-l.intake.slots
 	}
 	w.slot = w.slot || got
 	w.since = time.Now()
+	if needs {
+		w.patience = patience - w.since.Sub(begun)
+		w.owes = got && w.patience > 0
+	}
 	w.mu.Unlock()
 	select {
 	case <-l.closed: // perhaps before it had the slot
@@ -178,14 +205,14 @@ func (l *link) resume() {
 	}
 }
 
-// awaitSlot waits for a slot, and reports whether it has one.
-func (l *link) awaitSlot() bool {
+// awaitSlot waits for a slot, for a time at most, and reports whether it got one.
+func (l *link) awaitSlot(most time.Duration) bool {
 	select {
 	case l.intake.slots <- struct{}{}:
 		return true
 	default:
 	}
-	t := time.NewTimer(intakeRest)
+	t := time.NewTimer(most)
 	defer t.Stop()
 	select {
 	case l.intake.slots <- struct{}{}:
@@ -196,8 +223,9 @@ func (l *link) awaitSlot() bool {
 	return false
 }
 
-// rest gives back the slot, counts no more time as work, and adds some.
+// rest gives back the slot, stops the clock, and adds more to the time that it counted.
 func (l *link) rest(more time.Duration) {
+	l.giveUpSlot()
 	w := &l.work
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -205,8 +233,14 @@ func (l *link) rest(more time.Duration) {
 		w.took += time.Since(w.since)
 		w.since = time.Time{}
 	}
-	if w.slot {
+}
+
+// giveUpSlot gives back the slot, if the link has one.
+func (l *link) giveUpSlot() {
+	l.work.mu.Lock()
+	defer l.work.mu.Unlock()
+	if l.work.slot {
 		<-l.intake.slots
-		w.slot = false
+		l.work.slot = false
 	}
 }

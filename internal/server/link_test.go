@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"github.com/skaroctl/skaroctl/internal/fair"
 )
 
 // endless is a peer that always has more to read, until it is closed.
@@ -61,21 +63,22 @@ func TestReadsOfALinkAreLimited(t *testing.T) {
 	}
 }
 
-// What a payer sends is decoded when the time that it took before is paid for, or when its
-// connection ends.
+// What a payer who owes time has sent is handed over when its connection ends, if not before.
 func TestReadWaitsForItsPayer(t *testing.T) {
 	const mallory, alice = 1, 2
 	near, far := net.Pipe()
 	defer far.Close()
 	i := newIntake()
-	now := time.Now()
-	i.clock = func() time.Time { return now }
+	i.pace = fair.NewPace(time.Hour)
 	i.active(alice)
-	i.took(mallory, time.Hour)
+	i.correct(mallory, time.Hour)
 	l := newLink(near, func() {})
 	l.intake = i
 	l.payer.Store(mallory)
-	l.work.fresh = 4
+	l.work.fresh = 0
+	if wait := l.note(5); wait < time.Minute {
+		t.Errorf("the wait is %v", wait)
+	}
 	read := make(chan int)
 	go func() {
 		n, _ := l.Read(make([]byte, 10))
@@ -83,11 +86,6 @@ func TestReadWaitsForItsPayer(t *testing.T) {
 	}()
 	if _, err := far.Write(make([]byte, 5)); err != nil { // returns when they have been read
 		t.Fatal(err)
-	}
-	select {
-	case <-read:
-		t.Error("the bytes are handed over at once")
-	default:
 	}
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
@@ -97,13 +95,60 @@ func TestReadWaitsForItsPayer(t *testing.T) {
 	}
 }
 
+// The payer is charged for the time of the work, even if nothing is read after it.
+func TestWorkIsCharged(t *testing.T) {
+	i := newIntake()
+	now := time.Now()
+	i.clock = func() time.Time { return now }
+	l := newLink(&endless{most: 1 << 20, reached: make(chan struct{})}, func() {})
+	l.intake = i
+	l.payer.Store(1)
+	l.work.perByte = 0
+	i.correct(1, 5*time.Millisecond) // the credit of fair.Pace is used up
+	if _, err := l.Read(make([]byte, 1000)); err != nil {
+		t.Fatal(err)
+	}
+	l.work.mu.Lock()
+	l.work.since = l.work.since.Add(-time.Second)
+	l.work.mu.Unlock()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got, most := i.pace.Owed(1, now), 6*(readTime+1000*perByteTime); got != most {
+		t.Errorf("%v are owed for a second of work, instead of the most, %v", got, most)
+	}
+}
+
+// A link that has waited for a slot for long enough works without one, and so do all the frames of
+// that read.
+func TestReadWaitsForASlotOnce(t *testing.T) {
+	i := newIntake()
+	for range cap(i.slots) {
+		i.slots <- struct{}{}
+	}
+	l := newLink(&endless{most: 1 << 20, reached: make(chan struct{})}, func() {})
+	l.intake = i
+	l.payer.Store(localPayer)
+	i.correct(localPayer, time.Hour)
+	l.note(10)
+	l.work.patience = time.Nanosecond
+	l.resume()
+	if l.work.slot || l.work.owes {
+		t.Error("it has a slot, or still needs one")
+	}
+	l.rest(0)
+	if len(i.slots) != cap(i.slots) {
+		t.Error("it has given back a slot that it never had")
+	}
+}
+
 // The first bytes of a connection wait for a slot only: a login must not wait for its address.
 func TestFirstBytesDoNotWaitForAShare(t *testing.T) {
 	i := newIntake()
 	l := newLink(&endless{most: 1 << 20, reached: make(chan struct{})}, func() {})
 	l.intake = i
 	l.payer.Store(localPayer)
-	i.took(localPayer, time.Hour)
+	i.correct(localPayer, time.Hour)
 	if wait := l.note(freshBytes); wait != 0 || !l.work.owes {
 		t.Errorf("the first bytes wait %v, and need a slot: %v", wait, l.work.owes)
 	}
@@ -127,7 +172,7 @@ func TestLinkGivesItsSlotBack(t *testing.T) {
 	}
 	read := func() {
 		t.Helper()
-		i.took(localPayer, time.Hour)
+		i.correct(localPayer, time.Hour)
 		if _, err := l.Read(make([]byte, 10)); err != nil {
 			t.Fatal(err)
 		}
@@ -136,6 +181,8 @@ func TestLinkGivesItsSlotBack(t *testing.T) {
 	taken(1)
 	read()
 	taken(1)
+	l.giveUpSlot()
+	taken(0)
 	l.rest(0)
 	taken(0)
 	l.resume()
@@ -173,7 +220,7 @@ func TestWorkIsNotedAndCorrected(t *testing.T) {
 	l.intake = i
 	l.payer.Store(mallory)
 	const burst = 5 * time.Millisecond // fair.Pace
-	i.took(mallory, burst)             // the credit is used up
+	i.correct(mallory, burst)          // the credit is used up
 	owed := func() time.Duration { return i.pace.Owed(mallory, now) }
 	b := make([]byte, 1000)
 	if _, err := l.Read(b); err != nil {
@@ -232,8 +279,8 @@ func TestOnlyAUserWhoIsAloneHasAllOfTheIntake(t *testing.T) {
 	i.clock = func() time.Time { return now }
 	waits := func(payer int64) bool {
 		t.Helper()
-		i.took(payer, time.Hour)
-		_, wait, owes := i.begin(payer, 0)
+		i.correct(payer, time.Hour)
+		_, wait, owes := i.note(payer, 0)
 		if !owes {
 			t.Errorf("payer %d needs no slot", payer)
 		}
@@ -246,11 +293,11 @@ func TestOnlyAUserWhoIsAloneHasAllOfTheIntake(t *testing.T) {
 	if !waits(mallory) || !waits(localPayer) || !waits(stranger) {
 		t.Error("while a user is active, somebody does not wait")
 	}
-	if _, wait, owes := i.begin(alice, 0); wait > 0 || owes {
+	if _, wait, owes := i.note(alice, 0); wait > 0 || owes {
 		t.Error("the active user waits")
 	}
 	now = now.Add(intakeRest)
-	if _, wait, _ := i.begin(mallory, 0); wait > 0 {
+	if _, wait, _ := i.note(mallory, 0); wait > 0 {
 		t.Errorf("a user waits longer than %v", intakeRest)
 	}
 }

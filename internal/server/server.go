@@ -176,7 +176,7 @@ func (s *Server) checkUsers() {
 
 // HTTP serves the WebSocket at Path, on a listener that comes from Listener. A connection that does
 // not become a WebSocket ends after one answer, because MaxConnections does not count it, and
-// intake knows little of the work for requests that follow each other.
+// intake does not count what handlers of HTTP do.
 func (s *Server) HTTP() *http.Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc(Path+"{$}", s.accept)
@@ -334,7 +334,6 @@ func (s *Server) logoutLocked(c *conn, finished bool) {
 		return
 	}
 	c.session = nil
-	c.link.payer.Store(payerOf(c.peer.address))
 	delete(s.online[x.user.ID], c)
 	if len(s.online[x.user.ID]) == 0 {
 		delete(s.online, x.user.ID)
