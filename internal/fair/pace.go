@@ -31,7 +31,7 @@ func NewPace(rest time.Duration) *Pace { return &Pace{rest: rest, due: map[int64
 // a share: two users who flood take turns, and have all of the server.
 func (p *Pace) Active(user int64, now time.Time) {
 	if p.due[user].After(now.Add(-paceBurst * paceShare / 2)) {
-		return // a user who has waited owes nothing now, but has no burst left
+		return // after a wait, a user owes nothing, but has no burst left
 	}
 	if user != p.newest.user {
 		p.other = p.newest
@@ -88,7 +88,7 @@ func (p *Pace) Wait(user int64, now time.Time) time.Duration {
 	return p.Owed(user, now)
 }
 
-// Owed returns how long a user would wait who is not alone.
+// Owed returns how long a user waits while others are active.
 func (p *Pace) Owed(user int64, now time.Time) time.Duration {
 	return max(0, p.due[user].Sub(now))
 }

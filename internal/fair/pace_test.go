@@ -55,7 +55,7 @@ func TestWaitIsThatOfAShare(t *testing.T) {
 	}
 }
 
-// Two active users are not alone, whoever else was active in between.
+// Of two active users, neither is alone, even if a third was active between them.
 func TestAloneKnowsTheLastTwoUsers(t *testing.T) {
 	now := time.Date(2026, 11, 29, 0, 0, 0, 0, time.UTC)
 	p := NewPace(paceRest)

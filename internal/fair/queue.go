@@ -74,8 +74,8 @@ func (q *Queue[T]) Charge(user int64, cost int) {
 // Pop takes the next item. It returns nil if there is none.
 func (q *Queue[T]) Pop() *Item[T] { return q.PopOf(func(int64) bool { return true }) }
 
-// PopOf is Pop for the users for whom ready returns true. It passes the others, who keep their
-// items and their turns.
+// PopOf takes the next item of a user for whom ready returns true. The other users keep their items
+// and their turns.
 func (q *Queue[T]) PopOf(ready func(user int64) bool) *Item[T] {
 	for passed := 0; passed < len(q.lines); {
 		l := q.first

@@ -115,7 +115,7 @@ func TestShareShrinksWithEachUser(t *testing.T) {
 	}
 }
 
-// A user who is not ready delays nobody, and keeps the turns and the order of the items.
+// A user who is not ready delays nobody. The user's items keep their order, and the turns are kept.
 func TestPopOfPassesUsersWhoAreNotReady(t *testing.T) {
 	q := NewQueue[int](10)
 	for i := range 30 {

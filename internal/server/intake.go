@@ -12,7 +12,7 @@ import (
 
 // intake shares the time that the server takes for what connections send: frames of any kind,
 // HTTP, TLS. A payer, which is a user or an address without a login, waits after taking more than
-// a share. Even a user who is alone then needs a slot, so that other payers find a free processor.
+// a share. Its links then need slots, even if it is alone: a processor stays free for other payers.
 type intake struct {
 	mu    sync.Mutex // guards pace
 	pace  *fair.Pace
@@ -47,9 +47,9 @@ func payerOf(address netip.Prefix) int64 {
 	return int64(maphash.Comparable(payerSeed, address) | 1<<63)
 }
 
-// note charges a payer for work in advance. It returns how much it has noted, how long the payer has
-// to wait before the work, and whether the payer owes anything. A user who is alone does not wait.
-// An address waits in any case: a login needs little.
+// note charges a payer for work in advance. It returns how much it has noted, how long to wait
+// before the work, and whether the payer owes anything. The wait of a user who is alone is zero. An
+// address waits in any case: a login needs little.
 func (i *intake) note(payer int64, about time.Duration) (noted, wait time.Duration, owes bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()

@@ -63,6 +63,15 @@ func TestReadsOfALinkAreLimited(t *testing.T) {
 	}
 }
 
+// endlessLink is a link to an endless peer, with a payer.
+func endlessLink(payer int64) (*link, *intake) {
+	i := newIntake()
+	l := newLink(&endless{most: 1 << 20, reached: make(chan struct{})}, func() {})
+	l.intake = i
+	l.payer.Store(payer)
+	return l, i
+}
+
 // What a payer who owes time has sent is handed over when its connection ends, if not before.
 func TestReadWaitsForItsPayer(t *testing.T) {
 	const mallory, alice = 1, 2
@@ -97,12 +106,9 @@ func TestReadWaitsForItsPayer(t *testing.T) {
 
 // The payer is charged for the time of the work, even if nothing is read after it.
 func TestWorkIsCharged(t *testing.T) {
-	i := newIntake()
+	l, i := endlessLink(1)
 	now := time.Now()
 	i.clock = func() time.Time { return now }
-	l := newLink(&endless{most: 1 << 20, reached: make(chan struct{})}, func() {})
-	l.intake = i
-	l.payer.Store(1)
 	l.work.perByte = 0
 	i.correct(1, 5*time.Millisecond) // the credit of fair.Pace is used up
 	if _, err := l.Read(make([]byte, 1000)); err != nil {
@@ -122,13 +128,10 @@ func TestWorkIsCharged(t *testing.T) {
 // A link that has waited for a slot for long enough works without one, and so do all the frames of
 // that read.
 func TestReadWaitsForASlotOnce(t *testing.T) {
-	i := newIntake()
+	l, i := endlessLink(localPayer)
 	for range cap(i.slots) {
 		i.slots <- struct{}{}
 	}
-	l := newLink(&endless{most: 1 << 20, reached: make(chan struct{})}, func() {})
-	l.intake = i
-	l.payer.Store(localPayer)
 	i.correct(localPayer, time.Hour)
 	l.note(10)
 	l.work.patience = time.Nanosecond
@@ -144,10 +147,7 @@ func TestReadWaitsForASlotOnce(t *testing.T) {
 
 // The first bytes of a connection wait for a slot only: a login must not wait for its address.
 func TestFirstBytesDoNotWaitForAShare(t *testing.T) {
-	i := newIntake()
-	l := newLink(&endless{most: 1 << 20, reached: make(chan struct{})}, func() {})
-	l.intake = i
-	l.payer.Store(localPayer)
+	l, i := endlessLink(localPayer)
 	i.correct(localPayer, time.Hour)
 	if wait := l.note(freshBytes); wait != 0 || !l.work.owes {
 		t.Errorf("the first bytes wait %v, and need a slot: %v", wait, l.work.owes)
@@ -160,10 +160,7 @@ func TestFirstBytesDoNotWaitForAShare(t *testing.T) {
 // A link whose payer owes something works with a slot. It gives the slot back when it reads again,
 // while its request is handled, and when it is closed.
 func TestLinkGivesItsSlotBack(t *testing.T) {
-	i := newIntake()
-	l := newLink(&endless{most: 1 << 20, reached: make(chan struct{})}, func() {})
-	l.intake = i
-	l.payer.Store(localPayer)
+	l, i := endlessLink(localPayer)
 	taken := func(want int) {
 		t.Helper()
 		if len(i.slots) != want {
@@ -197,10 +194,7 @@ func TestLinkGivesItsSlotBack(t *testing.T) {
 
 // A client that owes nothing needs no slot.
 func TestClientWithinItsShareNeedsNoSlot(t *testing.T) {
-	i := newIntake()
-	l := newLink(&endless{most: 1 << 20, reached: make(chan struct{})}, func() {})
-	l.intake = i
-	l.payer.Store(1)
+	l, i := endlessLink(1)
 	if _, err := l.Read(make([]byte, 10)); err != nil {
 		t.Fatal(err)
 	}
@@ -212,13 +206,9 @@ func TestClientWithinItsShareNeedsNoSlot(t *testing.T) {
 // A link notes in advance what its bytes may take, and afterwards what they took.
 func TestWorkIsNotedAndCorrected(t *testing.T) {
 	const mallory = 1
-	e := &endless{most: 1 << 20, reached: make(chan struct{})}
-	i := newIntake()
+	l, i := endlessLink(mallory)
 	now := time.Now()
 	i.clock = func() time.Time { return now }
-	l := newLink(e, func() {})
-	l.intake = i
-	l.payer.Store(mallory)
 	const burst = 5 * time.Millisecond // fair.Pace
 	i.correct(mallory, burst)          // the credit is used up
 	owed := func() time.Duration { return i.pace.Owed(mallory, now) }
@@ -270,7 +260,7 @@ func TestPayerIsTheUserOrTheAddress(t *testing.T) {
 	}
 }
 
-// A user who is alone never waits for a share, and an address always does. Both need a slot.
+// An address waits for a share, and a user who is alone does not. Both need a slot.
 func TestOnlyAUserWhoIsAloneHasAllOfTheIntake(t *testing.T) {
 	const alice, mallory = 1, 2
 	stranger := payerOf(netip.MustParsePrefix("192.0.2.1/32"))

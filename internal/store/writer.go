@@ -61,15 +61,17 @@ const nobody = 0
 // The cost of a job is the time that it takes in a commit. The unit is the time that one byte of
 // a body takes.
 const (
-	jobCost     = 4 << 10                // of a job without a body
-	memberCost  = 32                     // of each member of the conference that a message goes to
-	turnCost    = 16 << 10               // of the jobs of one user's turn
-	maxQueued   = 16 << 20               // of the jobs that wait
-	minGroup    = 256 << 10              // of one transaction, if running them takes at least as long as the last commit
-	maxGroup    = 1 << 20                // of one transaction in any case
-	userGroup   = 32 << 10               // of one transaction for a user who is not alone; the last job may exceed it
-	maxRest     = 250 * time.Millisecond // that the jobs of a user wait while others are active
-	maxDeferred = 4096                   // deferred jobs that wait, and that share a commit
+	jobCost     = 4 << 10   // of a job without a body
+	memberCost  = 32        // of each member of the conference that a message goes to
+	turnCost    = 16 << 10  // of the jobs of one user's turn
+	maxQueued   = 16 << 20  // of the jobs that wait
+	minGroup    = 256 << 10 // of one transaction, if its jobs take longer to run than the last commit took
+	maxGroup    = 1 << 20   // of one transaction in any case
+	userGroup   = 32 << 10  // of one transaction for a user who is not alone; the last job may exceed it
+	maxDeferred = 4096      // deferred jobs that wait, and that share a commit
+
+	// maxRest is how long the jobs of a user wait at most because others are active.
+	maxRest = 250 * time.Millisecond
 
 	// deferTime is how long a deferred job waits for another job to share its commit. A
 	// login and the message that follows it then need one commit instead of two, which
