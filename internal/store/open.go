@@ -112,7 +112,7 @@ func openStore(path string) (*Store, error) {
 func (s *Store) connect() error {
 	ctx := context.Background()
 	var err error
-	if s.write, err = connect(s.path, walMode, "synchronous(FULL)", walPages, eraseDeleted); err != nil {
+	if s.write, err = connect(s.path, walMode, "synchronous(FULL)", walPages, walSize, eraseDeleted); err != nil {
 		return err
 	}
 	s.write.SetMaxOpenConns(1)
@@ -163,6 +163,14 @@ const walMode = "journal_mode(WAL)"
 // the pages of the indexes that every message touches are then written back once for
 // thousands of messages, not for hundreds.
 const walPages = "wal_autocheckpoint(8192)"
+
+// maxWAL is the size in bytes to which the write-ahead log shrinks after it has grown beyond
+// it, as it does during a backup. It is above what walPages allows, so that nothing is cut
+// and written again in every round.
+const maxWAL = 40 << 20
+
+// walSize sets maxWAL.
+var walSize = fmt.Sprintf("journal_size_limit(%d)", maxWAL)
 
 // eraseDeleted makes SQLite overwrite what is deleted: a pruned message is gone.
 const eraseDeleted = "secure_delete(1)"

@@ -69,6 +69,45 @@ func TestEveryCommitWaitsForTheDisk(t *testing.T) {
 	}
 }
 
+// The write-ahead log grows while something reads the database at one moment, as a backup
+// does. Afterwards it is small again.
+func TestWriteAheadLogShrinksAfterABackup(t *testing.T) {
+	s := newStore(t, "alice")
+	fill := func() int64 {
+		t.Helper()
+		body := strings.Repeat("x", 256<<10)
+		for range maxWAL/len(body) + 1 {
+			mustSend(t, s, "alice", "alice", body)
+		}
+		info, err := os.Stat(s.path + "-wal")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Size()
+	}
+	reader, err := s.read.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	if _, err := reader.ExecContext(t.Context(), "BEGIN"); err != nil {
+		t.Fatal(err)
+	}
+	var users int
+	if err := reader.QueryRowContext(t.Context(), "SELECT count(*) FROM users").Scan(&users); err != nil {
+		t.Fatal(err)
+	}
+	if size := fill(); size <= maxWAL {
+		t.Fatalf("while the database is read, the log has only %d bytes", size)
+	}
+	if _, err := reader.ExecContext(t.Context(), "ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	if size := fill(); size > maxWAL {
+		t.Errorf("afterwards, the log has %d bytes", size)
+	}
+}
+
 // A database of an earlier version keeps everything.
 func TestOpenMigratesEarlierVersions(t *testing.T) {
 	for version := 1; version < len(schema); version++ {
