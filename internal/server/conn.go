@@ -54,7 +54,7 @@ type conn struct {
 
 	// A writing goroutine has one of the few slots. It gives the slot up if a write to the peer
 	// has to wait, even if that is a ping or a pong.
-	hasSlot, peerWaits atomic.Bool
+	hasSlot atomic.Bool
 
 	pinger *time.Timer
 	taken  chan struct{} // wakes the reader: the queue was taken, or the connection ends; has room for one
@@ -307,7 +307,7 @@ func (c *conn) begin() (batch []outgoing, ending, ok bool) {
 		c.queue = nil
 	}
 	c.hasSlot.Store(true)
-	if c.peerWaits.Load() { // a ping or a pong is waiting for the peer
+	if c.link.waitsForPeer.Load() { // with a ping or a pong
 		c.giveUpSlot()
 	}
 	return batch, c.ending && c.queue == nil, true
@@ -328,7 +328,7 @@ func (c *conn) pause() {
 
 // onWait is the OnWait of the network connection.
 func (c *conn) onWait(waits bool) {
-	c.peerWaits.Store(waits)
+	c.link.waitsForPeer.Store(waits)
 	if waits {
 		c.giveUpSlot()
 		c.link.giveUpSlot() // the reader may be writing a pong

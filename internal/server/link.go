@@ -22,6 +22,10 @@ type link struct {
 	payer    atomic.Int64
 	upgraded atomic.Bool // to a WebSocket, which reads through plain
 	work     work
+
+	// waitsForPeer reports whether a write waits until the peer reads. A pong would wait behind that
+	// write, so the reader has no slot meanwhile.
+	waitsForPeer atomic.Bool
 }
 
 // plain is the connection of a WebSocket: a link without TLS.
@@ -198,24 +202,36 @@ func (l *link) resume() {
 		w.owes = got && w.patience > 0
 	}
 	w.mu.Unlock()
-	select {
-	case <-l.closed: // perhaps before it had the slot
-		l.rest(0)
-	default:
+	if l.waitsForPeer.Load() || l.isClosed() { // perhaps since before the link had the slot
+		l.giveUpSlot()
 	}
 }
 
-// awaitSlot waits for a slot, for a time at most, and reports whether it got one.
-func (l *link) awaitSlot(most time.Duration) bool {
+func (l *link) isClosed() bool {
 	select {
-	case l.intake.slots <- struct{}{}:
+	case <-l.closed:
+		return true
+	default:
+		return false
+	}
+}
+
+// awaitSlot waits for a slot, for a time at most, and reports whether it got one. If a write waits
+// for the peer, it waits for all of that time, so that a peer can't avoid the wait by not reading.
+func (l *link) awaitSlot(most time.Duration) bool {
+	slots := l.intake.slots
+	if l.waitsForPeer.Load() {
+		slots = nil // no slot ever comes
+	}
+	select {
+	case slots <- struct{}{}:
 		return true
 	default:
 	}
 	t := time.NewTimer(most)
 	defer t.Stop()
 	select {
-	case l.intake.slots <- struct{}{}:
+	case slots <- struct{}{}:
 		return true
 	case <-t.C:
 	case <-l.closed:

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/skaroctl/skaroctl/internal/fair"
+	"github.com/skaroctl/skaroctl/internal/proto"
 )
 
 // endless is a peer that always has more to read, until it is closed.
@@ -122,6 +123,38 @@ func TestWorkIsCharged(t *testing.T) {
 	}
 	if got, most := i.pace.Owed(1, now), 6*(readTime+1000*perByteTime); got != most {
 		t.Errorf("%v are owed for a second of work, instead of the most, %v", got, most)
+	}
+}
+
+// A reader that has to wait behind a write to its peer, to answer a ping, has no slot meanwhile.
+func TestPongBehindAWriteHoldsNoSlot(t *testing.T) {
+	w := newTestServer(t, nil, "mallory")
+	w.srv.intake.pace = fair.NewPace(time.Hour) // the debt lasts for the test
+	deaf := w.dialPipe(func(c net.Conn) net.Conn { return c })
+	if r := deaf.authorize("mallory", "secret of mallory"); !r.OK() {
+		t.Fatal(r.Status)
+	}
+	c := w.connection()
+	defer c.drop() // so that the test ends before WriteTime
+	eventually(t, "the write of the login's answer has ended", func() bool { return !c.link.waitsForPeer.Load() })
+	deaf.ask(proto.TypeRegisterType, nil) // the answer is never read
+	eventually(t, "the answer waits for the peer", c.link.waitsForPeer.Load)
+	w.srv.intake.correct(c.link.payer.Load(), time.Minute)
+	before := c.link.left.Load()
+	go func() { _ = deaf.ws.Ping(t.Context()) }()
+	eventually(t, "the ping is worked on", func() bool {
+		x := &c.link.work
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		return c.link.left.Load() < before && x.bytes > 0 && !x.since.IsZero()
+	})
+	if n := len(w.srv.intake.slots); n != 0 {
+		t.Errorf("%d slots are taken", n)
+	}
+	c.link.work.mu.Lock()
+	defer c.link.work.mu.Unlock()
+	if c.link.work.owes {
+		t.Error("the ping has not waited for a slot, although none is to be had")
 	}
 }
 
