@@ -59,6 +59,10 @@ const (
 	perByteTime = 1500 * time.Nanosecond // more for each byte: an empty ping, which is answered, takes that long
 	handleTime  = 20 * time.Microsecond  // of a request, without its decoding
 
+	// accountTime is charged for each read, because the clock does not run for the system call and for
+	// the accounting. Otherwise TLS records of one byte each would cost the payer hardly anything.
+	accountTime = time.Microsecond
+
 	mostNoted = 1 << 10 // bytes for which the payer is charged in advance, and the rest afterwards
 
 	// So many bytes wait for no share: a login must not wait for others of its address.
@@ -89,11 +93,14 @@ func (l *link) Read(b []byte) (int, error) {
 	return l.account(l.raw, b)
 }
 
+// raw reads from the network. The clock is stopped while it waits for the peer.
 func (l *link) raw(b []byte) (int, error) {
+	l.rest(0)
 	n, err := l.Conn.Read(b)
 	if l.left.Add(-int64(n)) < 0 {
 		<-l.closed
 	}
+	l.startClock()
 	return n, err
 }
 
@@ -106,10 +113,13 @@ func (l *link) upgrade(c net.Conn) plain {
 	return plain{c, l}
 }
 
-// account reads, and waits until the server may work on what was read.
+// account reads, and waits until the server may work on what was read. The time that TLS takes
+// counts as work, because a TLS record may have a single byte.
 func (l *link) account(read func([]byte) (int, error), b []byte) (int, error) {
 	l.settle()
+	l.startClock()
 	n, err := read(b)
+	l.rest(0)
 	if n > 0 && l.intake != nil {
 		l.await(n)
 	}
@@ -158,7 +168,8 @@ func (l *link) note(bytes int) (wait time.Duration) {
 	w := &l.work
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.payer, w.bytes, w.took, w.patience = l.payer.Load(), bytes, 0, intakeRest
+	w.payer, w.bytes, w.patience = l.payer.Load(), bytes, intakeRest
+	w.took += accountTime
 	w.noted, wait, w.owes = l.intake.note(w.payer, readTime+time.Duration(min(bytes, mostNoted))*w.perByte)
 	if w.fresh -= bytes; w.fresh >= 0 {
 		return 0
@@ -179,7 +190,7 @@ func (l *link) settle() {
 	took := min(w.took, readTime+time.Duration(w.bytes)*perByteTime)
 	w.perByte = max(0, took-readTime) / time.Duration(w.bytes)
 	l.intake.correct(w.payer, took-w.noted)
-	w.bytes = 0
+	w.bytes, w.took = 0, 0
 }
 
 // resume starts the clock. If the payer owes something, it first waits for a slot, and goes on
@@ -239,12 +250,18 @@ func (l *link) awaitSlot(most time.Duration) bool {
 	return false
 }
 
+func (l *link) startClock() {
+	l.work.mu.Lock()
+	defer l.work.mu.Unlock()
+	l.work.since = time.Now()
+}
+
 // rest gives back the slot, stops the clock, and adds more to the time that it counted.
 func (l *link) rest(more time.Duration) {
-	l.giveUpSlot()
 	w := &l.work
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	l.giveUpSlotLocked()
 	if w.took += more; !w.since.IsZero() {
 		w.took += time.Since(w.since)
 		w.since = time.Time{}
@@ -255,6 +272,11 @@ func (l *link) rest(more time.Duration) {
 func (l *link) giveUpSlot() {
 	l.work.mu.Lock()
 	defer l.work.mu.Unlock()
+	l.giveUpSlotLocked()
+}
+
+// giveUpSlotLocked is giveUpSlot while work.mu is held.
+func (l *link) giveUpSlotLocked() {
 	if l.work.slot {
 		<-l.intake.slots
 		l.work.slot = false

@@ -16,9 +16,13 @@ type endless struct {
 	read, most int
 	reached    chan struct{} // closed when most bytes have been read
 	closed     bool
+	reading    func() // called by each Read, if it is set
 }
 
 func (e *endless) Read(b []byte) (int, error) {
+	if e.reading != nil {
+		e.reading()
+	}
 	if e.closed {
 		return 0, net.ErrClosed
 	}
@@ -123,6 +127,58 @@ func TestWorkIsCharged(t *testing.T) {
 	}
 	if got, most := i.pace.Owed(1, now), 6*(readTime+1000*perByteTime); got != most {
 		t.Errorf("%v are owed for a second of work, instead of the most, %v", got, most)
+	}
+}
+
+// decrypting is the TLS of a link. It takes a second for what it has read.
+type decrypting struct{ *link }
+
+func (d decrypting) Read(b []byte) (int, error) {
+	n, err := d.link.Read(b)
+	d.work.mu.Lock()
+	defer d.work.mu.Unlock()
+	d.work.since = d.work.since.Add(-time.Second)
+	return n, err
+}
+
+// The payer is charged for the time that TLS takes, and not for the time that the peer takes.
+func TestTLSIsCharged(t *testing.T) {
+	l, i := endlessLink(1)
+	now := time.Now()
+	i.clock = func() time.Time { return now }
+	l.work.perByte = 0
+	i.correct(1, 5*time.Millisecond) // the credit of fair.Pace is used up
+	p := l.upgrade(decrypting{l})
+	clockRuns := false
+	l.Conn.(*endless).reading = func() { clockRuns = !l.work.since.IsZero() }
+	if _, err := p.Read(make([]byte, 1000)); err != nil {
+		t.Fatal(err)
+	}
+	if clockRuns {
+		t.Error("the clock runs while the peer is waited for")
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got, most := i.pace.Owed(1, now), 6*(readTime+1000*perByteTime); got != most {
+		t.Errorf("%v are owed for a second of TLS, instead of the most, %v", got, most)
+	}
+}
+
+// Reads whose work takes no time are charged too: TLS hands over each record on its own, even if it
+// has a single byte.
+func TestEachReadIsCharged(t *testing.T) {
+	const reads = 100
+	l, i := endlessLink(1)
+	now := time.Now()
+	i.clock = func() time.Time { return now }
+	i.correct(1, 5*time.Millisecond) // the credit of fair.Pace is used up
+	for range reads {
+		l.note(1)
+		l.settle()
+	}
+	if got, least := i.pace.Owed(1, now), 6*reads*accountTime; got < least {
+		t.Errorf("%v are owed for %d reads, instead of %v", got, reads, least)
 	}
 }
 
