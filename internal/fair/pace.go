@@ -2,9 +2,8 @@ package fair
 
 import "time"
 
-// Pace makes users wait who take more than a share of the server's time while others are active,
-// so that the others usually find the server idle. Without others, nobody waits. A Pace has no
-// lock of its own.
+// Pace delays users who take more than a share of the server's time, so that other active users
+// usually find the server idle. A user who is alone does not wait. A Pace has no lock of its own.
 type Pace struct {
 	rest          time.Duration       // that a user waits at most
 	due           map[int64]time.Time // when the time that a user took is paid for
@@ -18,17 +17,17 @@ type activity struct {
 }
 
 const (
-	paceShare = 6                    // beside others, a user has one of so many parts of the time
+	paceShare = 6                    // a user who is not alone gets a sixth of the time
 	paceBurst = 5 * time.Millisecond // that a user who was idle may take at once
-	paceAlone = time.Second          // without another user: then a user is alone
+	paceAlone = time.Second          // if no other user is active for so long, a user is alone
 	maxPaced  = 1 << 12              // users
 )
 
 // NewPace makes a Pace in which a user waits for a time at most.
 func NewPace(rest time.Duration) *Pace { return &Pace{rest: rest, due: map[int64]time.Time{}} }
 
-// Active notes that a user has work for the server. Nobody waits for a user who takes more than
-// a share: two users who flood take turns, and have all of the server.
+// Active notes that a user has work for the server. A user who takes more than a share does not
+// count as active, so that two users who flood do not wait for each other.
 func (p *Pace) Active(user int64, now time.Time) {
 	if p.due[user].After(now.Add(-paceBurst * paceShare / 2)) {
 		return // after a wait, a user owes nothing, but has no burst left
@@ -68,7 +67,7 @@ func (p *Pace) Took(user int64, took time.Duration, now time.Time) (noted time.D
 	return after.Sub(due) / paceShare
 }
 
-// forget removes the users who have paid before a time, or all of them if none has.
+// forget removes the users who had paid before a time. If there is none, it removes all users.
 func (p *Pace) forget(before time.Time) {
 	for user, due := range p.due {
 		if due.Before(before) {

@@ -74,7 +74,7 @@ func TestAloneKnowsTheLastTwoUsers(t *testing.T) {
 	}
 }
 
-// Users who all take more than a share don't wait for each other, but for somebody who takes less.
+// Users who all take more than a share don't wait for each other, but for a user who takes less.
 func TestNobodyWaitsForAFlooder(t *testing.T) {
 	const mallory, trudy, alice = 1, 2, 3
 	now := time.Date(2026, 11, 29, 0, 0, 0, 0, time.UTC)
@@ -100,7 +100,7 @@ func TestNobodyWaitsForAFlooder(t *testing.T) {
 	}
 }
 
-// A Pace remembers those who still have to wait, however many others there are.
+// A Pace remembers the users who still have to wait, however many others there are.
 func TestPaceForgetsThoseWhoHavePaid(t *testing.T) {
 	now := time.Date(2026, 11, 29, 0, 0, 0, 0, time.UTC)
 	p := NewPace(paceRest)

@@ -12,7 +12,8 @@ import (
 
 // intake shares the time that the server takes for what connections send: frames of any kind,
 // HTTP, TLS. A payer, which is a user or an address without a login, waits after taking more than
-// a share. Its links then need slots, even if it is alone: a processor stays free for other payers.
+// a share. The payer's links then need slots, even if no other user is active, so that a processor
+// stays free for other payers.
 type intake struct {
 	mu    sync.Mutex // guards pace
 	pace  *fair.Pace
@@ -23,7 +24,8 @@ type intake struct {
 // intakeRest is how long what a link has read waits at most for a share, and again for a slot.
 const intakeRest = 500 * time.Millisecond
 
-// newIntake leaves half of the processors for those who owe nothing, if there are several.
+// newIntake leaves half of the processors to payers that owe nothing, if there are several
+// processors.
 func newIntake() *intake {
 	return &intake{pace: fair.NewPace(intakeRest), clock: time.Now, slots: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
 }
@@ -39,7 +41,7 @@ const (
 var payerSeed = maphash.MakeSeed()
 
 // payerOf returns the payer of an address: a number below zero, which no user has. Two addresses
-// hardly ever have the same.
+// hardly ever have the same payer.
 func payerOf(address netip.Prefix) int64 {
 	if address == local {
 		return localPayer
@@ -48,8 +50,8 @@ func payerOf(address netip.Prefix) int64 {
 }
 
 // note charges a payer for work in advance. It returns how much it has noted, how long to wait
-// before the work, and whether the payer owes anything. The wait of a user who is alone is zero. An
-// address waits in any case: a login needs little.
+// before the work, and whether the payer owes anything. A user who is alone does not wait. An
+// address always does, because a login fits into the bytes that need no share.
 func (i *intake) note(payer int64, about time.Duration) (noted, wait time.Duration, owes bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -69,7 +71,7 @@ func (i *intake) charge(payer int64, d time.Duration, now time.Time) time.Durati
 	return i.pace.Took(payer, d, now)
 }
 
-// correct corrects what note has noted.
+// correct adds to what note has noted; more may be negative.
 func (i *intake) correct(payer int64, more time.Duration) {
 	i.mu.Lock()
 	defer i.mu.Unlock()

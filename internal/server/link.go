@@ -28,7 +28,7 @@ type link struct {
 	waitsForPeer atomic.Bool
 }
 
-// plain is the connection of a WebSocket: a link without TLS.
+// plain is the connection of a WebSocket: what a link reads, without its TLS.
 type plain struct {
 	net.Conn
 	link *link
@@ -53,7 +53,7 @@ type work struct {
 	slot     bool          // it has a slot
 }
 
-// The time that bytes may take. What takes longer has waited for a processor.
+// The most time that is charged for work. Work that takes longer has waited for a processor.
 const (
 	readTime    = 50 * time.Microsecond  // of any bytes
 	perByteTime = 1500 * time.Nanosecond // more for each byte: an empty ping, which is answered, takes that long
@@ -65,7 +65,8 @@ const (
 
 	mostNoted = 1 << 10 // bytes for which the payer is charged in advance, and the rest afterwards
 
-	// So many bytes wait for no share: a login must not wait for others of its address.
+	// These bytes do not wait for a share, so that a login does not wait for other clients of its
+	// address.
 	freshBytes = 4 << 10 // of a new connection: TLS and HTTP
 	freshFrame = 512     // of a new WebSocket: the login
 )
@@ -104,7 +105,7 @@ func (l *link) raw(b []byte) (int, error) {
 	return n, err
 }
 
-// upgrade makes the link that of a WebSocket.
+// upgrade returns the connection of the WebSocket that a link becomes. c is the link, or its TLS.
 func (l *link) upgrade(c net.Conn) plain {
 	l.upgraded.Store(true)
 	l.work.mu.Lock()
@@ -126,7 +127,8 @@ func (l *link) account(read func([]byte) (int, error), b []byte) (int, error) {
 	return n, err
 }
 
-// Write gives up the slot, because net/http may wait after an answer.
+// Write gives up the slot of a link that is not a WebSocket, because net/http may wait after an
+// answer.
 func (l *link) Write(b []byte) (int, error) {
 	if !l.upgraded.Load() {
 		l.giveUpSlot()
@@ -137,7 +139,7 @@ func (l *link) Write(b []byte) (int, error) {
 func (l *link) Close() error {
 	err := l.Conn.Close()
 	l.release()
-	l.settle() // perhaps no other read follows
+	l.settle() // if no other read follows
 	return err
 }
 
@@ -178,7 +180,7 @@ func (l *link) note(bytes int) (wait time.Duration) {
 	return wait
 }
 
-// settle corrects what was noted for the last read.
+// settle replaces what was noted for the last read with the time that its work took.
 func (l *link) settle() {
 	l.rest(0)
 	w := &l.work

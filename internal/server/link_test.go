@@ -370,7 +370,7 @@ func TestOnlyAUserWhoIsAloneHasAllOfTheIntake(t *testing.T) {
 	}
 	i.active(alice)
 	if !waits(mallory) || !waits(localPayer) || !waits(stranger) {
-		t.Error("while a user is active, somebody does not wait")
+		t.Error("while a user is active, another payer does not wait")
 	}
 	if _, wait, owes := i.note(alice, 0); wait > 0 || owes {
 		t.Error("the active user waits")
