@@ -6,6 +6,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -57,14 +59,51 @@ func TestServeTellsSystemd(t *testing.T) {
 	}
 }
 
-// The unit waits for what the server says.
-func TestUnitExpectsNotices(t *testing.T) {
+// systemd's watchdog ends a server that does not answer with SIGABRT. The unit must not count
+// the status that it then has as a reason to leave the service stopped.
+func TestUnitRestartsAServerThatTheWatchdogEnded(t *testing.T) {
+	data := t.TempDir()
+	addUsers(t, data, "alice")
+	p := startServer(t, data)
+	if err := p.cmd.Process.Signal(syscall.SIGABRT); err != nil {
+		t.Fatal(err)
+	}
+	status := strconv.Itoa(p.wait())
+	if status == "0" {
+		t.Fatal("SIGABRT ends the server without a failure")
+	}
+	restarts := false
+	for line := range strings.Lines(readUnit(t)) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		switch name {
+		case "Restart":
+			restarts = value == "on-failure"
+		case "RestartPreventExitStatus", "SuccessExitStatus":
+			if slices.Contains(strings.Fields(value), status) {
+				t.Errorf("%s, and a server that the watchdog has ended has the status %s", strings.TrimSpace(line), status)
+			}
+		}
+	}
+	if !restarts {
+		t.Error("the unit has no Restart=on-failure")
+	}
+}
+
+// readUnit returns the text of the unit.
+func readUnit(t *testing.T) string {
+	t.Helper()
 	unit, err := os.ReadFile(filepath.Join("..", "..", "packaging", "skarod.service"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	return string(unit)
+}
+
+// The unit waits for what the server says.
+func TestUnitExpectsNotices(t *testing.T) {
+	unit := readUnit(t)
 	for _, line := range []string{"Type=notify", "WatchdogSec=60", "RuntimeDirectory=skarod"} {
-		if !strings.Contains(string(unit), "\n"+line+"\n") {
+		if !strings.Contains(unit, "\n"+line+"\n") {
 			t.Errorf("no %s in the unit", line)
 		}
 	}
