@@ -18,8 +18,8 @@ import (
 // those of skaroctl do.
 var completionWait = "1s"
 
-// peek reads from the database for completion. It reports no error: after one, completion
-// offers nothing.
+// peek reads from the database for completion. It reports no error: after one, there are no
+// completions.
 func peek[T any](f *Factory, c *cobra.Command, read func(context.Context, *store.Store) (T, error)) T {
 	wait, err := time.ParseDuration(completionWait)
 	if err != nil {

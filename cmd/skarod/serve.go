@@ -112,31 +112,31 @@ func (o *serveOptions) checkValues() error {
 }
 
 // configure sets what --keep, --allow-origin, --trusted-proxy and --limit say.
-func (s *serveOptions) configure(o *server.Options) error {
-	if s.keep != 0 && time.Duration(s.keep) < store.MinKeep {
-		return tooShort("--keep", s.keep)
+func (o *serveOptions) configure(options *server.Options) error {
+	if o.keep != 0 && time.Duration(o.keep) < store.MinKeep {
+		return tooShort("--keep", o.keep)
 	}
-	o.Keep = time.Duration(s.keep)
-	for _, v := range s.allowOrigins {
+	options.Keep = time.Duration(o.keep)
+	for _, v := range o.allowOrigins {
 		origin, err := server.ParseOrigin(v)
 		if err != nil {
 			return cli.Usage("--allow-origin: "+err.Error(), "give the scheme, the host and the port of the page, and no path")
 		}
-		o.AllowOrigins = append(o.AllowOrigins, origin)
+		options.AllowOrigins = append(options.AllowOrigins, origin)
 	}
-	for _, v := range s.proxies {
+	for _, v := range o.proxies {
 		p, err := server.ParseProxy(v)
 		if err != nil {
 			return cli.Usage("--trusted-proxy: "+err.Error(), "give the addresses from which your proxies connect to this server")
 		}
-		o.TrustedProxies = append(o.TrustedProxies, p)
+		options.TrustedProxies = append(options.TrustedProxies, p)
 	}
-	for _, v := range s.limits {
+	for _, v := range o.limits {
 		name, value, ok := strings.Cut(v, "=")
 		if !ok {
 			return cli.Usage(fmt.Sprintf("--limit is %q, not NAME=VALUE", v), "write it like --limit max-connections-per-user=128")
 		}
-		if err := o.SetLimit(name, value); err != nil {
+		if err := options.SetLimit(name, value); err != nil {
 			return cli.Usage("--limit: "+err.Error(), "use a name and a value as in docs/server-reference.md, \"Limits\"")
 		}
 	}

@@ -181,7 +181,7 @@ func (s *Store) membersOf(conference int64) ([]int64, error) {
 	}
 	members, err := s.column("SELECT user FROM members WHERE conference = ? ORDER BY user", conference)
 	if err == nil {
-		cache(s.members, maxMembers, conference, members)
+		cache(s.members, cachedConferences, conference, members)
 	}
 	return members, err
 }

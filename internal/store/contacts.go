@@ -86,7 +86,7 @@ func (s *Store) addContact(user, contact int64) error {
 	}
 	err := s.exec("INSERT OR IGNORE INTO contacts (user, contact) VALUES (?, ?)", user, contact)
 	if err == nil {
-		cache(s.known, maxKnown, pair, true)
+		cache(s.known, cachedContacts, pair, true)
 	}
 	return err
 }

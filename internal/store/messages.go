@@ -89,7 +89,7 @@ func (s *Store) recipient(m Message) (to holder, members []int64, err error) {
 	if members, err = s.membersOf(to.id); err != nil {
 		return to, nil, err
 	}
-	if _, in := slices.BinarySearch(members, m.Sender); !in {
+	if !contains(members, m.Sender) {
 		return to, nil, ErrNotMember
 	}
 	s.extra += memberCost * len(members)

@@ -137,7 +137,7 @@ func (s *Store) connect() error {
 	if err := errors.Join(openAll(ctx, s.read, Readers), openAll(ctx, s.logins, 1)); err != nil {
 		return err
 	}
-	return s.conn.QueryRowContext(ctx, "PRAGMA data_version").Scan(&s.version)
+	return s.conn.QueryRowContext(ctx, "PRAGMA data_version").Scan(&s.dataVersion)
 }
 
 // openAll opens n connections now. Later there may be no descriptor left for their files.

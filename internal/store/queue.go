@@ -77,7 +77,7 @@ func (q *queue) pop() (j *job, alone bool) {
 		return nil, false
 	}
 	q.group[x.User] += x.Cost()
-	return taken(x), q.pace.Alone(x.User, now)
+	return handOver(x), q.pace.Alone(x.User, now)
 }
 
 // beginGroup begins a transaction.
@@ -92,13 +92,13 @@ func (q *queue) popAny() *job {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if x := q.jobs.Pop(); x != nil {
-		return taken(x)
+		return handOver(x)
 	}
 	return nil
 }
 
-// taken returns the job of an item, and wakes the caller that waits for that.
-func taken(x *fair.Item[*job]) *job {
+// handOver returns the job of an item, and wakes the caller that waits until it is taken.
+func handOver(x *fair.Item[*job]) *job {
 	if x.Value.taken != nil {
 		close(x.Value.taken)
 	}
@@ -119,8 +119,8 @@ func (q *queue) wait() (least time.Duration, ok bool) {
 	return least, ok
 }
 
-// charge adds to the cost of the user's last job.
-func (q *queue) charge(user int64, cost int) {
+// addCost adds to the cost of the user's last job.
+func (q *queue) addCost(user int64, cost int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.group[user] += cost

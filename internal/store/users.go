@@ -194,7 +194,7 @@ func (s *Store) holderOf(name string) (holder, error) {
 		return h, ErrNoUser
 	}
 	if err == nil {
-		cache(s.names, maxNames, name, h)
+		cache(s.names, cachedNames, name, h)
 	}
 	return h, err
 }

@@ -7,15 +7,16 @@ import (
 	"time"
 )
 
-// writer is the state of the writing goroutine. The caches hold what the database has, as
-// far as no other process has written to it.
+// writer is the state of the writing goroutine. The caches names, members and known hold what the
+// database has. They are emptied when another process has written to it.
 type writer struct {
 	stmts   map[string]*sql.Stmt
 	names   map[string]holder // the user or conference that has a name
 	members map[int64][]int64 // of conferences, in order
 	known   map[[2]int64]bool // contacts: user, contact
-	version int64             // PRAGMA data_version: it changes when another process has written
 	extra   int               // cost of the job that runs, beyond that with which it was queued
+
+	dataVersion int64 // PRAGMA data_version: it changes when another process has written
 
 	syncTime time.Duration // of the last commit
 
@@ -35,9 +36,9 @@ func newWriter() writer {
 
 // Bounds of the caches: one that is full is emptied.
 const (
-	maxNames   = 1 << 16
-	maxMembers = 1 << 12
-	maxKnown   = 1 << 18
+	cachedNames       = 1 << 16
+	cachedConferences = 1 << 12 // with their members
+	cachedContacts    = 1 << 18
 )
 
 // job is a write on its way to the writing goroutine.
@@ -106,8 +107,8 @@ func (z groupSize) full(disk time.Duration) bool {
 }
 
 // submit queues a job of a user. It waits while the user has more than a share of the queue.
-// done gets the job's error, or ErrClosed; it is called from the announcing goroutine, in the
-// order of the jobs, and must not wait for the store. submit reports whether it waited.
+// done gets the job's error from the announcing goroutine, in the order of the jobs, and must not
+// wait for the store. After Close, submit gives it ErrClosed. submit reports whether it waited.
 func (s *Store) submit(user int64, cost int, run func() error, done func(error)) (waited bool) {
 	j := &job{run: run, done: done}
 	if !s.queue.push(user, cost, j) {
@@ -345,7 +346,7 @@ func (s *Store) runGroup(group []*job) ([]*job, error) {
 			return group, err
 		}
 		if s.extra > 0 {
-			s.queue.charge(j.user, s.extra)
+			s.queue.addCost(j.user, s.extra)
 		}
 		j.pushes = s.extra / memberCost
 		z.cost += j.cost
@@ -373,10 +374,10 @@ func (s *Store) rollBack() {
 // checkForeign empties the caches if another process has written.
 func (s *Store) checkForeign() {
 	var version int64
-	if s.row("PRAGMA data_version").Scan(&version) != nil || version == s.version {
+	if s.row("PRAGMA data_version").Scan(&version) != nil || version == s.dataVersion {
 		return
 	}
-	s.version = version
+	s.dataVersion = version
 	s.clearCaches()
 	if s.onForeign != nil {
 		s.onForeign()
