@@ -47,16 +47,16 @@ func (c *certificate) read(ctx context.Context) (validUntil time.Time, err error
 	return pair.Leaf.NotAfter, nil
 }
 
-// maxPEM bounds what is read of a certificate or its key, in bytes.
+// maxPEM bounds a file with a certificate or its key, in bytes.
 const maxPEM = 1 << 20
 
 // keyPair reads a certificate and its key. Either may be a pipe that has no writer yet:
 // the end of ctx ends the wait.
 func keyPair(ctx context.Context, certFile, keyFile string) (tls.Certificate, error) {
-	cert, err := terminal.ReadFile(ctx, certFile, maxPEM)
+	cert, err := readPEM(ctx, certFile)
 	var key []byte
 	if err == nil {
-		key, err = terminal.ReadFile(ctx, keyFile, maxPEM)
+		key, err = readPEM(ctx, keyFile)
 	}
 	var pair tls.Certificate
 	if err == nil {
@@ -66,4 +66,13 @@ func keyPair(ctx context.Context, certFile, keyFile string) (tls.Certificate, er
 		err = cli.Usage(fmt.Sprintf("the certificate can't be used: %v", err), "check --tls-cert and --tls-key")
 	}
 	return pair, err
+}
+
+// readPEM refuses a file that is too large, instead of leaving out the end of a chain.
+func readPEM(ctx context.Context, file string) ([]byte, error) {
+	text, err := terminal.ReadFile(ctx, file, maxPEM+1)
+	if err == nil && len(text) > maxPEM {
+		err = fmt.Errorf("%s has more than %d bytes", file, maxPEM)
+	}
+	return text, err
 }

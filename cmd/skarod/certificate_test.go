@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -70,6 +71,25 @@ func TestCertificateIsRenewedOnlyByAGoodOne(t *testing.T) {
 	writeCertificate(t, certFile, keyFile, second)
 	if until, err := c.read(t.Context()); err != nil || !until.Equal(second) || !current().Equal(second) {
 		t.Errorf("renewed: %v, valid until %v", err, current())
+	}
+}
+
+// A chain that is longer than what is read is refused: without its end, clients would not trust it.
+func TestLongCertificateIsNotCut(t *testing.T) {
+	certFile, keyFile := filepath.Join(t.TempDir(), "cert.pem"), filepath.Join(t.TempDir(), "key.pem")
+	writeCertificate(t, certFile, keyFile, time.Now().Add(time.Hour))
+	chain, err := os.ReadFile(certFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, size := range []int{maxPEM, maxPEM + 1} {
+		long := append(chain, bytes.Repeat([]byte("\n"), size-len(chain))...)
+		if err := os.WriteFile(certFile, long, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := readCertificate(t.Context(), certFile, keyFile); (err == nil) != (size == maxPEM) {
+			t.Errorf("%d bytes: %v", size, err)
+		}
 	}
 }
 
