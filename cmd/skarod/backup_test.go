@@ -63,6 +63,8 @@ func TestBackupAndRestoreRefuse(t *testing.T) {
 		commandCase{args: "backup " + foreign, status: 2, errs: "\nhint: name a file that is not there yet\n"},
 		commandCase{args: "restore " + foreign + "x", status: 2, errs: "\nhint: give a FILE that `skarod backup` has written\n"},
 		commandCase{args: "restore " + foreign, status: 1, errs: "\nhint: give a FILE that `skarod backup` has written, not compressed\n"},
+		commandCase{args: "restore " + folder, status: 2, errs: " is a folder\nhint: give a FILE that `skarod backup` has written\n"},
+		commandCase{args: "restore " + foreign, status: 1, errs: ": it is not a database of skarod, or it is damaged\n"},
 		commandCase{in: "", args: "restore -", status: 1, errs: "\nhint: give a FILE that `skarod backup` has written, not compressed\n"},
 		commandCase{args: "restore " + database, status: 2, errs: "\nhint: put both files into a FOLDER"},
 	)

@@ -150,7 +150,7 @@ func (f *Factory) withStore(missing ifMissing, do func(*store.Store) error) erro
 		return err
 	}
 	f.trace("opened the database")
-	err = cmp.Or(do(s), s.Close())
+	err = store.InWords(cmp.Or(do(s), s.Close()))
 	f.trace("closed the database")
 	return err
 }
@@ -160,7 +160,7 @@ const restoreHint = "restore a backup with `skarod restore FILE`, which keeps th
 
 // openError returns the error of a database that can't be opened or locked.
 func (d database) openError(verb string, err error) error {
-	return openHint(d.path, fmt.Errorf("%s the database %s: %w", verb, d.path, err))
+	return openHint(d.path, fmt.Errorf("%s the database %s: %w", verb, d.path, store.InWords(err)))
 }
 
 // openHint adds the hint to the error of a database that can't be opened.

@@ -73,7 +73,7 @@ func runRestore(ctx context.Context, f *Factory, o *restoreOptions) error {
 		f.notice("the old database is kept as %s", output.Line(filepath.Join(filepath.Dir(path), filepath.Base(restored.Kept))))
 	}
 	if restored.Unread != nil {
-		f.notice("the old database can't be read (%s): if a backup was restored earlier, new messages may get ids that were used since then", output.Line(restored.Unread.Error()))
+		f.notice("the old database can't be read (%s): if a backup was restored earlier, new messages may get ids that were used since then", output.Line(store.InWords(restored.Unread).Error()))
 	}
 	f.done("replaced %s with the backup; new messages get ids above %d", output.Line(path), restored.Above)
 	return nil
@@ -89,7 +89,7 @@ func restoreError(ctx context.Context, path string, err error) error {
 	case errors.Is(err, store.ErrDamaged):
 		return cli.WithHint(err, "take another backup: nothing was changed")
 	}
-	return openHint(path, err)
+	return openHint(path, store.InWords(err))
 }
 
 // openBackup opens a backup, which may be a pipe that has no writer yet.
@@ -116,6 +116,10 @@ func openBackup(ctx context.Context, streams terminal.Streams, name string) (io.
 	if err := store.CheckLink(name, file); err != nil {
 		file.Close()
 		return nil, cli.Usage(err.Error(), "name the file itself, and not a link to it")
+	}
+	if info, err := file.Stat(); err == nil && info.IsDir() {
+		file.Close()
+		return nil, cli.Usage(output.Line(name)+" is a folder", "give a FILE that `skarod backup` has written")
 	}
 	return file, nil
 }

@@ -160,7 +160,7 @@ func runServe(ctx context.Context, f *Factory, o *serveOptions) error {
 	if errors.As(err, &interrupt) {
 		return nil
 	}
-	return err
+	return store.InWords(err)
 }
 
 // prepareAndServe opens the database last, so that a wrong option leaves the data folder as

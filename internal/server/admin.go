@@ -88,7 +88,7 @@ func (s *Server) Health(ctx context.Context) error {
 	select {
 	case r := <-written:
 		if err := cmp.Or(r.Err, s.lastUnstorable()); err != nil {
-			return fmt.Errorf("messages can't be stored: %s", store.Reason(err))
+			return fmt.Errorf("messages can't be stored: %w", store.InWords(err))
 		}
 		return nil
 	case <-ctx.Done():

@@ -178,7 +178,7 @@ func openBackup(ctx context.Context, temp string) (*sql.DB, error) {
 	}
 	switch err = check(ctx, db); {
 	case Damaged(err):
-		err = fmt.Errorf("%w, or damaged: %w", ErrForeign, err)
+		err = fmt.Errorf("%w, or it is damaged", ErrForeign)
 	case err != nil && !errors.Is(err, ErrForeign):
 		err = fmt.Errorf("check the backup: %w", err)
 	case err == nil:

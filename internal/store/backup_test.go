@@ -59,8 +59,9 @@ func TestBackupIsOfOneMoment(t *testing.T) {
 	if !bytes.Equal(copyOf(t, file), before) {
 		t.Error("the file was overwritten")
 	}
-	if err := s.Backup(t.Context(), filepath.Join(file, "below")); err == nil {
-		t.Error("it was written below a file")
+	var failed *fs.PathError
+	if err := s.Backup(t.Context(), filepath.Join(file, "below")); !errors.As(err, &failed) || failed.Path != filepath.Join(file, "below") {
+		t.Errorf("below a file: %v", err)
 	}
 	path := filepath.Join(t.TempDir(), "data", "skarod.db")
 	if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil {

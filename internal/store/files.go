@@ -262,9 +262,15 @@ func AwaitOneName(ctx context.Context, path string) error {
 	}
 }
 
-// createTemp makes an empty file that only its owner can read, in the folder of a path.
+// createTemp makes an empty file that only its owner can read, in the folder of a path. An error
+// names the path, which the file is to have later.
 func createTemp(path string) (*os.File, error) {
-	return os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	var failed *fs.PathError
+	if errors.As(err, &failed) {
+		failed.Op, failed.Path = "create", path
+	}
+	return f, err
 }
 
 // removeDatabase removes a database and its side files, if they exist.

@@ -12,10 +12,12 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // The refusals: the database is fine, but the request can't be done.
@@ -42,18 +44,52 @@ func Refused(err error) bool {
 // ErrClosed is the error of every write after Close.
 var ErrClosed = errors.New("the store is closed")
 
-// Damaged reports whether an error says that a file is not an SQLite database, or a damaged
-// one: SQLITE_CORRUPT or SQLITE_NOTADB.
+// Damaged reports whether an error of SQLite says that a file is not a database, or a damaged one.
 func Damaged(err error) bool {
-	var e *sqlite.Error
-	return errors.As(err, &e) && (e.Code()&0xff == 11 || e.Code()&0xff == 26)
+	code := resultCode(err)
+	return code == sqlite3.SQLITE_CORRUPT || code == sqlite3.SQLITE_NOTADB
 }
 
-// Full reports whether an error says that the disk has no room: SQLITE_FULL.
-func Full(err error) bool {
+// Full reports whether an error of SQLite says that the disk has no room.
+func Full(err error) bool { return resultCode(err) == sqlite3.SQLITE_FULL }
+
+// resultCode returns the primary result code of an error of SQLite; SQLITE_OK if it is another error.
+func resultCode(err error) int {
 	var e *sqlite.Error
-	return errors.As(err, &e) && e.Code()&0xff == 13
+	if !errors.As(err, &e) {
+		return sqlite3.SQLITE_OK
+	}
+	return e.Code() & 0xff
 }
+
+// reasons say in words what an error of SQLite means to an operator, by its primary result code.
+var reasons = map[int]string{
+	sqlite3.SQLITE_BUSY:     "another process has locked the database",
+	sqlite3.SQLITE_LOCKED:   "another process has locked the database",
+	sqlite3.SQLITE_READONLY: "the database can't be written",
+	sqlite3.SQLITE_IOERR:    "the disk fails",
+	sqlite3.SQLITE_CORRUPT:  "the database is damaged",
+	sqlite3.SQLITE_FULL:     "the disk is full",
+	sqlite3.SQLITE_NOTADB:   "the file is not a database",
+}
+
+// InWords returns an error whose text has what SQLite's words in it mean to an operator.
+func InWords(err error) error {
+	var e *sqlite.Error
+	if reason := reasons[resultCode(err)]; reason != "" && errors.As(err, &e) {
+		return worded{err, strings.ReplaceAll(err.Error(), e.Error(), reason)}
+	}
+	return err
+}
+
+// worded is an error with another text.
+type worded struct {
+	error
+	text string
+}
+
+func (w worded) Error() string { return w.text }
+func (w worded) Unwrap() error { return w.error }
 
 // Store is an open database.
 type Store struct {

@@ -54,6 +54,22 @@ func TestOpenRefusesWhatIsNoDatabase(t *testing.T) {
 	}
 }
 
+func TestErrorsOfSQLiteAreInWords(t *testing.T) {
+	text := filepath.Join(t.TempDir(), "text")
+	if err := os.WriteFile(text, []byte(strings.Repeat("This is not a database. ", 100)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Open(text)
+	if said := InWords(fmt.Errorf("open %s: %w", text, err)); said.Error() != "open "+text+": the file is not a database" || !Damaged(said) {
+		t.Errorf("%v", said)
+	}
+	for _, err := range []error{nil, ErrEmpty} {
+		if InWords(err) != err {
+			t.Errorf("%v becomes another error", err)
+		}
+	}
+}
+
 // What is confirmed is on disk: SQLite waits for the disk at every commit (synchronous=FULL is 2).
 func TestEveryCommitWaitsForTheDisk(t *testing.T) {
 	s := newStore(t)
