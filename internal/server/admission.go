@@ -158,7 +158,7 @@ func (o *Options) reserve() int { return min(o.ReservedConnections, o.MaxConnect
 // hasSession reports whether a user has a session that can be restored. Server.mu is held.
 func (s *Server) hasSession(user int64) bool {
 	for x := range s.owned[user] {
-		if x.conns > 0 || s.o.Clock().Sub(x.ended) <= s.o.SessionLife {
+		if s.restorable(x, s.o.Clock()) {
 			return true
 		}
 	}

@@ -57,7 +57,7 @@ type conn struct {
 	hasSlot atomic.Bool
 
 	pinger *time.Timer
-	taken  chan struct{} // wakes the reader: the queue was taken, or the connection ends; has room for one
+	taken  chan struct{} // wakes the reader: frames were taken or written, or the connection ends; has room for one
 	said   chan struct{} // closed when nothing more is written
 	ended  chan struct{} // closed when the connection has ended
 }
@@ -150,7 +150,7 @@ func saidGoodbye(err error) bool {
 	return false
 }
 
-// read is the reader. It returns when the connection ends; the error is nil if the server
+// read reads frames and handles them, until the connection ends. The error is nil if the server
 // ended it.
 func (c *conn) read() error {
 	for {

@@ -28,8 +28,8 @@ func (l corkListener) Accept() (net.Conn, error) {
 			l.links.failed(err)
 			return nil, err
 		}
-		if counted := l.links.count(c); counted != nil {
-			return &cork.Conn{Conn: counted}, nil
+		if k := l.links.count(c); k != nil {
+			return &cork.Conn{Conn: k}, nil
 		}
 		c.Close()
 	}
@@ -53,7 +53,7 @@ const spareLinks = 64
 // failed logs that a connection can't be accepted. net/http tries again.
 func (l *links) failed(err error) {
 	if !errors.Is(err, net.ErrClosed) {
-		l.bursts.add(burst{event: "no connection accepted", reason: err.Error()}, "")
+		l.bursts.add(burst{event: eventNotAccepted, reason: err.Error()}, "")
 	}
 }
 
@@ -67,7 +67,7 @@ func (l *links) count(c net.Conn) net.Conn {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.open >= l.most {
-		l.bursts.add(burst{"connection refused", key.String(), "the limit of open files leaves no room"}, "")
+		l.bursts.add(burst{eventConnectionRefused, key.String(), "the limit of open files leaves no room"}, "")
 		return nil
 	}
 	if key != local {

@@ -35,8 +35,8 @@ type incoming struct {
 	conn *conn
 
 	// frameBudget.mu guards both while the frame is in the list.
-	size  int           // bytes of the budget
-	place *list.Element // nil means that it is not in the list
+	size    int           // bytes of the budget
+	element *list.Element // nil means that it is not in the list
 }
 
 // grow takes room for more bytes. It reports false if the frame may not grow: it has lost its
@@ -44,11 +44,11 @@ type incoming struct {
 func (b *frameBudget) grow(f *incoming, bytes int) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if f.place == nil {
+	if f.element == nil {
 		if f.size > 0 {
 			return false
 		}
-		f.place = b.open.PushBack(f)
+		f.element = b.open.PushBack(f)
 	}
 	b.used += bytes
 	f.size += bytes
@@ -74,7 +74,7 @@ func (b *frameBudget) inUse() int {
 func (b *frameBudget) done(f *incoming) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if f.place != nil {
+	if f.element != nil {
 		b.remove(f)
 	}
 	f.size = 0
@@ -82,8 +82,8 @@ func (b *frameBudget) done(f *incoming) {
 
 // remove takes a frame from the list. frameBudget.mu is held.
 func (b *frameBudget) remove(f *incoming) {
-	b.open.Remove(f.place)
-	f.place = nil
+	b.open.Remove(f.element)
+	f.element = nil
 	b.used -= f.size
 }
 

@@ -1,8 +1,10 @@
 package server
 
 import (
+	"maps"
 	"math"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -86,7 +88,7 @@ func (s *Server) newRegistry() *prometheus.Registry {
 	gauge("skarod_unfinished_bytes", "Size of the frames that have not arrived completely.", nil, func() float64 { return float64(s.unfinished.inUse()) })
 	gauge("skarod_database_bytes", "Size of the database, with its write-ahead log.", nil, func() float64 { return float64(s.o.Store.Size()) })
 	gauge("skarod_disk_free_bytes", "Free space for the database.", nil, func() float64 {
-		free, err := s.o.Store.FreeBytes()
+		free, err := s.o.FreeBytes()
 		if err != nil {
 			return math.NaN()
 		}
@@ -111,10 +113,7 @@ func (s *Server) population() population {
 // queued returns how many frames wait for clients to read them, and their size.
 func (s *Server) queued() (frames, bytes int) {
 	s.mu.Lock()
-	conns := make([]*conn, 0, len(s.conns))
-	for c := range s.conns {
-		conns = append(conns, c)
-	}
+	conns := slices.Collect(maps.Keys(s.conns))
 	s.mu.Unlock()
 	for _, c := range conns {
 		c.mu.Lock()

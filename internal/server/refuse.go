@@ -39,15 +39,8 @@ func tooManyAccounts(wait time.Duration, limit string) error {
 	return &refusal{proto.StatusTooMany, "too many new accounts at once: " + limit, wait}
 }
 
-// refuseUnauthenticated refuses a login or a registration, and counts it. After MaxRefusals
-// the connection ends, so that guessing needs many connections.
-func (c *conn) refuseUnauthenticated(status, info string) error {
-	c.refusals++
-	return refuse(status, "%s", info)
-}
-
-// refused counts a login or a registration that a limit refuses, and logs it. The login may be
-// empty.
+// refused counts a login or a registration that is refused, and logs it. After MaxRefusals the
+// connection ends, so that guessing needs many connections. The login may be empty.
 func (c *conn) refused(event, login string, err error) error {
 	c.refusals++
 	c.server.bursts.add(burst{event, c.peer.String(), reasonOf(err)}, login)
@@ -59,7 +52,9 @@ const (
 	eventLoginRefused        = "login refused"
 	eventRegistrationRefused = "registration refused"
 	eventConnectionRefused   = "connection refused"
+	eventNotAccepted         = "no connection accepted"
 	eventMessageWaits        = "message waits"
+	eventSessionForgotten    = "session forgotten"
 	eventConnectionEnded     = "connection ended by the server"
 )
 
@@ -83,8 +78,7 @@ func (c *conn) refuseRegistration(status, info string) error {
 
 // refuseLogin refuses a login, and logs it. The login is that of an account, or noLogin.
 func (c *conn) refuseLogin(login, status, info string) error {
-	c.server.bursts.add(burst{eventLoginRefused, c.peer.String(), info}, login)
-	return c.refuseUnauthenticated(status, info)
+	return c.refused(eventLoginRefused, login, refuse(status, "%s", info))
 }
 
 // logFailure logs an error of the server's own, at most one each second, with the number of

@@ -114,10 +114,10 @@ func (r *registrations) take(address netip.Prefix, now time.Time) error {
 		name, l = maxRegistrationsPerAddress, *own
 		r.mu.Unlock()
 	}
-	place := l.ReserveN(now, 1)
-	wait := place.DelayFrom(now)
+	account := l.ReserveN(now, 1)
+	wait := account.DelayFrom(now)
 	if wait > 0 {
-		place.CancelAt(now)
+		account.CancelAt(now)
 		return tooManyAccounts(wait, r.o.limited(name))
 	}
 	return nil

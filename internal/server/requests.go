@@ -144,11 +144,11 @@ func (c *conn) authorize(ctx context.Context, f proto.Frame) (map[string]any, er
 
 var errWrongPassword = errors.New("wrong login or password")
 
-// verify looks up a login and checks the answer to the challenge. If that is wrong, the user
-// has the login that exists. A wrong login and a wrong password take the same work.
+// verify looks up a login and checks the answer to the challenge. With errWrongPassword it returns
+// the user who has the login, if there is one. A wrong login and a wrong password take the same work.
 func (c *conn) verify(ctx context.Context, login string, valid bool, answer string) (store.User, error) {
 	if !valid {
-		login = "" // nobody has it
+		login = "" // no user has it
 	}
 	u, err := c.server.o.Store.User(ctx, login)
 	if err != nil && !errors.Is(err, store.ErrNoUser) {

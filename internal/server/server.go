@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -37,8 +38,8 @@ type Server struct {
 	stop         chan struct{}
 	stopPruning  func()
 	housekeeping sync.WaitGroup // the goroutines keepHouse and prune
-	changed      chan struct{}  // wakes it: sessions are in unstored; has room for one
-	accounts     chan struct{}  // wakes it: another process has written to the store; has room for one
+	changed      chan struct{}  // wakes keepHouse: sessions are in unstored; has room for one
+	accounts     chan struct{}  // wakes keepHouse: another process has written to the store; has room for one
 
 	links         *links
 	unfinished    frameBudget
@@ -165,7 +166,7 @@ func (s *Server) checkUsers() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		u, err := s.o.Store.UserByID(ctx, id)
 		cancel()
-		if err != nil && err != store.ErrNoUser {
+		if err != nil && !errors.Is(err, store.ErrNoUser) {
 			s.o.Log.Error("look up a user", "error", err)
 			continue
 		}
@@ -254,10 +255,7 @@ func (s *Server) forget(c *conn) {
 func (s *Server) Close(ctx context.Context) {
 	s.mu.Lock()
 	s.closing = true
-	conns := make([]*conn, 0, len(s.conns))
-	for c := range s.conns {
-		conns = append(conns, c)
-	}
+	conns := slices.Collect(maps.Keys(s.conns))
 	s.mu.Unlock()
 	for _, c := range conns {
 		go c.finish()
@@ -346,11 +344,11 @@ func (s *Server) push(id int64, arrived time.Time, frame func() []byte, except *
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.lastPushed = id
-	for i, id := range users {
-		if i > 0 && id == users[0] {
+	for i, user := range users {
+		if i > 0 && user == users[0] {
 			continue // a message to oneself
 		}
-		for c := range s.online[id] {
+		for c := range s.online[user] {
 			if c != except {
 				c.enqueuePush(frame(), sender, arrived)
 				s.counter.delivered.Add(1)

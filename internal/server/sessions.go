@@ -44,7 +44,7 @@ func (s *Server) loadSessions(ctx context.Context) error {
 	for _, st := range list {
 		u, known := users[st.User]
 		if !known {
-			if u, err = s.o.Store.UserByID(ctx, st.User); err != nil && err != store.ErrNoUser {
+			if u, err = s.o.Store.UserByID(ctx, st.User); err != nil && !errors.Is(err, store.ErrNoUser) {
 				return err
 			}
 			users[st.User] = u
@@ -125,7 +125,7 @@ func (s *Server) newSession(c *conn, u store.User) (x *session, sid string, err 
 	s.mu.Unlock()
 	if dropped != nil {
 		if !dropped.finished {
-			s.bursts.add(burst{"session forgotten", c.peer.String(), "too many sessions of this user"}, u.Login)
+			s.bursts.add(burst{eventSessionForgotten, c.peer.String(), "too many sessions of this user"}, u.Login)
 		}
 		s.o.Store.DropSession(dropped.key)
 	}
@@ -147,7 +147,7 @@ func (s *Server) restoreSession(c *conn, sid string) (*session, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	x := s.sessions[sha256.Sum256([]byte(sid))]
-	if x == nil || x.conns == 0 && s.o.Clock().Sub(x.ended) > s.o.SessionLife {
+	if x == nil || !s.restorable(x, s.o.Clock()) {
 		return nil, nil
 	}
 	if err := s.join(c, x.user.ID); err != nil {
@@ -157,6 +157,11 @@ func (s *Server) restoreSession(c *conn, sid string) (*session, error) {
 	x.used = s.o.Clock()
 	s.storeLater(x)
 	return x, nil
+}
+
+// restorable reports whether a session is in use, or ended recently enough. Server.mu is held.
+func (s *Server) restorable(x *session, now time.Time) bool {
+	return x.conns > 0 || now.Sub(x.ended) <= s.o.SessionLife
 }
 
 // leaveSession takes one connection from the count. finished means that its client said
@@ -208,7 +213,7 @@ func (s *Server) pruneSessions(now time.Time) {
 		case x.ended.After(now):
 			x.ended = now
 			s.storeLater(x)
-		case now.Sub(x.ended) > s.o.SessionLife:
+		case !s.restorable(x, now):
 			s.forgetSession(x)
 			dead = append(dead, key)
 		}

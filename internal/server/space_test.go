@@ -37,6 +37,9 @@ func TestAlmostFullDiskRefusesNewMessages(t *testing.T) {
 	}
 	alice.send("bob", "with much room")
 	setFree(64<<20 - 1)
+	if got := w.metric("skarod_disk_free_bytes"); got != "6.7108863e+07" {
+		t.Errorf("the metric is %s", got)
+	}
 	for typ, fields := range requests {
 		if r := alice.request(typ, fields); code(r) != "507" || !strings.HasPrefix(r.Info, "the server's disk is almost full: min-free-space is 64 MiB; ") {
 			t.Errorf("%s: %s %q", typ, r.Status, r.Info)

@@ -22,13 +22,13 @@ func (u *unread) share() int {
 	return int(max((u.limit-u.bytes.Load())/unreadShare, leastUnread))
 }
 
-// hold counts a frame that is queued.
+// hold counts bytes of a frame that is queued, or of a reply that is being made.
 func (c *conn) hold(bytes int) {
 	c.held.Add(int64(bytes))
 	c.server.unread.bytes.Add(int64(bytes))
 }
 
-// release is the opposite of hold, when the frame has been written.
+// release is the opposite of hold, when they have been written.
 func (c *conn) release(bytes int) {
 	c.held.Add(int64(-bytes))
 	c.server.unread.bytes.Add(int64(-bytes))
