@@ -152,10 +152,14 @@ func (c *client) pump(ctx context.Context, to, body string, window, n int) (int,
 		if f.Type() != proto.TypeReply {
 			continue
 		}
-		if r, err := proto.ParseReply(f); err != nil || !r.OK() {
+		r, err := proto.ParseReply(f)
+		if err == nil && !r.OK() {
+			err = fmt.Errorf("a message was refused: %s", r.Status)
+		}
+		if err != nil {
 			cancel()
 			<-asked
-			return confirmed, fmt.Errorf("a message was refused: %s, %w", r.Status, err)
+			return confirmed, err
 		}
 		confirmed++
 		<-slots

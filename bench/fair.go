@@ -212,17 +212,10 @@ func flood(ctx context.Context, url, name string) error {
 			}
 		})
 	}
-	senders := make([]*client, 0, f.connections)
-	for range f.connections {
-		c, err := connect(ctx, url, "mallory")
-		if err != nil && len(senders) > 0 {
-			break // the server admits no more
-		}
-		if err != nil {
-			cancel()
-			return err
-		}
-		senders = append(senders, c)
+	senders, err := connectSenders(ctx, url, f.connections)
+	if err != nil {
+		cancel()
+		return err
 	}
 	body := strings.Repeat("x", f.body)
 	sent := 0
@@ -248,6 +241,22 @@ func flood(ctx context.Context, url, name string) error {
 		return fmt.Errorf("the server closed the connections of %d of %d members", lost, len(members))
 	}
 	return nil
+}
+
+// connectSenders logs mallory in n times, or as often as the server permits.
+func connectSenders(ctx context.Context, url string, n int) ([]*client, error) {
+	senders := make([]*client, 0, n)
+	for range n {
+		c, err := connect(ctx, url, "mallory")
+		if err != nil && len(senders) > 0 {
+			break // the server admits no more
+		}
+		if err != nil {
+			return nil, err
+		}
+		senders = append(senders, c)
+	}
+	return senders, nil
 }
 
 // insist pumps messages until ctx ends. If the server ends the connection, as it does with a

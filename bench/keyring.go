@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"os/exec"
 	"time"
 )
@@ -25,27 +24,23 @@ func keyring(ctx context.Context, l *lab, r *report) error {
 	if err != nil {
 		return err
 	}
-	u, err := url.Parse(server)
-	if err != nil {
-		return err
-	}
 	for _, c := range []struct {
 		roundTrip time.Duration
 		target    float64 // in milliseconds
 	}{{0, 4}, {10 * time.Millisecond, 1}} {
-		through := *u
+		through := server
 		if c.roundTrip > 0 {
-			w, err := newLine(u.Host)
+			p, err := newProxy(server)
 			if err != nil {
 				return err
 			}
-			defer w.listener.Close()
-			w.delay.Store(int64(c.roundTrip / 2))
-			through.Host = w.listener.Addr().String()
+			defer p.listener.Close()
+			p.delay.Store(int64(c.roundTrip / 2))
+			through = p.url
 		}
 		var programs []program
 		for _, store := range []string{"file", "keyring"} {
-			env, err := l.logIn(ctx, fmt.Sprintf("keyring-%v-%s", c.roundTrip, store), through.String(), store, bus)
+			env, err := l.logIn(ctx, fmt.Sprintf("keyring-%v-%s", c.roundTrip, store), through, store, bus)
 			if err != nil {
 				return err
 			}

@@ -264,13 +264,13 @@ cat >/dev/null`
 		return nil, true, l.failed(c, fmt.Errorf("no Secret Service came up: %w", err))
 	}
 	address = strings.TrimSpace(address)
-	return []string{"DBUS_SESSION_BUS_ADDRESS=" + address}, true, offered(ctx, address, "org.freedesktop.secrets")
+	return []string{"DBUS_SESSION_BUS_ADDRESS=" + address}, true, awaitOwner(ctx, address, "org.freedesktop.secrets")
 }
 
-// offered waits until a process on the bus owns the name. The daemon reports that it is
+// awaitOwner waits until a process on the bus owns the name. The daemon reports that it is
 // ready a little earlier, and the bus would start a second, locked daemon.
-func offered(ctx context.Context, address, name string) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, errors.New("nobody offers "+name))
+func awaitOwner(ctx context.Context, address, name string) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, errors.New("no process owns "+name))
 	defer cancel()
 	bus, err := dbus.Connect(address)
 	if err != nil {
@@ -295,12 +295,17 @@ func offered(ctx context.Context, address, name string) error {
 	}
 }
 
-// peak is the peak memory of a running program in MiB (VmHWM, proc(5)); 0 if the system
-// does not report it.
-func peak(pid int) float64 {
+// peak is the peak memory of a running program in MiB; 0 if the system does not report it.
+func peak(pid int) float64 { return statusKiB(pid, "VmHWM") / 1024 }
+
+// resident is the memory of a running program in KiB; 0 if the system does not report it.
+func resident(pid int) float64 { return statusKiB(pid, "VmRSS") }
+
+// statusKiB is a figure of /proc/PID/status in KiB (proc(5)).
+func statusKiB(pid int, name string) float64 {
 	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	_, after, _ := bytes.Cut(status, []byte("\nVmHWM:"))
+	_, after, _ := bytes.Cut(status, []byte("\n"+name+":"))
 	var kib float64
 	_, _ = fmt.Sscan(string(after), &kib)
-	return kib / 1024
+	return kib
 }

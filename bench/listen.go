@@ -41,8 +41,8 @@ type source struct {
 	message  func(buf []byte, i int) []byte // appends a message as it goes over the wire
 }
 
-// listener is a program that writes a line for every message it is pushed.
-type listener struct {
+// subscriber is a program that writes a line for every message that it is pushed.
+type subscriber struct {
 	name    string
 	source  func() (*source, error)
 	command func(ctx context.Context, l *lab, s *source) (*exec.Cmd, error)
@@ -50,7 +50,7 @@ type listener struct {
 
 // listen measures how fast pushed messages become lines on a pipe.
 func listen(ctx context.Context, l *lab, r *report) error {
-	ours := listener{"skaroctl listen -o json", skaroSource, func(ctx context.Context, l *lab, s *source) (*exec.Cmd, error) {
+	ours := subscriber{"skaroctl listen -o json", skaroSource, func(ctx context.Context, l *lab, s *source) (*exec.Cmd, error) {
 		// No pings: nothing but this program's blocks may be written to the connection.
 		token, err := proto.NewToken(password)
 		if err != nil {
@@ -59,7 +59,7 @@ func listen(ctx context.Context, l *lab, r *report) error {
 		env := []string{"SKAROCTL_TOKEN=" + token.Text(), "SKAROCTL_LOGIN=alice", "SKAROCTL_SERVER=ws://" + s.listener.Addr().String() + "/skaro_client/"}
 		return l.command(ctx, env, l.skaroctl, "listen", "-o", "json", "--ping-interval", "1h"), nil
 	}}
-	theirs := listener{"mosquitto_sub -F %j", mqttSource, func(ctx context.Context, l *lab, s *source) (*exec.Cmd, error) {
+	theirs := subscriber{"mosquitto_sub -F %j", mqttSource, func(ctx context.Context, l *lab, s *source) (*exec.Cmd, error) {
 		path, err := exec.LookPath("mosquitto_sub")
 		if err != nil {
 			return nil, err
@@ -108,7 +108,7 @@ func listen(ctx context.Context, l *lab, r *report) error {
 }
 
 // attach starts the program on a source of its own, and waits until it is ready.
-func (l *lab) attach(ctx context.Context, p listener) (s *source, conn net.Conn, out *os.File, c *exec.Cmd, err error) {
+func (l *lab) attach(ctx context.Context, p subscriber) (s *source, conn net.Conn, out *os.File, c *exec.Cmd, err error) {
 	if s, err = p.source(); err != nil {
 		return
 	}
@@ -144,7 +144,7 @@ func (l *lab) attach(ctx context.Context, p listener) (s *source, conn net.Conn,
 
 // throughput pushes n messages as fast as they are read, and counts the lines on
 // the pipe. The rate is in messages a second, the peak memory in MiB.
-func (l *lab) throughput(ctx context.Context, p listener, n int) (rate, mib float64, err error) {
+func (l *lab) throughput(ctx context.Context, p subscriber, n int) (rate, mib float64, err error) {
 	s, conn, out, c, err := l.attach(ctx, p)
 	if err != nil {
 		return 0, 0, err
@@ -179,7 +179,7 @@ func (l *lab) throughput(ctx context.Context, p listener, n int) (rate, mib floa
 
 // latency pushes one message at a time, each after the line of the previous one, and
 // returns the median time from write to line, in milliseconds.
-func (l *lab) latency(ctx context.Context, p listener) (float64, error) {
+func (l *lab) latency(ctx context.Context, p subscriber) (float64, error) {
 	s, conn, out, c, err := l.attach(ctx, p)
 	if err != nil {
 		return 0, err
@@ -255,8 +255,11 @@ func greet(ctx context.Context, ws *websocket.Conn) error {
 		}
 		return ws.Write(ctx, websocket.MessageBinary, frame)
 	}
-	err := say(map[string]any{"type": proto.TypeGreeting, "token": "challenge", "server": "bench", "extensions": []string{proto.ExtUpdates}})
-	for err == nil {
+	greeting := map[string]any{"type": proto.TypeGreeting, "token": "challenge", "server": "bench", "extensions": []string{proto.ExtUpdates}}
+	if err := say(greeting); err != nil {
+		return err
+	}
+	for {
 		_, b, err := ws.Read(ctx)
 		if err != nil {
 			return err
@@ -274,7 +277,6 @@ func greet(ctx context.Context, ws *websocket.Conn) error {
 			return err
 		}
 	}
-	return err
 }
 
 // mqttSource is an MQTT 3.1.1 server for one subscriber, which it sends QoS 0.

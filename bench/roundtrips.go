@@ -10,6 +10,7 @@ import (
 	"encoding/pem"
 	"math/big"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -46,20 +47,17 @@ func roundTrips(ctx context.Context, l *lab, r *report) error {
 		if err != nil {
 			return err
 		}
-		scheme, rest, _ := strings.Cut(url, "://")
-		host, path, _ := strings.Cut(rest, "/")
-		w, err := newLine(host)
+		p, err := newProxy(url)
 		if err != nil {
 			return err
 		}
-		defer w.listener.Close()
-		through := scheme + "://" + w.listener.Addr().String() + "/" + path
-		env, err := l.logIn(ctx, name, through, "file", nil, c.login...)
+		defer p.listener.Close()
+		env, err := l.logIn(ctx, name, p.url, "file", nil, c.login...)
 		if err != nil {
 			return err
 		}
 		send := func(delay time.Duration) (float64, error) {
-			w.delay.Store(int64(delay))
+			p.delay.Store(int64(delay))
 			return l.timed(l.command(ctx, env, l.skaroctl, "send", "bob", text))
 		}
 		var long, short []float64
@@ -79,37 +77,45 @@ func roundTrips(ctx context.Context, l *lab, r *report) error {
 	return nil
 }
 
-// line is a TCP proxy that stands for a long line: what enters at one end leaves
+// proxy is a TCP proxy that stands for a long line: what enters at one end leaves
 // at the other after a delay. The kernel at this end answers a connect at once, so
 // the round trip that it would take is added before the first byte.
-type line struct {
+type proxy struct {
 	listener net.Listener
-	server   string
+	server   string       // host and port
+	url      string       // of the server, through the proxy
 	delay    atomic.Int64 // one way, nanoseconds; for connections from now on
 }
 
-func newLine(server string) (*line, error) {
+// newProxy starts a proxy in front of the server with a URL.
+func newProxy(server string) (*proxy, error) {
+	u, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	w := &line{listener: listener, server: server}
+	p := &proxy{listener: listener, server: u.Host}
+	u.Host = listener.Addr().String()
+	p.url = u.String()
 	go func() {
 		for {
 			c, err := listener.Accept()
 			if err != nil {
 				return
 			}
-			go w.carry(c)
+			go p.carry(c)
 		}
 	}()
-	return w, nil
+	return p, nil
 }
 
-func (w *line) carry(client net.Conn) {
+func (p *proxy) carry(client net.Conn) {
 	defer client.Close()
-	delay := time.Duration(w.delay.Load())
-	server, err := net.Dial("tcp", w.server)
+	delay := time.Duration(p.delay.Load())
+	server, err := net.Dial("tcp", p.server)
 	if err != nil {
 		return // the client sees its end
 	}
@@ -118,14 +124,14 @@ func (w *line) carry(client net.Conn) {
 	back := make(chan struct{})
 	go func() {
 		defer close(back)
-		pump(client, server, delay)
+		carryOneWay(client, server, delay)
 	}()
-	pump(server, client, delay)
+	carryOneWay(server, client, delay)
 	<-back
 }
 
-// pump carries one direction until it ends.
-func pump(to, from net.Conn, delay time.Duration) {
+// carryOneWay carries one direction until it ends.
+func carryOneWay(to, from net.Conn, delay time.Duration) {
 	type piece struct {
 		due  time.Time
 		data []byte

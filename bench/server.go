@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -113,16 +112,6 @@ func idle(ctx context.Context, url string) error {
 		c.ws.CloseNow()
 	}
 	return nil
-}
-
-// resident is the memory of a running program in KiB (VmRSS, proc(5)); 0 if the system does
-// not report it.
-func resident(pid int) float64 {
-	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	_, after, _ := bytes.Cut(status, []byte("\nVmRSS:"))
-	var kib float64
-	_, _ = fmt.Sscan(string(after), &kib)
-	return kib
 }
 
 // rate prints how many messages a second the server confirms on a number of connections, each of

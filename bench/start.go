@@ -98,18 +98,16 @@ func (l *lab) oneShotMemory(ctx context.Context, r *report) error {
 	if err != nil {
 		return err
 	}
-	_, rest, _ := strings.Cut(url, "://")
-	host, path, _ := strings.Cut(rest, "/")
-	w, err := newLine(host)
+	p, err := newProxy(url)
 	if err != nil {
 		return err
 	}
-	defer w.listener.Close()
-	env, err := l.logIn(ctx, "memory", "ws://"+w.listener.Addr().String()+"/"+path, "file", nil)
+	defer p.listener.Close()
+	env, err := l.logIn(ctx, "memory", p.url, "file", nil)
 	if err != nil {
 		return err
 	}
-	w.delay.Store(int64(oneWay))
+	p.delay.Store(int64(oneWay))
 	var memory []float64
 	for range startMemoryRuns {
 		c := l.command(ctx, env, l.skaroctl, "send", "bob", text)

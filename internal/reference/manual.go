@@ -34,68 +34,78 @@ func sourceDate(epoch string) (string, error) {
 // flow the lists of a help text into paragraphs, and lack the sections COMMANDS, EXIT
 // STATUS, ENVIRONMENT and FILES.
 func manualPage(c *cobra.Command, date string) []byte {
-	var b strings.Builder
-	f := func(format string, args ...any) { fmt.Fprintf(&b, format, args...) }
-	text := func(s string) {
-		for _, part := range blocks(s) {
-			switch {
-			case part.terms != nil:
-				for _, t := range part.terms {
-					f("**%s**\n: %s\n\n", plain(t.name), plain(t.text))
-				}
-			case part.lines:
-				f("```\n%s\n```\n\n", unindent(part.text))
-			default:
-				f("%s\n\n", plain(part.text))
-			}
-		}
-	}
-	options := func(title string, set *pflag.FlagSet) {
-		if set.HasAvailableFlags() {
-			f("# %s\n\n", title)
-			flags(set, func(names, value, usage string) {
-				f("**%s**", plain(names))
-				if value != "" {
-					f(" *%s*", plain(value))
-				}
-				f("\n: %s\n\n", plain(usage))
-			})
-		}
-	}
-	f("%% %q \"1\" %q %q \"User Commands\"\n\n", strings.ToUpper(pageName(c)), date, c.Root().Name())
-	f("# NAME\n\n%s \\- %s\n\n", pageName(c), plain(c.Short))
-	f("# SYNOPSIS\n\n**%s**%s\n\n", plain(c.CommandPath()), plain(strings.TrimPrefix(cli.UseLine(c), c.CommandPath())))
-	f("# DESCRIPTION\n\n")
-	text(description(c))
+	var m manual
+	m.add("%% %q \"1\" %q %q \"User Commands\"\n\n", strings.ToUpper(pageName(c)), date, c.Root().Name())
+	m.add("# NAME\n\n%s \\- %s\n\n", pageName(c), plain(c.Short))
+	m.add("# SYNOPSIS\n\n**%s**%s\n\n", plain(c.CommandPath()), plain(strings.TrimPrefix(cli.UseLine(c), c.CommandPath())))
+	m.add("# DESCRIPTION\n\n")
+	m.addText(description(c))
 	if c.HasAvailableSubCommands() {
-		f("# COMMANDS\n\n")
+		m.add("# COMMANDS\n\n")
 		for _, child := range commands(c)[1:] {
-			f("**%s**(1)\n: %s\n\n", plain(pageName(child)), plain(child.Short))
+			m.add("**%s**(1)\n: %s\n\n", plain(pageName(child)), plain(child.Short))
 		}
 	}
-	options("OPTIONS", c.NonInheritedFlags())
+	m.addOptions("OPTIONS", c.NonInheritedFlags())
 	if c.HasParent() && cli.HasFlagsTopic(c) {
-		f("# COMMON OPTIONS\n\nSee **%s**(1).\n\n", c.Root().Name())
+		m.add("# COMMON OPTIONS\n\nSee **%s**(1).\n\n", c.Root().Name())
 	} else {
-		options("COMMON OPTIONS", c.InheritedFlags())
+		m.addOptions("COMMON OPTIONS", c.InheritedFlags())
 	}
 	for _, topic := range topics(c) {
-		f("# %s\n\n", strings.ToUpper(strings.ReplaceAll(topic.Name(), "-", " ")))
-		text(topic.Long)
+		m.add("# %s\n\n", strings.ToUpper(strings.ReplaceAll(topic.Name(), "-", " ")))
+		m.addText(topic.Long)
 	}
 	if c.HasParent() {
-		f("# EXIT STATUS\n\nSee **%s**(1).\n\n", c.Root().Name())
+		m.add("# EXIT STATUS\n\nSee **%s**(1).\n\n", c.Root().Name())
 	}
-	f("# EXAMPLES\n\n```\n%s\n```\n\n", unindent(c.Example))
-	f("# SEE ALSO\n\n")
+	m.add("# EXAMPLES\n\n```\n%s\n```\n\n", unindent(c.Example))
+	m.add("# SEE ALSO\n\n")
 	for i, other := range related(c) {
 		if i > 0 {
-			f(", ")
+			m.add(", ")
 		}
-		f("**%s**(1)", plain(pageName(other)))
+		m.add("**%s**(1)", plain(pageName(other)))
 	}
-	f("\n")
-	return md2man.Render([]byte(b.String()))
+	m.add("\n")
+	return md2man.Render([]byte(m.text.String()))
+}
+
+// manual is a manual page that is being written, as the Markdown of md2man.
+type manual struct{ text strings.Builder }
+
+// add adds Markdown, as fmt.Sprintf makes it.
+func (m *manual) add(markdown string, args ...any) { fmt.Fprintf(&m.text, markdown, args...) }
+
+// addText adds a help text.
+func (m *manual) addText(text string) {
+	for _, part := range blocks(text) {
+		switch {
+		case part.terms != nil:
+			for _, t := range part.terms {
+				m.add("**%s**\n: %s\n\n", plain(t.name), plain(t.text))
+			}
+		case part.lines:
+			m.add("```\n%s\n```\n\n", unindent(part.text))
+		default:
+			m.add("%s\n\n", plain(part.text))
+		}
+	}
+}
+
+// addOptions adds a section with flags, if there are any.
+func (m *manual) addOptions(title string, set *pflag.FlagSet) {
+	if !set.HasAvailableFlags() {
+		return
+	}
+	m.add("# %s\n\n", title)
+	flags(set, func(names, value, usage string) {
+		m.add("**%s**", plain(names))
+		if value != "" {
+			m.add(" *%s*", plain(value))
+		}
+		m.add("\n: %s\n\n", plain(usage))
+	})
 }
 
 // related returns the commands whose pages the one of c refers to.

@@ -1,6 +1,6 @@
 // Gotest runs `go test` with the given arguments, shows the output of what
 // failed, and at the end has one line for every skipped test: a skip that is not
-// seen is a test that never runs. Its exit status is that of go test, or 1 when
+// seen is a test that never runs. Its exit status is that of go test, or 1 if
 // SKARO_TEST_REQUIRE=1 and a peer or service that a test needs was missing.
 package main
 

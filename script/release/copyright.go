@@ -85,7 +85,7 @@ func writeIndented(b *strings.Builder, text string) {
 
 var copyrightLine = regexp.MustCompile(`(?im)^\W*copyright\s+((?:\(c\)|©|\d{4}).*)$`)
 
-// holders are the copyright lines of licences, or who wrote it if there are none.
+// holders are the copyright lines of licences, or the authors if there are none.
 func holders(list []licence, authors string) []string {
 	var found []string
 	for _, l := range list {

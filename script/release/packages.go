@@ -82,7 +82,7 @@ func fill(file string, data any, functions template.FuncMap) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// maintainer is who Debian's and RPM's changelogs say made a package.
+// maintainer is the name that Debian's and RPM's changelogs have for the maker of a package.
 const maintainer = "The skaroctl authors <skaroctl@users.noreply.github.com>"
 
 // writeChangelogs writes the changes as packages have them: ours as they are, and an entry
