@@ -12,7 +12,7 @@ import (
 )
 
 // These are the errors that no test can cause on every system.
-func TestListenErrors(t *testing.T) {
+func TestListenErrorsSayWhatToChange(t *testing.T) {
 	bind := func(code syscall.Errno) error {
 		return &net.OpError{Op: "listen", Net: "tcp", Addr: &net.TCPAddr{Port: 80}, Err: os.NewSyscallError("bind", code)}
 	}

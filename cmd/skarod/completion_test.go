@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestCompletion(t *testing.T) {
+func TestCompletionNamesWhatTheDatabaseHas(t *testing.T) {
 	data := t.TempDir()
 	addUsers(t, data, "alice", "anna", "bob")
 	runCommands(t, data, commandCase{args: "conference create ops alice"}, commandCase{args: "conference create dev"})

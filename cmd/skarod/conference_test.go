@@ -32,7 +32,7 @@ func TestConferenceParsing(t *testing.T) {
 	)
 }
 
-func TestConferenceCommands(t *testing.T) {
+func TestConferenceCommandsExplainRefusals(t *testing.T) {
 	data := t.TempDir()
 	addUsers(t, data, "alice", "bob", "carol")
 	for _, c := range []struct {

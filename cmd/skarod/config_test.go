@@ -44,7 +44,7 @@ func parseServe(t *testing.T, args ...string) (serveOptions, error) {
 }
 
 // A config file has every flag, and the limits by name. A flag goes before it.
-func TestConfigFile(t *testing.T) {
+func TestConfigFileCompletesTheFlags(t *testing.T) {
 	file := writeConfig(t, `
 # the address
 listen = "127.0.0.1:9000"

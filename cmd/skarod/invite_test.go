@@ -27,7 +27,7 @@ func TestInviteParsing(t *testing.T) {
 	)
 }
 
-func TestInviteCommandsRefuse(t *testing.T) {
+func TestInviteCommandsExplainRefusals(t *testing.T) {
 	data := t.TempDir()
 	addUsers(t, data, "alice")
 	runCommands(t, data, []commandCase{
@@ -39,7 +39,7 @@ func TestInviteCommandsRefuse(t *testing.T) {
 	}...)
 }
 
-func TestInviteCommands(t *testing.T) {
+func TestInvitationsAreCreatedListedAndRevoked(t *testing.T) {
 	data := t.TempDir()
 	addUsers(t, data, "alice")
 	code, first, errs := skarod("", "invite", "create", "--data", data)

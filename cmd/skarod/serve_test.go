@@ -106,7 +106,7 @@ func TestServeRefuses(t *testing.T) {
 	}
 }
 
-func TestServe(t *testing.T) {
+func TestServeRunsUntilASignal(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	addUsers(t, data, "alice", "bob")
 	p := startServer(t, data, "--registration", "invite", "--admin", "127.0.0.1:0")

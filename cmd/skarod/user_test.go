@@ -81,7 +81,7 @@ func TestInterruptedPasswordChangesNothing(t *testing.T) {
 	}
 }
 
-func TestUserCommands(t *testing.T) {
+func TestUserCommandsExplainRefusals(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "new", "folder")
 	runCommands(t, data, []commandCase{
 		{"", "user list", 1, "", "hint: make a database with `skarod user add`"},

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-func TestRead(t *testing.T) {
+func TestReadPrefersTheLinkedVersion(t *testing.T) {
 	settings := []debug.BuildSetting{
 		{Key: "vcs", Value: "git"}, {Key: "vcs.revision", Value: "c6e7"},
 		{Key: "vcs.time", Value: "2026-11-25T18:49:23Z"}, {Key: "vcs.modified", Value: "true"},

@@ -25,7 +25,7 @@ func (r *record) Write(b []byte) (int, error) {
 	return len(b), r.err
 }
 
-func TestCork(t *testing.T) {
+func TestCorkHoldsSmallWritesBack(t *testing.T) {
 	r := &record{}
 	c := &Conn{Conn: r}
 	write := func(s string) {

@@ -23,7 +23,7 @@ func tree() *cobra.Command {
 	return root
 }
 
-func TestPages(t *testing.T) {
+func TestPagesHaveEverySection(t *testing.T) {
 	t.Setenv("SOURCE_DATE_EPOCH", "86400")
 	for format, want := range map[string]map[string][]string{
 		"man": {
@@ -53,7 +53,7 @@ func TestPages(t *testing.T) {
 	}
 }
 
-func TestWrongArguments(t *testing.T) {
+func TestWrongArgumentsAreRefused(t *testing.T) {
 	for _, args := range [][]string{nil, {"man"}, {"html", t.TempDir()}, {"man", filepath.Join(t.TempDir(), "missing")}} {
 		if err := write(tree(), args); err == nil {
 			t.Errorf("%q is accepted", args)

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestBlocks(t *testing.T) {
+func TestBlocksTellListsFromLines(t *testing.T) {
 	got := blocks("A paragraph\nof two lines.\n\n  one    first\n  two    second,\n         of two lines\n\n  $ ls -l\n  x\n")
 	want := []block{
 		{text: "A paragraph\nof two lines."},

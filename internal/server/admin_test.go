@@ -203,7 +203,7 @@ func (w *testServer) lockDatabase() (unlock func()) {
 	}
 }
 
-// A page of a stranger can't read the metrics through a name that leads to a loopback address.
+// A page of another site can't read the metrics through a name that leads to a loopback address.
 func TestAdminOfALoopbackAddressHasNoOtherName(t *testing.T) {
 	admin := newTestServer(t, nil).srv.Admin().Handler
 	for _, x := range []struct {

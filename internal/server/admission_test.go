@@ -71,7 +71,7 @@ func TestConnectionsOfAnAddressAreLimited(t *testing.T) {
 		w.left(before - 1)
 		dial(addresses[0])
 	}
-	for range 4 { // the proxy itself, and whoever is on the same machine
+	for range 4 { // the proxy itself, and other clients on its machine
 		dial("")
 	}
 	for _, c := range all {
@@ -114,7 +114,7 @@ func TestConnectionsOfAUserAreLimited(t *testing.T) {
 	}
 }
 
-// Whoever does not log in keeps nobody away: the longest wait ends.
+// Connections that do not log in keep no other away: the one that has waited longest ends.
 func TestUnauthenticatedConnectionsMakeRoom(t *testing.T) {
 	w := newTestServer(t, func(o *Options) { o.MaxConnections = 4 }, "alice", "bob", "carol", "dave")
 	alice := w.login("alice")

@@ -52,14 +52,14 @@ func TestUnfinishedFramesShareABudget(t *testing.T) {
 	const budget = 64 << 10
 	w := newTestServer(t, func(o *Options) { o.MaxUnfinishedBytes = budget }, "alice", "bob")
 	alice := w.login("alice")
-	var strangers []*client
+	var crowd []*client
 	for i := range 4 {
-		strangers = append(strangers, w.dial())
-		strangers[i].begin(13 << 10) // more than 8 KiB, so that it has a buffer of 16 KiB
+		crowd = append(crowd, w.dial())
+		crowd[i].begin(13 << 10) // more than 8 KiB, so that it has a buffer of 16 KiB
 		eventually(t, "the frame has its room", func() bool { return w.unfinished() == (i+1)*(16<<10) })
 	}
 	alice.send("bob", strings.Repeat("x", 30<<10)) // needs 32 KiB
-	for _, c := range strangers[:2] {
+	for _, c := range crowd[:2] {
 		c.closedBecause(websocket.StatusTryAgainLater, "max-unfinished-bytes is 64 KiB")
 	}
 	w.left(3)

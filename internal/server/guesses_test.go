@@ -130,8 +130,8 @@ func TestRecentIsBounded(t *testing.T) {
 	}
 }
 
-// A stranger who guesses the password of alice does not delay her login from another address, and
-// at most by LoginDelay from the same.
+// A client that guesses the password of alice does not delay her login from another address, and at
+// most by LoginDelay from the same.
 func TestGuesserDelaysOnlyTheSameAddress(t *testing.T) {
 	w := newTestServer(t, behindProxy, "alice", "bob")
 	for range 5 {

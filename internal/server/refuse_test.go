@@ -152,9 +152,9 @@ func TestTroubleIsLoggedOnceABurst(t *testing.T) {
 		}
 		c.closed(websocket.StatusMessageTooBig)
 	}
-	for range 2 { // a page of a stranger
+	for range 2 { // a page of another site
 		if _, _, err := websocket.Dial(t.Context(), "ws://"+w.addr+Path, &websocket.DialOptions{HTTPHeader: http.Header{"Origin": {"https://example.invalid"}}}); err == nil {
-			t.Error("a page of a stranger gets in")
+			t.Error("a page of another site gets in")
 		}
 	}
 	first := w.login("alice")

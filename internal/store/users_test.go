@@ -60,7 +60,7 @@ func FuzzLogin(f *testing.F) {
 	})
 }
 
-func TestAccountsChange(t *testing.T) {
+func TestChangesOfAccountsTakeEffect(t *testing.T) {
 	ctx := t.Context()
 	s := newStore(t, "bob", "alice")
 	if err := s.AddUser("bob", newToken("x"), now); !errors.Is(err, ErrTaken) {

@@ -2,7 +2,7 @@ package main
 
 import "testing"
 
-func TestOnlyLate(t *testing.T) {
+func TestOnlyALateEndIsNoFailure(t *testing.T) {
 	for out, want := range map[string]bool{
 		"--- FAIL: FuzzX (5.00s)\n    context deadline exceeded\nFAIL\n":                                   true,
 		"--- FAIL: FuzzX (5.00s)\n    --- FAIL: FuzzX (0.00s)\n        x_test.go:1: bad\nFAIL\n":           false,
@@ -17,7 +17,7 @@ func TestOnlyLate(t *testing.T) {
 }
 
 // Every package that has targets on the wire or in a file is found.
-func TestFindTargets(t *testing.T) {
+func TestFindTargetsFindsEveryPackage(t *testing.T) {
 	targets, err := findTargets("../..")
 	if err != nil {
 		t.Fatal(err)
@@ -31,7 +31,7 @@ func TestFindTargets(t *testing.T) {
 	}
 }
 
-func TestLastFigures(t *testing.T) {
+func TestLastFiguresAreThoseOfTheEnd(t *testing.T) {
 	if got := lastFigures("fuzz: elapsed: 0s, execs: 1\nfuzz: elapsed: 5s, execs: 9\nPASS\n"); got != "5s, execs: 9" {
 		t.Error(got)
 	}

@@ -28,7 +28,7 @@ const events = `{"Action":"build-output","ImportPath":"m/broken","Output":"# m/b
 {"Action":"skip","Package":"m/empty"}
 `
 
-func TestReport(t *testing.T) {
+func TestReportShowsFailuresAndSkips(t *testing.T) {
 	var out strings.Builder
 	skips, err := report(strings.NewReader(events), &out)
 	if err != nil {

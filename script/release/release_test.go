@@ -63,7 +63,7 @@ func TestPackagesHaveTheReferenceOfTheirProgramAlone(t *testing.T) {
 	}
 }
 
-func TestNamesOfLicences(t *testing.T) {
+func TestLicencesAreRecognized(t *testing.T) {
 	bsd := "Redistributions of source code must retain the above copyright\nnotice"
 	for _, test := range []struct {
 		list []licence
@@ -122,7 +122,7 @@ func TestAReleaseHasAHeadingInTheChangelog(t *testing.T) {
 	}
 }
 
-func TestVersionsOfPackages(t *testing.T) {
+func TestVersionsAreThoseThatNfpmWrites(t *testing.T) {
 	if got := debianVersion("0.0.0-20261129-abc"); got != "0.0.0~20261129-abc" {
 		t.Error(got)
 	}
@@ -145,7 +145,7 @@ func madeUp(t *testing.T) *release {
 	return r
 }
 
-func TestScoopManifest(t *testing.T) {
+func TestScoopManifestHasTheSumsOfItsArchives(t *testing.T) {
 	r := madeUp(t)
 	text, err := os.ReadFile(filepath.Join(r.out, "skaroctl.json"))
 	if err != nil {
@@ -178,7 +178,7 @@ func TestRecipesAreWellFormed(t *testing.T) {
 
 func TestShellScriptsAreWellFormed(t *testing.T) {
 	for shell, patterns := range map[string][]string{
-		"sh":   {"packaging/deb/skarod.p*", "packaging/rpm/*", "script/go-line", "script/package-test", "script/reproduce"},
+		"sh":   {"packaging/deb/skarod.p*", "packaging/rpm/*", "script/demo", "script/go-line", "script/package-test", "script/reproduce"},
 		"bash": {".ci/run"},
 	} {
 		for _, pattern := range patterns {
@@ -205,9 +205,9 @@ func check(t *testing.T, folder string, command ...string) {
 	}
 }
 
-// TestScriptletsOfRPM runs them with a systemctl that prints its arguments, as on a system
+// TestScriptletsOfRPMCallSystemctl runs them with a systemctl that prints its arguments, as on a system
 // whose systemd has no update helper.
-func TestScriptletsOfRPM(t *testing.T) {
+func TestScriptletsOfRPMCallSystemctl(t *testing.T) {
 	if _, err := os.Stat("/usr/lib/systemd/systemd-update-helper"); err == nil || runtime.GOOS != "linux" {
 		t.Skip("they ask the update helper of this system, or there is none")
 	}

@@ -72,19 +72,20 @@ func (p *process) halfFrame(size int) (net.Conn, error) {
 	}
 }
 
-// A thousand strangers with half a frame each cost little memory, and an honest user is served.
-func TestStrangersWithHalfAFrameCostLittle(t *testing.T) {
+// A thousand unauthenticated clients with half a frame each cost little memory, and an honest user
+// is served.
+func TestUnfinishedFramesCostLittle(t *testing.T) {
 	for name, size := range map[string]int{"as much as is taken": 12 << 10, "half a MiB": 512 << 10} {
 		t.Run(name, func(t *testing.T) {
 			data := filepath.Join(t.TempDir(), "data")
 			addUsers(t, data, "alice", "bob")
 			p := startServer(t, data)
-			const strangers, atOnce = 1000, 20
+			const clients, atOnce = 1000, 20
 			var conns sync.Map
 			var making sync.WaitGroup
 			for i := range atOnce {
 				making.Go(func() {
-					for n := i; n < strangers; n += atOnce {
+					for n := i; n < clients; n += atOnce {
 						c, err := p.halfFrame(size)
 						if err != nil {
 							t.Error(err)
@@ -103,9 +104,9 @@ func TestStrangersWithHalfAFrameCostLittle(t *testing.T) {
 				t.Errorf("%s, %v", f.Describe(), err)
 			}
 			peak := p.peakMemory()
-			t.Logf("%d strangers: peak of %d MiB", strangers, peak>>20)
+			t.Logf("%d clients: peak of %d MiB", clients, peak>>20)
 			if peak > 192<<20 {
-				t.Errorf("%d strangers take %d MiB", strangers, peak>>20)
+				t.Errorf("%d clients take %d MiB", clients, peak>>20)
 			}
 			conns.Range(func(_, c any) bool { c.(net.Conn).Close(); return true })
 		})
