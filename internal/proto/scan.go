@@ -45,8 +45,8 @@ type scanner struct {
 	elements int // that item has read
 }
 
-// checkFrame returns an error if b is not exactly one CBOR item within the limits of a frame. Its time
-// does not depend on what the lengths in b claim.
+// checkFrame returns an error if b is not exactly one CBOR item within the limits of a frame.
+// Its time does not depend on what the lengths in b claim.
 func checkFrame(b []byte) error {
 	s := scanner{b: b}
 	if err := s.item(0); err != nil {
@@ -58,8 +58,8 @@ func checkFrame(b []byte) error {
 	return nil
 }
 
-// head reads the first bytes of an item: its additional information and its argument (RFC
-// 8949, 3).
+// head reads the first bytes of an item: its major type, its additional information and its
+// argument (RFC 8949, 3).
 func (s *scanner) head() (kind int, info byte, argument uint64, err error) {
 	if s.pos == len(s.b) {
 		return 0, 0, 0, errTruncated
