@@ -103,15 +103,7 @@ func TestCloseFinishesWhatWasBegun(t *testing.T) {
 	w := newTestServer(t, nil, "alice", "bob")
 	c := w.login("alice")
 	k := w.connection()
-	db, err := sql.Open("sqlite", "file:"+w.path+"?_txlock=immediate")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	tx, err := db.Begin() // nothing can be stored until it ends
-	if err != nil {
-		t.Fatal(err)
-	}
+	unlock := w.lockDatabase() // nothing can be stored until then
 	const begun = 20
 	for range begun {
 		c.ask(proto.TypeSendMessage, map[string]any{"to": "bob", "body": "x"})
@@ -125,9 +117,7 @@ func TestCloseFinishesWhatWasBegun(t *testing.T) {
 		return k.finishing
 	})
 	late := c.ask(proto.TypeSendMessage, map[string]any{"to": "bob", "body": "late"})
-	if err := tx.Rollback(); err != nil {
-		t.Fatal(err)
-	}
+	unlock()
 	for n := int64(2); n < 2+begun; n++ { // 1 was the login
 		if r := c.reply(n); !r.OK() {
 			t.Errorf("%d: %s", n, r.Status)

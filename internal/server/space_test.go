@@ -1,10 +1,8 @@
 package server
 
 import (
-	"database/sql"
 	"errors"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -74,12 +72,7 @@ func TestUnknownSpaceIsEnough(t *testing.T) {
 
 // A disk that is full in spite of the limit is named too.
 func TestFullDiskIsNamed(t *testing.T) {
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(t.TempDir(), "full")+"?_pragma=max_page_count(1)")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	_, err = db.Exec("CREATE TABLE t (x)")
+	err := fullDisk(t)
 	var refused *refusal
 	if !errors.As(orDiskFull(err), &refused) || refused.status != proto.StatusStorage || refused.info != "the server's disk is full; nothing was done" {
 		t.Errorf("%v", err)

@@ -232,8 +232,8 @@ func becomeOwner(w way, folder *os.File, info fs.FileInfo, path string) (string,
 	return path, nil
 }
 
-// reaches reports whether a user can reach a folder by its path. The thread has the rights
-// of that user meanwhile.
+// reaches reports whether a user can reach a folder by its path. The process, with all its
+// threads, has the rights of that user meanwhile.
 func reaches(uid int, path string, info fs.FileInfo) (bool, error) {
 	if err := syscall.Setreuid(-1, uid); err != nil {
 		return false, err
