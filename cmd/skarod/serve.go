@@ -259,7 +259,7 @@ func closeAll(listeners ...net.Listener) {
 
 // running is a server that serves.
 type running struct {
-	options *serveOptions // as they were last read
+	options *serveOptions // as they were at the start
 	server  *server.Server
 	cert    *certificate // nil without TLS
 	log     *slog.Logger

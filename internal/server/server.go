@@ -92,13 +92,13 @@ func New(o Options) (*Server, error) {
 		conns: map[*conn]bool{}, online: map[int64]map[*conn]bool{}, sessions: map[[32]byte]*session{},
 		admission: admission{users: map[int64]int{}, addresses: map[netip.Prefix]*counted{}},
 		owned:     map[int64]map[*session]bool{}, unstored: map[*session]bool{},
-		unfinished:    frameBudget{limit: o.MaxUnfinishedBytes},
-		unread:        unread{limit: int64(o.MaxUnreadBytes)},
-		turns:         newTurns(o.Store.Took),
-		readers:       newGate(),
-		intake:        newIntake(),
-		registrations: newRegistrations(&o),
+		unfinished: frameBudget{limit: o.MaxUnfinishedBytes},
+		unread:     unread{limit: int64(o.MaxUnreadBytes)},
+		turns:      newTurns(o.Store.Took),
+		readers:    newGate(),
+		intake:     newIntake(),
 	}
+	s.registrations = newRegistrations(&s.o)
 	s.guesses = &guesses{o: &s.o, known: recent[target, tries]{half: maxTargets}}
 	s.space.free, s.space.least = o.FreeBytes, uint64(o.MinFreeSpace)
 	s.links = &links{o: &s.o, bursts: &s.bursts, intake: s.intake, most: mostLinks(), counts: map[netip.Prefix]int{}}
