@@ -118,6 +118,7 @@ func (l *link) upgrade(c net.Conn) plain {
 // counts as work, because a TLS record may have a single byte.
 func (l *link) account(read func([]byte) (int, error), b []byte) (int, error) {
 	l.settle()
+	b = l.onlyFresh(b)
 	l.startClock()
 	n, err := read(b)
 	l.rest(0)
@@ -125,6 +126,17 @@ func (l *link) account(read func([]byte) (int, error), b []byte) (int, error) {
 		l.await(n)
 	}
 	return n, err
+}
+
+// onlyFresh shortens b to the bytes that need not wait for a share, if any are left: a login must not
+// wait for the message that follows it.
+func (l *link) onlyFresh(b []byte) []byte {
+	l.work.mu.Lock()
+	defer l.work.mu.Unlock()
+	if fresh := l.work.fresh; fresh > 0 {
+		return b[:min(len(b), fresh)]
+	}
+	return b
 }
 
 // Write gives up the slot of a link that is not a WebSocket, because net/http may wait after an
@@ -173,10 +185,10 @@ func (l *link) note(bytes int) (wait time.Duration) {
 	w.payer, w.bytes, w.patience = l.payer.Load(), bytes, intakeRest
 	w.took += accountTime
 	w.noted, wait, w.owes = l.intake.note(w.payer, readTime+time.Duration(min(bytes, mostNoted))*w.perByte)
-	if w.fresh -= bytes; w.fresh >= 0 {
+	if w.fresh > 0 {
+		w.fresh = max(0, w.fresh-bytes)
 		return 0
 	}
-	w.fresh = 0
 	return wait
 }
 

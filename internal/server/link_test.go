@@ -151,7 +151,7 @@ func TestTLSIsCharged(t *testing.T) {
 	p := l.upgrade(decrypting{l})
 	clockRuns := false
 	l.Conn.(*endless).reading = func() { clockRuns = !l.work.since.IsZero() }
-	if _, err := p.Read(make([]byte, 1000)); err != nil {
+	if _, err := p.Read(make([]byte, 500)); err != nil {
 		t.Fatal(err)
 	}
 	if clockRuns {
@@ -160,7 +160,7 @@ func TestTLSIsCharged(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if got, most := i.pace.Owed(1, now), 6*(readTime+1000*perByteTime); got != most {
+	if got, most := i.pace.Owed(1, now), 6*(readTime+500*perByteTime); got != most {
 		t.Errorf("%v are owed for a second of TLS, instead of the most, %v", got, most)
 	}
 }
@@ -243,6 +243,18 @@ func TestFirstBytesDoNotWaitForAShare(t *testing.T) {
 	}
 	if wait := l.note(1); wait == 0 {
 		t.Error("the byte after them does not wait")
+	}
+}
+
+// A login that arrives together with a message does not wait for a share either.
+func TestFirstBytesDoNotWaitForTheNextBytes(t *testing.T) {
+	l, i := endlessLink(localPayer)
+	i.pace = fair.NewPace(time.Hour)
+	i.correct(localPayer, time.Hour)
+	p := l.upgrade(l)
+	n, err := p.Read(make([]byte, 2*freshFrame)) // after more bytes, it would take an hour
+	if n != freshFrame || err != nil {
+		t.Errorf("%d bytes, %v", n, err)
 	}
 }
 
