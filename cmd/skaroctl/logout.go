@@ -38,11 +38,10 @@ func runLogout(ctx context.Context, f *Factory, o *logoutOptions) error {
 	if err != nil {
 		return err
 	}
-	if env, ok, _ := account.FromEnvironment(f.getenv); ok && !o.all && f.flags.profile == "" {
-		return cli.Usage(
-			"the token comes from "+env.Source+", which logout can't forget",
-			"unset it; or give --profile NAME to forget a profile that was saved",
-		)
+	if !o.all && f.flags.profile == "" {
+		if err := f.refuseEnvironment(ctx); err != nil {
+			return err
+		}
 	}
 	if o.all && f.flags.profileGiven {
 		return cli.Usage("--all and --profile can't be given together", "leave one of them out")
@@ -65,6 +64,22 @@ func runLogout(ctx context.Context, f *Factory, o *logoutOptions) error {
 		f.notice("forgot the profile %q", name)
 	}
 	return errors.Join(failed...)
+}
+
+// refuseEnvironment returns an error if the environment gives a token. One that can't be used
+// does not count.
+func (f *Factory) refuseEnvironment(ctx context.Context) error {
+	env, err := f.readEnvironment(ctx)
+	switch {
+	case env != nil:
+		return cli.Usage(
+			"the token comes from "+env.Source+", which logout can't forget",
+			"unset it; or give --profile NAME to forget a profile that was saved",
+		)
+	case account.KindOf(err) == account.KindToken:
+		return nil
+	}
+	return err
 }
 
 // profilesToForget returns the names of the profiles that logout is for.
