@@ -167,14 +167,12 @@ func (o commonFlags) serverFor(saved account.Profile) string {
 	return session.CompleteURL(o.server)
 }
 
-// maxCertificates bounds what is read as root certificates, in bytes: those of a whole
-// system have a quarter of a megabyte.
-const maxCertificates = 16 << 20
-
 // certificates returns a function that reads root certificates again for each connection,
 // since they may be renewed; but only once from a pipe, like that of <(command).
 func certificates(path string) func(context.Context) ([]byte, error) {
-	read := func(ctx context.Context) ([]byte, error) { return terminal.ReadFile(ctx, path, maxCertificates) }
+	read := func(ctx context.Context) ([]byte, error) {
+		return terminal.ReadFile(ctx, path, session.MaxCertificates)
+	}
 	if !irregular(path) {
 		return read
 	}

@@ -18,8 +18,8 @@ type Endpoint struct {
 	CAFile         string // PEM file with additional root certificates, or ""
 	AllowPlaintext bool   // ws:// may go to another machine
 
-	// ReadCA reads CAFile before each connection that needs it; nil means os.ReadFile.
-	// It must return when ctx ends: the file may be a pipe.
+	// ReadCA reads CAFile before each connection that needs it. It must return when ctx ends,
+	// because the file may be a pipe. A nil ReadCA reads at most MaxCertificates bytes.
 	ReadCA func(ctx context.Context) ([]byte, error)
 
 	UserAgent string

@@ -22,6 +22,10 @@ import (
 // This file has the certificates that we trust: those of the system, of the environment
 // and of the CA file.
 
+// MaxCertificates bounds what is read of a file with root certificates, in bytes: those of a
+// whole system have a quarter of a megabyte.
+const MaxCertificates = 16 << 20
+
 // roots returns the system's root certificates and those of the CA file. Nil means the
 // system's alone: reading them costs more than a whole message does.
 func (e Endpoint) roots(ctx context.Context) (*x509.CertPool, error) {
@@ -36,7 +40,7 @@ func (e Endpoint) roots(ctx context.Context) (*x509.CertPool, error) {
 	}
 	read := e.ReadCA
 	if read == nil {
-		read = func(context.Context) ([]byte, error) { return os.ReadFile(e.CAFile) }
+		read = func(ctx context.Context) ([]byte, error) { return terminal.ReadFile(ctx, e.CAFile, MaxCertificates) }
 	}
 	pem, err := read(ctx)
 	switch {
@@ -101,7 +105,7 @@ func checkRootFile(file string) error {
 	}
 	var content []byte
 	if err == nil {
-		content, err = os.ReadFile(file)
+		content, err = readCertificates(file)
 	}
 	var path *fs.PathError
 	switch {
@@ -123,14 +127,22 @@ func checkRootDirs(dirs string) error {
 			continue // crypto/x509 goes on with the next one, too
 		}
 		for _, entry := range entries {
-			content, err := os.ReadFile(filepath.Join(dir, entry.Name()))
-			if err == nil && hasCertificate(content) {
+			path := filepath.Join(dir, entry.Name())
+			if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+				continue // a pipe may have no writer: the read would not end
+			}
+			if content, err := readCertificates(path); err == nil && hasCertificate(content) {
 				return nil
 			}
 		}
 	}
 	return badEndpoint("correct SSL_CERT_DIR, or unset it to use the certificates of the system",
 		"SSL_CERT_DIR: there is no file with a certificate in PEM form in %s", dirs)
+}
+
+// readCertificates reads a regular file.
+func readCertificates(name string) ([]byte, error) {
+	return terminal.ReadFile(context.Background(), name, MaxCertificates)
 }
 
 // certificates returns the certificates in a PEM file, without its other blocks.
@@ -184,7 +196,7 @@ func (e Endpoint) trustsOthers(name []byte) bool {
 	if err != nil || !info.Mode().IsRegular() {
 		return false
 	}
-	content, err := os.ReadFile(e.CAFile)
+	content, err := readCertificates(e.CAFile)
 	others := false
 	for trusted := range certificates(content) {
 		if bytes.Equal(trusted.RawSubject, name) {
