@@ -1,13 +1,13 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -78,6 +78,9 @@ type spoolName struct {
 	name, account string
 }
 
+// anyName is the name of a file to locate if only its folder matters.
+const anyName = "x"
+
 // OpenSpool returns the spool. It reads and makes nothing.
 func OpenSpool(files Files) (*Spool, error) {
 	if files.State == "" {
@@ -124,7 +127,7 @@ func (s *Spool) Add(key Key, messages []json.RawMessage) ([]*SpoolEntry, error) 
 // have been set back, the highest id in the spool. So a process that adds entries one after
 // another adds them in order. Many processes that add at once may exceed the limits a little.
 func (s *Spool) room(entries []*SpoolEntry, size int) (last int64, err error) {
-	f, err := locate(filepath.Join(s.folder, "x"), makeMissing)
+	f, err := locate(filepath.Join(s.folder, anyName), makeMissing)
 	if err != nil {
 		return 0, err
 	}
@@ -235,12 +238,7 @@ func (s *Spool) remove(name string) error {
 // read reads an entry, nil if there is none.
 func (s *Spool) read(n spoolName) (*SpoolEntry, error) {
 	path := filepath.Join(s.folder, n.name)
-	content, err := readFile(path, func(f *os.File, info fs.FileInfo) error {
-		if info.Size() > maxSpoolBytes {
-			return &Error{Kind: KindFile, Path: path, Msg: "it is larger than the spool may be"}
-		}
-		return oursAlone(f, info)
-	})
+	content, err := readFile(path, oursAlone)
 	if err != nil || content == nil {
 		return nil, err
 	}
@@ -277,7 +275,7 @@ func (e *SpoolEntry) check(n spoolName) error {
 
 // names returns the entries in their order. foreign are files that are not entries.
 func (s *Spool) names() (entries []spoolName, foreign []string, err error) {
-	f, err := s.file("x")
+	f, err := s.file(anyName)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, nil
 	}
@@ -299,7 +297,7 @@ func (s *Spool) names() (entries []spoolName, foreign []string, err error) {
 			foreign = append(foreign, name)
 		}
 	}
-	slices.SortFunc(entries, func(a, b spoolName) int { return int(a.id - b.id) })
+	slices.SortFunc(entries, func(a, b spoolName) int { return cmp.Compare(a.id, b.id) })
 	slices.Sort(foreign)
 	return entries, foreign, nil
 }

@@ -77,6 +77,17 @@ func pending(t *testing.T, s *Spool, key Key) (ids []int64) {
 	}
 }
 
+// Messages that were added an hour apart leave in that order, on a 32-bit machine too.
+func TestSpoolKeepsTheOrderOfHours(t *testing.T) {
+	s, _ := newSpool(t)
+	add(t, s, alice, "first")
+	s.now = func() time.Time { return noon.Add(time.Hour) }
+	add(t, s, alice, "second")
+	if got := pending(t, s, alice); !slices.Equal(got, []int64{1, time.Hour.Microseconds() + 1}) {
+		t.Errorf("%d", got)
+	}
+}
+
 func TestSpoolFormat(t *testing.T) {
 	s, folder := newSpool(t)
 	e := add(t, s, alice, "hi")[0]

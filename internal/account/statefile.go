@@ -100,8 +100,15 @@ func (f *stateFile) readAccepted(accept check) ([]byte, error) {
 	if err := accept(file, info); err != nil {
 		return nil, err
 	}
-	return io.ReadAll(file)
+	content, err := io.ReadAll(io.LimitReader(file, maxFileBytes+1))
+	if err == nil && len(content) > maxFileBytes {
+		return nil, &Error{Kind: KindFile, Path: file.Name(), Msg: fmt.Sprintf("it has more than %d MiB", maxFileBytes>>20)}
+	}
+	return content, err
 }
+
+// maxFileBytes is how long a private file may be. Only an entry of the spool may be as long.
+const maxFileBytes = maxSpoolBytes
 
 // regular refuses a file that is not a regular one: reading it might never end, and it must
 // not be replaced.
@@ -235,7 +242,7 @@ func (f *stateFile) lock(ctx context.Context) (unlock func(), err error) {
 	}
 	switch ok, err := await(ctx, l); {
 	case ok:
-		return hold(l, made)
+		return unlocker(l, made)
 	case ctx.Err() != nil:
 		return nil, &Error{Kind: KindLocked, Msg: fmt.Sprintf("another skaroctl holds %s: %v", l.Path(), context.Cause(ctx)), Err: context.Cause(ctx)}
 	default:
@@ -256,7 +263,7 @@ func (f *stateFile) tryLock() (unlock func(), err error) {
 	case !ok:
 		return nil, &Error{Kind: KindLocked, Path: f.path(), Msg: "another skaroctl holds its lock"}
 	}
-	return hold(l, made)
+	return unlocker(l, made)
 }
 
 // lockFile makes the lock file beside a file, if it is missing, and returns the lock. made
@@ -277,8 +284,8 @@ func (f *stateFile) lockFile() (l *flock.Flock, made fs.FileInfo, err error) {
 	return flock.New(path, flock.SetFlag(os.O_RDWR|noFollow), flock.SetPermissions(0o600)), made, nil
 }
 
-// hold returns the function that ends a lock, if the locked file is the one that was checked.
-func hold(l *flock.Flock, made fs.FileInfo) (unlock func(), err error) {
+// unlocker returns the function that ends a lock, if the locked file is the one that was checked.
+func unlocker(l *flock.Flock, made fs.FileInfo) (unlock func(), err error) {
 	taken, err := l.Stat()
 	if err == nil && !os.SameFile(taken, made) {
 		err = errors.New("another program has replaced the lock")

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 )
 
@@ -134,5 +135,23 @@ func TestFileThatIsCutAnywhereIsKept(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// A private file is not read to its end if that is far away: memory would not suffice.
+func TestLongFileIsRefused(t *testing.T) {
+	files := filesIn(t.TempDir())
+	if err := os.MkdirAll(filepath.Dir(files.Config), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(files.Config, os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(f.Truncate(maxFileBytes+1), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := LoadConfig(files.Config); KindOf(err) != KindFile || !strings.HasSuffix(err.Error(), "config.toml: it has more than 64 MiB") {
+		t.Errorf("%v", err)
 	}
 }
