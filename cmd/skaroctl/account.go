@@ -291,8 +291,11 @@ func (acct Account) storeName() string {
 	if acct.env != nil {
 		return "environment"
 	}
-	return acct.saved.Store
+	return storeOf(acct.saved)
 }
+
+// storeOf returns the name of the store that has the credentials of a profile.
+func storeOf(p account.Profile) string { return cmp.Or(p.Store, "keyring") }
 
 // credentialSource reads the credentials of an account for one connection after another.
 type credentialSource struct {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -133,5 +132,5 @@ func dropCredentials(ctx context.Context, p profiles, name string) error {
 
 // sameCredentials reports whether two profiles share their stored credentials.
 func sameCredentials(a, b account.Profile) bool {
-	return a.Server == b.Server && a.Login == b.Login && cmp.Or(a.Store, "keyring") == cmp.Or(b.Store, "keyring")
+	return a.Server == b.Server && a.Login == b.Login && storeOf(a) == storeOf(b)
 }

@@ -52,7 +52,7 @@ func runProfileList(_ context.Context, f *Factory, _ *noOptions) error {
 	for _, name := range profiles.names() {
 		saved := profiles.config.Profiles[name]
 		if err := p.Profile(output.Account{
-			Profile: name, Server: saved.Server, Login: saved.Login, Store: cmp.Or(saved.Store, "keyring"), Default: name == profiles.defaultName(),
+			Profile: name, Server: saved.Server, Login: saved.Login, Store: storeOf(saved), Default: name == profiles.defaultName(),
 		}); err != nil {
 			return err
 		}
@@ -132,7 +132,7 @@ func runProfileRemove(ctx context.Context, f *Factory, o *profileOptions) error 
 	}
 	// The profile must go even if its keyring takes all of the time.
 	if err := f.dropProfileCredentials(ctx, profiles, o.name); err != nil {
-		f.notice("the credentials of %s at %s stay in the %s store: %v", output.Login(saved.Login), saved.Server, cmp.Or(saved.Store, "keyring"), err)
+		f.notice("the credentials of %s at %s stay in the %s store: %v", output.Login(saved.Login), saved.Server, storeOf(saved), err)
 	}
 	ctx, cancel := f.withTimeout(ctx)
 	defer cancel()
