@@ -47,6 +47,15 @@ func (f *Factory) ResolveAccount(ctx context.Context) (Account, error) {
 	return resolveAccount(p, f.flags, f.getenv, f.stderr.line, env)
 }
 
+// resolveLogin is ResolveAccount for an account that must be able to log in.
+func (f *Factory) resolveLogin(ctx context.Context) (Account, error) {
+	acct, err := f.ResolveAccount(ctx)
+	if err == nil {
+		err = acct.needLogin()
+	}
+	return acct, err
+}
+
 // readEnvironment returns the token of the environment, or nil if there is none. --profile
 // overrides it.
 func (f *Factory) readEnvironment(ctx context.Context) (*account.Environment, error) {

@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/skaroctl/skaroctl/internal/account"
 	"github.com/skaroctl/skaroctl/internal/cli"
 	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/proto"
@@ -60,10 +59,7 @@ func runChat(ctx context.Context, f *Factory, o *chatOptions) error {
 	if err := o.check(f); err != nil {
 		return err
 	}
-	acct, err := f.ResolveAccount(ctx)
-	if err == nil {
-		err = acct.needLogin()
-	}
+	acct, err := f.resolveLogin(ctx)
 	if err != nil {
 		return err
 	}
@@ -124,10 +120,6 @@ func (l *chatLink) listen(ctx context.Context) {
 
 // chatPing is the time between two checks of a connection.
 const chatPing = 30 * time.Second
-
-// rotationPasses reports whether the error of a credential store may pass by itself while a
-// chat runs.
-func rotationPasses(err error) bool { return account.KindOf(err) == account.KindRotation }
 
 // begin fetches the last messages, after the first login.
 func (l *chatLink) begin(ctx context.Context, s *session.Session) error {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -88,7 +87,7 @@ func (f *Factory) completeProfile(_ *cobra.Command, _ []string, prefix string) (
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	return cli.Completions(slices.Sorted(maps.Keys(p.config.Profiles)), "", prefix), cobra.ShellCompDirectiveNoFileComp
+	return cli.Completions(p.names(), "", prefix), cobra.ShellCompDirectiveNoFileComp
 }
 
 // knownContacts returns the contacts of the resolved account: those that were cached, or

@@ -24,7 +24,7 @@ type Factory struct {
 	getenv  func(string) string
 	out     *terminal.InterruptibleWriter // standard output; an interrupt ends the wait for its reader
 	stderr  *stderr
-	written func(error) error // cli.Process.Report
+	write   func(error) error // cli.Process.Report
 
 	given commonFlags // as the command line has them
 	flags commonFlags // as resolved before the command's run function is called
@@ -36,7 +36,7 @@ type Factory struct {
 // newFactory makes the Factory of a process.
 func newFactory(p *cli.Process) *Factory {
 	f := &Factory{
-		streams: p.Streams, getenv: p.Getenv, out: p.Out, stderr: &stderr{w: p.Err}, written: p.Report,
+		streams: p.Streams, getenv: p.Getenv, out: p.Out, stderr: &stderr{w: p.Err}, write: p.Report,
 	}
 	f.loadProfiles = sync.OnceValues(func() (profiles, error) {
 		profiles, err := loadProfiles(p.Getenv)
@@ -83,11 +83,8 @@ func (f *Factory) OptionalProfiles() (profiles, error) {
 // WithSession resolves the account, and runs do on an authenticated session, within the
 // time of --timeout.
 func (f *Factory) WithSession(ctx context.Context, do func(context.Context, Account, *session.Session) error) error {
-	acct, err := f.ResolveAccount(ctx)
+	acct, err := f.resolveLogin(ctx)
 	if err != nil {
-		return err
-	}
-	if err := acct.needLogin(); err != nil {
 		return err
 	}
 	return f.withAccount(ctx, acct, func(ctx context.Context, s *session.Session) error { return do(ctx, acct, s) })
@@ -126,8 +123,7 @@ func (f *Factory) WithoutLogin(ctx context.Context, acct Account, do func(contex
 
 // withTimeout bounds a command by --timeout.
 func (f *Factory) withTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
-	d := time.Duration(f.flags.timeout)
-	return session.WithTimeout(ctx, d)
+	return session.WithTimeout(ctx, time.Duration(f.flags.timeout))
 }
 
 // Printer makes a printer of results.
@@ -181,7 +177,7 @@ func (f *Factory) report(err error) error {
 	f.stderr.mu.Lock()
 	defer f.stderr.mu.Unlock()
 	f.stderr.bar.clear()
-	return f.written(err)
+	return f.write(err)
 }
 
 // notice tells the user something that is neither a result nor an error.

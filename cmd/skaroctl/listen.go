@@ -110,11 +110,8 @@ func runListen(ctx context.Context, f *Factory, o *listenOptions) error {
 	if err != nil {
 		return err
 	}
-	acct, err := f.ResolveAccount(ctx)
+	acct, err := f.resolveLogin(ctx)
 	if err != nil {
-		return err
-	}
-	if err := acct.needLogin(); err != nil {
 		return err
 	}
 	position, resume, err := o.openPosition(acct)
@@ -264,15 +261,18 @@ func (o *listenOptions) retry() session.RetryPolicy {
 	if o.noReconnect {
 		return session.RetryPolicy{}
 	}
-	rotation := func(err error) bool { return account.KindOf(err) == account.KindRotation }
-	return session.RetryPolicy{BeforeLogin: session.Forever, AfterLogin: session.Forever, Passes: rotation}
+	return session.RetryPolicy{BeforeLogin: session.Forever, AfterLogin: session.Forever, Passes: rotationPasses}
 }
+
+// rotationPasses reports whether an error of the credentials may pass by itself while listen or
+// chat runs: their token is being replaced.
+func rotationPasses(err error) bool { return account.KindOf(err) == account.KindRotation }
 
 // errTimeUp is the cause of a run's end after --for.
 var errTimeUp = errors.New("the time of --for is over")
 
 // limit returns a context that also ends after --for, and when the reader of out goes away.
-// stop ends the watching of out.
+// stop ends the context, and waits for the end of the watching of out.
 func (o *listenOptions) limit(ctx context.Context, out io.Writer) (limited context.Context, stop func()) {
 	limited, cancel := context.WithCancelCause(ctx)
 	giveUp := context.CancelFunc(func() {})

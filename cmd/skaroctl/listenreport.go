@@ -38,7 +38,7 @@ type listenReport struct {
 	warned    bool  // that the reader of a pipe may lose messages
 
 	limited      context.Context // ends with the run
-	stopWatching func()          // ends the watching of the output
+	stopWatching func()          // ends limited, and the watching of the output
 }
 
 // run listens until one of the limits is reached, and returns the error of the run.
@@ -204,10 +204,10 @@ func (r *listenReport) end(err error) error {
 // endAcks waits for acknowledgements after the last message, if the run has reached its goal
 // or the reader of the output has gone. It returns the error of the run.
 func (r *listenReport) endAcks(err error) error {
-	switch gone := errors.Is(err, cli.ErrReaderGone) || terminal.ReaderGone(err); {
+	switch {
 	case err == nil:
 		err = r.awaitAcks()
-	case gone:
+	case cli.ReaderGone(err):
 		ctx, cancel := context.WithTimeout(r.signaled, ackGrace)
 		_ = r.acks.wait(ctx, r.acks.complete) // the count below decides
 		cancel()
@@ -216,12 +216,12 @@ func (r *listenReport) endAcks(err error) error {
 	if saveErr != nil {
 		return saveErr
 	}
-	switch gone := errors.Is(err, cli.ErrReaderGone) || terminal.ReaderGone(err); {
+	switch {
 	case unacked == 0 && errors.Is(err, errAckEnded):
 		return nil
 	case unacked == 0:
 		return err
-	case errors.Is(err, errAckEnded), gone:
+	case errors.Is(err, errAckEnded), cli.ReaderGone(err):
 		return &cli.Error{
 			Kind: cli.KindInternal, Msg: fmt.Sprintf("the consumer ended, and did not acknowledge %s to %s", messages(unacked), r.acks.name),
 			Hint: "run it again: the next --resume shows them again. If the consumer still runs, let it keep the file open, with `done 3<>FILE` after its loop",

@@ -36,6 +36,9 @@ func recipients(s string) ([]string, error) {
 	return to, nil
 }
 
+// hintOneLogin is the hint for two logins that may be one.
+const hintOneLogin = "name one of them, or send to each with a command of its own"
+
 // distinct returns the recipients, each person once, whatever the spellings. Only the server
 // knows which spellings are one login; it is asked only about logins that look alike, so
 // that others cost no connection. If the server can't tell, that is an error: they might be
@@ -71,7 +74,7 @@ func (o *sendOptions) distinct(ctx context.Context, f *Factory, acct Account, to
 // to ask the server.
 func checkDistinct(to []string) error {
 	if like := alike(to); len(like) > 0 {
-		return cli.Usage(fmt.Sprintf("%q and %q may be the same login, and only the server knows", like[0], like[1]), "name one of them, or send to each with a command of its own")
+		return cli.Usage(fmt.Sprintf("%q and %q may be the same login, and only the server knows", like[0], like[1]), hintOneLogin)
 	}
 	return nil
 }
@@ -112,7 +115,7 @@ func spellings(ctx context.Context, s *session.Session, logins []string) (map[st
 	if !s.Greeting().Has(proto.ExtUpdates) {
 		return nil, cli.Usage(
 			fmt.Sprintf("%s may be the same login, and this server does not say", strings.Join(logins, " and ")),
-			"name one of them, or send to each with a command of its own",
+			hintOneLogin,
 		)
 	}
 	spelled := map[string]string{}

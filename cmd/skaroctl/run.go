@@ -166,15 +166,6 @@ func runRun(ctx context.Context, f *Factory, o *runOptions) error {
 	return cli.Exit(done.status)
 }
 
-// resolveLogin is ResolveAccount for an account that must be able to log in.
-func (f *Factory) resolveLogin(ctx context.Context) (Account, error) {
-	acct, err := f.ResolveAccount(ctx)
-	if err == nil {
-		err = acct.needLogin()
-	}
-	return acct, err
-}
-
 // reportUnsent says that the message was not sent, even if a signal is the reason.
 func (o *runOptions) reportUnsent(f *Factory, err error) {
 	var signal *terminal.Interrupt
@@ -223,7 +214,7 @@ func (o *runOptions) execute(ctx context.Context, f *Factory) ending {
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = f.streams.In, f.streams.Out, f.streams.Err
 	var out *passages
 	start := time.Now()
-	err := error(nil)
+	var err error
 	if o.tail > 0 {
 		out, err = newPassages(f, cmd, o.tail)
 	}
@@ -265,7 +256,7 @@ func endedAs(cmd *exec.Cmd, err error) ending {
 
 // notStarted returns how a command has ended that could not be started.
 func (o *runOptions) notStarted(err error) ending {
-	status, why, hint := statusNotExecutable, cause(err), ""
+	status, why, hint := statusNotExecutable, bareText(err), ""
 	missing := errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist)
 	switch path := inPath(o.command[0]); {
 	case missing && path != "":
@@ -281,8 +272,8 @@ func (o *runOptions) notStarted(err error) ending {
 	}
 }
 
-// cause returns the text of an error without what os and os/exec put in front of it.
-func cause(err error) string {
+// bareText returns the text of an error without what os and os/exec put in front of it.
+func bareText(err error) string {
 	var path *fs.PathError
 	var look *exec.Error
 	switch {

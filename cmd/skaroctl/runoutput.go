@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/skaroctl/skaroctl/internal/terminal"
 )
@@ -274,7 +273,7 @@ func (l *tailLine) last() {
 func (l *tailLine) end() {
 	line := l.line
 	if l.cut {
-		line = wholeRunes(line)
+		line = terminal.WholeRunes(line)
 	}
 	text := strings.ToValidUTF8(string(line), "\uFFFD")
 	if l.cut {
@@ -285,16 +284,3 @@ func (l *tailLine) end() {
 }
 
 func (l *tailLine) reset() { l.line, l.cut, l.begins = l.line[:0], false, false }
-
-// wholeRunes returns a text without the part of a character at its end.
-func wholeRunes(b []byte) []byte {
-	for n := 1; n < utf8.UTFMax && n <= len(b); n++ {
-		if last := b[len(b)-n:]; utf8.RuneStart(last[0]) {
-			if !utf8.FullRune(last) {
-				return b[:len(b)-n]
-			}
-			break
-		}
-	}
-	return b
-}

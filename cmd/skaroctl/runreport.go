@@ -67,7 +67,7 @@ func (o *runOptions) name() string {
 	line := strings.Join(words, " ")
 	first, _, several := strings.Cut(line, "\n")
 	if len(first) > maxTitle {
-		first, several = string(wholeRunes([]byte(first[:maxTitle]))), true
+		first, several = string(terminal.WholeRunes([]byte(first[:maxTitle]))), true
 	}
 	if several {
 		first += "…"

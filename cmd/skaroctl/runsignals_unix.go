@@ -8,6 +8,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/skaroctl/skaroctl/internal/terminal"
 )
 
 // relayed are the signals that a command of run gets in addition to those that would end this
@@ -55,13 +57,12 @@ func reachesGroup(s os.Signal) bool {
 
 // inForeground reports whether this process has a terminal, and is in its foreground.
 func inForeground() bool {
-	tty, err := unix.Open("/dev/tty", unix.O_RDONLY|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	tty, err := os.Open("/dev/tty")
 	if err != nil {
 		return false
 	}
-	defer unix.Close(tty)
-	group, err := unix.IoctlGetInt(tty, unix.TIOCGPGRP)
-	return err == nil && group == unix.Getpgrp()
+	defer tty.Close()
+	return terminal.InForeground(tty)
 }
 
 // sameFile reports whether two streams are one: the same pipe, terminal or file.

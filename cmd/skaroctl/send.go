@@ -109,10 +109,7 @@ func runSend(ctx context.Context, f *Factory, o *sendOptions) error {
 	if err != nil {
 		return err
 	}
-	acct, err := f.ResolveAccount(ctx)
-	if err == nil {
-		err = acct.needLogin()
-	}
+	acct, err := f.resolveLogin(ctx)
 	if err != nil {
 		return err
 	}

@@ -58,11 +58,8 @@ func runSpoolList(_ context.Context, f *Factory, _ *noOptions) error {
 	err = spool.Each(func(e *account.SpoolEntry, err error) error {
 		none = false
 		if err == nil {
-			var m session.Message
-			if m, err = parseSpoolLine(e.Message); err == nil {
-				row := spooledResult(e, nil)
-				message := outgoing(m)
-				row.Message = &message
+			var row output.Spooled
+			if row, err = spooledMessage(e); err == nil {
 				return p.SpoolRow(row)
 			}
 			err = badMessage(e, err)
@@ -101,6 +98,17 @@ func spooledResult(e *account.SpoolEntry, why error) output.Spooled {
 	return s
 }
 
+// spooledMessage is spooledResult with the message itself. err says why that can't be read.
+func spooledMessage(e *account.SpoolEntry) (row output.Spooled, err error) {
+	row = spooledResult(e, nil)
+	m, err := parseSpoolLine(e.Message)
+	if err == nil {
+		message := outgoing(m)
+		row.Message = &message
+	}
+	return row, err
+}
+
 func newSpoolFlushCmd(f *Factory, run runFunc[noOptions]) *cobra.Command {
 	return &cobra.Command{
 		Use:        "flush",
@@ -117,10 +125,7 @@ one is sent. Any other failure ends the command, and the rest waits.`,
 }
 
 func runSpoolFlush(ctx context.Context, f *Factory, _ *noOptions) error {
-	acct, err := f.ResolveAccount(ctx)
-	if err == nil {
-		err = acct.needLogin()
-	}
+	acct, err := f.resolveLogin(ctx)
 	if err != nil {
 		return err
 	}
@@ -199,11 +204,7 @@ func (f *Factory) changeSpool(ctx context.Context, o *spoolOptions,
 	changed, err := change(spool, ctx, ids)
 	return cmp.Or(err, f.confirm(func(p *output.Printer) error {
 		for _, e := range changed {
-			row := spooledResult(e, nil)
-			if m, err := parseSpoolLine(e.Message); err == nil {
-				message := outgoing(m)
-				row.Message = &message
-			}
+			row, _ := spooledMessage(e) // a message that can't be read is left out
 			if err := print(p, row); err != nil {
 				return err
 			}

@@ -253,21 +253,13 @@ func textBehind(set *pflag.FlagSet, typed string, args []string) bool {
 			return i+1 < len(args)
 		case !strings.HasPrefix(arg, "-") || arg == "-":
 			return true
-		case takesNext(set, arg):
-			i++
+		default:
+			if _, takesNext := flagsOf(set, arg); takesNext {
+				i++
+			}
 		}
 	}
 	return false
-}
-
-// takesNext reports whether an argument is a known flag whose value is the next argument.
-func takesNext(set *pflag.FlagSet, arg string) bool {
-	name, long := strings.CutPrefix(arg, "--")
-	f := set.Lookup(name)
-	if !long && len(arg) == 2 {
-		f = set.ShorthandLookup(arg[1:])
-	}
-	return f != nil && f.NoOptDefVal == ""
 }
 
 // nearestFlags returns the flags of c whose names are close to a mistyped word.

@@ -25,9 +25,11 @@ import (
 type Process struct {
 	Args    []string
 	Streams terminal.Streams // as they are; a prompt needs the files themselves
-	Out     *terminal.InterruptibleWriter
-	Err     *terminal.InterruptibleWriter // on Streams.Out and Streams.Err: an interrupt ends the wait for their readers
 	Getenv  func(string) string
+
+	// Out and Err write to Streams.Out and Streams.Err. An interrupt ends the wait for their
+	// readers.
+	Out, Err *terminal.InterruptibleWriter
 
 	// Report writes an error while the command goes on. If the command returns the result,
 	// it counts for the exit status, and is not written again.
@@ -108,7 +110,7 @@ func run(ctx context.Context, caught <-chan struct{}, args []string, streams ter
 	r.Program = start(p)
 	<-caught
 	err := r.execute(ctx)
-	if readerGone(err) {
+	if ReaderGone(err) {
 		select {
 		case <-ctx.Done():
 		case <-time.After(signalGrace):
@@ -181,7 +183,7 @@ func readRootFlags(root *cobra.Command, args []string) string {
 func (r *runner) report(err error) int {
 	exit, worst := 0, len(r.Table)
 	for _, err := range flatten(err) {
-		if readerGone(err) {
+		if ReaderGone(err) {
 			continue // the reader has seen enough
 		}
 		e, silent := r.describe(err)
@@ -225,7 +227,7 @@ func (r *runner) write(err error, e Error) {
 }
 
 // describe returns what to report of an error. A signal alone is silent, because its sender
-// knows of it; a signal that leaves an outcome open is not.
+// knows of it; a signal after which the result of a request is unknown is not.
 func (r *runner) describe(err error) (e Error, silent bool) {
 	e = collect(err)
 	if r.Classify != nil {
@@ -270,13 +272,12 @@ func flatten(err error) []error {
 	return all
 }
 
-// readerGone reports whether err says that the output has no reader any more.
-func readerGone(err error) bool { return errors.Is(err, ErrReaderGone) || terminal.ReaderGone(err) }
+// ReaderGone reports whether err says that the output has no reader any more.
+func ReaderGone(err error) bool { return errors.Is(err, ErrReaderGone) || terminal.ReaderGone(err) }
 
 // Run makes the RunE of a command. It refuses a flag with an empty value, because a
-// variable that is not set must not look like a flag that was not given, and it puts the
-// command in front of the error. What errors.Join returns, even of one error, names the
-// command itself.
+// variable that is not set must not look like a flag that was not given. It puts the command
+// in front of an error, but not in front of joined ones, which name it themselves.
 func Run(run func(ctx context.Context, args []string) error) func(*cobra.Command, []string) error {
 	return func(c *cobra.Command, args []string) error {
 		err := checkEmptyFlags(c)
@@ -297,8 +298,8 @@ func Run(run func(ctx context.Context, args []string) error) func(*cobra.Command
 	}
 }
 
-// firstError keeps the first error of writing. cobra writes help without looking whether
-// it could, and takes a failed write of its own command for wrong usage.
+// firstError keeps the first error of writing. cobra ignores a failed write of a help text, and
+// takes a failed write of one of its own commands for wrong usage.
 type firstError struct {
 	out io.Writer
 	err error

@@ -135,7 +135,7 @@ func (p *keyParser) typed() (int, key) {
 	if i := bytes.IndexFunc(text, func(r rune) bool { return r < 0x20 || r == 0x7f }); i >= 0 {
 		text = text[:i]
 	} else {
-		text = wholeRunes(text)
+		text = WholeRunes(text)
 	}
 	return len(text), textKey(text)
 }
@@ -157,7 +157,7 @@ func (p *keyParser) pasted() (int, key) {
 				break
 			}
 		}
-		text = wholeRunes(text)
+		text = WholeRunes(text)
 	}
 	if len(text) == 0 {
 		return 0, key{}
@@ -227,8 +227,8 @@ func (p *keyParser) report() int {
 	return 0
 }
 
-// wholeRunes is text without the part of a character at its end.
-func wholeRunes(text []byte) []byte {
+// WholeRunes is text without the part of a character at its end.
+func WholeRunes(text []byte) []byte {
 	for n := 1; n < utf8.UTFMax && n <= len(text); n++ {
 		if tail := text[len(text)-n:]; utf8.RuneStart(tail[0]) {
 			if !utf8.FullRune(tail) {
