@@ -56,12 +56,12 @@ var (
 // resolve returns the flags with the values of the environment for those that the command
 // line lacks, or an error if a value is not allowed.
 func (o commonFlags) resolve(getenv func(string) string) (commonFlags, error) {
-	set := func(flag, variable string, set func(string) error) error {
+	set := func(flag, variable string, assign func(string) error) error {
 		s := getenv(variable)
 		if s == "" || o.changed(flag) {
 			return nil
 		}
-		if err := set(s); err != nil {
+		if err := assign(s); err != nil {
 			return cli.Usage(fmt.Sprintf("%s: %v", variable, err), "correct the variable, or unset it")
 		}
 		return nil
@@ -92,8 +92,8 @@ func (o commonFlags) resolve(getenv func(string) string) (commonFlags, error) {
 	return o, cli.CheckChoice("--color", o.colour, colours)
 }
 
-// wantsJSON reports whether flag or environment ask for JSON, as opposed to standard
-// output being no terminal. It works for flags that are not resolved, too.
+// wantsJSON reports whether the flag or the environment asks for JSON. Whether standard output
+// is a terminal does not count. It works for flags that are not resolved, too.
 func (o commonFlags) wantsJSON(getenv func(string) string) bool {
 	if o.output == "auto" {
 		return getenv("SKAROCTL_OUTPUT") == "json"

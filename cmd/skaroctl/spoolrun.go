@@ -54,7 +54,7 @@ func (f *Factory) sendOrSpool(ctx context.Context, acct Account, retry cli.Durat
 	var list []delivery
 	_ = r.run(ctx, func(cause error) {
 		for _, item := range r.own {
-			list = append(list, r.settle(item, cause))
+			list = append(list, r.deliveryOf(item, cause))
 		}
 	})
 	for _, err := range r.wrong {
@@ -70,6 +70,7 @@ func spoolLine(m session.Message) json.RawMessage {
 	return b.Bytes()
 }
 
+// outgoing is a message as `send --json` takes it.
 func outgoing(m session.Message) output.Outgoing {
 	return output.NewOutgoing(m.To, m.Body, m.Fields, m.Key)
 }
@@ -105,7 +106,7 @@ type spoolRun struct {
 	own   []*spoolItem // what sendOrSpool got; nil for `spool flush`
 
 	notAdded  error // why the spool did not take all own messages
-	notAddedN int   // how many of them are in the spool, or sent on by the feeder
+	notAddedN int   // how many own messages are in the spool, or were given to the outbox without it
 
 	sent     func(session.Result) error // gets the confirmed messages that are not own; may be nil
 	failed   func(error)                // gets what became of a message that is not own, if a person has to decide
@@ -120,13 +121,13 @@ type spoolItem struct {
 	own     bool
 	left    bool  // this run has noted that the message leaves
 	removed error // why this run took the entry out of the spool before the message left; may be nil
-	settled bool
+	known   bool  // result is set
 	result  session.Result
 }
 
 // run sends everything that waits, and returns why it ended; nil means that everything was
-// sent. It calls settle with the same error, under the lock of the account if it got that.
-func (r *spoolRun) run(ctx context.Context, settle func(cause error)) error {
+// sent. It calls ended with the same error, under the lock of the account if it got that.
+func (r *spoolRun) run(ctx context.Context, ended func(cause error)) error {
 	wait, cancel := r.f.withTimeout(ctx) // also with --retry: the other process may send for long
 	hold, err := r.spool.Hold(wait, r.acct.key())
 	cancel()
@@ -135,7 +136,7 @@ func (r *spoolRun) run(ctx context.Context, settle func(cause error)) error {
 		defer hold.Release()
 		err = r.send(ctx)
 	}
-	settle(err)
+	ended(err)
 	return err
 }
 
@@ -153,7 +154,7 @@ func (r *spoolRun) send(ctx context.Context) error {
 		defer close(in)
 		for item := first; item != nil; item = r.next() {
 			select {
-			case in <- item.outgoing():
+			case in <- item.forOutbox():
 			case <-ctx.Done():
 				return
 			}
@@ -211,8 +212,8 @@ func (r *spoolRun) item(e *account.SpoolEntry) *spoolItem {
 	return &spoolItem{message: m, entry: e}
 }
 
-// outgoing is the message for the outbox.
-func (i *spoolItem) outgoing() session.Message {
+// forOutbox is the message for the outbox.
+func (i *spoolItem) forOutbox() session.Message {
 	m := i.message
 	m.Ref = i
 	if i.entry != nil {
@@ -244,7 +245,7 @@ func (i *spoolItem) spooled() bool { return i.entry != nil && i.removed == nil }
 // may overtake a message that the server refused for now.
 func (r *spoolRun) take(result session.Result) error {
 	item := result.Message.Ref.(*spoolItem)
-	item.settled, item.result = true, result
+	item.known, item.result = true, result
 	if item.spooled() {
 		if err := r.note(item); err != nil {
 			r.problems = append(r.problems, err)
@@ -309,9 +310,9 @@ func reason(err error) string { return proto.Excerpt(err.Error()) }
 // errTaken is why this process does not know what became of a message.
 var errTaken = errors.New("another skaroctl has sent or dropped it meanwhile")
 
-// settle says what became of an own message. cause is why the run ended.
-func (r *spoolRun) settle(item *spoolItem, cause error) delivery {
-	if !item.settled {
+// deliveryOf says what became of an own message. cause is why the run ended.
+func (r *spoolRun) deliveryOf(item *spoolItem, cause error) delivery {
+	if !item.known {
 		item.result = session.Result{State: session.StateUnsent, Err: cause}
 		if item.spooled() && r.hold != nil && !r.lookAgain(item) {
 			return delivery{Result: session.Result{Message: item.message, Err: errTaken}, spooled: item.entry}

@@ -15,12 +15,12 @@ type fileStore struct{ path string }
 
 // credentialsFile is the content of the file.
 type credentialsFile struct {
-	Version  int     `json:"version"`
-	Accounts []entry `json:"accounts"`
+	Version  int           `json:"version"`
+	Accounts []fileAccount `json:"accounts"`
 }
 
-// entry is one account of the file.
-type entry struct {
+// fileAccount is one account of the file.
+type fileAccount struct {
 	Server string `json:"server"`
 	Login  string `json:"login"`
 	item
@@ -31,15 +31,15 @@ const fileVersion = 1
 func (s *fileStore) Name() string { return "file" }
 
 func (s *fileStore) Get(_ context.Context, key Key) (Credentials, error) {
-	entries, err := readCredentials(s.path)
+	accounts, err := readCredentials(s.path)
 	if err != nil {
 		return Credentials{}, err
 	}
-	i := find(entries, key)
-	if i < 0 || entries[i].item == (item{}) {
+	i := find(accounts, key)
+	if i < 0 || accounts[i].item == (item{}) {
 		return Credentials{}, none(key, s.path)
 	}
-	return entries[i].credentials()
+	return accounts[i].credentials()
 }
 
 func (s *fileStore) Set(ctx context.Context, key Key, c Credentials) error {
@@ -47,13 +47,13 @@ func (s *fileStore) Set(ctx context.Context, key Key, c Credentials) error {
 	if err != nil {
 		return err
 	}
-	return s.change(ctx, func(entries []entry) ([]entry, error) {
-		e := entry{key.Server, key.Login, it}
-		if i := find(entries, key); i >= 0 {
-			entries[i] = e
-			return entries, nil
+	return s.change(ctx, func(accounts []fileAccount) ([]fileAccount, error) {
+		a := fileAccount{key.Server, key.Login, it}
+		if i := find(accounts, key); i >= 0 {
+			accounts[i] = a
+			return accounts, nil
 		}
-		return append(entries, e), nil
+		return append(accounts, a), nil
 	})
 }
 
@@ -61,8 +61,8 @@ func (s *fileStore) Delete(ctx context.Context, key Key) error {
 	if _, err := s.Get(ctx, key); KindOf(err) == KindNone {
 		return nil // and no file is made
 	}
-	return s.change(ctx, func(entries []entry) ([]entry, error) {
-		return slices.DeleteFunc(entries, func(e entry) bool { return e.is(key) }), nil
+	return s.change(ctx, func(accounts []fileAccount) ([]fileAccount, error) {
+		return slices.DeleteFunc(accounts, func(a fileAccount) bool { return a.is(key) }), nil
 	})
 }
 
@@ -71,51 +71,51 @@ func (s *fileStore) Renew(ctx context.Context, key Key, sid string, used time.Ti
 	if err != nil {
 		return err
 	}
-	return s.change(ctx, func(entries []entry) ([]entry, error) {
-		i := find(entries, key)
-		if i < 0 || entries[i].SID == "" {
+	return s.change(ctx, func(accounts []fileAccount) ([]fileAccount, error) {
+		i := find(accounts, key)
+		if i < 0 || accounts[i].SID == "" {
 			return nil, none(key, s.path)
 		}
-		entries[i].item = it
-		return entries, nil
+		accounts[i].item = it
+		return accounts, nil
 	})
 }
 
 // change reads, changes and writes the file under its lock.
-func (s *fileStore) change(ctx context.Context, change func([]entry) ([]entry, error)) error {
+func (s *fileStore) change(ctx context.Context, change func([]fileAccount) ([]fileAccount, error)) error {
 	return locked(ctx, s.path, func(f *stateFile) error {
 		content, err := f.read(oursAlone)
 		if err != nil {
 			return unreadable(err)
 		}
-		entries, err := decodeCredentials(f.path(), content)
+		accounts, err := decodeCredentials(f.path(), content)
 		if err != nil {
 			return unreadable(err)
 		}
-		if entries, err = change(entries); err != nil {
+		if accounts, err = change(accounts); err != nil {
 			return err
 		}
-		if content, err = encodeCredentials(entries); err != nil {
+		if content, err = encodeCredentials(accounts); err != nil {
 			return &Error{Kind: KindFile, Path: f.path(), Err: err}
 		}
 		return f.replace(content, durable)
 	})
 }
 
-func (e entry) is(key Key) bool { return e.Server == key.Server && e.Login == key.Login }
+func (a fileAccount) is(key Key) bool { return a.Server == key.Server && a.Login == key.Login }
 
-func find(entries []entry, key Key) int {
-	return slices.IndexFunc(entries, func(e entry) bool { return e.is(key) })
+func find(accounts []fileAccount, key Key) int {
+	return slices.IndexFunc(accounts, func(a fileAccount) bool { return a.is(key) })
 }
 
-// readCredentials reads the file. A missing file has no entries.
-func readCredentials(path string) ([]entry, error) {
+// readCredentials reads the file. A missing file has no accounts.
+func readCredentials(path string) ([]fileAccount, error) {
 	content, err := readFile(path, oursAlone)
 	if err != nil {
 		return nil, unreadable(err)
 	}
-	entries, err := decodeCredentials(path, content)
-	return entries, unreadable(err)
+	accounts, err := decodeCredentials(path, content)
+	return accounts, unreadable(err)
 }
 
 // unreadable returns the error of reading the file, with a kind of its own.
@@ -127,21 +127,21 @@ func unreadable(err error) error {
 	return err
 }
 
-func encodeCredentials(entries []entry) ([]byte, error) {
-	if entries == nil {
-		entries = []entry{}
+func encodeCredentials(accounts []fileAccount) ([]byte, error) {
+	if accounts == nil {
+		accounts = []fileAccount{}
 	}
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
-	err := e.Encode(credentialsFile{fileVersion, entries})
+	err := e.Encode(credentialsFile{fileVersion, accounts})
 	return b.Bytes(), err
 }
 
 // decodeCredentials checks the whole file, so that a later write loses nothing except a
-// SID that is stored beside a token. Nil content has no entries. Its errors quote nothing.
-func decodeCredentials(path string, content []byte) ([]entry, error) {
+// SID that is stored beside a token. Nil content has no accounts. Its errors quote nothing.
+func decodeCredentials(path string, content []byte) ([]fileAccount, error) {
 	if content == nil {
 		return nil, nil
 	}
@@ -162,41 +162,41 @@ func decodeCredentials(path string, content []byte) ([]entry, error) {
 	if top.Version != fileVersion {
 		return nil, bad(0, "the file has version %d, and this skaroctl knows version %d", top.Version, fileVersion)
 	}
-	entries := make([]entry, len(top.Accounts))
+	accounts := make([]fileAccount, len(top.Accounts))
 	end := int64(0)
 	for i, raw := range top.Accounts {
 		// A RawMessage is the very bytes of the file, in its order.
 		start := end + int64(bytes.Index(content[end:], raw))
 		end = start + int64(len(raw))
-		e, offset, err := decodeEntry(raw)
-		if err == nil && find(entries[:i], Key{e.Server, e.Login}) >= 0 {
+		a, offset, err := decodeAccount(raw)
+		if err == nil && find(accounts[:i], Key{a.Server, a.Login}) >= 0 {
 			err = errors.New("the same account is there twice")
 		}
 		if err != nil {
 			return nil, bad(start+offset, "account %d: %w", i+1, err)
 		}
-		entries[i] = e
+		accounts[i] = a
 	}
-	return entries, nil
+	return accounts, nil
 }
 
-// decodeEntry decodes one account, without the SID beside a token. offset is the place of an
+// decodeAccount decodes one account, without the SID beside a token. offset is the place of an
 // error.
-func decodeEntry(raw []byte) (e entry, offset int64, err error) {
-	if err := strictJSON(raw, &e); err != nil {
+func decodeAccount(raw []byte) (a fileAccount, offset int64, err error) {
+	if err := strictJSON(raw, &a); err != nil {
 		what, offset := describeJSON(err)
-		return e, offset, errors.New(what)
+		return a, offset, errors.New(what)
 	}
-	if e.Server == "" || e.Login == "" {
-		return e, 0, errors.New("server or login is missing")
+	if a.Server == "" || a.Login == "" {
+		return a, 0, errors.New("server or login is missing")
 	}
-	if _, err := e.credentials(); err != nil {
-		return e, 0, err
+	if _, err := a.credentials(); err != nil {
+		return a, 0, err
 	}
-	if e.Token != "" {
-		e.item = item{Token: e.Token}
+	if a.Token != "" {
+		a.item = item{Token: a.Token}
 	}
-	return e, 0, nil
+	return a, 0, nil
 }
 
 // strictJSON decodes one JSON value that has no unknown field.

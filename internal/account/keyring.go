@@ -28,8 +28,8 @@ const (
 	keyringLimit = 2400
 )
 
-// keyringStore keeps the credentials in the keyring of the operating system, one
-// item an account: its user is LOGIN@SERVER, its secret a JSON item.
+// keyringStore keeps the credentials in the keyring of the operating system. There is one
+// item for each account: its user is LOGIN@SERVER, and its secret is an item in JSON.
 type keyringStore struct {
 	lockPath string // the lock file without ".lock"; held while an item is read and then changed
 

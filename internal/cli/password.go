@@ -85,13 +85,13 @@ func passwordFromFile(ctx context.Context, name string) (string, error) {
 }
 
 func askPassword(ctx context.Context, streams terminal.Streams, prompt string, confirm bool) (string, error) {
-	ask := func(question string) (string, error) {
+	once := func(question string) (string, error) {
 		return ask(ctx, streams, question, false, "password", "give --password-stdin or --password-file")
 	}
 	if !confirm {
-		return ask(prompt)
+		return once(prompt)
 	}
-	password, err := terminal.AskTwice(ask, prompt)
+	password, err := terminal.AskTwice(once, prompt)
 	if errors.Is(err, terminal.ErrMismatch) {
 		return "", Usage(err.Error(), "type the same one twice, or give --password-stdin or --password-file")
 	}

@@ -88,7 +88,7 @@ func (p *Printer) facts(list []fact) {
 func (p *Printer) formatted(result any) error {
 	text, err := p.options.Format.execute(templateObject(result))
 	if err != nil {
-		return fmt.Errorf("the template: %w", err)
+		return fmt.Errorf("apply the template: %w", err)
 	}
 	_, err = p.w.Write(text)
 	return err

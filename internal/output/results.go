@@ -377,14 +377,15 @@ type userJSON struct {
 
 // User writes an account of a server.
 func (p *Printer) User(u User) error {
-	last, state := "", cell{"-", styleDim}
 	if p.options.JSON {
+		o := &userJSON{"user", u.Login, jsonSecond(u.Created), "", u.Online, u.Disabled}
 		if !u.LastLogin.IsZero() {
-			last = jsonSecond(u.LastLogin)
+			o.LastLogin = jsonSecond(u.LastLogin)
 		}
-		return p.json(&userJSON{"user", u.Login, jsonSecond(u.Created), last, u.Online, u.Disabled})
+		return p.json(o)
 	}
-	if last = "never"; !u.LastLogin.IsZero() {
+	last, state := "never", cell{"-", styleDim}
+	if !u.LastLogin.IsZero() {
 		last = p.minute(u.LastLogin)
 	}
 	switch {
@@ -461,17 +462,15 @@ type Failure struct {
 
 // WriteFailure writes a failure: in text a line "PROGRAM: MESSAGE" and a line "hint: …" if
 // there is a hint; in JSON one object on one line.
-func WriteFailure(w io.Writer, program string, f Failure, json, colour bool) error {
-	var buf []byte
+func WriteFailure(w io.Writer, program string, f Failure, asJSON, colour bool) error {
 	f.Message, f.Hint = WithoutTokens(f.Message), WithoutTokens(f.Hint)
-	if json {
+	if asJSON {
 		return writeJSON(w, map[string]any{"error": f})
-	} else {
-		buf = append(buf, styled(program+":", styleError, colour)+" "+Line(f.Message)+"\n"...)
-		if f.Hint != "" {
-			buf = append(buf, styled("hint:", styleBold, colour)+" "+Line(f.Hint)+"\n"...)
-		}
 	}
-	_, err := w.Write(buf)
+	text := styled(program+":", styleError, colour) + " " + Line(f.Message) + "\n"
+	if f.Hint != "" {
+		text += styled("hint:", styleBold, colour) + " " + Line(f.Hint) + "\n"
+	}
+	_, err := io.WriteString(w, text)
 	return err
 }

@@ -16,7 +16,7 @@ type table [][]cell
 
 const (
 	columnGap = 2  // spaces between two columns
-	maxColumn = 64 // the most columns of a terminal that a column takes: a wider cell moves only the rest of its own row
+	maxColumn = 64 // characters: a wider cell moves only the rest of its own row
 )
 
 // write writes the rows. On a terminal that orders text by its direction, a cell from right
@@ -54,8 +54,8 @@ func (t table) write(w io.Writer, colour, marks bool) error {
 	return nil
 }
 
-// width is how many cells of a terminal a text takes. Of a long one, it is a number above
-// maxColumn.
+// width is how many characters wide a text is on a terminal, which shows some of them twice as
+// wide, and others not at all. The width of a long text is some number above maxColumn.
 func width(text string) int {
 	const longest = maxColumn * 64 // bytes; a character may have several that take no room
 	if len(text) > longest {

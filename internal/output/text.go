@@ -83,18 +83,16 @@ const (
 	maxTitle   = 512 // bytes of a title, in text
 )
 
-// messageText writes a message for people. Every line of the body after the first is indented,
-// so that no body can look like the line of another message.
-//
-// The title has a line of its own, before the body.
-//
-// A terminal that orders text by its direction would take a name from right to left and the
-// body after it for one text, and show the body first. Marks around such a name keep the
-// text before the body in its place. They are never next to a letter of the name, so that
-// a user who copies the name copies no mark.
+// messageText writes a message for people. The title has a line of its own, before the body.
+// Every line of the body after the first is indented, so that no body can look like the line of
+// another message.
 func (p *Printer) messageText(m proto.Message, own string) error {
 	var b strings.Builder
 	colour, date := p.options.Colour, p.dateText(m.Date)
+	// A terminal that orders text by its direction would take a name from right to left and the
+	// body after it for one text, and show the body first. Marks around such a name keep the text
+	// before the body in its place. They are never next to a letter of the name, so that a user
+	// who copies the name copies no mark.
 	mark := ""
 	if p.options.Terminal && rightToLeft(date+m.Conference+m.From+m.To) {
 		mark = leftToRight

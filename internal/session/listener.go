@@ -19,14 +19,14 @@ type Event struct {
 // more.
 var ErrEnough = errors.New("no further message is wanted")
 
-// state is what a listener is doing. A lost connection leads from any state to
+// listenerState is what a listener is doing. A lost connection leads from any state to
 // connecting.
-type state int
+type listenerState int
 
 const (
-	connecting state = iota // connecting and logging in
-	catchingUp              // logged in; fetching what was missed
-	live                    // everything from before is delivered; waiting for pushes
+	connecting listenerState = iota // connecting and logging in
+	catchingUp                      // logged in; fetching what was missed
+	live                            // everything from before is delivered; waiting for pushes
 )
 
 // Listener receives what the server pushes, over as many connections as needed, and fetches
@@ -70,7 +70,7 @@ type Listener struct {
 	// ends Run, as an error of deliver does. Settled may be nil.
 	Settled func() error
 
-	state   state
+	state   listenerState
 	since   time.Time // when the listener entered the state
 	catchUp catchUp   // nil before the first login
 	sid     string    // of the last session: the next connection restores it
@@ -133,7 +133,7 @@ func (l *Listener) Run(ctx context.Context, deliver func(Event) error) error {
 }
 
 // enter moves the listener to a state.
-func (l *Listener) enter(to state, a Account) {
+func (l *Listener) enter(to listenerState, a Account) {
 	l.state, l.since = to, time.Now()
 	switch {
 	case to == catchingUp && l.LoggedIn != nil:

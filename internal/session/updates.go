@@ -279,14 +279,14 @@ func (u *updates) firstID(ctx context.Context, c *subscription, hold *arrivals) 
 		return u.last, nil
 	}
 	from := u.older.from().Add(-clockMargin)
-	// The messages up to older are older than from. Those after newer count as not older.
-	_, newer, err := u.ask(ctx, c, proto.GetLastID(), hold)
+	// Our messages up to the id low are older than from. Those after high count as not older.
+	_, high, err := u.ask(ctx, c, proto.GetLastID(), hold)
 	if err != nil {
 		return 0, err
 	}
-	older := int64(0)
-	for newer-older > updatesPage {
-		middle := older + (newer-older)/2
+	low := int64(0)
+	for high-low > updatesPage {
+		middle := low + (high-low)/2
 		r, last, err := u.ask(ctx, c, proto.GetUpdates(middle, 1), hold)
 		if err != nil {
 			return 0, err
@@ -296,12 +296,12 @@ func (u *updates) firstID(ctx context.Context, c *subscription, hold *arrivals) 
 			return 0, err
 		}
 		if len(next) > 0 && !next[0].Date.Time.IsZero() && next[0].Date.Time.Before(from) {
-			older = max(middle, next[0].ID)
+			low = max(middle, next[0].ID)
 		} else {
-			newer = middle
+			high = middle
 		}
 	}
-	return older, nil
+	return low, nil
 }
 
 // ask sends a request for updates, and returns the reply with its last id.

@@ -80,7 +80,7 @@ func (w *worker) write(ctx, login context.Context) {
 			return
 		}
 		w.judge(m)
-		known := m.state == answered
+		known := m.state == answered // it only needs a place, so that its result is reported in order
 		if !known && !w.mayLeave(login, m) || !w.takePlace() || !known && !w.announce(m) {
 			w.run.backlog = append([]*outgoing{m}, w.run.backlog...)
 			return

@@ -62,8 +62,8 @@ func (p *prompt) ask(ctx context.Context) (answer string, err error) {
 	}
 	read := readLine
 	if !p.echo {
-		// Here and not in the goroutine that reads: that one might come to it after ctx has
-		// ended, when nothing restores the terminal any more.
+		// Not in the goroutine that reads: if ctx ended first, that goroutine might hide the
+		// input afterwards, and nothing would restore the terminal.
 		hideInput(p.fd)
 		read = readHidden
 	}

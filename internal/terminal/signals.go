@@ -16,6 +16,7 @@ type Interrupt struct {
 	next chan os.Signal
 }
 
+// Error names the signal in the words of the system.
 func (i *Interrupt) Error() string { return "interrupted (" + i.Signal.String() + ")" }
 
 // Name is the signal's name, like SIGTERM.
@@ -59,7 +60,7 @@ type Signals struct {
 	exit     func(status int)
 
 	hangupsTaken atomic.Bool                          // Hangups receives SIGHUP
-	diverted     atomic.Pointer[func(os.Signal) bool] // of Divert
+	diverted     atomic.Pointer[func(os.Signal) bool] // the function of Divert; nil means none
 	ignoresInt   bool                                 // SIGINT was ignored at the start; set before caught is closed
 }
 
