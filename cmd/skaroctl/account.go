@@ -180,7 +180,7 @@ func (o commonFlags) serverFor(saved account.Profile) string {
 // since they may be renewed; but only once from a pipe, like that of <(command).
 func certificates(path string) func(context.Context) ([]byte, error) {
 	read := func(ctx context.Context) ([]byte, error) {
-		return terminal.ReadFile(ctx, path, session.MaxCertificates)
+		return session.ReadCertificates(ctx, path)
 	}
 	if !irregular(path) {
 		return read

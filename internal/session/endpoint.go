@@ -19,7 +19,7 @@ type Endpoint struct {
 	AllowPlaintext bool   // ws:// may go to another machine
 
 	// ReadCA reads CAFile before each connection that needs it. It must return when ctx ends,
-	// because the file may be a pipe. A nil ReadCA reads at most MaxCertificates bytes.
+	// because the file may be a pipe. A nil ReadCA is ReadCertificates.
 	ReadCA func(ctx context.Context) ([]byte, error)
 
 	UserAgent string

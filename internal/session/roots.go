@@ -22,9 +22,19 @@ import (
 // This file has the certificates that we trust: those of the system, of the environment
 // and of the CA file.
 
-// MaxCertificates bounds what is read of a file with root certificates, in bytes: those of a
-// whole system have a quarter of a megabyte.
-const MaxCertificates = 16 << 20
+// maxCertificates bounds a file with root certificates, in bytes: those of a whole system have
+// a quarter of a megabyte.
+const maxCertificates = 16 << 20
+
+// ReadCertificates reads a file with root certificates. It refuses a file of more than 16 MiB,
+// instead of leaving out the certificates at its end.
+func ReadCertificates(ctx context.Context, name string) ([]byte, error) {
+	content, err := terminal.ReadFile(ctx, name, maxCertificates+1)
+	if err == nil && len(content) > maxCertificates {
+		err = &fs.PathError{Op: "read", Path: name, Err: fmt.Errorf("it has more than %d bytes", maxCertificates)}
+	}
+	return content, err
+}
 
 // roots returns the system's root certificates and those of the CA file. Nil means the
 // system's alone: reading them costs more than a whole message does.
@@ -40,7 +50,7 @@ func (e Endpoint) roots(ctx context.Context) (*x509.CertPool, error) {
 	}
 	read := e.ReadCA
 	if read == nil {
-		read = func(ctx context.Context) ([]byte, error) { return terminal.ReadFile(ctx, e.CAFile, MaxCertificates) }
+		read = func(ctx context.Context) ([]byte, error) { return ReadCertificates(ctx, e.CAFile) }
 	}
 	pem, err := read(ctx)
 	switch {
@@ -105,7 +115,7 @@ func checkRootFile(file string) error {
 	}
 	var content []byte
 	if err == nil {
-		content, err = readCertificates(file)
+		content, err = ReadCertificates(context.Background(), file)
 	}
 	var path *fs.PathError
 	switch {
@@ -131,18 +141,13 @@ func checkRootDirs(dirs string) error {
 			if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
 				continue // a pipe may have no writer: the read would not end
 			}
-			if content, err := readCertificates(path); err == nil && hasCertificate(content) {
+			if content, err := ReadCertificates(context.Background(), path); err == nil && hasCertificate(content) {
 				return nil
 			}
 		}
 	}
 	return badEndpoint("correct SSL_CERT_DIR, or unset it to use the certificates of the system",
 		"SSL_CERT_DIR: there is no file with a certificate in PEM form in %s", dirs)
-}
-
-// readCertificates reads a regular file.
-func readCertificates(name string) ([]byte, error) {
-	return terminal.ReadFile(context.Background(), name, MaxCertificates)
 }
 
 // certificates returns the certificates in a PEM file, without its other blocks.
@@ -196,7 +201,7 @@ func (e Endpoint) trustsOthers(name []byte) bool {
 	if err != nil || !info.Mode().IsRegular() {
 		return false
 	}
-	content, err := readCertificates(e.CAFile)
+	content, err := ReadCertificates(context.Background(), e.CAFile)
 	others := false
 	for trusted := range certificates(content) {
 		if bytes.Equal(trusted.RawSubject, name) {

@@ -8,6 +8,18 @@ import (
 	"testing"
 )
 
+// A certificate at the end of a long file is not left out without an error.
+func TestLongFileOfRootCertificatesIsRefused(t *testing.T) {
+	long := pemFile(t, newAuthority(t).cert)
+	if err := os.Truncate(long, maxCertificates+1); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Endpoint{URL: "wss://chat.example.org/", CAFile: long}.roots(t.Context())
+	if want := "can't read the root certificates: read " + long + ": it has more than"; !isKind(err, KindEndpoint) || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("the error is %v", err)
+	}
+}
+
 func TestVariablesForRootCertificatesMustNameSome(t *testing.T) {
 	good := pemFile(t, newAuthority(t).cert)
 	empty := t.TempDir()
