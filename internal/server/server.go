@@ -100,7 +100,7 @@ func New(o Options) (*Server, error) {
 	}
 	s.registrations = newRegistrations(&s.o)
 	s.guesses = &guesses{o: &s.o, known: recent[target, tries]{half: maxTargets}}
-	s.space.free, s.space.least = o.FreeBytes, uint64(o.MinFreeSpace)
+	s.space.free, s.space.unused, s.space.least = o.FreeBytes, o.Store.UnusedBytes, uint64(o.MinFreeSpace)
 	s.links = &links{o: &s.o, bursts: &s.bursts, intake: s.intake, most: mostLinks(), counts: map[netip.Prefix]int{}}
 	o.Store.OnForeignWrite(func() { wake(s.accounts) }) // before the sessions are read, so that no change is missed
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)

@@ -13,6 +13,7 @@ import (
 // limit, so that the database can still be written: sessions, checkpoints, deletions.
 type space struct {
 	free    func() (uint64, error)
+	unused  func(context.Context) (uint64, error) // space inside the database file
 	least   uint64
 	checked atomic.Int64 // when free was called last, in nanoseconds
 	low     atomic.Bool
@@ -31,8 +32,23 @@ func (x *space) isLow() bool {
 		return x.low.Load()
 	}
 	free, err := x.free()
-	x.low.Store(err == nil && free < x.least)
+	x.low.Store(err == nil && free < x.least && !x.hasRoomInside(free))
 	return x.low.Load()
+}
+
+// unusedTime bounds the question for the space inside the file.
+const unusedTime = time.Second
+
+// hasRoomInside reports whether the file has room for what the disk lacks, because messages were
+// deleted. Half of the limit must be free on the disk even so, for the write-ahead log.
+func (x *space) hasRoomInside(free uint64) bool {
+	if free < x.least/2 {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), unusedTime)
+	defer cancel()
+	unused, err := x.unused(ctx)
+	return err == nil && free+unused >= x.least
 }
 
 // checkSpace refuses a request that would store something if the disk is almost full.

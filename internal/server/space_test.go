@@ -62,6 +62,37 @@ func TestAlmostFullDiskRefusesNewMessages(t *testing.T) {
 	eventually(t, "that too", func() bool { return strings.Contains(w.log.String(), "the disk has room again") })
 }
 
+// Deleted messages make room on an almost full disk, although the file does not shrink. Half of
+// the limit must be free on the disk even so.
+func TestDeletedMessagesMakeRoom(t *testing.T) {
+	var free atomic.Uint64
+	const least = 1 << 20
+	free.Store(1 << 40)
+	w := newTestServer(t, func(o *Options) {
+		o.MinFreeSpace, o.FreeBytes = least, func() (uint64, error) { return free.Load(), nil }
+	}, "alice", "bob")
+	alice := w.login("alice")
+	for range 8 {
+		alice.send("bob", strings.Repeat("x", 128<<10))
+	}
+	status := func(bytes uint64) string {
+		free.Store(bytes)
+		w.srv.space.checked.Store(0) // it asks again at once
+		return code(alice.request(proto.TypeSendMessage, map[string]any{"to": "bob", "body": "x"}))
+	}
+	if got := status(least - 1); got != "507" {
+		t.Errorf("before messages are deleted: %s", got)
+	}
+	if n, err := w.srv.o.Store.Prune(t.Context(), time.Now().Add(time.Hour)); n < 8 || err != nil {
+		t.Fatalf("%d messages are deleted, %v", n, err)
+	}
+	for bytes, want := range map[uint64]string{least / 2: "200", least/2 - 1: "507"} {
+		if got := status(bytes); got != want {
+			t.Errorf("after that, with %d bytes: %s, not %s", bytes, got, want)
+		}
+	}
+}
+
 // A system that does not say how much is free has enough.
 func TestUnknownSpaceIsEnough(t *testing.T) {
 	x := space{free: func() (uint64, error) { return 0, errors.New("unknown") }, least: 1}
