@@ -12,7 +12,7 @@ RACESKIPPED := echo 'SKIPPED: the race detector needs a C compiler; how to enabl
 PYTHON ?= python3
 FUZZTIME ?= 10m
 
-.PHONY: build demo test race peers docs venv lint picture release reproduce package-test fuzz cover bench clean
+.PHONY: build demo test race peers docs venv lint picture release reproduce package-test systemd-test fuzz cover bench clean
 
 build:
 	CGO_ENABLED=0 go build -buildvcs=$(BUILDVCS) -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/ ./cmd/skaroctl ./cmd/skarod
@@ -75,6 +75,10 @@ reproduce:
 # Installs the packages of dist/ on this machine, and removes them.
 package-test:
 	@sh script/package-test
+
+# Boots a systemd that sees a copy of this machine, and tries the units of packaging/ and docs/ there.
+systemd-test: build
+	@sh script/systemd-test
 
 # FUZZTIME is for all targets together.
 fuzz:

@@ -178,7 +178,7 @@ func TestRecipesAreWellFormed(t *testing.T) {
 
 func TestShellScriptsAreWellFormed(t *testing.T) {
 	for shell, patterns := range map[string][]string{
-		"sh":   {"packaging/deb/skarod.p*", "packaging/rpm/*", "script/demo", "script/go-line", "script/package-test", "script/reproduce"},
+		"sh":   {"packaging/deb/skarod.p*", "packaging/rpm/*", "script/demo", "script/go-line", "script/package-test", "script/reproduce", "script/systemd-test"},
 		"bash": {".ci/run"},
 	} {
 		for _, pattern := range patterns {
