@@ -307,7 +307,7 @@ func (c *conn) begin() (batch []outgoing, ending, ok bool) {
 		c.queue = nil
 	}
 	c.hasSlot.Store(true)
-	if c.link.waitsForPeer.Load() { // with a ping or a pong
+	if c.link.waitsForPeer() { // with a ping or a pong
 		c.giveUpSlot()
 	}
 	return batch, c.ending && c.queue == nil, true
@@ -328,11 +328,12 @@ func (c *conn) pause() {
 
 // onWait is the OnWait of the network connection.
 func (c *conn) onWait(waits bool) {
-	c.link.waitsForPeer.Store(waits)
-	if waits {
-		c.giveUpSlot()
-		c.link.giveUpSlot() // the reader may be writing a pong
+	if !waits {
+		c.link.stopWaiting()
+		return
 	}
+	c.link.startWaiting()
+	c.giveUpSlot()
 }
 
 // giveUpSlot lets another connection write, if this one has a slot.

@@ -23,9 +23,9 @@ type link struct {
 	upgraded atomic.Bool // to a WebSocket, which reads through plain
 	work     work
 
-	// waitsForPeer reports whether a write waits until the peer reads. A pong would wait behind that
-	// write, so the reader has no slot meanwhile.
-	waitsForPeer atomic.Bool
+	// waiting is closed when the write that waits until the peer reads has ended; nil means that none
+	// waits. A pong would wait behind that write, so the reader has no slot meanwhile.
+	waiting atomic.Pointer[chan struct{}]
 }
 
 // plain is the connection of a WebSocket: what a link reads, without its TLS.
@@ -227,7 +227,7 @@ func (l *link) resume() {
 		w.owes = got && w.patience > 0
 	}
 	w.mu.Unlock()
-	if l.waitsForPeer.Load() || l.isClosed() { // perhaps since before the link had the slot
+	if l.waitsForPeer() || l.isClosed() { // perhaps since before the link had the slot
 		l.giveUpSlot()
 	}
 }
@@ -241,22 +241,35 @@ func (l *link) isClosed() bool {
 	}
 }
 
-// awaitSlot waits for a slot, for a time at most, and reports whether it got one. If a write waits
-// for the peer, it waits for all of that time, so that a peer can't avoid the wait by not reading.
+// startWaiting notes that a write waits until the peer reads.
+func (l *link) startWaiting() {
+	ended := make(chan struct{})
+	l.waiting.Store(&ended)
+	l.giveUpSlot() // the reader may be writing a pong
+}
+
+// stopWaiting notes that the write has ended.
+func (l *link) stopWaiting() { close(*l.waiting.Swap(nil)) }
+
+// waitsForPeer reports whether a write waits until the peer reads.
+func (l *link) waitsForPeer() bool { return l.waiting.Load() != nil }
+
+// awaitSlot waits for a slot, for a time at most, and reports whether it got one. It gets none
+// while a write waits for the peer, so that a peer can't avoid the wait by not reading.
 func (l *link) awaitSlot(most time.Duration) bool {
-	slots := l.intake.slots
-	if l.waitsForPeer.Load() {
-		slots = nil // no slot ever comes
-	}
-	select {
-	case slots <- struct{}{}:
-		return true
-	default:
-	}
 	t := time.NewTimer(most)
 	defer t.Stop()
+	for w := l.waiting.Load(); w != nil; w = l.waiting.Load() {
+		select {
+		case <-*w:
+		case <-t.C:
+			return false
+		case <-l.closed:
+			return false
+		}
+	}
 	select {
-	case slots <- struct{}{}:
+	case l.intake.slots <- struct{}{}:
 		return true
 	case <-t.C:
 	case <-l.closed:

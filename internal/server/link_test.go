@@ -192,9 +192,9 @@ func TestPongBehindAWriteHoldsNoSlot(t *testing.T) {
 	}
 	c := w.connection()
 	defer c.drop() // so that the test ends before WriteTime
-	eventually(t, "the write of the login's answer has ended", func() bool { return !c.link.waitsForPeer.Load() })
+	eventually(t, "the write of the login's answer has ended", func() bool { return !c.link.waitsForPeer() })
 	deaf.ask(proto.TypeRegisterType, nil) // the answer is never read
-	eventually(t, "the answer waits for the peer", c.link.waitsForPeer.Load)
+	eventually(t, "the answer waits for the peer", c.link.waitsForPeer)
 	w.srv.intake.correct(c.link.payer.Load(), time.Minute)
 	before := c.link.left.Load()
 	go func() { _ = deaf.ws.Ping(t.Context()) }()
@@ -211,6 +211,24 @@ func TestPongBehindAWriteHoldsNoSlot(t *testing.T) {
 	defer c.link.work.mu.Unlock()
 	if c.link.work.owes {
 		t.Error("the ping has not waited for a slot, although none is to be had")
+	}
+}
+
+// A reader gets a slot as soon as the write to its peer has ended. On Windows, every write counts as
+// one that waits, so a longer wait would slow every client down.
+func TestReaderGetsASlotWhenTheWriteHasEnded(t *testing.T) {
+	l, i := endlessLink(1)
+	l.startWaiting()
+	got := make(chan bool)
+	go func() { got <- l.awaitSlot(time.Hour) }()
+	select {
+	case <-got:
+		t.Error("it has not waited for the write")
+	case <-time.After(20 * time.Millisecond):
+	}
+	l.stopWaiting()
+	if !<-got || len(i.slots) != 1 {
+		t.Error("it has no slot")
 	}
 }
 

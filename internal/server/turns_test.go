@@ -149,7 +149,7 @@ func TestDeafPeersHoldNoSlots(t *testing.T) {
 		w.srv.mu.Lock()
 		deaf = 0
 		for c := range w.srv.conns {
-			if c.link.waitsForPeer.Load() {
+			if c.link.waitsForPeer() {
 				deaf++
 			}
 		}
@@ -161,7 +161,7 @@ func TestDeafPeersHoldNoSlots(t *testing.T) {
 	w.srv.mu.Lock()
 	defer w.srv.mu.Unlock()
 	for c := range w.srv.conns {
-		if c.link.waitsForPeer.Load() {
+		if c.link.waitsForPeer() {
 			c.drop() // so that the test ends before WriteTime
 		}
 	}
