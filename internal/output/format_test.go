@@ -49,7 +49,7 @@ func TestFormatWritesByTheTemplate(t *testing.T) {
 	if got := printed(t, Options{Format: f}, func(p *Printer) error { return p.Message(binary, "alice") }); got != "[binary, 6 bytes] AP8KIDQy\n" {
 		t.Errorf("a body that is not text: %q", got)
 	}
-	titled := withFields(map[string]any{"title": "Disk full", "n": 1 << 60})
+	titled := withFields(map[string]any{"title": "Disk full", "n": int64(1 << 60)})
 	if f, err = ParseFormat("{{.fields.title}} {{.fields.n}} {{.fields.unheard}}", false); err != nil {
 		t.Fatal(err)
 	}

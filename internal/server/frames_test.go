@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -104,7 +105,8 @@ func TestFrameThatDoesNotBecomeCompleteEndsItsConnection(t *testing.T) {
 func TestReasonsFitIntoACloseFrame(t *testing.T) {
 	for _, change := range []func(*conn){(*conn).tooLarge, (*conn).tooLate, (*conn).crowdedOut} {
 		o := DefaultOptions()
-		o.MaxFrame, o.MaxUnfinishedBytes, o.MaxUnauthenticatedFrame, o.FrameTime = 1<<40+1, 1<<40+1, 1<<40+1, time.Hour+time.Millisecond
+		const bytes = min(1<<40+1, math.MaxInt)
+		o.MaxFrame, o.MaxUnfinishedBytes, o.MaxUnauthenticatedFrame, o.FrameTime = bytes, bytes, bytes, time.Hour+time.Millisecond
 		c := &conn{server: &Server{o: o}, writing: true}
 		change(c)
 		if len(c.reason) > 123 {

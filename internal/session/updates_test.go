@@ -98,9 +98,9 @@ func TestUpdatesRefuseImpossibleIDs(t *testing.T) {
 		"an id below zero":                   func(p *peer, f proto.Frame) { p.updates(f, 103, false, odd(-5)) },
 		"an id of zero":                      func(p *peer, f proto.Frame) { p.updates(f, 103, false, odd(0)) },
 		"an id of 2^64":                      func(p *peer, f proto.Frame) { p.updates(f, 103, false, odd(huge)) },
-		"a push above 2^53":                  func(p *peer, f proto.Frame) { p.updates(f, 100, false); p.send(odd(maxID + 1)) },
+		"a push above 2^53":                  func(p *peer, f proto.Frame) { p.updates(f, 100, false); p.send(odd(int64(maxID + 1))) },
 		"a push below zero":                  func(p *peer, f proto.Frame) { p.updates(f, 100, false); p.send(odd(-5)) },
-		"a push above 2^53 before an answer": func(p *peer, f proto.Frame) { p.send(odd(maxID + 1)); p.updates(f, 100, false) },
+		"a push above 2^53 before an answer": func(p *peer, f proto.Frame) { p.send(odd(int64(maxID + 1))); p.updates(f, 100, false) },
 		"a push below zero before an answer": func(p *peer, f proto.Frame) { p.send(odd(-5)); p.updates(f, 100, false) },
 	} {
 		t.Run(name, func(t *testing.T) {
