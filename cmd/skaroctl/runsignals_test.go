@@ -53,3 +53,13 @@ func TestSignalOfNamesTheSignalOfAStatus(t *testing.T) {
 		}
 	}
 }
+
+// A file that is no terminal has no foreground, so a signal does not come from it, and the command
+// gets the signal.
+func TestOnlyATerminalHasAForeground(t *testing.T) {
+	for _, name := range []string{os.DevNull, "/missing"} {
+		if inForeground(name) {
+			t.Errorf("this process is in the foreground of %s", name)
+		}
+	}
+}

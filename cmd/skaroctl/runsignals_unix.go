@@ -8,8 +8,6 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/skaroctl/skaroctl/internal/terminal"
 )
 
 // relayed are the signals that a command of run gets in addition to those that would end this
@@ -50,19 +48,21 @@ func endingSignal(state *os.ProcessState) (number int, name string) {
 func reachesGroup(s os.Signal) bool {
 	switch s {
 	case syscall.SIGINT, syscall.SIGQUIT, syscall.SIGWINCH:
-		return inForeground()
+		return inForeground("/dev/tty")
 	}
 	return false
 }
 
-// inForeground reports whether this process has a terminal, and is in its foreground.
-func inForeground() bool {
-	tty, err := os.Open("/dev/tty")
+// inForeground reports whether this process has a terminal, which is the file of that name, and is
+// in its foreground. A file that is no terminal, as in some containers, has no foreground.
+func inForeground(name string) bool {
+	tty, err := unix.Open(name, unix.O_RDONLY|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return false
 	}
-	defer tty.Close()
-	return terminal.InForeground(tty)
+	defer unix.Close(tty)
+	group, err := unix.IoctlGetInt(tty, unix.TIOCGPGRP)
+	return err == nil && group == unix.Getpgrp()
 }
 
 // sameFile reports whether two streams are one: the same pipe, terminal or file.
