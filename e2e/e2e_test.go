@@ -172,6 +172,8 @@ func makePrivate(folder string) error {
 // means that the script can hide a part of this machine from a program.
 func condition(name string) (bool, error) {
 	switch name {
+	case "cover":
+		return os.Getenv("SKARO_TEST_COVER") != "", nil
 	case "namespaces":
 		return exec.Command("unshare", "--mount", "--pid", "--fork", "true").Run() == nil, nil
 	case "root":
