@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"os/exec"
 	"regexp"
 	"strings"
@@ -40,6 +41,13 @@ func rawHelp(t *testing.T, program string, words ...string) string {
 // startsPlainly is the first line of a help: a verb, and not more than ten words.
 var startsPlainly = regexp.MustCompile(`^(Add|Change|Chat|Create|Delete|Disable|Enable|Find|Forget|List|Log|Make|Manage|Print|Put|Remove|Replace|Revoke|Run|Send|Show|Take|Write)( \S+){0,9}\.$`)
 
+// An argument that begins with a variable may look like a flag, unless it is behind "--" or
+// is the value of a flag.
+var (
+	takesVariable = regexp.MustCompile(` "\$[A-Za-z_{]`)
+	takesSafely   = regexp.MustCompile(` --([a-z][a-z-]*)? "\$[A-Za-z_{]`)
+)
+
 var quoted = regexp.MustCompile(`"[^"]*"|'[^']*'`)
 
 // TestHelpIsShortAndFitsATerminal: the help of each command starts with an imperative of
@@ -62,14 +70,18 @@ func TestHelpIsShortAndFitsATerminal(t *testing.T) {
 		for _, words := range commands {
 			text := rawHelp(t, program, strings.Fields(words)...)
 			description, rest, ok := strings.Cut(text, "\n\nUsage:\n")
-			if !ok || words != "" && !strings.Contains(rest, "\n\nCommon flags:") {
-				t.Errorf("%s help %s has no usage, or no common flags:\n%s", program, words, text)
+			common := fmt.Sprintf("\n\nCommon flags: see `%s help flags`\n", program)
+			if !ok || words != "" && !strings.HasSuffix(rest, common) {
+				t.Errorf("%s help %s has no usage, or does not name the common flags in its last line:\n%s", program, words, text)
 			}
 			_, examples, _ := strings.Cut(rest, "\n\nExamples:\n")
 			examples, _, _ = strings.Cut(examples, "\n\n")
 			for line := range strings.Lines(examples) {
 				if strings.Contains(quoted.ReplaceAllString(line, ""), "$") {
 					t.Errorf("%s help %s: an example has a variable without quotes: %s", program, words, line)
+				}
+				if takesVariable.MatchString(line) && !takesSafely.MatchString(line) {
+					t.Errorf("%s help %s: an example takes a variable for an operand without --: %s", program, words, line)
 				}
 			}
 			prose := 0

@@ -9,6 +9,7 @@ import (
 // topics returns the pages of help that are not about a command.
 func topics() []*cobra.Command {
 	return []*cobra.Command{
+		cli.Topic("flags", "The flags of every command", ""),
 		cli.Topic("exit-status", "What the exit status means", "  0    done; for \"skarod serve\", a signal stopped it\n"+exitTable.Help(false)),
 		cli.Topic("environment", "The variables that skarod reads", environmentHelp),
 		cli.Topic("files", "The files that skarod keeps", filesHelp),

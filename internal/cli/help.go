@@ -45,15 +45,9 @@ func Topic(name, short, long string) *cobra.Command {
 	return &cobra.Command{Use: name, Short: short, Long: long}
 }
 
-// flagsTopic is the name of the topic with the flags of every command. If a program has it,
-// the help of a command refers to it; else the help of each command lists these flags.
+// flagsTopic is the name of the topic with the flags of every command. The help of each
+// command refers to it.
 const flagsTopic = "flags"
-
-// HasFlagsTopic reports whether the program of c has a topic with the flags of every
-// command.
-func HasFlagsTopic(c *cobra.Command) bool {
-	return slices.ContainsFunc(c.Root().Commands(), func(t *cobra.Command) bool { return t.Name() == flagsTopic })
-}
 
 // helpWidth is how many columns a line of help has at most.
 const helpWidth = 80
@@ -81,20 +75,11 @@ func helpText(c *cobra.Command) string {
 	section("Commands", children(c, (*cobra.Command).IsAvailableCommand))
 	section("Flags", flagList(c.NonInheritedFlags()))
 	program := c.Root().Name()
-	switch {
-	case !c.HasParent():
+	if c.HasParent() {
+		fmt.Fprintf(&b, "\nCommon flags: see `%s help flags`\n", program)
+	} else {
 		section("Topics", children(c, (*cobra.Command).IsAdditionalHelpTopicCommand))
 		fmt.Fprintf(&b, "\nRun `%s help NAME` for the help of a command or a topic.\n", program)
-	case HasFlagsTopic(c):
-		fmt.Fprintf(&b, "\nCommon flags: see `%s help flags`\n", program)
-	default:
-		common := pflag.NewFlagSet("", pflag.ContinueOnError)
-		c.InheritedFlags().VisitAll(func(f *pflag.Flag) {
-			if f.Name != "help" { // which has just been used
-				common.AddFlag(f)
-			}
-		})
-		section("Common flags", flagList(common))
 	}
 	return b.String()
 }

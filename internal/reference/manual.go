@@ -47,10 +47,8 @@ func manualPage(c *cobra.Command, date string) []byte {
 		}
 	}
 	m.addOptions("OPTIONS", c.NonInheritedFlags())
-	if c.HasParent() && cli.HasFlagsTopic(c) {
+	if c.HasParent() {
 		m.add("# COMMON OPTIONS\n\nSee **%s**(1).\n\n", c.Root().Name())
-	} else {
-		m.addOptions("COMMON OPTIONS", c.InheritedFlags())
 	}
 	for _, topic := range topics(c) {
 		m.add("# %s\n\n", strings.ToUpper(strings.ReplaceAll(topic.Name(), "-", " ")))

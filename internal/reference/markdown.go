@@ -27,11 +27,8 @@ func markdownPage(c *cobra.Command) ([]byte, error) {
 	}
 	page := b.Bytes()
 	if c.HasParent() {
-		text := "### Common flags\n\n$1"
-		if root := c.Root().Name(); cli.HasFlagsTopic(c) {
-			text = fmt.Sprintf("Common flags: see [%s](%s.md#options).\n\n", root, root)
-		}
-		page = inherited.ReplaceAll(page, []byte(text))
+		root := c.Root().Name()
+		page = inherited.ReplaceAll(page, fmt.Appendf(nil, "Common flags: see [%s](%s.md#options).\n\n", root, root))
 	}
 	for _, topic := range topics(c) {
 		page = fmt.Appendf(page, "### %s\n\n%s\n\n", strings.ToUpper(topic.Name()[:1])+strings.ReplaceAll(topic.Name()[1:], "-", " "), markdown(topic.Long))
@@ -40,7 +37,7 @@ func markdownPage(c *cobra.Command) ([]byte, error) {
 }
 
 // inherited is what cobra/doc writes about the flags of every command.
-var inherited = regexp.MustCompile("(?s)### Options inherited from parent commands\n\n(```\n.*?```\n\n)")
+var inherited = regexp.MustCompile("(?s)### Options inherited from parent commands\n\n```\n.*?```\n\n")
 
 // markdown returns a help text as Markdown: a list of terms becomes a table.
 func markdown(text string) string {

@@ -27,12 +27,12 @@ func TestPagesHaveEverySection(t *testing.T) {
 	t.Setenv("SOURCE_DATE_EPOCH", "86400")
 	for format, want := range map[string]map[string][]string{
 		"man": {
-			"prog.1":          {`.TH "PROG" "1" "1970-01-02" "prog"`, ".SH COMMANDS", ".SH EXIT STATUS"},
-			"prog-user-add.1": {"prog user add", ".SH OPTIONS", "(default 5)", ".SH COMMON OPTIONS", "FOLDER", ".SH EXAMPLES", ".SH SEE ALSO"},
+			"prog.1":          {`.TH "PROG" "1" "1970-01-02" "prog"`, "FOLDER", ".SH COMMANDS", ".SH EXIT STATUS"},
+			"prog-user-add.1": {"prog user add", ".SH OPTIONS", "(default 5)", ".SH COMMON OPTIONS\nSee \\fBprog\\fP(1).", ".SH EXAMPLES", ".SH SEE ALSO"},
 		},
 		"markdown": {
 			"prog.md":          {"## prog\n", "### Exit status\n\n| | |\n| --- | --- |\n| `0` | done |\n", "[prog user](prog-user.md)"},
-			"prog-user-add.md": {"Add a\\_user.", "| `one` | first |", "```\nprog user add bob\n```", "--count int", "[prog user](prog-user.md)"},
+			"prog-user-add.md": {"Add a\\_user.", "| `one` | first |", "```\nprog user add bob\n```", "--count int", "Common flags: see [prog](prog.md#options).\n", "[prog user](prog-user.md)"},
 		},
 	} {
 		dir := t.TempDir()
