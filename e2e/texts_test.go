@@ -3,8 +3,10 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -97,5 +99,45 @@ func TestHelpIsShortAndFitsATerminal(t *testing.T) {
 				t.Errorf("%s help %s has %d paragraphs: move some to docs/", program, words, prose)
 			}
 		}
+	}
+}
+
+var (
+	changelogHeading = regexp.MustCompile(`^## (Unreleased|\d+\.\d+\.\d+ - \d{4}-\d\d-\d\d)$`)
+	changelogEntry   = regexp.MustCompile("^- `[^`]+`.*[.]$")
+)
+
+// TestChangelogEntriesAreOneLineAndNameTheCommand: CHANGELOG.md has the changes that are not
+// released above the releases with their dates, in entries of one line that begin with the
+// command.
+func TestChangelogEntriesAreOneLineAndNameTheCommand(t *testing.T) {
+	statSources(t)
+	b, err := os.ReadFile("../CHANGELOG.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, releases, _ := strings.Cut(string(b), "\n## ")
+	headings, entries, list := []string{}, 0, false
+	for line := range strings.Lines("## " + releases) {
+		line = strings.TrimSuffix(line, "\n")
+		switch {
+		case strings.HasPrefix(line, "#"):
+			if headings = append(headings, line); !changelogHeading.MatchString(line) {
+				t.Errorf("CHANGELOG.md: a heading is a version and its date, not so: %s", line)
+			}
+		case strings.HasPrefix(line, "-"):
+			if entries++; !changelogEntry.MatchString(line) {
+				t.Errorf("CHANGELOG.md: an entry begins with the command and ends with a full stop, not so: %s", line)
+			}
+		case list && line != "":
+			t.Errorf("CHANGELOG.md: an entry is one line, not so: %s", line)
+		}
+		list = strings.HasPrefix(line, "-")
+	}
+	if len(headings) == 0 || headings[0] != "## Unreleased" || slices.Index(headings[1:], headings[0]) >= 0 {
+		t.Errorf("CHANGELOG.md: the first heading is Unreleased, not so: %q", headings)
+	}
+	if entries == 0 {
+		t.Error("CHANGELOG.md has no entries")
 	}
 }
