@@ -176,6 +176,21 @@ func TestRecipesAreWellFormed(t *testing.T) {
 	}
 }
 
+// TestRecipesInstallTheLicencesOfTheModules: the modules' licences want their notices with
+// the programs. Scoop keeps the whole archive.
+func TestRecipesInstallTheLicencesOfTheModules(t *testing.T) {
+	r := madeUp(t)
+	for _, name := range []string{"skaroctl.rb", "PKGBUILD"} {
+		text, err := os.ReadFile(filepath.Join(r.out, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(text), thirdParty) {
+			t.Errorf("%s does not install %s", name, thirdParty)
+		}
+	}
+}
+
 func TestShellScriptsAreWellFormed(t *testing.T) {
 	for shell, patterns := range map[string][]string{
 		"sh":   {"packaging/deb/skarod.p*", "packaging/rpm/*", "script/demo", "script/go-line", "script/package-test", "script/reproduce", "script/systemd-test"},
