@@ -71,7 +71,7 @@ func TestServeRefuses(t *testing.T) {
 		"--listen unix:@x":                        "which can't be the path of a socket",
 		"--tls-cert x":                            "tls-key",
 		"--tls-cert x --tls-key y":                "the certificate can't be used",
-		"--registration maybe":                    "not one of open, invite, closed\nhint: see `skarod serve --help`",
+		"--registration maybe":                    "not one of open, invite, closed\nhint: give one of these values",
 		"now --listen 127.0.0.1:0 --data " + data: "serve takes no argument, and got \"now\"",
 	} {
 		code, _, errs := skarod("", append(append([]string{"serve"}, strings.Split(args, " ")...), "--data", data)...)

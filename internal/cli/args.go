@@ -387,7 +387,7 @@ func CheckChoice(flag, value string, allowed []string) error {
 	if slices.Contains(allowed, value) {
 		return nil
 	}
-	return Usagef("%s is %q, not one of %s", flag, value, strings.Join(allowed, ", "))
+	return Usage(fmt.Sprintf("%s is %q, not one of %s", flag, value, strings.Join(allowed, ", ")), "give one of these values")
 }
 
 // CheckUTF8 returns an error of usage if a text is not UTF-8.
