@@ -40,9 +40,10 @@ func (x *space) isLow() bool {
 const unusedTime = time.Second
 
 // hasRoomInside reports whether the file has room for what the disk lacks, because messages were
-// deleted. Half of the limit must be free on the disk even so, for the write-ahead log.
+// deleted. Three quarters of the limit must be free on the disk even so: by default 48 MiB,
+// for a write-ahead log of 40 MiB.
 func (x *space) hasRoomInside(free uint64) bool {
-	if free < x.least/2 {
+	if free < x.least/4*3 {
 		return false
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), unusedTime)
