@@ -120,7 +120,7 @@ func Ask(ctx context.Context, streams terminal.Streams, question, what, hint str
 }
 
 func ask(ctx context.Context, streams terminal.Streams, question string, echo bool, what, hint string) (string, error) {
-	answer, err := terminal.Ask(ctx, streams.In, streams.Err, output.Line(question), echo)
+	answer, err := terminal.Ask(ctx, streams.In, streams.Err, output.Block(question), echo)
 	switch {
 	case errors.Is(err, terminal.ErrNoTerminal):
 		return "", Usage(fmt.Sprintf("can't ask for the %s: %v", what, err), hint)
