@@ -74,8 +74,8 @@ func refusesToChange(files Files, position string, want error) error {
 	}
 	for path, change := range stateChanges(newContext(), files, position) {
 		var named *Error
-		if err := change(); !errors.Is(err, want) || !errors.As(err, &named) || named.Path == "" {
-			return fmt.Errorf("%s: %v", path, err)
+		if err := change(); !errors.Is(err, want) || !errors.As(err, &named) || named.Path == "" || errors.Is(err, syscall.ENOSPC) && named.Hint != "make room on the disk" {
+			return fmt.Errorf("%s: %v; hint %q", path, err, hintOf(err))
 		}
 	}
 	after, err := everyFile(filepath.Dir(files.State))

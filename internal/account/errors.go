@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"syscall"
 )
 
 // Kind says what an Error means to the caller.
@@ -104,6 +105,9 @@ func fileError(path string, err error) error {
 	var onPath *fs.PathError
 	if errors.As(err, &onPath) {
 		e.Err = fmt.Errorf("%s: %w", onPath.Op, onPath.Err)
+	}
+	if errors.Is(err, syscall.ENOSPC) {
+		e.Hint = "make room on the disk"
 	}
 	return e
 }

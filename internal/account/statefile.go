@@ -102,7 +102,7 @@ func (f *stateFile) readAccepted(accept check) ([]byte, error) {
 	}
 	content, err := io.ReadAll(io.LimitReader(file, maxFileBytes+1))
 	if err == nil && len(content) > maxFileBytes {
-		return nil, &Error{Kind: KindFile, Path: file.Name(), Msg: fmt.Sprintf("it has more than %d MiB", maxFileBytes>>20)}
+		return nil, &Error{Kind: KindFile, Path: file.Name(), Msg: fmt.Sprintf("it has more than %d MiB", maxFileBytes>>20), Hint: moveAway}
 	}
 	return content, err
 }
@@ -110,12 +110,15 @@ func (f *stateFile) readAccepted(accept check) ([]byte, error) {
 // maxFileBytes is how long a private file may be. Only an entry of the spool may be as long.
 const maxFileBytes = maxSpoolBytes
 
+// moveAway is the hint for a file that skaroctl can't use, and leaves as it is.
+const moveAway = "move it away"
+
 // regular refuses a file that is not a regular one: reading it might never end, and it must
 // not be replaced.
 func regular(f *os.File) (fs.FileInfo, error) {
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {
-		err = &Error{Kind: KindFile, Path: f.Name(), Msg: "it is not a regular file"}
+		err = &Error{Kind: KindFile, Path: f.Name(), Msg: "it is not a regular file", Hint: moveAway}
 	}
 	return info, err
 }
@@ -244,7 +247,7 @@ func (f *stateFile) lock(ctx context.Context) (unlock func(), err error) {
 	case ok:
 		return unlocker(l, made)
 	case ctx.Err() != nil:
-		return nil, &Error{Kind: KindLocked, Msg: fmt.Sprintf("another skaroctl holds %s: %v", l.Path(), context.Cause(ctx)), Err: context.Cause(ctx)}
+		return nil, &Error{Kind: KindLocked, Msg: "another skaroctl holds " + l.Path(), Hint: "end the other skaroctl, or give it more time with --timeout", Err: context.Cause(ctx)}
 	default:
 		return nil, fileError(l.Path(), err)
 	}
@@ -326,5 +329,5 @@ const linkLimit = 40
 
 // tooManyLinks returns the error for links that lead to links without end.
 func tooManyLinks(path string) error {
-	return &Error{Kind: KindFile, Path: path, Msg: "too many symbolic links"}
+	return &Error{Kind: KindFile, Path: path, Msg: "too many symbolic links", Hint: moveAway}
 }

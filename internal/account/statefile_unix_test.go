@@ -133,7 +133,7 @@ func TestNamedPipeIsRefusedAtOnce(t *testing.T) {
 		"get": getErr, "set": s.Set(t.Context(), alice, someCredentials()), "load": loadErr,
 		"update": UpdateConfig(t.Context(), path, func(c *Config) error { c.DefaultProfile = "y"; return nil }),
 	} {
-		if err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		if err == nil || !strings.Contains(err.Error(), "not a regular file") || hintOf(err) != moveAway {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
