@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/skaroctl/skaroctl/internal/account"
 	"github.com/skaroctl/skaroctl/internal/cli"
@@ -23,8 +24,21 @@ var exitTable = cli.Table{
 	{Kind: cli.KindUsage, Exit: 2, When: "a wrong flag or argument; nothing was sent"},
 }
 
-// lookFirst is the hint for what may have taken effect.
+// lookFirst is the hint for a message that may have been delivered.
 const lookFirst = "look whether it took effect before you do it again: `skaroctl history LOGIN --limit 5`"
+
+// unknownHint says where to look whether a request has taken effect.
+func unknownHint(request string) string {
+	switch request {
+	case proto.TypeSendMessage:
+		return lookFirst
+	case proto.TypeAddContact, proto.TypeDelContact:
+		return "look whether it took effect before you do it again: `skaroctl contacts`"
+	case proto.TypeRegister:
+		return "look whether there is an account before you do it again: `skaroctl login LOGIN`"
+	}
+	return "look whether it took effect before you do it again"
+}
 
 // classify returns the kind, the hint and the server's status of an error.
 func classify(err error) cli.Error {
@@ -64,11 +78,20 @@ func kindOf(err error) cli.Kind {
 }
 
 // hintOf says what to do about an error: it returns the hint of the outermost error that
-// has one, or "", and then the table may have one.
+// has one, or "", and then the table may have one. Of several causes, the first with a hint counts.
 func hintOf(err error) string {
 	for ; err != nil; err = errors.Unwrap(err) {
 		if hint, final := ownHint(err); final {
 			return hint
+		}
+		several, _ := err.(interface{ Unwrap() []error })
+		if several == nil {
+			continue
+		}
+		for _, cause := range several.Unwrap() {
+			if hint := hintOf(cause); hint != "" {
+				return hint
+			}
 		}
 	}
 	return ""
@@ -85,7 +108,7 @@ func ownHint(err error) (hint string, final bool) {
 	case *session.Error:
 		switch {
 		case e.Kind == session.KindUnknown:
-			return "", true // the cause may advise to try again, which may do it twice
+			return unknownHint(e.Request), true // the cause may advise to try again, which may do it twice
 		case e.Hint != "":
 			return e.Hint, true
 		case e.Kind == session.KindRefused:
@@ -110,6 +133,9 @@ func statusOf(err error) string {
 // hence --lossy.
 const shortening = "shorten a text with `head -c 260000`, or each line with `cut -b -260000`, and give --lossy"
 
+// conferenceRequests are refused with 403 if the user is not in the conference.
+var conferenceRequests = []string{proto.TypeSendMessage, proto.TypeGetHistory, proto.TypeGetMembers}
+
 // refusalHint says what to do about a refusal.
 func refusalHint(e *session.Error) string {
 	kept := "nothing was changed"
@@ -119,10 +145,12 @@ func refusalHint(e *session.Error) string {
 	switch code := proto.StatusCode(e.Status); {
 	case code == "404":
 		return "find logins with `skaroctl contacts search TEXT`, and conferences with `skaroctl contacts`"
+	case code == "403" && slices.Contains(conferenceRequests, e.Request):
+		return "ask the administrator to run `skarod conference add NAME LOGIN`"
 	case code == "409" && e.Request == proto.TypeSendMessage:
 		return "use another key for another text or another recipient"
 	case code == "413":
-		return "send less, because skarod takes 256 KiB: " + shortening
+		return "send less: the error names the limit, and `head -c N FILE | skaroctl send --lossy LOGIN` sends a part"
 	case !session.Temporary(e):
 		return ""
 	case code == "429" && e.RetryAfter > 0:

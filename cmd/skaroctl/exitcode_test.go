@@ -118,12 +118,33 @@ func TestReportNamesEachErrorAndTheWorstStatusCounts(t *testing.T) {
 // A refusal says whose fault it is, and whether trying again may help.
 func TestRefusalHint(t *testing.T) {
 	for status, want := range map[string]string{
-		"404 Not Found": "contacts search", "413 Content Too Large": "cut -b", "429 Too Many Requests": "try again in a minute: the server is asked for too much at once, and nothing was delivered",
+		"404 Not Found": "contacts search", "413 Content Too Large": "send less: the error names the limit", "403 Forbidden": "skarod conference add NAME LOGIN", "429 Too Many Requests": "try again in a minute: the server is asked for too much at once, and nothing was delivered",
 		"500 Internal Server Error": "try again later: the server has failed (its log says why), and nothing was delivered", "503": "try again later", "501 Not Implemented": "", "400 Bad Request": "", "nonsense": "",
 	} {
 		hint := refusalHint(session.Refused("ws://x/", "send_message", status, ""))
 		if (hint == "") != (want == "") || !strings.Contains(hint, want) {
 			t.Errorf("%s: %q, without %q", status, hint, want)
 		}
+	}
+}
+
+// After a request that was not answered, the hint names the command that shows its effect.
+func TestUnknownHint(t *testing.T) {
+	for request, want := range map[string]string{
+		"send_message": "before you do it again: `skaroctl history LOGIN --limit 5`", "add_contact": "before you do it again: `skaroctl contacts`",
+		"del_contact": "before you do it again: `skaroctl contacts`", "register": "before you do it again: `skaroctl login LOGIN`", "set_user_data": "before you do it again",
+	} {
+		_, errs := report(t, session.Unknown(request, session.TimedOut(time.Second)))
+		if hint := errs[strings.Index(errs, "\n")+1:]; !strings.HasPrefix(hint, "hint: look whether ") || !strings.HasSuffix(hint, want+"\n") {
+			t.Errorf("%s: %s", request, errs)
+		}
+	}
+}
+
+// The hint of an error counts even if the error was joined before it was wrapped.
+func TestHintOfAJoinedError(t *testing.T) {
+	err := fmt.Errorf("logout: %w", errors.Join(errors.New("x"), &account.Error{Kind: account.KindUnreadable, Msg: "y", Hint: "move it away"}))
+	if hint := hintOf(err); hint != "move it away" {
+		t.Errorf("%q", hint)
 	}
 }

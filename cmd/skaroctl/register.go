@@ -12,7 +12,6 @@ import (
 	"github.com/skaroctl/skaroctl/internal/output"
 	"github.com/skaroctl/skaroctl/internal/proto"
 	"github.com/skaroctl/skaroctl/internal/session"
-	"github.com/skaroctl/skaroctl/internal/terminal"
 )
 
 type registerOptions struct {
@@ -62,7 +61,9 @@ func runRegister(ctx context.Context, f *Factory, o *registerOptions) error {
 	}
 	if err := l.finish(ctx, f); err != nil {
 		// The hint has the login as the user typed it: what a server says must not be run.
-		return cli.WithHint(fmt.Errorf("the account of %s was created, but: %w", output.Login(l.login), err), fmt.Sprintf("log in with `skaroctl login %s`", terminal.ShellWord(o.login)))
+		typed := l.Account
+		typed.login = o.login
+		return cli.WithHint(fmt.Errorf("the account of %s was created, but: %w", output.Login(l.login), err), fmt.Sprintf("log in with `%s`", typed.loginCommand()))
 	}
 	return nil
 }
@@ -78,7 +79,7 @@ func (l loginAttempt) createAccount(ctx context.Context, f *Factory, invite stri
 	switch {
 	case !errors.As(err, &e):
 	case e.Kind == session.KindUnknown:
-		err = cli.WithHint(err, fmt.Sprintf("run `skaroctl login %s` to see whether there is an account now", terminal.ShellWord(l.login)))
+		err = cli.WithHint(err, fmt.Sprintf("run `%s` to see whether there is an account now", l.loginCommand()))
 	case e.Kind == session.KindRefused:
 		err = cli.WithHint(err, registerHint(proto.StatusCode(e.Status), invite != ""))
 	}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -38,5 +40,18 @@ func TestRegisterHint(t *testing.T) {
 		if (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
 			t.Errorf("%+v: %q", c, got)
 		}
+	}
+}
+
+// If the new account can't be saved, the command in the hint works: it names the server.
+func TestRegisterWithoutAProfileNamesTheServer(t *testing.T) {
+	url := newTestServer(t)
+	u := &testUser{t: t, login: "carol", variables: homeWith(t, "")}
+	if err := os.Mkdir(filepath.Join(u.variables["XDG_CONFIG_HOME"], "skaroctl", "config.toml.lock"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	_, errs := u.run("pw\n", 1, "register", "carol", "--server", url, "--store", "file", "--password-stdin")
+	if !strings.Contains(errs, "was created, but") || !strings.Contains(errs, "hint: log in with `skaroctl login carol --server "+url+"`\n") {
+		t.Errorf("%s", errs)
 	}
 }
