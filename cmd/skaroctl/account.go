@@ -356,6 +356,9 @@ func (s *credentialSource) readStore(ctx context.Context) (account.Credentials, 
 	stored, err := store.Get(ctx, acct.key())
 	switch {
 	case account.KindOf(err) == account.KindNone:
+		if !first {
+			acct.saved = account.Profile{} // logout has removed it meanwhile: the hint must name the server
+		}
 		return account.Credentials{}, notLoggedIn(
 			fmt.Sprintf("not logged in: the %s store has no credentials for %s at %s", store.Name(), acct.login, acct.endpoint.URL),
 			fmt.Sprintf("log in with `%s`", acct.loginCommand()),

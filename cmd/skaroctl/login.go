@@ -113,9 +113,6 @@ func prepareLogin(ctx context.Context, f *Factory, o *loginOptions) (loginAttemp
 	if err := checkServer(f, acct); err != nil {
 		return loginAttempt{}, err
 	}
-	if given := f.flags.server; given != "" && acct.endpoint.URL == session.CompleteURL(given) && acct.endpoint.URL != given {
-		f.notice("the URL has no path: using %s", acct.endpoint.URL)
-	}
 	store, err := o.openStore(acct, f.getenv)
 	if err != nil {
 		return loginAttempt{}, err
@@ -267,7 +264,7 @@ func (l loginAttempt) authenticate(ctx context.Context) (session.Account, proto.
 	}
 	defer s.Close()
 	got, err := s.Account(ctx)
-	if session.KindOf(err) == session.KindAuth {
+	if session.KindOf(err) == session.KindAuth && hintOf(err) == "" {
 		err = cli.WithHint(err, "check the login and the password")
 	}
 	return got, s.Greeting(), err

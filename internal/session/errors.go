@@ -171,7 +171,7 @@ func loginRefused(server, request, login string, r proto.Reply) *Error {
 	e := refused(server, request, r)
 	e.Kind = KindAuth
 	if proto.StatusCode(e.Status) == "403" { // the credentials are right
-		e.Hint = "ask the administrator of the server"
+		e.Hint = "ask the administrator of the server to enable it"
 	}
 	if request == proto.TypeSessionRestore {
 		e.Msg = "the session can't be restored: " + e.Msg
