@@ -93,7 +93,7 @@ func openerOf(name string) (open func() (*os.File, error), err error) {
 	switch {
 	case err != nil:
 		return nil, &cli.Error{Kind: cli.KindUsage, Msg: "--ack", Err: err, Hint: "make a FIFO first, with `mkfifo FILE`, or give /dev/fd/N"}
-	case info.Mode().IsRegular(), info.IsDir():
+	case info.Mode().IsRegular(), info.IsDir(), info.Mode()&os.ModeDevice != 0:
 		return nil, cli.Usage(fmt.Sprintf("--ack: %s is neither a FIFO nor a pipe", name), "make a FIFO with `mkfifo FILE`, or give /dev/fd/N")
 	}
 	return open, nil

@@ -144,7 +144,7 @@ func TestAckRefusesWhatIsNoPipe(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{file, filepath.Dir(file), file + "x", "/dev/fd/x", "/dev/fd/-1", "/dev/fd/12345"} {
+	for _, name := range []string{file, filepath.Dir(file), file + "x", "/dev/fd/x", "/dev/fd/-1", "/dev/fd/12345", os.DevNull} {
 		if _, err := newAcks(name, nil); kindOf(err) != cli.KindUsage {
 			t.Errorf("%s: %v", name, err)
 		}
