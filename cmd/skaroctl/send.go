@@ -175,10 +175,7 @@ func (o *sendOptions) sendOrSpool(ctx context.Context, f *Factory, acct Account,
 		printed = nil
 	}
 	failed := report.finish(cmp.Or(cause, printed))
-	if err == nil {
-		return failed
-	}
-	return errors.Join(failed, fmt.Errorf("send: %w", err))
+	return errors.Join(failed, err)
 }
 
 // check checks what the parser can't, and returns the recipients.

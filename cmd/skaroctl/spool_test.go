@@ -226,7 +226,7 @@ func TestServerGoneForADay(t *testing.T) {
 
 	attempted("sent 25 hours ago", 25*time.Hour)
 	_, errs := alice.run("", 7, "spool", "flush")
-	if !strings.Contains(errs, "message "+last+" to bob stays in the spool: sent, but not confirmed") {
+	if !strings.Contains(errs, "message "+last+" to bob stays in the spool: sent, but not confirmed") || !strings.Contains(errs, "hint: look for it with `skaroctl history LOGIN --limit 5`; then remove it with `skaroctl spool drop "+last+"`, or send it again with `skaroctl spool retry "+last+"`") {
 		t.Errorf("it says %s", errs)
 	}
 	alice.run("", 0, "spool", "flush") // said once

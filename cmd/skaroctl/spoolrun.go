@@ -60,6 +60,9 @@ func (f *Factory) sendOrSpool(ctx context.Context, acct Account, retry cli.Durat
 	for _, err := range r.wrong {
 		f.notice("%v", err)
 	}
+	for i, err := range r.problems {
+		r.problems[i] = fmt.Errorf("send: %w", err) // each is reported by itself, with its hint
+	}
 	return list, errors.Join(r.problems...)
 }
 
@@ -287,12 +290,22 @@ func (r *spoolRun) note(item *spoolItem) error {
 		return r.hold.Remove(e) // the command that sends it reports the error
 	}
 	if !item.own {
-		r.failed(fmt.Errorf("message %d to %s stays in the spool: %w", e.ID, output.Login(item.message.To), result.Err))
+		err := fmt.Errorf("message %d to %s stays in the spool: %w", e.ID, output.Login(item.message.To), result.Err)
+		r.failed(cli.WithHint(err, decideHint(e.ID, result.State)))
 	}
 	if result.State == session.StateRefused {
 		return r.hold.Keep(e, account.SpoolRefused, reason(result.Err))
 	}
 	return r.hold.Keep(e, account.SpoolUnknown, reason(result.Err))
+}
+
+// decideHint says what to do about a message that stays in the spool until a person decides.
+func decideHint(id int64, state session.State) string {
+	retry, drop := fmt.Sprintf("`skaroctl spool retry %d`", id), fmt.Sprintf("`skaroctl spool drop %d`", id)
+	if state == session.StateRefused {
+		return fmt.Sprintf("if the server would take it now, send it again with %s; otherwise remove it with %s", retry, drop)
+	}
+	return fmt.Sprintf("look for it with `skaroctl history LOGIN --limit 5`; then remove it with %s, or send it again with %s", drop, retry)
 }
 
 // unlessReasonOnly returns the error of a change that gave an entry a new reason and nothing
@@ -334,6 +347,8 @@ func (r *spoolRun) deliveryOf(item *spoolItem, cause error) delivery {
 	case waits:
 		d.spooled = item.entry
 		r.reportNotAdded() // a power failure may take it out of the spool
+	case d.State == session.StateUnknown:
+		d.Err = cli.WithHint(d.Err, decideHint(item.entry.ID, d.State))
 	case d.State == session.StateUnsent && r.hold == nil:
 		d.Err = fmt.Errorf("it waits in the spool: %w", d.Err)
 	case d.State == session.StateUnsent:
