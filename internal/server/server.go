@@ -132,6 +132,7 @@ func (s *Server) keepHouse() {
 	defer alive.Stop()
 	burst := time.NewTicker(burstTime)
 	defer burst.Stop()
+	s.logSpace()
 	for {
 		select {
 		case <-alive.C:

@@ -17,7 +17,7 @@ type space struct {
 	least   uint64
 	checked atomic.Int64 // when free was called last, in nanoseconds
 	low     atomic.Bool
-	logged  bool // that it is low; used by keepHouse alone
+	logged  atomic.Bool // that it is low
 }
 
 // spaceTime is how long an answer of the system counts. What arrives meanwhile is far less than
@@ -54,23 +54,27 @@ func (x *space) hasRoomInside(free uint64) bool {
 
 // checkSpace refuses a request that would store something if the disk is almost full.
 func (s *Server) checkSpace() error {
-	if s.space.isLow() {
+	if s.isDiskLow() {
 		return refuse(proto.StatusStorage, "the server's disk is almost full: %s", s.o.limited(minFreeSpace))
 	}
 	return nil
 }
 
-// logSpace logs if the disk has become almost full, or has room again.
-func (s *Server) logSpace() {
+// isDiskLow reports whether the disk is almost full, and logs it when it has become so.
+func (s *Server) isDiskLow() bool {
 	low := s.space.isLow()
-	if low == s.space.logged {
-		return
-	}
-	s.space.logged = low
-	free, _ := s.space.free()
-	if low {
+	if low && s.space.logged.CompareAndSwap(false, true) {
+		free, _ := s.space.free()
 		s.o.Log.Error("the disk is almost full, and new messages are refused", "free_bytes", free, minFreeSpace, s.space.least)
-	} else {
+	}
+	return low
+}
+
+// logSpace logs if the disk has become almost full, or has room again. Only keepHouse calls it,
+// so that free space just around the limit does not fill the log.
+func (s *Server) logSpace() {
+	if !s.isDiskLow() && s.space.logged.CompareAndSwap(true, false) {
+		free, _ := s.space.free()
 		s.o.Log.Info("the disk has room again", "free_bytes", free, minFreeSpace, s.space.least)
 	}
 }

@@ -62,6 +62,40 @@ func TestAlmostFullDiskRefusesNewMessages(t *testing.T) {
 	eventually(t, "that too", func() bool { return strings.Contains(w.log.String(), "the disk has room again") })
 }
 
+// The log has the reason before the first message is refused, or the first /healthz fails, and
+// has it once.
+func TestAlmostFullDiskIsLoggedAtOnce(t *testing.T) {
+	for _, when := range []string{"a message", "/healthz", "the start"} {
+		var free atomic.Uint64
+		if when != "the start" {
+			free.Store(1 << 40)
+		}
+		w := newTestServer(t, func(o *Options) {
+			o.AliveInterval = time.Hour
+			o.FreeBytes = func() (uint64, error) { return free.Load(), nil }
+		}, "alice")
+		logged := func() int { return strings.Count(w.log.String(), "the disk is almost full") }
+		alice := w.login("alice")
+		refuse := func() {
+			free.Store(0)
+			w.srv.space.checked.Store(0) // it asks again at once
+			switch when {
+			case "a message":
+				alice.request(proto.TypeSendMessage, map[string]any{"to": "alice", "body": "x"})
+			case "/healthz":
+				w.ask("/healthz")
+			case "the start":
+				eventually(t, "it is logged", func() bool { return logged() > 0 })
+			}
+		}
+		refuse()
+		refuse()
+		if n := logged(); n != 1 {
+			t.Errorf("%s: it is logged %d times", when, n)
+		}
+	}
+}
+
 // Deleted messages make room on an almost full disk, although the file does not shrink.
 // Three quarters of the limit must be free on the disk even so.
 func TestDeletedMessagesMakeRoom(t *testing.T) {
