@@ -167,6 +167,8 @@ func (d database) openError(verb string, err error) error {
 func openHint(path string, err error) error {
 	hint := ""
 	switch {
+	case errors.Is(err, store.ErrNewer):
+		hint = "use the newer skarod, or restore an older backup with `skarod restore FILE`"
 	case errors.Is(err, store.ErrEmpty):
 		hint = "restore a backup with `skarod restore FILE`, or delete the file to get a new database: a copy may have failed"
 	case errors.Is(err, store.ErrLostLog):

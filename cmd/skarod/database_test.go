@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"database/sql"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,6 +10,34 @@ import (
 	"strings"
 	"testing"
 )
+
+// If a newer skarod has written the database or the backup, the error says what to do.
+func TestNewerDatabaseNeedsANewerProgram(t *testing.T) {
+	data, older := t.TempDir(), t.TempDir()
+	addUsers(t, data, "alice")
+	addUsers(t, older, "alice")
+	file := filepath.Join(data, "skarod.db")
+	db, err := sql.Open("sqlite", file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec("PRAGMA user_version = 99; PRAGMA wal_checkpoint(TRUNCATE)"); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for args, hint := range map[string]string{
+		"user list --data " + data:                  "use the newer skarod, or restore an older backup with `skarod restore FILE`",
+		"serve --listen 127.0.0.1:0 --data " + data: "use the newer skarod, or restore an older backup with `skarod restore FILE`",
+		"restore " + file + " --data " + older:      "use the newer skarod, or take an older backup: nothing was changed",
+	} {
+		code, _, errs := skarod("", strings.Split(args, " ")...)
+		if code != 1 || !strings.Contains(errs, "it was written by a newer skarod (version 99 of the data, ") || !strings.HasSuffix(errs, ")\nhint: "+hint+"\n") {
+			t.Errorf("%s: exit %d, %s", args, code, errs)
+		}
+	}
+}
 
 // A command says if it has created a new database.
 func TestNewDatabaseIsSaid(t *testing.T) {

@@ -86,6 +86,8 @@ func restoreError(ctx context.Context, path string, err error) error {
 		return context.Cause(ctx)
 	case errors.Is(err, store.ErrForeign), errors.Is(err, store.ErrEmpty):
 		return cli.WithHint(err, "give a FILE that `skarod backup` has written, not compressed")
+	case errors.Is(err, store.ErrNewer):
+		return cli.WithHint(err, "use the newer skarod, or take an older backup: nothing was changed")
 	case errors.Is(err, store.ErrDamaged):
 		return cli.WithHint(err, "take another backup: nothing was changed")
 	}

@@ -16,6 +16,8 @@ import (
 )
 
 var (
+	// ErrNewer is the error for a database that a newer skarod has written.
+	ErrNewer = errors.New("it was written by a newer skarod")
 	// ErrEmpty is the error for an empty database file, which a failed copy leaves. It never
 	// becomes a new database, because one with data was expected there.
 	ErrEmpty = errors.New("the file is empty")

@@ -255,7 +255,7 @@ func migrate(conn *sql.Conn) error {
 }
 
 func newer(version int) error {
-	return fmt.Errorf("it was written by a newer skarod (version %d of the data, this one knows %d)", version, len(schema))
+	return fmt.Errorf("%w (version %d of the data, this one knows %d)", ErrNewer, version, len(schema))
 }
 
 // Path returns the path by which the database was opened.
