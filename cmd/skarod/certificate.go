@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"log/slog"
 	"sync/atomic"
 	"time"
 
@@ -23,8 +24,7 @@ func readCertificate(ctx context.Context, certFile, keyFile string) (*certificat
 		return nil, nil
 	}
 	c := &certificate{certFile: certFile, keyFile: keyFile}
-	_, err := c.read(ctx)
-	return c, err
+	return c, c.read(ctx)
 }
 
 // config returns a configuration that always has the current certificate.
@@ -38,13 +38,28 @@ func (c *certificate) config() *tls.Config {
 
 // read reads the files, and makes their certificate the current one. After an error, the
 // last one stays current.
-func (c *certificate) read(ctx context.Context) (validUntil time.Time, err error) {
+func (c *certificate) read(ctx context.Context) error {
 	pair, err := keyPair(ctx, c.certFile, c.keyFile)
-	if err != nil {
-		return time.Time{}, err
+	if err == nil {
+		c.current.Store(&pair)
 	}
-	c.current.Store(&pair)
-	return pair.Leaf.NotAfter, nil
+	return err
+}
+
+// expirySoon is how long before its end a certificate is worth a warning. Of a certificate that
+// is made for less than 42 days, it is the last third.
+const expirySoon = 14 * 24 * time.Hour
+
+// logRead logs that the current certificate was read, and warns if it expires soon.
+func (c *certificate) logRead(log *slog.Logger, read string, now time.Time) {
+	x := c.current.Load().Leaf
+	log.Info(read, "valid_until", x.NotAfter)
+	switch left := x.NotAfter.Sub(now); {
+	case left <= 0:
+		log.Warn("the certificate has expired, and clients refuse it", "valid_until", x.NotAfter)
+	case left < min(expirySoon, x.NotAfter.Sub(x.NotBefore)/3):
+		log.Warn("the certificate expires soon", "valid_until", x.NotAfter)
+	}
 }
 
 // maxPEM bounds a file with a certificate or its key, in bytes.

@@ -8,23 +8,30 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"log/slog"
 	"math/big"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/skaroctl/skaroctl/internal/cli"
 )
 
-// writeCertificate writes a certificate that is valid for a time, and its key.
+// writeCertificate writes a certificate that is valid for 90 days, and its key.
 func writeCertificate(t *testing.T, certFile, keyFile string, validUntil time.Time) {
+	t.Helper()
+	writeCertificateFrom(t, certFile, keyFile, validUntil.AddDate(0, 0, -90), validUntil)
+}
+
+func writeCertificateFrom(t *testing.T, certFile, keyFile string, validFrom, validUntil time.Time) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: validUntil}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: validFrom, NotAfter: validUntil}
 	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
 		t.Fatal(err)
@@ -65,12 +72,46 @@ func TestCertificateIsRenewedOnlyByAGoodOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	var usage *cli.Error
-	if _, err := c.read(t.Context()); !errors.As(err, &usage) || usage.Kind != cli.KindUsage || !current().Equal(first) {
+	if err := c.read(t.Context()); !errors.As(err, &usage) || usage.Kind != cli.KindUsage || !current().Equal(first) {
 		t.Errorf("without a key: %v, valid until %v", err, current())
 	}
 	writeCertificate(t, certFile, keyFile, second)
-	if until, err := c.read(t.Context()); err != nil || !until.Equal(second) || !current().Equal(second) {
+	if err := c.read(t.Context()); err != nil || !current().Equal(second) {
 		t.Errorf("renewed: %v, valid until %v", err, current())
+	}
+}
+
+// The log says when a certificate expires, and warns before that: 14 days, or a third of the
+// time that it is made for.
+func TestCertificateThatExpiresIsLogged(t *testing.T) {
+	certFile, keyFile := filepath.Join(t.TempDir(), "cert.pem"), filepath.Join(t.TempDir(), "key.pem")
+	from, day := time.Date(2040, 1, 1, 0, 0, 0, 0, time.UTC), 24*time.Hour
+	const expired, soon = "the certificate has expired, and clients refuse it", "the certificate expires soon"
+	for _, x := range []struct {
+		life, age time.Duration
+		warning   string
+	}{
+		{90 * day, 76 * day, ""},
+		{90 * day, 76*day + 1, soon},
+		{90 * day, 90*day - 1, soon},
+		{90 * day, 90 * day, expired},
+		{90 * day, 100 * day, expired},
+		{6 * day, 4 * day, ""},
+		{6 * day, 4*day + 1, soon},
+	} {
+		writeCertificateFrom(t, certFile, keyFile, from, from.Add(x.life))
+		c, err := readCertificate(t.Context(), certFile, keyFile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var log bytes.Buffer
+		c.logRead(slog.New(slog.NewTextHandler(&log, nil)), "certificate read", from.Add(x.age))
+		until := from.Add(x.life).Format(" valid_until=2006-01-02T15:04:05.000Z\n")
+		lines := strings.SplitAfter(log.String(), "\n")
+		if !strings.HasSuffix(lines[0], ` level=INFO msg="certificate read"`+until) || (len(lines) == 3) != (x.warning != "") ||
+			x.warning != "" && !strings.HasSuffix(lines[1], ` level=WARN msg="`+x.warning+`"`+until) {
+			t.Errorf("%v of %v: %s", x.age, x.life, log.String())
+		}
 	}
 }
 

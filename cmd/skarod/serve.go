@@ -295,13 +295,16 @@ func newRunning(o *serveOptions, s *store.Store, cert *certificate, log *slog.Lo
 	return &running{options: o, server: srv, cert: cert, log: log, failed: make(chan error, 2)}, nil
 }
 
-// logStart says where the server listens.
+// logStart says where the server listens, and when its certificate expires.
 func (r *running) logStart(data, registration string) {
 	about := []any{"data", data, "registration", registration, "version", buildInfo().Version, "url", r.url()}
 	if len(r.listeners) > 1 {
 		about = append(about, "admin", addressOf(r.listeners[1]))
 	}
 	r.log.Info("listening", about...)
+	if r.cert != nil {
+		r.cert.logRead(r.log, "certificate read", time.Now())
+	}
 }
 
 // url returns the address that the server listens on, for a client or a proxy.
@@ -400,13 +403,13 @@ func (r *running) reconfigure(ctx context.Context) {
 }
 
 func (r *running) renew(ctx context.Context) {
-	validUntil, err := r.cert.read(ctx)
+	err := r.cert.read(ctx)
 	switch {
 	case ctx.Err() != nil:
 	case err != nil:
 		r.log.Error("the certificate stays as it was", "error", err)
 	default:
-		r.log.Info("certificate read again", "valid_until", validUntil)
+		r.cert.logRead(r.log, "certificate read again", time.Now())
 	}
 }
 
