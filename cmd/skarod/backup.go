@@ -35,7 +35,7 @@ not exist. "-" is standard output. "skarod restore" puts a copy back.
 Keep the copy as secret as the database: anyone with it can log in as every
 user.`,
 		Example: `  skarod backup "skarod-$(date +%F).db"
-  skarod backup - --data ./skaro | gzip >skarod.db.gz`,
+  (umask 077; skarod backup - --data ./skaro | gzip >skarod.db.gz)`,
 		Args: cli.CheckArgs,
 		RunE: cli.Run(func(ctx context.Context, args []string) error {
 			return run(ctx, f, &backupOptions{file: args[0]})
