@@ -66,9 +66,9 @@ func TestLogHasNoSecrets(t *testing.T) {
 	}
 }
 
-// The log says why logins were refused, from where, and which: one line for a burst. A login that
-// does not exist may be a password, and is not named.
-func TestRefusedLoginsAreLoggedOncePerBurst(t *testing.T) {
+// The log says why logins were refused, from where, and which: one line for the first at once, and
+// one for the rest of a burst. A login that does not exist may be a password, and is not named.
+func TestRefusedLoginsAreLoggedInBursts(t *testing.T) {
 	w := newTestServer(t, behindProxy, "alice", "bob")
 	burst := func(address string, n int, ask func(*client) proto.Reply) {
 		t.Helper()
@@ -83,31 +83,37 @@ func TestRefusedLoginsAreLoggedOncePerBurst(t *testing.T) {
 		}
 	}
 	for _, x := range []struct {
-		burst func()
-		line  string
+		burst       func()
+		first, rest string
 	}{
 		{func() {
 			burst("203.0.113.7", 3, func(c *client) proto.Reply { return c.authorize("Alice", "x") })
 			burst("203.0.113.7", 2, func(c *client) proto.Reply { return c.authorize("bob", "x") })
-		}, `address=203.0.113.7 login=alice,bob count=50 reason="wrong login or password"`},
+		}, `address=203.0.113.7 login=alice count=1 reason="wrong login or password"`,
+			`address=203.0.113.7 login=alice,bob count=49 reason="wrong login or password"`},
 		{func() { burst("2001:db8::1", 1, func(c *client) proto.Reply { return c.authorize("hunter2", "x") }) },
-			`address=2001:db8::/64 login="(no such login)" count=10 reason="wrong login or password"`},
+			`address=2001:db8::/64 login="(no such login)" count=1 reason="wrong login or password"`,
+			`address=2001:db8::/64 login="(no such login)" count=9 reason="wrong login or password"`},
 		{func() {
 			burst("", 1, func(c *client) proto.Reply {
 				return c.request(proto.TypeSessionRestore, map[string]any{"sid": "x"})
 			})
 		},
-			`address=local count=10 reason="the session can't be restored"`},
+			`address=local count=1 reason="the session can't be restored"`,
+			`address=local count=9 reason="the session can't be restored"`},
 	} {
 		x.burst()
+		eventually(t, "the first is logged", func() bool {
+			return strings.Contains(w.log.String(), ` level=INFO msg="login refused" `+x.first+"\n")
+		})
 		before := len(w.log.String())
 		w.srv.bursts.log(w.options.Log)
 		line := w.log.String()[before:]
-		if _, after, _ := strings.Cut(line, ` level=INFO msg="login refused" `); after != x.line+"\n" {
-			t.Errorf("%q instead of %q", line, x.line)
+		if _, after, _ := strings.Cut(line, ` level=INFO msg="login refused" `); after != x.rest+"\n" {
+			t.Errorf("%q instead of %q", line, x.rest)
 		}
-		if strings.Contains(w.log.String()[:before], "refused") {
-			t.Errorf("there is a line already: %s", w.log.String()[:before])
+		if strings.Count(w.log.String()[:before], "refused") != 1 {
+			t.Errorf("there are more lines: %s", w.log.String()[:before])
 		}
 		w.log.mu.Lock()
 		w.log.b.Reset()
@@ -126,7 +132,7 @@ func TestBurstsAreBounded(t *testing.T) {
 	w := &logBuffer{}
 	b.log(slog.New(slog.NewTextHandler(w, nil)))
 	log := w.String()
-	if n := strings.Count(log, "\n"); n != maxBursts+1 {
+	if n := strings.Count(log, "\n"); n != 2*maxBursts+1 {
 		t.Errorf("%d lines", n)
 	}
 	if want := fmt.Sprintf("address=others login=0,1,2,3,4,5,6,7,… count=%d\n", 2*maxBursts*20); !strings.Contains(log, want) {
@@ -138,9 +144,28 @@ func TestBurstsAreBounded(t *testing.T) {
 	}
 }
 
-// The log has a line for each burst of trouble, with its number, whose it is and why. It has no
-// body, and no login that may be a mistyped password.
-func TestTroubleIsLoggedOnceABurst(t *testing.T) {
+// A burst that goes on has one line each time. After a time without it, it begins again.
+func TestBurstThatGoesOnHasOneLineEachTime(t *testing.T) {
+	var b bursts
+	w := &logBuffer{}
+	log := slog.New(slog.NewTextHandler(w, nil))
+	for i, x := range []struct{ events, atOnce, lines int }{{3, 1, 2}, {3, 0, 1}, {1, 0, 1}, {0, 0, 0}, {1, 1, 1}, {2, 1, 2}, {0, 0, 0}} {
+		before := strings.Count(w.String(), "\n")
+		for range x.events {
+			b.add(burst{"login refused", "203.0.113.7", "x"}, "alice")
+		}
+		b.logFirst(log)
+		atOnce := strings.Count(w.String(), "\n") - before
+		b.log(log)
+		if lines := strings.Count(w.String(), "\n") - before; atOnce != x.atOnce || lines != x.lines {
+			t.Errorf("%d: %d lines, %d of them at once", i, lines, atOnce)
+		}
+	}
+}
+
+// The log has a line for the first of each burst of trouble, and one for the others, with the
+// number, whose it is and why. It has no body, and no login that may be a mistyped password.
+func TestTroubleIsLoggedInBursts(t *testing.T) {
 	w := newTestServer(t, func(o *Options) {
 		o.MaxConnectionsPerUser, o.MaxSessions, o.Registration = 2, 1, RegistrationOpen
 		o.MaxUnauthenticatedFrame = 1024
@@ -174,11 +199,13 @@ func TestTroubleIsLoggedOnceABurst(t *testing.T) {
 	log := w.log.String()
 	for line, times := range map[string]int{
 		`level=INFO msg="all connections ended" connections=8 dropped=0`:                                                                             1,
-		`level=INFO msg="connection ended by the server" address=local count=3 reason="the frame is too large: max-unauthenticated-frame is 1 KiB; `: 1,
-		`level=INFO msg="connection refused" address=local count=2 reason="an origin that --allow-origin does not name"`:                             1,
+		`level=INFO msg="connection ended by the server" address=local count=1 reason="the frame is too large: max-unauthenticated-frame is 1 KiB; `: 1,
+		`level=INFO msg="connection ended by the server" address=local count=2 reason="the frame is too large: max-unauthenticated-frame is 1 KiB; `: 1,
+		`level=INFO msg="connection refused" address=local count=1 reason="an origin that --allow-origin does not name"`:                             2,
 		`level=INFO msg="session forgotten" address=local login=alice count=1 reason="too many sessions of this user"`:                               1,
-		`level=INFO msg="login refused" address=local login=alice count=4 reason="too many connections of this user: max-connections-per-user is 2`:  1,
-		`level=INFO msg="registration refused" address=local count=2 reason="the login is taken"`:                                                    1,
+		`level=INFO msg="login refused" address=local login=alice count=1 reason="too many connections of this user: max-connections-per-user is 2`:  1,
+		`level=INFO msg="login refused" address=local login=alice count=3 reason="too many connections of this user: max-connections-per-user is 2`:  1,
+		`level=INFO msg="registration refused" address=local count=1 reason="the login is taken"`:                                                    2,
 	} {
 		if n := strings.Count(log, line); n != times {
 			t.Errorf("%d times, not %d: %s", n, times, line)

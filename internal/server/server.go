@@ -94,6 +94,7 @@ func New(o Options) (*Server, error) {
 		owned:     map[int64]map[*session]bool{}, unstored: map[*session]bool{},
 		unfinished: frameBudget{limit: o.MaxUnfinishedBytes},
 		unread:     unread{limit: int64(o.MaxUnreadBytes)},
+		bursts:     bursts{begun: make(chan struct{}, 1)},
 		turns:      newTurns(o.Store.Took),
 		readers:    newGate(),
 		intake:     newIntake(),
@@ -145,6 +146,8 @@ func (s *Server) keepHouse() {
 			if err := s.o.Store.PruneNonces(now); err != nil {
 				s.o.Log.Error("prune nonces", "error", err)
 			}
+		case <-s.bursts.begun:
+			s.bursts.logFirst(s.o.Log)
 		case <-burst.C:
 			s.bursts.log(s.o.Log)
 		case <-s.changed:
