@@ -22,8 +22,8 @@ func newPruneCmd(f *Factory, run runFunc[pruneOptions]) *cobra.Command {
 		SuggestFor: []string{"clean", "purge", "expire"},
 		Short:      "Delete old messages",
 		Long: `Deleted messages are gone for every user, and from the history. The file does
-not shrink, but its space is reused; to shrink it, restore a "skarod backup" of
-it. "skarod serve --keep 90d" deletes old messages automatically.`,
+not shrink, but its space is reused. To shrink it, stop the server, and restore
+a "skarod backup". "skarod serve --keep 90d" deletes old messages automatically.`,
 		Example: `  skarod prune --older-than 90d
   skarod prune --older-than 24h`,
 		Args: cli.CheckArgs,
