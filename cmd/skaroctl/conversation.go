@@ -309,6 +309,10 @@ func (e listenerEnded) happen(_ context.Context, c *conversation) {
 func (e outboxEnded) happen(_ context.Context, c *conversation) {
 	c.outbox = false
 	c.end(cmp.Or(e.err, errLeft))
+	for _, text := range c.pending { // the outbox has not taken them
+		c.fail(&cli.Error{Kind: kindOf(e.err), Msg: "not sent: " + quote(text)})
+	}
+	c.pending = nil
 }
 
 // quote is the beginning of a text, for a notice.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -213,6 +214,40 @@ func TestChatLeavesAtItsTimeout(t *testing.T) {
 	err := c.run(c.ctx)
 	if err == nil || err.Error() != `chat: not confirmed: "one": no answer within 1ns` || kindOf(err) != cli.KindUnknown {
 		t.Errorf("the error is %v", err)
+	}
+}
+
+// The user may have typed more than the outbox has taken. Each of these texts is named too, whatever
+// ends the wait.
+func TestChatNamesEveryUnsentMessage(t *testing.T) {
+	for _, cause := range []error{
+		&terminal.Interrupt{Signal: os.Interrupt},
+		&session.Error{Kind: session.KindTimeout, Msg: "no answer within 1s"},
+	} {
+		c := newTestChat(t)
+		for n := range maxPending {
+			c.enters(fmt.Sprint(n))
+		}
+		c.leave(c.ctx)
+		c.line.Reset()
+		c.end(cause)
+		c.ends("0", session.StateUnsent, cause)
+		outboxEnded{cause}.happen(c.ctx, c.conversation)
+		c.listening = false
+		status, errs := report(t, c.run(c.ctx))
+		for n := range maxPending {
+			if strings.Count(errs, fmt.Sprintf("skaroctl: chat: not sent: \"%d\"\n", n)) != 1 {
+				t.Errorf("%v: %d is not named once:\n%s", cause, n, errs)
+				break
+			}
+		}
+		want := 6
+		if errors.As(cause, new(*terminal.Interrupt)) {
+			want = 130
+		}
+		if status != want {
+			t.Errorf("%v: status %d", cause, status)
+		}
 	}
 }
 
