@@ -160,10 +160,13 @@ func runRun(ctx context.Context, f *Factory, o *runOptions) error {
 		}
 		o.reportUnsent(f, err)
 	}
-	if done.status == 0 {
-		return nil
+	switch {
+	case done.status != 0:
+		return cli.Exit(done.status)
+	case done.lost:
+		return cli.Exit(1) // what reads the output must not take it for all of it
 	}
-	return cli.Exit(done.status)
+	return nil
 }
 
 // reportUnsent says that the message was not sent, even if a signal is the reason.
@@ -200,6 +203,7 @@ type ending struct {
 	how    string // "succeeded", for example
 	took   time.Duration
 	output []string // the last lines; nil if it was not read
+	lost   bool     // some of the output could not be passed on
 	failed error    // why the command could not be started
 }
 
@@ -232,6 +236,7 @@ func (o *runOptions) execute(ctx context.Context, f *Factory) ending {
 	done.took = time.Since(start)
 	relay.giveBack(done.status)
 	if err := out.finish(); err != nil {
+		done.lost = true
 		_ = f.report(fmt.Errorf("run: pass on the output of %s: %w", o.command[0], err))
 	}
 	done.output = out.lines()

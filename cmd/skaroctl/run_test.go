@@ -119,6 +119,44 @@ func TestRunGivesTheStatusOfAShellIfNothingStarts(t *testing.T) {
 	}
 }
 
+// fullDisk is an output that takes nothing, for example because the disk is full.
+type fullDisk struct{ err error }
+
+func (w fullDisk) Write([]byte) (int, error) { return 0, w.err }
+
+// A script that goes on after run has all the output of its command, or no reader for it.
+func TestRunFailsIfItCantPassTheOutputOn(t *testing.T) {
+	if _, err := exec.LookPath("sh"); err != nil {
+		t.Skip("there is no sh")
+	}
+	variables := homeWith(t, "")
+	variables["SKAROCTL_LOGIN"], variables["SKAROCTL_TOKEN"] = "alice", newToken("pw").Text()
+	variables["SKAROCTL_SERVER"] = "ws://127.0.0.1:1/skaro_client/"
+	full := errors.New("no space left on device")
+	for _, c := range []struct {
+		script string
+		err    error
+		status int
+		says   string
+	}{
+		{"echo hi", full, 1, "skaroctl: run: pass on the output of sh: no space left on device\n"},
+		{"echo hi; exit 7", full, 7, "skaroctl: run: pass on the output of sh: no space left on device\n"},
+		{"echo hi", syscall.EPIPE, 0, ""},
+		{"exit 0", full, 0, ""},
+	} {
+		if runtime.GOOS == "windows" && errors.Is(c.err, syscall.EPIPE) {
+			continue // a pipe has another error there
+		}
+		var errs strings.Builder
+		streams := terminal.Streams{In: strings.NewReader(""), Out: fullDisk{c.err}, Err: &errs}
+		status := cli.MainContext(t.Context(), []string{"run", "bob", "--longer-than", "1h", "--", "sh", "-c", c.script}, streams, func(name string) string { return variables[name] },
+			func(p *cli.Process) cli.Program { return newProgram(newFactory(p)) })
+		if status != c.status || errs.String() != c.says {
+			t.Errorf("%s, %v: status %d, %q", c.script, c.err, status, &errs)
+		}
+	}
+}
+
 // An interrupt while the message is sent ends the sending, says so, and leaves the status.
 func TestRunKeepsTheStatusIfSendingIsInterrupted(t *testing.T) {
 	if _, err := exec.LookPath("sh"); err != nil {
