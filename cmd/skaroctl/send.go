@@ -40,6 +40,7 @@ type sendOptions struct {
 	spool     bool
 	bare      bool // a server that can't carry the fields gets the text alone
 	silent    bool // print no result; a notice says if a message waits in the spool
+	limited   bool // --inflight was given
 	fields    fieldFlags
 }
 
@@ -80,6 +81,7 @@ line is {"to":"bob","body":"TEXT"}; without "to", the message goes to LOGIN.`,
 			if len(args) > 0 {
 				o.to, o.words = args[0], slices.Clone(args[1:])
 			}
+			o.limited = c.Flags().Changed("inflight")
 			return runCommand(c, f, &o, run)
 		},
 	}
@@ -189,6 +191,8 @@ func (o *sendOptions) check() (to []string, err error) {
 		return nil, cli.Usage(fmt.Sprintf("--inflight is %d, not from 1 to %d", o.inFlight, maxInFlight), fmt.Sprintf("leave it out for %d", defaultInFlight))
 	}
 	switch wrong := checkKey(o.key); {
+	case (o.keepGoing || o.limited) && !o.stream():
+		return nil, cli.Usage("--keep-going and --inflight are for many messages, and there is only one without --lines, --null or --json", "add --lines to send each line of standard input as a message")
 	case o.key != "" && wrong != "":
 		return nil, cli.Usage("--key "+wrong, "use a UUID, for example")
 	case o.spool && o.stream():
