@@ -96,10 +96,10 @@ func (o *historyOptions) historyRange(now time.Time) (session.HistoryRange, erro
 		return r, cli.Usage(fmt.Sprintf("--limit is %d: less than one message", o.limit), "leave it out for everything")
 	}
 	var err error
-	if r.Since, err = parseBound("--since", o.since, now); err != nil {
+	if r.Since, err = parseBound("--since", o.since, noBound, now); err != nil {
 		return r, err
 	}
-	if r.Until, err = parseBound("--until", o.until, now); err != nil {
+	if r.Until, err = parseBound("--until", o.until, noBound, now); err != nil {
 		return r, err
 	}
 	if r.Empty() {
@@ -125,15 +125,18 @@ func (f *Factory) noticeUnknownID(ctx context.Context, acct Account, s *session.
 	return err
 }
 
+// noBound is a hint: how to have no bound.
+const noBound = "leave it out to have no such limit"
+
 // parseBound reads a TIME, a DURATION before now, or an ID. A time without a zone is in
-// that of now.
-func parseBound(flag, s string, now time.Time) (session.Bound, error) {
+// that of now. without is a hint: how to have no bound.
+func parseBound(flag, s, without string, now time.Time) (session.Bound, error) {
 	if s == "" {
 		return session.Bound{}, nil
 	}
 	if id, err := strconv.ParseInt(s, 10, 64); err == nil {
 		if id < 1 {
-			return session.Bound{}, cli.Usage(fmt.Sprintf("%s is %q: message ids start at 1", flag, s), "leave it out to have no such limit")
+			return session.Bound{}, cli.Usage(fmt.Sprintf("%s is %q: message ids start at 1", flag, s), without)
 		}
 		return session.Bound{ID: id}, nil
 	}
@@ -144,7 +147,7 @@ func parseBound(flag, s string, now time.Time) (session.Bound, error) {
 	if !ok {
 		return session.Bound{}, cli.Usage(
 			fmt.Sprintf("%s is %q: neither a time, nor a duration, nor a message id", flag, s),
-			"write a time as 2006-01-02T15:04:05Z, 15:04, today or yesterday, a duration as 90m or 7d, an id as a bare number",
+			"write a time as 2006-01-02T15:04:05Z, 15:04, today or yesterday, a duration as 90m or 7d, an id as a bare number; "+without,
 		)
 	}
 	if ofToday := !strings.Contains(s, "-"); flag == "--since" && ofToday && t.After(now) {

@@ -19,15 +19,15 @@ func TestParseBound(t *testing.T) {
 		"11:59": {Time: now.Add(-time.Minute)}, "today": {Time: now.Add(-12 * time.Hour)}, "yesterday": {Time: now.Add(-36 * time.Hour)},
 		"2027-01-01": {Time: time.Date(2027, 1, 1, 0, 0, 0, 0, now.Location())},
 	} {
-		if got, err := parseBound("--since", in, now); err != nil || got.ID != want.ID || !got.Time.Equal(want.Time) {
+		if got, err := parseBound("--since", in, noBound, now); err != nil || got.ID != want.ID || !got.Time.Equal(want.Time) {
 			t.Errorf("%q: %+v, %v", in, got, err)
 		}
 	}
-	if got, err := parseBound("--until", "12:01", now); err != nil || !got.Time.Equal(now.Add(time.Minute)) {
+	if got, err := parseBound("--until", "12:01", noBound, now); err != nil || !got.Time.Equal(now.Add(time.Minute)) {
 		t.Errorf("until a time that is still to come: %+v, %v", got, err)
 	}
 	for _, in := range []string{"0", "-5", "tomorrow", "12:01", "24:00", "2026-13-01", "5 m", "1h2d"} {
-		if _, err := parseBound("--since", in, now); kindOf(err) != cli.KindUsage || !strings.Contains(err.Error(), in) {
+		if _, err := parseBound("--since", in, noBound, now); kindOf(err) != cli.KindUsage || !strings.Contains(err.Error(), in) {
 			t.Errorf("%q: %v", in, err)
 		}
 	}

@@ -231,7 +231,7 @@ func (o *listenOptions) start(now time.Time) (*session.Bound, error) {
 	case "all":
 		return &session.Bound{}, nil
 	}
-	b, err := parseBound("--since", o.since, now)
+	b, err := parseBound("--since", o.since, "write --since all to begin with the oldest message", now)
 	return &b, err
 }
 

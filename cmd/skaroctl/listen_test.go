@@ -136,9 +136,11 @@ func TestListenBeginsAtSince(t *testing.T) {
 			t.Errorf("%q: %+v, %v", since, got, err)
 		}
 	}
-	o := listenOptions{since: "tomorrow"}
-	if _, err := o.start(now); kindOf(err) != cli.KindUsage {
-		t.Error(err)
+	for _, since := range []string{"tomorrow", "0", "-5"} { // without --since there is no old message at all
+		o := listenOptions{since: since}
+		if _, err := o.start(now); kindOf(err) != cli.KindUsage || !strings.Contains(hintOf(err), "write --since all") {
+			t.Errorf("%q: %v, %s", since, err, hintOf(err))
+		}
 	}
 }
 
