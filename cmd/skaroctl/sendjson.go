@@ -362,6 +362,9 @@ func (p *jsonParser) recipients() (to []string, err error) {
 	}
 	start := p.at
 	p.at++
+	if p.peek() == ']' {
+		return nil, &lineError{start, `"to" is empty`, `name a login in it, or leave "to" out if LOGIN is an argument`}
+	}
 	seen := map[string]bool{}
 	for {
 		login, err := p.login(`each login in "to"`, "a string")
