@@ -151,24 +151,19 @@ func (r *sendReport) finishStream(cause error) error {
 		cause = r.streamEnd(cause)
 	}
 	errs := append(slices.Collect(maps.Values(r.reported)), r.failures...)
-	return errors.Join(append(errs, r.skippedError(), cause)...)
-}
-
-// skippedError gives the exit status of a stream in which a record was wrong.
-func (r *sendReport) skippedError() error {
-	switch {
-	case !r.skipped:
-		return nil
-	case r.confirmed > 0:
-		return cli.Reported{Err: &cli.Error{Kind: cli.KindInternal}} // KindUsage promises that nothing was sent
+	if cause != nil {
+		errs = append(errs, cause)
 	}
-	return cli.Reported{Err: &cli.Error{Kind: cli.KindUsage}}
+	if r.skipped && (r.confirmed > 0 || len(errs) == 0) { // or else the others say why nothing was sent
+		errs = append(errs, cli.Reported{Err: &cli.Error{Kind: cli.KindInternal}})
+	}
+	return errors.Join(errs...)
 }
 
 // streamEnd returns the error of a stream that cause has ended.
 func (r *sendReport) streamEnd(cause error) error {
 	var wrong *cli.Error
-	if errors.As(cause, &wrong) && wrong.Kind == cli.KindUsage && r.confirmed > 0 {
+	if errors.As(cause, &wrong) && wrong.Kind == cli.KindUsage && (r.confirmed > 0 || r.failed) {
 		// KindUsage promises that nothing was sent.
 		cause = &cli.Error{Kind: cli.KindInternal, Msg: wrong.Error(), Hint: wrong.Hint}
 	}

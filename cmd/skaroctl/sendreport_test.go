@@ -176,8 +176,36 @@ func TestSendReportOfStream(t *testing.T) {
 			results: results(session.StateConfirmed, 1, 1), cause: notUTF8("line 2"),
 			want: []string{"messages confirmed by the server: 1, but: send to bob: line 2 is not UTF-8"}, status: 1,
 		},
+		"a wrong line after unknown ones": {
+			results: results(session.StateUnknown, 1, 2), cause: notUTF8("line 3"),
+			want: []string{"send: lines 1 to 2 to bob: " + eachText, "send to bob: line 3 is not UTF-8"}, status: 7,
+		},
 	} {
 		c.check(t, name, &sendReport{to: []string{"bob"}, stream: true})
+	}
+}
+
+// A script reads the kind usage as: nothing was sent.
+func TestSendSaysUsageOnlyIfNothingWasSent(t *testing.T) {
+	for state, want := range map[session.State]cli.Kind{session.StateUnsent: cli.KindUsage, session.StateUnknown: cli.KindInternal, session.StateConfirmed: cli.KindInternal} {
+		r := &sendReport{to: []string{"bob"}, stream: true, report: func(err error) error { return cli.Reported{Err: err} }}
+		_ = r.add(result(state, 1, "bob"))
+		r.closeSpan()
+		if err := r.streamEnd(notUTF8("line 2")); kindOf(err) != want {
+			t.Errorf("after state %v: %s", state, kindOf(err))
+		}
+	}
+	f := newTestFactory(t, terminal.Streams{In: strings.NewReader("a\n\xff\n")}, nil)
+	var said error
+	f.write = func(err error) error { said = err; return cli.Reported{Err: err} }
+	start, err := (&sendOptions{lines: true, keepGoing: true}).read(t.Context(), f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range start(t.Context(), []string{"bob"}).messages {
+	}
+	if kindOf(said) != cli.KindInternal || said.Error() != "send: line 2 is not UTF-8" || hintOf(said) != hintOf(notUTF8("")) {
+		t.Errorf("with --keep-going: %s, %v, %s", kindOf(said), said, hintOf(said))
 	}
 }
 
@@ -199,7 +227,7 @@ func TestSendReportKeepsGoing(t *testing.T) {
 			want:    []string{"send: line 1 to bob: " + refusedText, "send: lines 2 to 3 to bob: " + eachText}, status: 7,
 		},
 		"a wrong line":               {results: results(session.StateConfirmed, 1, 1), skipped: true, status: 1},
-		"nothing but a wrong line":   {skipped: true, status: 2},
+		"nothing but a wrong line":   {skipped: true, status: 1},
 		"a wrong line and a refusal": {results: results(session.StateRefused, 1, 1), skipped: true, want: []string{"send: line 1 to bob: " + refusedText}, status: 5},
 	} {
 		var said []string
