@@ -204,6 +204,7 @@ func (r *listenReport) end(err error) error {
 // endAcks waits for acknowledgements after the last message, if the run has reached its goal
 // or the reader of the output has gone. It returns the error of the run.
 func (r *listenReport) endAcks(err error) error {
+	early := err != nil && (r.o.drain || r.o.count > 0 || r.behind) // something may be left to show
 	switch {
 	case err == nil:
 		err = r.awaitAcks()
@@ -216,16 +217,14 @@ func (r *listenReport) endAcks(err error) error {
 	if saveErr != nil {
 		return saveErr
 	}
+	gone := errors.Is(err, errAckEnded) || cli.ReaderGone(err)
 	switch {
-	case unacked == 0 && errors.Is(err, errAckEnded):
+	case gone && (unacked > 0 || early):
+		return r.consumerEnded(unacked)
+	case errors.Is(err, errAckEnded):
 		return nil
 	case unacked == 0:
 		return err
-	case errors.Is(err, errAckEnded), cli.ReaderGone(err):
-		return &cli.Error{
-			Kind: cli.KindInternal, Msg: fmt.Sprintf("the consumer ended, and did not acknowledge %s to %s", messages(unacked), r.acks.name),
-			Hint: "run it again: the next --resume shows them again. If the consumer still runs, let it keep the file open, with `done 3<>FILE` after its loop",
-		}
 	case errors.Is(err, errTimeUp) && (r.o.drain || r.o.count > 0 && r.shown == r.o.count):
 		return &cli.Error{
 			Kind: cli.KindTimeout, Msg: fmt.Sprintf("the time ran out after %v: %s not acknowledged", time.Duration(r.o.length), messages(unacked)),
@@ -234,6 +233,18 @@ func (r *listenReport) endAcks(err error) error {
 	}
 	r.f.notice("%s not acknowledged: the next --resume shows them again", messages(unacked))
 	return err
+}
+
+// consumerEnded returns the error of a run whose consumer ended too early.
+func (r *listenReport) consumerEnded(unacked int) error {
+	msg, again := "the consumer ended before all messages were shown", "the rest"
+	if unacked > 0 {
+		msg, again = fmt.Sprintf("the consumer ended, and did not acknowledge %s to %s", messages(unacked), r.acks.name), "them again"
+	}
+	return &cli.Error{
+		Kind: cli.KindInternal, Msg: msg,
+		Hint: "run it again: the next --resume shows " + again + ". If the consumer still runs, let it keep the file open, with `done 3<>FILE` after its loop",
+	}
 }
 
 // awaitAcks waits until every message is acknowledged. It closes a pipe before: a consumer

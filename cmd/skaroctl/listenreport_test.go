@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"testing"
@@ -92,6 +93,42 @@ func TestListenReportEnds(t *testing.T) {
 				exit, said = report(t, err)
 			}
 			if said = errs.String() + said; exit != c.exit || !strings.Contains(said, c.want) || c.want == "" && said != "" {
+				t.Errorf("exit status %d, not %d, and %q", exit, c.exit, said)
+			}
+		})
+	}
+}
+
+// With --ack, a consumer that ends before everything was shown is an error, even if it has
+// acknowledged everything so far.
+func TestListenReportTellsOfAConsumerThatEndsEarly(t *testing.T) {
+	for name, c := range map[string]struct {
+		o      listenOptions
+		behind bool
+		err    error
+		exit   int
+	}{
+		"caught up, reader gone":       {listenOptions{}, false, cli.ErrReaderGone, 0},
+		"caught up, FILE ended":        {listenOptions{}, false, errAckEnded, 0},
+		"behind, reader gone":          {listenOptions{}, true, cli.ErrReaderGone, 1},
+		"behind, FILE ended":           {listenOptions{}, true, errAckEnded, 1},
+		"behind, time up":              {listenOptions{}, true, errTimeUp, 0},
+		"--drain, reader gone":         {listenOptions{drain: true}, false, cli.ErrReaderGone, 1},
+		"--drain, FILE ended":          {listenOptions{drain: true}, false, errAckEnded, 1},
+		"--drain, nothing to show":     {listenOptions{drain: true}, false, nil, 0},
+		"--count, reader gone":         {listenOptions{count: 2}, false, cli.ErrReaderGone, 1},
+		"--count, FILE ended":          {listenOptions{count: 2}, false, errAckEnded, 1},
+		"--count, all of them handled": {listenOptions{count: 2}, false, nil, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newTestReport(t, t.Context(), c.o, terminal.Streams{Err: io.Discard})
+			r.acks = &acks{name: "acks", news: make(chan struct{}, 1)}
+			r.connected, r.behind, r.limited, r.stopWatching = true, c.behind, t.Context(), func() {}
+			exit, said := 0, ""
+			if err := r.end(c.err); err != nil {
+				exit, said = report(t, err)
+			}
+			if exit != c.exit || strings.Contains(said, "the consumer ended before all messages were shown\nhint: run it again") != (c.exit == 1) {
 				t.Errorf("exit status %d, not %d, and %q", exit, c.exit, said)
 			}
 		})
