@@ -150,6 +150,9 @@ func fieldValue(name string, raw cbor.RawMessage) (any, error) {
 		}
 	case majorTag:
 		if number, _ := splitTag(raw); number == tagBigPositive || number == tagBigNegative {
+			if v, err := decodeAny(raw); err == nil && major(mustEncode(v)) != majorTag { // it needs no bignum
+				return v, nil
+			}
 			return nil, wrong("an integer beyond 64 bits")
 		}
 	}

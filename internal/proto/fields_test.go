@@ -84,6 +84,8 @@ func TestParseFieldsRefuses(t *testing.T) {
 		"bytes":                 {map[string]any{"a": []byte("x")}, `the field "a" is bytes`},
 		"a date":                {map[string]any{"a": cbor.Tag{Number: 1, Content: 5}}, `the field "a" is tagged`},
 		"a big integer":         {map[string]any{"a": new(big.Int).Lsh(big.NewInt(1), 64)}, `the field "a" is an integer beyond 64 bits`},
+		"a big negative":        {map[string]any{"a": new(big.Int).Not(new(big.Int).Lsh(big.NewInt(1), 64))}, `the field "a" is an integer beyond 64 bits`},
+		"half a bignum":         {cbor.RawMessage("\xa1\x61a\xc2\x61x"), `the field "a" is an integer beyond 64 bits`},
 		"a simple value":        {map[string]any{"a": cbor.SimpleValue(7)}, `the field "a" is a simple value`},
 		"an array of numbers":   {map[string]any{"a": []any{"x", 1}}, `the field "a" is an array with an integer`},
 		"nested arrays":         {map[string]any{"a": []any{[]any{}}}, "an array with an array"},
@@ -112,6 +114,25 @@ func TestFieldsHaveOneEncoding(t *testing.T) {
 	} {
 		if got, err := ParseFields([]byte(raw)); err != nil || got != want {
 			t.Errorf("%s: %x, %v, not %x", name, got, err, want)
+		}
+	}
+}
+
+// Some encoders write each integer beyond int64 as a bignum.
+func TestFieldsTakeBignumsOf64Bits(t *testing.T) {
+	for _, c := range []struct {
+		raw  string
+		want any
+	}{
+		{"\xa1\x61a\xc2\x48\x80\x00\x00\x00\x00\x00\x00\x00", uint64(1 << 63)},
+		{"\xa1\x61a\xc2\x48\xff\xff\xff\xff\xff\xff\xff\xff", uint64(math.MaxUint64)},
+		{"\xa1\x61a\xc3\x48\xff\xff\xff\xff\xff\xff\xff\xff", new(big.Int).Neg(new(big.Int).Lsh(big.NewInt(1), 64))},
+		{"\xa1\x61a\xc2\x42\x00\x05", 5},
+		{"\xa1\x61a\xc3\x40", -1},
+	} {
+		want := mustFields(t, map[string]any{"a": c.want})
+		if got, err := ParseFields([]byte(c.raw)); err != nil || got != want {
+			t.Errorf("%x: %x, %v, not %x", c.raw, got, err, want)
 		}
 	}
 }
