@@ -118,7 +118,11 @@ const moveAway = "move it away"
 func regular(f *os.File) (fs.FileInfo, error) {
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {
-		err = &Error{Kind: KindFile, Path: f.Name(), Msg: "it is not a regular file", Hint: moveAway}
+		e := &Error{Kind: KindFile, Path: f.Name(), Msg: "it is not a regular file", Hint: moveAway}
+		if info.Mode()&os.ModeDevice != 0 {
+			e.Hint = "remove the link that leads to it" // other programs need /dev/null
+		}
+		err = e
 	}
 	return info, err
 }

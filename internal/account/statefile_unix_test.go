@@ -142,6 +142,17 @@ func TestNamedPipeIsRefusedAtOnce(t *testing.T) {
 	}
 }
 
+// If a link leads to a device, the hint is not to move the device away.
+func TestDeviceStaysWhereItIs(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config.toml")
+	if err := os.Symlink(os.DevNull, path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := LoadConfig(path); hintOf(err) != "remove the link that leads to it" {
+		t.Errorf("%v, hint %q", err, hintOf(err))
+	}
+}
+
 func init() { children["full"] = fullChild }
 
 // fullChild tries to write more than its file size limit allows.
