@@ -280,9 +280,7 @@ func (o *sendOptions) readStream(ctx context.Context, f *Factory, in io.Reader, 
 	}
 	var wrong func(error)
 	if o.keepGoing {
-		wrong = func(err error) { // KindUsage promises that nothing was sent
-			_ = f.report(&cli.Error{Kind: cli.KindInternal, Msg: "send: " + err.Error(), Hint: hintOf(err)})
-		}
+		wrong = func(err error) { _ = f.report(fmt.Errorf("send: %w", err)) }
 	}
 	return func(ctx context.Context, to []string) *messageSource { return streamMessages(ctx, next, to, wrong) }, nil
 }

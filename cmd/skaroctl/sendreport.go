@@ -151,13 +151,18 @@ func (r *sendReport) finishStream(cause error) error {
 		cause = r.streamEnd(cause)
 	}
 	errs := append(slices.Collect(maps.Values(r.reported)), r.failures...)
-	if cause != nil {
-		errs = append(errs, cause)
+	return errors.Join(append(errs, r.skippedError(), cause)...)
+}
+
+// skippedError gives the exit status of a stream in which a record was wrong.
+func (r *sendReport) skippedError() error {
+	switch {
+	case !r.skipped:
+		return nil
+	case r.confirmed > 0:
+		return cli.Reported{Err: &cli.Error{Kind: cli.KindInternal}} // KindUsage promises that nothing was sent
 	}
-	if r.skipped && (r.confirmed > 0 || len(errs) == 0) { // or else the others say why nothing was sent
-		errs = append(errs, cli.Reported{Err: &cli.Error{Kind: cli.KindInternal}})
-	}
-	return errors.Join(errs...)
+	return cli.Reported{Err: &cli.Error{Kind: cli.KindUsage}}
 }
 
 // streamEnd returns the error of a stream that cause has ended.
