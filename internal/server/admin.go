@@ -81,7 +81,8 @@ func (s *Server) Admin() *http.Server {
 // Health returns an error with the reason if messages can't be stored. It tries a write.
 // The error wraps ErrNoAnswer if ctx ends first.
 func (s *Server) Health(ctx context.Context) error {
-	if s.isDiskLow() {
+	if s.space.isLow() {
+		wake(s.diskLow) // a log that blocks must not stop the watchdog of systemd
 		return fmt.Errorf("messages can't be stored: the disk is almost full: %s", s.o.limited(minFreeSpace))
 	}
 	written := s.health.DoChan("", func() (any, error) { return nil, s.o.Store.Alive(s.o.Clock()) })

@@ -40,6 +40,7 @@ type Server struct {
 	housekeeping sync.WaitGroup // the goroutines keepHouse and prune
 	changed      chan struct{}  // wakes keepHouse: sessions are in unstored; has room for one
 	accounts     chan struct{}  // wakes keepHouse: another process has written to the store; has room for one
+	diskLow      chan struct{}  // wakes keepHouse: Health has found the disk almost full; has room for one
 
 	links         *links
 	unfinished    frameBudget
@@ -88,7 +89,7 @@ func New(o Options) (*Server, error) {
 		return nil, fmt.Errorf("start the server: %w", err)
 	}
 	s := &Server{
-		o: o, dummy: dummy, stop: make(chan struct{}), stopPruning: func() {}, changed: make(chan struct{}, 1), accounts: make(chan struct{}, 1),
+		o: o, dummy: dummy, stop: make(chan struct{}), stopPruning: func() {}, changed: make(chan struct{}, 1), accounts: make(chan struct{}, 1), diskLow: make(chan struct{}, 1),
 		conns: map[*conn]bool{}, online: map[int64]map[*conn]bool{}, sessions: map[[32]byte]*session{},
 		admission: admission{users: map[int64]int{}, addresses: map[netip.Prefix]*counted{}},
 		owned:     map[int64]map[*session]bool{}, unstored: map[*session]bool{},
@@ -146,6 +147,8 @@ func (s *Server) keepHouse() {
 			if err := s.o.Store.PruneNonces(now); err != nil {
 				s.o.Log.Error("prune nonces", "error", err)
 			}
+		case <-s.diskLow:
+			s.isDiskLow()
 		case <-s.bursts.begun:
 			s.bursts.logFirst(s.o.Log)
 		case <-burst.C:

@@ -62,7 +62,7 @@ func TestAlmostFullDiskRefusesNewMessages(t *testing.T) {
 	eventually(t, "that too", func() bool { return strings.Contains(w.log.String(), "the disk has room again") })
 }
 
-// The log has the reason before the first message is refused, or the first /healthz fails, and
+// The log has the reason before the first message is refused, or as soon as /healthz fails, and
 // has it once.
 func TestAlmostFullDiskIsLoggedAtOnce(t *testing.T) {
 	for _, when := range []string{"a message", "/healthz", "the start"} {
@@ -84,6 +84,7 @@ func TestAlmostFullDiskIsLoggedAtOnce(t *testing.T) {
 				alice.request(proto.TypeSendMessage, map[string]any{"to": "alice", "body": "x"})
 			case "/healthz":
 				w.ask("/healthz")
+				eventually(t, "it is logged", func() bool { return logged() > 0 })
 			case "the start":
 				eventually(t, "it is logged", func() bool { return logged() > 0 })
 			}
@@ -94,6 +95,31 @@ func TestAlmostFullDiskIsLoggedAtOnce(t *testing.T) {
 			t.Errorf("%s: it is logged %d times", when, n)
 		}
 	}
+}
+
+// Health does not wait for the log: the watchdog of systemd would kill the server.
+func TestHealthDoesNotWaitForTheLog(t *testing.T) {
+	var free atomic.Uint64
+	free.Store(1 << 40)
+	w := newTestServer(t, func(o *Options) {
+		o.AliveInterval = time.Hour
+		o.FreeBytes = func() (uint64, error) { return free.Load(), nil }
+	})
+	free.Store(0)
+	w.srv.space.checked.Store(0) // it asks again at once
+	answer := make(chan error, 1)
+	w.log.mu.Lock()
+	go func() { answer <- w.srv.Health(t.Context()) }()
+	select {
+	case err := <-answer:
+		if err == nil || !strings.Contains(err.Error(), "the disk is almost full") {
+			t.Errorf("%v", err)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("it waits")
+	}
+	w.log.mu.Unlock()
+	eventually(t, "it is logged", func() bool { return strings.Contains(w.log.String(), "the disk is almost full") })
 }
 
 // Deleted messages make room on an almost full disk, although the file does not shrink.
