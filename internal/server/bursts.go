@@ -97,12 +97,14 @@ func (b *bursts) logFirst(log *slog.Logger) {
 
 // log writes a line for the rest of each burst, and forgets them.
 func (b *bursts) log(log *slog.Logger) {
-	b.logFirst(log)
 	b.mu.Lock()
-	all := b.all
+	first, all := b.first, b.all // of the same time: the first line of a burst precedes the rest
 	maps.DeleteFunc(all, func(_ burst, n *burstCount) bool { return n.count == 0 })
-	b.all, b.before = nil, all
+	b.first, b.all, b.before = nil, nil, all
 	b.mu.Unlock()
+	for _, l := range first {
+		l.log(log)
+	}
 	for x, n := range all {
 		burstLine{x, *n}.log(log)
 	}

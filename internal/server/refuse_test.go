@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/coder/websocket"
@@ -160,6 +161,32 @@ func TestBurstThatGoesOnHasOneLineEachTime(t *testing.T) {
 		if lines := strings.Count(w.String(), "\n") - before; atOnce != x.atOnce || lines != x.lines {
 			t.Errorf("%d: %d lines, %d of them at once", i, lines, atOnce)
 		}
+	}
+}
+
+// writerFunc is a function as a writer.
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+// If a burst begins while lines are written, its first line still comes before the rest.
+func TestFirstOfABurstIsLoggedBeforeTheRest(t *testing.T) {
+	var b bursts
+	w := &logBuffer{}
+	begin := sync.OnceFunc(func() {
+		b.add(burst{"login refused", "203.0.113.8", "x"}, "alice")
+		b.add(burst{"login refused", "203.0.113.8", "x"}, "bob")
+	})
+	log := slog.New(slog.NewTextHandler(writerFunc(func(p []byte) (int, error) {
+		begin()
+		return w.Write(p)
+	}), nil))
+	b.add(burst{"login refused", "203.0.113.7", "x"}, "carol")
+	b.log(log)
+	b.log(log)
+	first, rest := strings.Index(w.String(), "login=alice count=1 "), strings.Index(w.String(), "login=bob count=1 ")
+	if first < 0 || rest < first {
+		t.Errorf("%s", w)
 	}
 }
 
