@@ -31,9 +31,6 @@ const (
 // FILE ends then too, unless another process has it open.
 const ackGrace = 2 * time.Second
 
-// ackPause is how often to look whether the output has a reader, until FILE is open.
-const ackPause = ackGrace / 8
-
 // errAckEnded is the cause of a run's end after FILE has ended.
 var errAckEnded = errors.New("the file of --ack has ended")
 
@@ -55,7 +52,6 @@ type acks struct {
 	unacked  int        // in window
 	position session.Position
 	known    bool  // position is set: it covers everything that was written
-	opened   bool  // FILE is open, so it has had a writer
 	err      error // why FILE is no longer read
 	closed   bool  // the position is no longer ours
 }
@@ -126,10 +122,6 @@ func (a *acks) read() error {
 	if err != nil {
 		return fmt.Errorf("--ack: %w", err)
 	}
-	a.mu.Lock()
-	a.opened = true
-	a.mu.Unlock()
-	a.tell()
 	in := bufio.NewReaderSize(f, ackLine)
 	for long := false; ; {
 		line, err := in.ReadSlice('\n')
@@ -247,9 +239,6 @@ func (a *acks) hasRoom() bool {
 
 // complete reports whether every message is acknowledged. The caller holds the lock.
 func (a *acks) complete() bool { return a.unacked == 0 }
-
-// ready reports whether FILE is open, or need not be. The caller holds the lock.
-func (a *acks) ready() bool { return a.opened || a.complete() }
 
 // wait waits until enough, which is called with the lock held, reports true. Otherwise it
 // returns why FILE is no longer read, or why ctx ended.

@@ -251,8 +251,6 @@ func (r *listenReport) consumerEnded(unacked int) error {
 // may write the last ids only at the end of its input.
 func (r *listenReport) awaitAcks() error {
 	r.stopWatching()
-	hasReader, stop := readerOf(r.f.streams.Out)
-	defer stop()
 	if isPipe(r.f.streams.Out) {
 		if c, ok := r.f.streams.Out.(io.Closer); ok {
 			c.Close()
@@ -263,31 +261,7 @@ func (r *listenReport) awaitAcks() error {
 		ctx, cancel = context.WithDeadlineCause(ctx, end, errTimeUp)
 	}
 	defer cancel()
-	if err := r.awaitOpening(ctx, hasReader); err != nil {
-		return err
-	}
 	return r.acks.wait(ctx, r.acks.complete)
-}
-
-// errNotOpened is the cause of an end of the waiting in awaitOpening.
-var errNotOpened = errors.New("the file of --ack is not open")
-
-// awaitOpening waits until FILE is open, or every message is acknowledged. It returns
-// ErrReaderGone if the reader of the output goes away and nothing opens FILE within ackGrace.
-func (r *listenReport) awaitOpening(ctx context.Context, hasReader func() bool) error {
-	for pause := ackPause; ; {
-		limited, cancel := context.WithTimeoutCause(ctx, pause, errNotOpened)
-		err := r.acks.wait(limited, r.acks.ready)
-		cancel()
-		switch {
-		case !errors.Is(err, errNotOpened):
-			return err
-		case pause == ackGrace:
-			return cli.ErrReaderGone
-		case !hasReader():
-			pause = ackGrace
-		}
-	}
 }
 
 // messages names a number of messages.
